@@ -1,0 +1,1 @@
+//! Group coordinator as a pure state machine: it decides, the server persists and answers.

@@ -1,0 +1,1 @@
+//! The broker's listeners, router, handlers and timers: moves bytes, decides nothing.

@@ -1,0 +1,1 @@
+//! Configuration definitions as Kafka has them (`ConfigDef`), and readers of TOML and `.properties`. One for all roles.

@@ -1,0 +1,1 @@
+//! What a connector author sees: connectors, tasks, records, schemas, configuration definitions.

@@ -1,0 +1,1 @@
+//! HTTP source (polls a JSON endpoint) and HTTP sink.

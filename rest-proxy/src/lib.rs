@@ -1,0 +1,1 @@
+//! The REST proxy: produce and consume over HTTP as Confluent's version 2 does.
