@@ -1,0 +1,45 @@
+//! The broker configuration that group coordination reads, by Kafka's keys (`GroupCoordinatorConfig`).
+
+use std::time::Duration;
+
+/// What the coordinator needs to know; every field is one Kafka key and defaults to Kafka 4.3.1's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `group.min.session.timeout.ms`: JoinGroup below it gets INVALID_SESSION_TIMEOUT.
+    pub session_timeout_min: Duration,
+    /// `group.max.session.timeout.ms`: JoinGroup above it gets INVALID_SESSION_TIMEOUT.
+    pub session_timeout_max: Duration,
+    /// `group.initial.rebalance.delay.ms`: how long an empty group waits for more members; every new one extends it.
+    pub initial_rebalance_delay: Duration,
+    /// `group.max.size`: members of one classic group; a further one gets GROUP_MAX_SIZE_REACHED.
+    pub group_size_max: usize,
+    /// How long a new member may wait in JoinGroup; not configurable in Kafka (5 minutes).
+    pub new_member_join_timeout: Duration,
+    /// `offset.metadata.max.bytes`: longer metadata gets OFFSET_METADATA_TOO_LARGE.
+    pub offset_metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`: how long offsets outlive their group or last commit (KIP-211).
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`: how often expired offsets and groups are looked for.
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.commit.timeout.ms`: a request that waits longer for its append gets COORDINATOR_NOT_AVAILABLE.
+    pub offset_commit_timeout: Duration,
+    /// `max.message.bytes` of `__consumer_offsets`: the largest batch that the driver can append.
+    pub append_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            session_timeout_min: Duration::from_secs(6),
+            session_timeout_max: Duration::from_secs(30 * 60),
+            initial_rebalance_delay: Duration::from_secs(3),
+            group_size_max: i32::MAX as usize,
+            new_member_join_timeout: Duration::from_secs(5 * 60),
+            offset_metadata_bytes_max: 4096,
+            offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            offsets_retention_check_interval: Duration::from_secs(10 * 60),
+            offset_commit_timeout: Duration::from_secs(5),
+            append_bytes_max: 1_048_588,
+        }
+    }
+}
