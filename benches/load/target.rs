@@ -1,0 +1,197 @@
+//! A broker under measurement: started fresh, asked for its CPU time and memory, stopped.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use crate::options::{Kind, Options};
+use crate::process;
+
+/// The port of the real Kafka; its controller listens 500 above.
+const KAFKA_PORT: u16 = 29392;
+
+/// A running broker.
+pub(crate) struct Target {
+    pub(crate) kind: Kind,
+    pub(crate) bootstrap_servers: String,
+    running: Running,
+}
+
+enum Running {
+    Forebay {
+        child: Child,
+        directory: PathBuf,
+    },
+    Kafka {
+        directory: PathBuf,
+        pid: u32,
+    },
+    Mock {
+        _cluster: MockCluster<'static, DefaultProducerContext>,
+    },
+}
+
+impl Target {
+    /// `None`, after a line that says why, where this machine cannot run it.
+    pub(crate) fn start(kind: Kind, options: &Options) -> anyhow::Result<Option<Self>> {
+        match kind {
+            Kind::Forebay => start_forebay(kind, options, "9223372036854775807").map(Some),
+            Kind::ForebaySynced => start_forebay(kind, options, "1").map(Some),
+            Kind::Kafka => start_kafka(options),
+            Kind::Mock => {
+                let cluster = MockCluster::new(1)?;
+                let bootstrap_servers = cluster.bootstrap_servers();
+                Ok(Some(Self {
+                    kind,
+                    bootstrap_servers,
+                    running: Running::Mock { _cluster: cluster },
+                }))
+            }
+        }
+    }
+
+    /// CPU seconds that the broker has used; `None` for the mock, which shares this process.
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        process::cpu_seconds(self.pid()?)
+    }
+
+    /// Resident bytes of the broker.
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        process::resident_bytes(self.pid()?)
+    }
+
+    fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Running::Forebay { child, .. } => Some(child.id()),
+            Running::Kafka { pid, .. } => Some(*pid),
+            Running::Mock { .. } => None,
+        }
+    }
+
+    /// Stops the broker and deletes its data.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        match self.running {
+            Running::Forebay { mut child, directory } => {
+                child.kill()?;
+                child.wait()?;
+                std::fs::remove_dir_all(directory)?;
+            }
+            Running::Kafka { directory, .. } => kafka_script(&directory, &["down", "--wipe"]).map(drop)?,
+            Running::Mock { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// Starts the binary of this build with all roles and waits for its `ready` line.
+fn start_forebay(kind: Kind, options: &Options, flush_messages: &str) -> anyhow::Result<Target> {
+    let directory = fresh_directory(&options.directory, "forebay")?;
+    let mut command = process::command_on(options.broker_cpu, env!("CARGO_BIN_EXE_forebay"));
+    command.arg("start").arg("--data-dir").arg(directory.join("data"));
+    for port in [
+        "--kafka-port",
+        "--registry-port",
+        "--rest-port",
+        "--connect-port",
+        "--console-port",
+    ] {
+        command.args([port, "0"]);
+    }
+    command
+        .arg("--override")
+        .arg(format!("broker.log.flush.interval.messages={flush_messages}"));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .context("cannot start forebay")?;
+    let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+    let mut bootstrap_servers = None;
+    for line in lines {
+        let line = line?;
+        if let Some(address) = listener_address(&line, "broker") {
+            bootstrap_servers = Some(address);
+        }
+        if line.starts_with("ready in") {
+            break;
+        }
+    }
+    let Some(bootstrap_servers) = bootstrap_servers else {
+        bail!("forebay stopped before it was ready")
+    };
+    Ok(Target {
+        kind,
+        bootstrap_servers,
+        running: Running::Forebay { child, directory },
+    })
+}
+
+/// The `127.0.0.1:PORT` of a listener line `ROLE  ADDRESS…`.
+pub(crate) fn listener_address(line: &str, role: &str) -> Option<String> {
+    let rest = line.trim_start().strip_prefix(role)?;
+    let start = rest.find("127.0.0.1:")?;
+    Some(
+        rest[start..]
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':'))
+            .collect(),
+    )
+}
+
+fn start_kafka(options: &Options) -> anyhow::Result<Option<Target>> {
+    for program in ["java", "mvn", "python3"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("skipped: Apache Kafka needs {program} on the PATH");
+            return Ok(None);
+        }
+    }
+    let directory = fresh_directory(&options.directory, "kafka")?;
+    let port = KAFKA_PORT.to_string();
+    let mut arguments = vec!["up", "--port", &port];
+    let cpu = options.broker_cpu.map(|cpu| cpu.to_string());
+    if let Some(cpu) = &cpu {
+        arguments.extend(["--cpu", cpu]);
+    }
+    let bootstrap_servers = kafka_script(&directory, &arguments)?.trim().to_owned();
+    let status = kafka_script(&directory, &["status"])?;
+    let pid = status
+        .split("pid ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    let pid = pid.context("no broker in the status of the peer")?.parse()?;
+    let running = Running::Kafka { directory, pid };
+    Ok(Some(Target {
+        kind: Kind::Kafka,
+        bootstrap_servers,
+        running,
+    }))
+}
+
+/// Runs `tests/peers/kafka VERB … --dir DIRECTORY` and returns what it printed.
+pub(crate) fn kafka_script(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/kafka");
+    let output = Command::new("python3")
+        .arg(script)
+        .args(arguments)
+        .arg("--dir")
+        .arg(directory)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        bail!("tests/peers/kafka {} failed", arguments.join(" "));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+pub(crate) fn fresh_directory(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let directory = parent.join(format!("{name}-{}", std::process::id()));
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}

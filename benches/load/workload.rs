@@ -1,0 +1,255 @@
+//! The work itself: produce as fast as the client can for a time, read it back, and a fixed rate for latency.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::options::Options;
+use crate::statistics::Percentiles;
+use crate::target::Target;
+
+/// A measured transfer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transfer {
+    pub(crate) records: u64,
+    bytes: u64,
+    elapsed: Duration,
+}
+
+impl Transfer {
+    pub(crate) fn gigabytes(&self) -> f64 {
+        self.bytes as f64 / 1e9
+    }
+
+    pub(crate) fn megabytes_per_second(&self) -> f64 {
+        self.bytes as f64 / 1e6 / self.elapsed.as_secs_f64()
+    }
+
+    pub(crate) fn records_per_second(&self) -> f64 {
+        self.records as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Counts what is acknowledged, and how long each record with an opaque instant took.
+#[derive(Default)]
+struct Deliveries {
+    state: std::sync::Mutex<Delivered>,
+}
+
+#[derive(Default)]
+struct Delivered {
+    acknowledged: u64,
+    failed: Option<KafkaError>,
+    latencies_ms: Vec<f64>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    /// When the record should have been sent: coordinated omission is counted, not hidden.
+    type DeliveryOpaque = Box<Option<Instant>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, intended: Self::DeliveryOpaque) {
+        let mut state = self.state.lock().expect("no thread panics while it holds this");
+        match result {
+            Ok(_) => state.acknowledged += 1,
+            Err((error, _)) => state.failed = Some(error.clone()),
+        }
+        if let Some(intended) = *intended {
+            state.latencies_ms.push(intended.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+}
+
+fn client(target: &Target) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &target.bootstrap_servers);
+    config.set("broker.address.family", "v4");
+    config
+}
+
+/// Produces records of `record_bytes` to one partition of `topic` with acks=all for `duration`, then waits for all.
+pub(crate) fn produce(
+    target: &Target,
+    topic: &str,
+    record_bytes: usize,
+    duration: Duration,
+) -> anyhow::Result<Transfer> {
+    let producer: BaseProducer<Deliveries> = client(target)
+        .set("acks", "all")
+        .set("linger.ms", "5")
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "500000")
+        .set("queue.buffering.max.kbytes", "1048576")
+        .create_with_context(Deliveries::default())?;
+    let payload = vec![b'x'; record_bytes];
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    while start.elapsed() < duration {
+        for _ in 0..1000 {
+            let record = BaseRecord::<(), [u8], _>::with_opaque_to(topic, Box::new(None))
+                .payload(&payload)
+                .partition(0);
+            match producer.send(record) {
+                Ok(()) => sent += 1,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+        producer.poll(Duration::ZERO);
+    }
+    producer
+        .flush(Duration::from_secs(60))
+        .context("records stayed unacknowledged for a minute")?;
+    let elapsed = start.elapsed();
+    let state = producer
+        .context()
+        .state
+        .lock()
+        .expect("no thread panics while it holds this");
+    if let Some(error) = &state.failed {
+        bail!("{}: a record was refused: {error}", target.kind.name());
+    }
+    assert_eq!(state.acknowledged, sent, "every record is acknowledged once");
+    Ok(Transfer {
+        records: sent,
+        bytes: sent * record_bytes as u64,
+        elapsed,
+    })
+}
+
+/// Reads `records` records from the start of `topic`; the time counts from the first one.
+pub(crate) fn consume(
+    target: &Target,
+    topic: &str,
+    records: u64,
+    record_bytes: usize,
+) -> anyhow::Result<Transfer> {
+    let consumer = assigned_consumer(target, topic, Offset::Beginning)?;
+    let mut read = 0_u64;
+    let mut start = None;
+    while read < records {
+        let message = next(&consumer, Duration::from_secs(30))?;
+        anyhow::ensure!(
+            message.payload_len() == record_bytes,
+            "a record of another length came back"
+        );
+        start.get_or_insert_with(Instant::now);
+        read += 1;
+    }
+    let elapsed = start.map_or(Duration::ZERO, |start| start.elapsed());
+    Ok(Transfer {
+        records: read,
+        bytes: read * record_bytes as u64,
+        elapsed,
+    })
+}
+
+fn assigned_consumer(target: &Target, topic: &str, from: Offset) -> anyhow::Result<BaseConsumer> {
+    let consumer: BaseConsumer = client(target)
+        .set("group.id", "load")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "500")
+        .set("fetch.message.max.bytes", "1048576")
+        .set("queued.min.messages", "1000000")
+        .set("queued.max.messages.kbytes", "262144")
+        .create()?;
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, 0, from)?;
+    consumer.assign(&partitions)?;
+    Ok(consumer)
+}
+
+fn next(consumer: &BaseConsumer, timeout: Duration) -> anyhow::Result<BorrowedMessage<'_>> {
+    match consumer.poll(timeout) {
+        Some(message) => Ok(message?),
+        None => bail!("no record came for {timeout:?}"),
+    }
+}
+
+/// Both latencies of one run at a fixed rate.
+#[derive(Debug)]
+pub(crate) struct Latency {
+    pub(crate) acknowledgement: Percentiles,
+    pub(crate) end_to_end: Percentiles,
+}
+
+/// 1,000 records of 100 bytes a second, each due at its own instant, with a consumer on the other side.
+pub(crate) fn latency(target: &Target, options: &Options) -> anyhow::Result<Latency> {
+    const RECORDS_PER_SECOND: u32 = 1000;
+    const TOPIC: &str = "load-latency";
+    produce(target, TOPIC, 100, Duration::from_millis(200))?;
+    let records = u64::from(RECORDS_PER_SECOND) * options.latency_duration.as_secs();
+    let began = Instant::now();
+    let consumer = assigned_consumer(target, TOPIC, Offset::End)?;
+    // The consumer has its position once a poll has come back empty; a record sent earlier could be missed.
+    consumer.poll(Duration::from_secs(2));
+    let reader = std::thread::spawn(move || -> anyhow::Result<Vec<f64>> {
+        let mut samples_ms = Vec::with_capacity(records as usize);
+        while (samples_ms.len() as u64) < records {
+            let message = next(&consumer, Duration::from_secs(30))?;
+            let Some(due) = message.payload().and_then(|bytes| bytes.first_chunk::<8>()) else {
+                continue;
+            };
+            let now = began.elapsed().as_nanos() as f64;
+            samples_ms.push((now - u64::from_be_bytes(*due) as f64) / 1e6);
+        }
+        Ok(samples_ms)
+    });
+    let acknowledgement = send_at_a_rate(target, TOPIC, records, RECORDS_PER_SECOND, began)?;
+    let end_to_end = Percentiles::of(reader.join().expect("the reader does not panic")?);
+    Ok(Latency {
+        acknowledgement,
+        end_to_end,
+    })
+}
+
+fn send_at_a_rate(
+    target: &Target,
+    topic: &str,
+    records: u64,
+    records_per_second: u32,
+    began: Instant,
+) -> anyhow::Result<Percentiles> {
+    let producer: BaseProducer<Deliveries> = client(target)
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .create_with_context(Deliveries::default())?;
+    let interval = Duration::from_secs(1) / records_per_second;
+    let first = Instant::now() + Duration::from_millis(50);
+    let mut payload = [b'x'; 100];
+    for index in 0..records {
+        let due = first + interval * u32::try_from(index).context("too many records")?;
+        while let Some(wait) = due
+            .checked_duration_since(Instant::now())
+            .filter(|wait| !wait.is_zero())
+        {
+            producer.poll(wait);
+        }
+        let due_nanos = due.duration_since(began).as_nanos() as u64;
+        payload[..8].copy_from_slice(&due_nanos.to_be_bytes());
+        let record = BaseRecord::<(), [u8], _>::with_opaque_to(topic, Box::new(Some(due)))
+            .payload(&payload)
+            .partition(0);
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    producer.flush(Duration::from_secs(30))?;
+    let mut state = producer
+        .context()
+        .state
+        .lock()
+        .expect("no thread panics while it holds this");
+    if let Some(error) = &state.failed {
+        bail!("{}: a record was refused: {error}", target.kind.name());
+    }
+    Ok(Percentiles::of(std::mem::take(&mut state.latencies_ms)))
+}
