@@ -1,0 +1,263 @@
+//! A disk that fails, runs full, writes short or freezes at the n-th operation of a kind, as a test says.
+
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{DirectoryEntry, Disk, Error, File, Lock, Metadata, OpenOptions, Operation, Result};
+
+/// What happens at a [`Fault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// This one operation fails with an I/O error (EIO) and changes nothing; later ones work.
+    Fail,
+    /// This one operation fails for lack of space and changes nothing; later ones work.
+    NoSpace,
+    /// This and all later operations of the kind fail for lack of space, until [`FaultyDisk::clear`].
+    NoSpaceFromNowOn,
+    /// A write puts down only its first so many bytes, then fails for lack of space; later ones work.
+    ShortWrite {
+        /// How many bytes arrive.
+        bytes: usize,
+    },
+    /// This and every later operation that changes anything fails and changes nothing: what a power cut at this
+    /// moment would leave can be examined at leisure.
+    Freeze,
+}
+
+/// An [`Effect`] at the n-th operation of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Which kind of operation is counted.
+    pub operation: Operation,
+    /// At which of them, counted from 1 since the fault was set.
+    pub nth: u64,
+    /// What happens.
+    pub effect: Effect,
+}
+
+/// A wrapper around another disk that obeys one [`Fault`] at a time.
+#[derive(Debug, Clone)]
+pub struct FaultyDisk {
+    disk: Arc<dyn Disk>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fault: Option<Fault>,
+    frozen: bool,
+    /// Operations per kind since the fault was set.
+    counts: Vec<(Operation, u64)>,
+}
+
+/// What an operation is to do about itself.
+enum Verdict {
+    Go,
+    Short(usize),
+}
+
+impl FaultyDisk {
+    /// Wraps `disk`; works as it does until [`FaultyDisk::set`].
+    pub fn new(disk: Arc<dyn Disk>) -> FaultyDisk {
+        FaultyDisk {
+            disk,
+            state: Arc::default(),
+        }
+    }
+
+    /// Replaces the fault and counts from 0 again. Thaws.
+    pub fn set(&self, fault: Fault) {
+        *self.state() = State {
+            fault: Some(fault),
+            ..State::default()
+        };
+    }
+
+    /// No fault any more, counts from 0 again. Thaws.
+    pub fn clear(&self) {
+        *self.state() = State::default();
+    }
+
+    /// How many operations of a kind there were since the last [`FaultyDisk::set`] or [`FaultyDisk::clear`],
+    /// those that failed included.
+    pub fn count(&self, operation: Operation) -> u64 {
+        let state = self.state();
+        state
+            .counts
+            .iter()
+            .find(|(counted, _)| *counted == operation)
+            .map_or(0, |(_, count)| *count)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, operation: Operation, path: &Path) -> Result<Verdict> {
+        check(&mut self.state(), operation, path)
+    }
+
+    fn go(&self, operation: Operation, path: &Path) -> Result<()> {
+        self.check(operation, path).map(|_| ())
+    }
+}
+
+fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict> {
+    let count = match state.counts.iter_mut().find(|(counted, _)| *counted == operation) {
+        Some((_, count)) => {
+            *count += 1;
+            *count
+        }
+        None => {
+            state.counts.push((operation, 1));
+            1
+        }
+    };
+    let broken = || {
+        Error::from_io(
+            operation,
+            path,
+            io::Error::other("the disk fails here, as the test wants"),
+        )
+    };
+    let full = || Error::from_io(operation, path, io::ErrorKind::StorageFull.into());
+    if state.frozen && changes(operation) {
+        return Err(broken());
+    }
+    let Some(fault) = state.fault.filter(|fault| fault.operation == operation) else {
+        return Ok(Verdict::Go);
+    };
+    match fault.effect {
+        Effect::NoSpaceFromNowOn if count >= fault.nth => Err(full()),
+        _ if count != fault.nth => Ok(Verdict::Go),
+        Effect::Fail => Err(broken()),
+        Effect::NoSpace | Effect::NoSpaceFromNowOn => Err(full()),
+        Effect::ShortWrite { bytes } => Ok(Verdict::Short(bytes)),
+        Effect::Freeze => {
+            state.frozen = true;
+            Err(broken())
+        }
+    }
+}
+
+fn changes(operation: Operation) -> bool {
+    !matches!(
+        operation,
+        Operation::Read | Operation::Inspect | Operation::ReadDirectory
+    )
+}
+
+impl Disk for FaultyDisk {
+    fn open(&self, path: &Path, options: OpenOptions) -> Result<Arc<dyn File>> {
+        // A frozen disk still lets its files be read.
+        if options.write
+            || self
+                .state()
+                .fault
+                .is_some_and(|fault| fault.operation == Operation::Open)
+        {
+            self.go(Operation::Open, path)?;
+        }
+        let file = self.disk.open(path, options)?;
+        Ok(Arc::new(FaultyFile {
+            file,
+            path: path.to_path_buf(),
+            disk: self.clone(),
+        }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> Result<()> {
+        self.go(Operation::CreateDirectory, path)?;
+        self.disk.create_dir_all(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> Result<Vec<DirectoryEntry>> {
+        self.go(Operation::ReadDirectory, path)?;
+        self.disk.read_dir(path)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.go(Operation::Remove, path)?;
+        self.disk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> Result<()> {
+        self.go(Operation::Remove, path)?;
+        self.disk.remove_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.go(Operation::Rename, from)?;
+        self.disk.rename(from, to)
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.go(Operation::SyncDirectory, path)?;
+        self.disk.sync_dir(path)
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Metadata> {
+        self.go(Operation::Inspect, path)?;
+        self.disk.metadata(path)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        self.go(Operation::Lock, path)?;
+        self.disk.lock(path)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    disk: FaultyDisk,
+}
+
+impl File for FaultyFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize> {
+        self.disk.go(Operation::Read, &self.path)?;
+        self.file.read_at(buffer, position)
+    }
+
+    fn read_at_nowait(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>> {
+        self.disk.go(Operation::Read, &self.path)?;
+        self.file.read_at_nowait(buffer, position)
+    }
+
+    fn write_all_vectored_at(&self, buffers: &mut [IoSlice<'_>], position: u64) -> Result<()> {
+        match self.disk.check(Operation::Write, &self.path)? {
+            Verdict::Go => self.file.write_all_vectored_at(buffers, position),
+            Verdict::Short(bytes) => {
+                let all: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+                self.file.write_all_at(&all[..bytes.min(all.len())], position)?;
+                Err(Error::from_io(
+                    Operation::Write,
+                    &self.path,
+                    io::ErrorKind::StorageFull.into(),
+                ))
+            }
+        }
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.disk.go(Operation::Sync, &self.path)?;
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, length: u64) -> Result<()> {
+        self.disk.go(Operation::SetLength, &self.path)?;
+        self.file.set_len(length)
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.disk.go(Operation::Inspect, &self.path)?;
+        self.file.len()
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_fd()
+    }
+}
