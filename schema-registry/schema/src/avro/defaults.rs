@@ -1,0 +1,109 @@
+//! Default values: whether they fit their field (Avro's `isValidDefault`), and the form in which they are written back.
+
+use serde_json::{Number, Value};
+
+use super::{Field, NamedKind, Primitive, Schema, Type};
+
+/// Every default of the schema's own records, checked; the message is Avro's.
+pub(super) fn check(schema: &Schema) -> Result<(), String> {
+    for named in schema.named.values().filter(|named| !named.referenced) {
+        let NamedKind::Record { fields, .. } = &named.kind else {
+            continue;
+        };
+        for Field {
+            name,
+            schema: of,
+            default,
+            ..
+        } in fields
+        {
+            if let Some(default) = default.as_ref().filter(|default| !fits(schema, of, default)) {
+                return Err(format!(
+                    "Invalid default for field {name}: {default} not a {}",
+                    schema.type_name(of)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The depth follows that of the value, which the JSON parser bounds; a record without a value takes its defaults, which
+/// a recursive one could ask for endlessly: a field that is absent from the value must have a default of its own.
+fn fits(schema: &Schema, of: &Type, value: &Value) -> bool {
+    match of {
+        Type::Primitive(primitive, _) => fits_primitive(*primitive, value),
+        Type::Array(items, _) => value
+            .as_array()
+            .is_some_and(|elements| elements.iter().all(|element| fits(schema, items, element))),
+        Type::Map(values, _) => value
+            .as_object()
+            .is_some_and(|entries| entries.values().all(|entry| fits(schema, values, entry))),
+        Type::Union(branches) => branches.iter().any(|branch| fits(schema, branch, value)),
+        Type::Named(name) => match &schema.definition(name).kind {
+            NamedKind::Record { fields, .. } => value.as_object().is_some_and(|entries| {
+                fields.iter().all(|field| match entries.get(&field.name) {
+                    Some(entry) => fits(schema, &field.schema, entry),
+                    None => field.default.is_some(), // checked on its own
+                })
+            }),
+            NamedKind::Enum { .. } | NamedKind::Fixed { .. } => value.is_string(),
+        },
+    }
+}
+
+fn fits_primitive(primitive: Primitive, value: &Value) -> bool {
+    match primitive {
+        Primitive::Null => value.is_null(),
+        Primitive::Boolean => value.is_boolean(),
+        Primitive::Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+        Primitive::Long => value.as_i64().is_some(),
+        Primitive::Float | Primitive::Double => value.is_number(),
+        Primitive::Bytes | Primitive::String => value.is_string(),
+    }
+}
+
+/// The default as Java's parser keeps it: fractions in the form of `Double.toString`, and text for a floating-point
+/// field read as a number.
+pub(super) fn canonical(default: &Value, of: &Type) -> Value {
+    if let (Value::String(text), Type::Primitive(Primitive::Float | Primitive::Double, _)) = (default, of)
+        && let Some(number) = text.trim().parse().ok().and_then(java_number)
+    {
+        return number;
+    }
+    canonical_numbers(default)
+}
+
+fn canonical_numbers(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.as_str().contains(['.', 'e', 'E']) => number
+            .as_f64()
+            .and_then(java_number)
+            .unwrap_or_else(|| value.clone()),
+        Value::Array(elements) => Value::Array(elements.iter().map(canonical_numbers).collect()),
+        Value::Object(entries) => Value::Object(
+            entries
+                .iter()
+                .map(|(key, value)| (key.clone(), canonical_numbers(value)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// Java's `Double.toString`: plain between 10^-3 and 10^7, else `d.dddE±n`.
+fn java_number(number: f64) -> Option<Value> {
+    if !number.is_finite() {
+        return None;
+    }
+    let plain = number == 0.0 || (1e-3..1e7).contains(&number.abs());
+    let text = if plain {
+        format!("{number:?}")
+    } else {
+        let scientific = format!("{number:E}");
+        let (mantissa, exponent) = scientific.split_once('E')?;
+        let point = if mantissa.contains('.') { "" } else { ".0" };
+        format!("{mantissa}{point}E{exponent}")
+    };
+    Some(Value::Number(Number::from_string_unchecked(text)))
+}

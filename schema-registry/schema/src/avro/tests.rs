@@ -1,0 +1,142 @@
+//! Canonical text against what Java prints, refusals, and bounds.
+
+use super::*;
+
+fn canonical(text: &str) -> String {
+    Schema::parse(text).unwrap().to_string()
+}
+
+#[test]
+fn canonical_text_is_javas() {
+    for (text, expected) in [
+        (r#" "string" "#, r#""string""#),
+        (r#"{"type": "string"}"#, r#""string""#),
+        (
+            r#"{"logicalType":"date","type":"int"}"#,
+            r#"{"type":"int","logicalType":"date"}"#,
+        ),
+        (r#"["null", {"type":"long"}]"#, r#"["null","long"]"#),
+        (
+            r#"{"name":"a.b.C","fields":[{"type":"int","name":"x","doc":"d","default":0}],"type":"record","doc":"r"}"#,
+            r#"{"type":"record","name":"C","namespace":"a.b","doc":"r","fields":[{"name":"x","type":"int","doc":"d","default":0}]}"#,
+        ),
+        // The namespace of the enclosing record is not repeated; a type met again is named.
+        (
+            r#"{"type":"record","name":"R","namespace":"n","aliases":["Old","o.Other"],"p":1,"fields":[
+                {"name":"f","type":{"type":"fixed","name":"F","namespace":"n","size":4}},
+                {"name":"g","type":"F","order":"descending","aliases":["h"],"q":[1.50]},
+                {"name":"self","type":["null","n.R"],"default":null}]}"#,
+            r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"f","type":{"type":"fixed","name":"F","size":4}},{"name":"g","type":"F","order":"descending","aliases":["h"],"q":[1.50]},{"name":"self","type":["null","R"],"default":null}],"p":1,"aliases":["Old","o.Other"]}"#,
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A","B"],"default":"A","z":true}"#,
+            r#"{"type":"enum","name":"E","symbols":["A","B"],"default":"A","z":true}"#,
+        ),
+        // No namespace inside one is said; defaults of fractions are Java's.
+        (
+            r#"{"type":"record","name":"R","namespace":"n","fields":[
+                {"name":"a","type":{"type":"enum","name":"E","namespace":"","symbols":[]}},
+                {"name":"b","type":"double","default":1e10},{"name":"c","type":"float","default":"0.5"}]}"#,
+            r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"a","type":{"type":"enum","name":"E","namespace":"","symbols":[]}},{"name":"b","type":"double","default":1.0E10},{"name":"c","type":"float","default":0.5}]}"#,
+        ),
+        (
+            r#"{"type":"map","values":{"type":"array","items":"bytes"}}"#,
+            r#"{"type":"map","values":{"type":"array","items":"bytes"}}"#,
+        ),
+    ] {
+        assert_eq!(canonical(text), expected, "of {text}");
+        assert_eq!(canonical(expected), expected, "printing is a fixed point");
+    }
+}
+
+#[test]
+fn a_reference_is_known_but_not_part_of_the_text() {
+    let address = Schema::parse(r#"{"type":"record","name":"n.Address","fields":[]}"#).unwrap();
+    let text = r#"{"type":"record","name":"n.Person","fields":[{"name":"home","type":"Address"}]}"#;
+    assert!(Schema::parse(text).is_err());
+    let person = Schema::parse_with_references(text, &[address]).unwrap();
+    assert_eq!(
+        person.to_string(),
+        r#"{"type":"record","name":"Person","namespace":"n","fields":[{"name":"home","type":"Address"}]}"#
+    );
+}
+
+#[test]
+fn what_is_no_schema_is_refused_with_the_reason() {
+    for (text, reason) in [
+        ("", "not JSON"),
+        ("7", "not yet supported"),
+        ("{}", "No type"),
+        (r#""Unknown""#, "Undefined name"),
+        (r#"["int","int"]"#, "Duplicate in union"),
+        (r#"["int",["null"]]"#, "Nested union"),
+        (r#"{"type":"record","name":"R"}"#, "no fields"),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}"#,
+            "Duplicate field",
+        ),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#,
+            "Invalid default",
+        ),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","int"],"default":"x"}]}"#,
+            "Invalid default",
+        ),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"a-b","type":"int"}]}"#,
+            "Illegal character",
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A","A"]}"#,
+            "Duplicate enum symbol",
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#,
+            "not in the enum symbol set",
+        ),
+        (r#"{"type":"fixed","name":"F","size":-1}"#, "size"),
+        (r#"{"type":"fixed","name":"F","size":4294967296}"#, "size"),
+        (
+            r#"["int",{"type":"fixed","name":"F","size":1},{"type":"fixed","name":"F","size":2}]"#,
+            "redefine",
+        ),
+    ] {
+        let error = Schema::parse(text).expect_err(text).to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_recursive_default_ends() {
+    let text = r#"{"type":"record","name":"R","fields":[{"name":"next","type":"R","default":{}}]}"#;
+    assert_eq!(canonical(text), text);
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    let nested = |depth: usize| {
+        format!(
+            "{}\"int\"{}",
+            r#"{"type":"array","items":"#.repeat(depth),
+            "}".repeat(depth)
+        )
+    };
+    assert!(Schema::parse(&nested(100)).is_ok());
+    assert!(matches!(
+        Schema::parse(&nested(100_000)),
+        Err(Error::Json(_) | Error::TooLarge { .. })
+    ));
+    let doc = |bytes: usize| {
+        let frame = r#"{"type":"fixed","name":"F","size":1,"doc":""}"#;
+        frame.replace(
+            r#""doc":"""#,
+            &format!(r#""doc":"{}""#, "x".repeat(bytes - frame.len())),
+        )
+    };
+    assert!(Schema::parse(&doc(SCHEMA_BYTES_MAX)).is_ok());
+    assert!(matches!(
+        Schema::parse(&doc(SCHEMA_BYTES_MAX + 1)),
+        Err(Error::TooLarge { .. })
+    ));
+}

@@ -1,0 +1,229 @@
+//! Reader and writer pairs with what Avro's rules say of them, and the levels.
+
+use super::*;
+use crate::avro::{IncompatibilityKind as Kind, Schema};
+
+fn found(reader: &str, writer: &str) -> Vec<(Kind, String)> {
+    let (reader, writer) = (Schema::parse(reader).unwrap(), Schema::parse(writer).unwrap());
+    let found = reader.incompatibilities_reading(&writer);
+    found
+        .into_iter()
+        .map(|found| (found.kind, found.location))
+        .collect()
+}
+
+fn record(fields: &str) -> String {
+    format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
+}
+
+/// Reader, writer, and what is found.
+type Case<'a> = (&'a str, &'a str, &'a [(Kind, &'a str)]);
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn pairs() {
+    let int = r#"{"name":"a","type":"int"}"#;
+    let cases: [Case<'_>; 22] = [
+        (r#""long""#, r#""int""#, &[]),
+        (r#""int""#, r#""long""#, &[(Kind::TypeMismatch, "/")]),
+        (r#""double""#, r#""float""#, &[]),
+        (r#""float""#, r#""double""#, &[(Kind::TypeMismatch, "/")]),
+        (r#""bytes""#, r#""string""#, &[]),
+        (r#""string""#, r#""bytes""#, &[]),
+        (r#"["null","int"]"#, r#""int""#, &[]),
+        (r#""int""#, r#"["null","int"]"#, &[(Kind::TypeMismatch, "/0")]),
+        (
+            r#"["null","int"]"#,
+            r#"["null","string"]"#,
+            &[(Kind::MissingUnionBranch, "/1")],
+        ),
+        (
+            r#"["null","int"]"#,
+            r#""string""#,
+            &[(Kind::MissingUnionBranch, "/")],
+        ),
+        (
+            r#"{"type":"array","items":"int"}"#,
+            r#"{"type":"array","items":"string"}"#,
+            &[(Kind::TypeMismatch, "/items")],
+        ),
+        (
+            r#"{"type":"map","values":"int"}"#,
+            r#"{"type":"map","values":"string"}"#,
+            &[(Kind::TypeMismatch, "/values")],
+        ),
+        (&record(""), &record(int), &[]),
+        (
+            &record(int),
+            &record(""),
+            &[(Kind::ReaderFieldMissingDefaultValue, "/fields/0")],
+        ),
+        (
+            &record(r#"{"name":"a","type":"int","default":1}"#),
+            &record(""),
+            &[],
+        ),
+        (
+            &record(r#"{"name":"b","type":"long","aliases":["a"]}"#),
+            &record(int),
+            &[],
+        ),
+        (
+            &record(r#"{"name":"a","type":"string"}"#),
+            &record(int),
+            &[(Kind::TypeMismatch, "/fields/0/type")],
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A"]}"#,
+            r#"{"type":"enum","name":"E","symbols":["A","B"]}"#,
+            &[(Kind::MissingEnumSymbols, "/symbols")],
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A"],"default":"A"}"#,
+            r#"{"type":"enum","name":"E","symbols":["A","B"]}"#,
+            &[],
+        ),
+        (
+            r#"{"type":"fixed","name":"x.F","size":4}"#,
+            r#"{"type":"fixed","name":"y.G","size":5}"#,
+            &[(Kind::NameMismatch, "/name"), (Kind::FixedSizeMismatch, "/size")],
+        ),
+        (
+            r#"{"type":"fixed","name":"x.F","size":4}"#,
+            r#"{"type":"fixed","name":"y.F","size":4}"#,
+            &[],
+        ),
+        (
+            r#"{"type":"fixed","name":"x.F","aliases":["y.G"],"size":4}"#,
+            r#"{"type":"fixed","name":"y.G","size":4}"#,
+            &[],
+        ),
+    ];
+    for (reader, writer, expected) in cases {
+        let found = found(reader, writer);
+        let found: Vec<(Kind, &str)> = found.iter().map(|(kind, at)| (*kind, at.as_str())).collect();
+        assert_eq!(found, expected, "reader {reader}, writer {writer}");
+    }
+}
+
+#[test]
+fn logical_types_do_not_count() {
+    let decimal = |precision: u8, scale: u8| {
+        format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#)
+    };
+    assert_eq!(found(&decimal(4, 2), &decimal(9, 0)), []);
+}
+
+#[test]
+fn recursive_schemas_end_and_all_faults_are_found() {
+    let list = |value: &str, extra: &str| {
+        record(&format!(
+            r#"{{"name":"value","type":"{value}"}},{{"name":"next","type":["null","R"]}}{extra}"#
+        ))
+    };
+    assert_eq!(found(&list("long", ""), &list("int", "")), []);
+    let faults = found(
+        &list("int", r#",{"name":"new","type":"int"}"#),
+        &list("string", ""),
+    );
+    let kinds: Vec<Kind> = faults.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [Kind::TypeMismatch, Kind::ReaderFieldMissingDefaultValue]);
+}
+
+#[test]
+fn a_level_decides_who_reads_whom() {
+    use CompatibilityLevel::{Backward, BackwardTransitive, Forward, ForwardTransitive, Full, None};
+    let parse = |text: String| Schema::parse(&text).unwrap();
+    let first = parse(record(r#"{"name":"a","type":"int"}"#));
+    let second = parse(record(
+        r#"{"name":"a","type":"int"},{"name":"b","type":"int","default":0}"#,
+    ));
+    let third = parse(record(r#"{"name":"a","type":"int"},{"name":"b","type":"int"}"#));
+    let previous = [
+        Version {
+            number: 1,
+            schema: &first,
+        },
+        Version {
+            number: 2,
+            schema: &second,
+        },
+    ];
+    for (level, compatible) in [
+        (None, true),
+        (Backward, true),
+        (BackwardTransitive, false),
+        (Forward, true),
+        (ForwardTransitive, true),
+        (Full, true),
+    ] {
+        let messages = check(level, &third, &previous);
+        assert_eq!(messages.is_empty(), compatible, "{level}: {messages:?}");
+    }
+    let messages = check(BackwardTransitive, &third, &previous);
+    assert_eq!(
+        messages[0],
+        "{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'b' at path '/fields/1' in the new schema has no default value and is missing in the old schema', additionalInfo:'b'}"
+    );
+    assert_eq!(messages[1], "{oldSchemaVersion: 1}");
+    assert!(
+        messages
+            .last()
+            .unwrap()
+            .contains("compatibility: 'BACKWARD_TRANSITIVE'")
+    );
+    assert_eq!(
+        "backward_Transitive".parse::<CompatibilityLevel>().unwrap(),
+        BackwardTransitive
+    );
+    assert!("sideways".parse::<CompatibilityLevel>().is_err());
+}
+
+/// Types that refer to each other in a chain of `length`, hidden behind a field that is not compared.
+fn chain(length: usize) -> String {
+    let link = |i: usize| {
+        format!(
+            r#"{{"name":"f","type":{{"type":"record","name":"C{i}","fields":[{{"name":"next","type":["null","C{}"]}}]}}}}"#,
+            i - 1
+        )
+    };
+    let links: Vec<String> = (1..=length)
+        .map(|i| link(i).replace("\"f\"", &format!("\"f{i}\"")))
+        .collect();
+    let first = r#"{"name":"f0","type":{"type":"record","name":"C0","fields":[]}}"#;
+    let store = format!(
+        r#"{{"type":"record","name":"Store","fields":[{first},{}]}}"#,
+        links.join(",")
+    );
+    record(&format!(
+        r#"{{"name":"x","type":"C{length}"}},{{"name":"store","type":["null",{store}],"default":null}}"#
+    ))
+}
+
+#[test]
+fn long_chains_of_types_are_refused_and_not_followed_to_the_end_of_the_stack() {
+    assert!(Schema::parse(&chain(100)).is_ok());
+    assert!(
+        Schema::parse(&chain(5_000))
+            .unwrap_err()
+            .to_string()
+            .contains("deeper")
+    );
+}
+
+#[test]
+fn wide_schemas_are_compared_quickly() {
+    let fields: Vec<String> = (0..20_000)
+        .map(|i| format!(r#"{{"name":"f{i}","type":"int"}}"#))
+        .collect();
+    let wide = record(&fields.join(","));
+    assert_eq!(found(&wide, &wide), []);
+    let fixed: Vec<String> = (0..5_000)
+        .map(|i| format!(r#"{{"type":"fixed","name":"F{i}","size":1}}"#))
+        .collect();
+    let union = format!("[{}]", fixed.join(","));
+    assert!(
+        !found(&union, &union).is_empty(),
+        "too many pairs are an incompatibility that says so"
+    );
+}
