@@ -1,7 +1,7 @@
 //! An Avro schema that keeps what a registry must keep: the order of fields and properties, documentation, aliases.
 //!
-//! Data is encoded elsewhere (the `apache-avro` crate); its schema type loses the order of properties, and its canonical
-//! form is not the text by which Confluent's registry identifies a schema: Java's `Schema.toString()`.
+//! Its canonical text is the one by which Confluent's registry identifies a schema, Java's `Schema.toString()`, which the
+//! specification's canonical form is not. Why data is encoded here too: `docs/decisions/0001-avro-data.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 mod compatibility;
+pub mod data;
 mod defaults;
 mod name;
+mod node;
 mod parse;
 mod print;
 
 pub use compatibility::{Incompatibility, IncompatibilityKind};
+pub use node::{FieldView, Kind, Node};
 pub use parse::Error;
 
 /// The longest schema text that is parsed, in bytes.
