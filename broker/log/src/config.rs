@@ -142,7 +142,7 @@ impl LogConfig {
 
     /// How much earlier than `segment_ms_max` the segment at `base_offset` is closed: the same each time it is
     /// asked for, so that no random number is needed.
-    pub(crate) fn jitter_ms(&self, seed: u64) -> i64 {
+    pub fn jitter_ms(&self, seed: u64) -> i64 {
         let bound = self.segment_jitter_ms.min(self.segment_ms);
         if bound <= 0 {
             return 0;
