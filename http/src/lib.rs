@@ -1,0 +1,11 @@
+//! What the HTTP services share: listeners on loopback, the guard against foreign web pages, the form of an error.
+//! Knows no service.
+
+mod error;
+mod guard;
+mod listener;
+mod server;
+
+pub use error::ErrorBody;
+pub use listener::{BindError, Listeners};
+pub use server::{Options, Server};
