@@ -11,12 +11,12 @@ pub struct ConsumerGroupRegularExpressionValue {
 impl ConsumerGroupRegularExpressionValue {
     fn read(reader: &mut crate::Reader, version: i16) -> Result<Self, crate::decode::Error> {
         let topics = reader.array("topics", true, 1, |reader| reader.string("topics", true))?;
-        let version = reader.i64()?;
+        let its_version = reader.i64()?;
         let timestamp = reader.i64()?;
         let unknown_tagged_fields = reader.unknown_tagged_fields()?;
         Ok(Self {
             topics,
-            version,
+            version: its_version,
             timestamp,
             unknown_tagged_fields,
         })

@@ -11,7 +11,7 @@ pub struct LeaderChangeMessage {
 
 impl LeaderChangeMessage {
     fn read(reader: &mut crate::Reader, version: i16) -> Result<Self, crate::decode::Error> {
-        let version = reader.i16()?;
+        let its_version = reader.i16()?;
         let leader_id = reader.i32()?;
         let voters = reader.array(
             "voters",
@@ -33,7 +33,7 @@ impl LeaderChangeMessage {
         )?;
         let unknown_tagged_fields = reader.unknown_tagged_fields()?;
         Ok(Self {
-            version,
+            version: its_version,
             leader_id,
             voters,
             granting_voters,

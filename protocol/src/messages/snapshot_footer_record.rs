@@ -8,10 +8,10 @@ pub struct SnapshotFooterRecord {
 
 impl SnapshotFooterRecord {
     fn read(reader: &mut crate::Reader, version: i16) -> Result<Self, crate::decode::Error> {
-        let version = reader.i16()?;
+        let its_version = reader.i16()?;
         let unknown_tagged_fields = reader.unknown_tagged_fields()?;
         Ok(Self {
-            version,
+            version: its_version,
             unknown_tagged_fields,
         })
     }

@@ -9,11 +9,11 @@ pub struct SnapshotHeaderRecord {
 
 impl SnapshotHeaderRecord {
     fn read(reader: &mut crate::Reader, version: i16) -> Result<Self, crate::decode::Error> {
-        let version = reader.i16()?;
+        let its_version = reader.i16()?;
         let last_contained_log_timestamp = reader.i64()?;
         let unknown_tagged_fields = reader.unknown_tagged_fields()?;
         Ok(Self {
-            version,
+            version: its_version,
             last_contained_log_timestamp,
             unknown_tagged_fields,
         })

@@ -9,11 +9,11 @@ pub struct VotersRecord {
 
 impl VotersRecord {
     fn read(reader: &mut crate::Reader, version: i16) -> Result<Self, crate::decode::Error> {
-        let version = reader.i16()?;
+        let its_version = reader.i16()?;
         let voters = reader.array("voters", true, 27, |reader| Voter::read(reader, version))?;
         let unknown_tagged_fields = reader.unknown_tagged_fields()?;
         Ok(Self {
-            version,
+            version: its_version,
             voters,
             unknown_tagged_fields,
         })

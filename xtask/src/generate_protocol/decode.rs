@@ -27,16 +27,19 @@ pub(super) fn function(context: Context<'_>) -> String {
             .in_place()
             .when(context.possible())
             .choose(&value, &default(field));
-        let _ = writeln!(code, "let {mutable}{} = {value};", names::field(&field.name));
+        let _ = writeln!(code, "let {mutable}{} = {value};", names::local(&field.name));
     }
     if context.has_tags() {
         let _ = writeln!(code, "let unknown_tagged_fields = {};", tagged(context));
     }
-    let names = context
-        .structure
-        .fields
-        .iter()
-        .map(|field| names::field(&field.name));
+    let names = context.structure.fields.iter().map(|field| {
+        let (name, local) = (names::field(&field.name), names::local(&field.name));
+        if name == local {
+            name
+        } else {
+            format!("{name}: {local}")
+        }
+    });
     let names = names.chain(context.has_tags().then(|| "unknown_tagged_fields".to_owned()));
     let _ = writeln!(
         code,
@@ -192,7 +195,7 @@ fn tagged(context: Context<'_>) -> String {
         .iter()
         .filter(|field| field.tag.is_some())
     {
-        let (tag, name) = (field.tag.unwrap_or_default(), names::field(&field.name));
+        let (tag, name) = (field.tag.unwrap_or_default(), names::local(&field.name));
         let present = field.tagged.intersect(flexible);
         let value = if present.is_empty() {
             String::new()

@@ -39,3 +39,13 @@ pub(super) fn camel(name: &str) -> String {
         .chain(letters)
         .collect()
 }
+
+/// `TopicId` as the variable that holds the field while its structure is read: not one that the code around it needs.
+pub(super) fn local(name: &str) -> String {
+    let name = field(name);
+    if matches!(name.as_str(), "reader" | "version" | "flexible") {
+        format!("its_{name}")
+    } else {
+        name
+    }
+}
