@@ -5,7 +5,7 @@ use std::io::Read as _;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::types::Type;
+use crate::types::{Transcoded, Type};
 
 /// The vectors in this folder.
 pub(crate) fn bundled() -> String {
@@ -41,7 +41,7 @@ impl<'a> Line<'a> {
 
     /// Holds the line against the crate's type.
     pub(crate) fn check(&self, kind: &Type) -> Result<(), String> {
-        let (bytes, json) =
+        let Transcoded { bytes, json } =
             (kind.transcode)(self.bytes.clone(), self.version).map_err(|error| error.to_string())?;
         let bytes = bytes.map_err(|error| error.to_string())?;
         if bytes != self.bytes {

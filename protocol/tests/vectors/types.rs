@@ -12,20 +12,26 @@ pub(crate) struct Type {
     pub(crate) versions: RangeInclusive<i16>,
     /// Reads a message and drops it.
     pub(crate) decode: fn(Bytes, i16) -> Result<(), decode::Error>,
-    /// Reads a message, and gives it again as bytes and as JSON.
-    pub(crate) transcode: fn(Bytes, i16) -> Result<(Result<Bytes, encode::Error>, Value), decode::Error>,
+    /// Reads a message, and gives it again in both forms.
+    pub(crate) transcode: fn(Bytes, i16) -> Result<Transcoded, decode::Error>,
+}
+
+/// A message that was read, as it is written.
+pub(crate) struct Transcoded {
+    pub(crate) bytes: Result<Bytes, encode::Error>,
+    pub(crate) json: Value,
 }
 
 fn decode<M: Message>(bytes: Bytes, version: i16) -> Result<(), decode::Error> {
     M::from_bytes(bytes, version).map(drop)
 }
 
-fn transcode<M: Message>(
-    bytes: Bytes,
-    version: i16,
-) -> Result<(Result<Bytes, encode::Error>, Value), decode::Error> {
+fn transcode<M: Message>(bytes: Bytes, version: i16) -> Result<Transcoded, decode::Error> {
     let message = M::from_bytes(bytes, version)?;
-    Ok((message.to_bytes(version), message.to_json(version)))
+    Ok(Transcoded {
+        bytes: message.to_bytes(version),
+        json: message.to_json(version),
+    })
 }
 
 macro_rules! types {
