@@ -1,0 +1,298 @@
+//! What the broker is told to be: Kafka's configuration keys as typed values. Keys, defaults and documentation stand in
+//! `config/keys.rs`; those that are a topic's defaults come from `forebay-broker-log`.
+
+mod keys;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use forebay_broker_coordinator as coordinator;
+use forebay_config::{Config, ConfigDef, Errors, Properties};
+use forebay_protocol::NodeId;
+
+use crate::network::endpoint::{self, Listener, ListenerKeys};
+
+/// Why a broker's configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value is missing or out of bounds.
+    #[error(transparent)]
+    Values(#[from] Errors),
+    /// `listeners` and what belongs to it.
+    #[error(transparent)]
+    Listeners(#[from] endpoint::Error),
+    /// More than one directory.
+    #[error("log.dirs: {0} directories are named; only one is supported so far")]
+    LogDirs(usize),
+    /// A replication factor that one node cannot give.
+    #[error("{key}: replication factor: {factor} larger than available brokers: 1: set {key} to 1")]
+    ReplicationFactor {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        factor: i64,
+    },
+}
+
+static DEFINITION: LazyLock<ConfigDef> = LazyLock::new(keys::definition);
+
+/// The broker's keys, for readers of files and command lines, and for DescribeConfigs.
+#[must_use]
+pub fn definition() -> &'static ConfigDef {
+    &DEFINITION
+}
+
+/// Bounds on sockets and what passes through them.
+#[derive(Debug, Clone)]
+pub struct NetworkConfig {
+    /// `socket.request.max.bytes`.
+    pub request_bytes_max: usize,
+    /// `socket.send.buffer.bytes`; `None`: the operating system's.
+    pub send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None`: the operating system's.
+    pub receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`.
+    pub backlog: u32,
+    /// `max.connections`.
+    pub connections_max: usize,
+    /// `max.connections.per.ip`.
+    pub connections_per_ip_max: usize,
+    /// `connections.max.idle.ms`.
+    pub idle_max: Duration,
+    /// `queued.max.request.bytes`; `None`: no bound over all connections.
+    pub queued_request_bytes_max: Option<usize>,
+}
+
+/// How often upkeep is done.
+#[derive(Debug, Clone)]
+pub struct UpkeepConfig {
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub recovery_point_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`.
+    pub log_start_offset_checkpoint_interval: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `num.recovery.threads.per.data.dir`.
+    pub recovery_threads: usize,
+}
+
+/// A broker's configuration, checked.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// `node.id`.
+    pub node_id: NodeId,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// Where clients connect; never empty.
+    pub listeners: Vec<Listener>,
+    /// Sockets and connections.
+    pub network: NetworkConfig,
+    /// `num.io.threads`.
+    pub io_threads: usize,
+    /// `log.dirs`, of which there is one so far.
+    pub log_dir: PathBuf,
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
+    /// `fetch.max.bytes`.
+    pub fetch_bytes_max: usize,
+    /// `max.request.partition.size.limit`.
+    pub request_partitions_max: usize,
+    /// Checkpoints and retention.
+    pub upkeep: UpkeepConfig,
+    /// Consumer groups.
+    pub groups: coordinator::Config,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_partitions: i32,
+    /// `offsets.topic.replication.factor`.
+    pub offsets_topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: i32,
+    /// Every value with where it came from, for DescribeConfigs and topics' defaults.
+    pub values: Config,
+}
+
+impl BrokerConfig {
+    /// Reads Kafka's properties. Unknown keys are the caller's to judge (`forebay_config::Entries::parse`).
+    ///
+    /// # Errors
+    /// Everything that is wrong with the values, or the first thing wrong with the listeners.
+    pub fn parse(properties: &Properties) -> Result<Self, Error> {
+        Self::from_values(definition().parse(properties)?)
+    }
+
+    /// As [`BrokerConfig::parse`], from values that `definition()` has parsed.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with listeners, directories or replication factors.
+    pub fn from_values(values: Config) -> Result<Self, Error> {
+        let listeners = ListenerKeys {
+            listeners: values.get_list("listeners"),
+            advertised: values.get_list("advertised.listeners"),
+            protocol_map: values.get_list("listener.security.protocol.map"),
+            controller_names: values.get_list("controller.listener.names"),
+        }
+        .parse()?;
+        let [log_dir] = values.get_list("log.dirs") else {
+            return Err(Error::LogDirs(values.get_list("log.dirs").len()));
+        };
+        let log_dir = PathBuf::from(log_dir);
+        let default_replication_factor = one_replica(
+            "default.replication.factor",
+            values.get_int("default.replication.factor").into(),
+        )?;
+        let offsets_topic_replication_factor = one_replica(
+            "offsets.topic.replication.factor",
+            values.get_short("offsets.topic.replication.factor").into(),
+        )?;
+        Ok(Self {
+            node_id: NodeId(values.get_int("node.id")),
+            rack: values.get_optional::<&str>("broker.rack").map(str::to_owned),
+            listeners,
+            network: network(&values),
+            io_threads: count(values.get_int("num.io.threads")),
+            log_dir,
+            num_partitions: values.get_int("num.partitions"),
+            default_replication_factor,
+            auto_create_topics: values.get_boolean("auto.create.topics.enable"),
+            delete_topics: values.get_boolean("delete.topic.enable"),
+            fetch_bytes_max: count(values.get_int("fetch.max.bytes")),
+            request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
+            upkeep: upkeep(&values),
+            groups: groups(&values),
+            offsets_topic_partitions: values.get_int("offsets.topic.num.partitions"),
+            offsets_topic_replication_factor,
+            offsets_topic_segment_bytes: values.get_int("offsets.topic.segment.bytes"),
+            values,
+        })
+    }
+}
+
+/// A cluster has one broker so far; a larger factor would be a promise that nobody keeps.
+fn one_replica(key: &'static str, factor: i64) -> Result<i16, Error> {
+    if factor == 1 {
+        Ok(1)
+    } else {
+        Err(Error::ReplicationFactor { key, factor })
+    }
+}
+
+fn network(values: &Config) -> NetworkConfig {
+    NetworkConfig {
+        request_bytes_max: count(values.get_int("socket.request.max.bytes")),
+        send_buffer_bytes: usize::try_from(values.get_int("socket.send.buffer.bytes")).ok(),
+        receive_buffer_bytes: usize::try_from(values.get_int("socket.receive.buffer.bytes")).ok(),
+        backlog: values.get_int("socket.listen.backlog.size").unsigned_abs(),
+        connections_max: count(values.get_int("max.connections")),
+        connections_per_ip_max: count(values.get_int("max.connections.per.ip")),
+        idle_max: milliseconds(values.get_long("connections.max.idle.ms")),
+        queued_request_bytes_max: usize::try_from(values.get_long("queued.max.request.bytes")).ok(),
+    }
+}
+
+fn upkeep(values: &Config) -> UpkeepConfig {
+    UpkeepConfig {
+        retention_check_interval: milliseconds(values.get_long("log.retention.check.interval.ms")),
+        recovery_point_checkpoint_interval: milliseconds(
+            values.get_int("log.flush.offset.checkpoint.interval.ms").into(),
+        ),
+        log_start_offset_checkpoint_interval: milliseconds(
+            values
+                .get_int("log.flush.start.offset.checkpoint.interval.ms")
+                .into(),
+        ),
+        high_watermark_checkpoint_interval: milliseconds(
+            values.get_long("replica.high.watermark.checkpoint.interval.ms"),
+        ),
+        producer_id_expiration: milliseconds(values.get_int("producer.id.expiration.ms").into()),
+        recovery_threads: count(values.get_int("num.recovery.threads.per.data.dir")),
+    }
+}
+
+fn groups(values: &Config) -> coordinator::Config {
+    coordinator::Config {
+        session_timeout_min: milliseconds(values.get_int("group.min.session.timeout.ms").into()),
+        session_timeout_max: milliseconds(values.get_int("group.max.session.timeout.ms").into()),
+        initial_rebalance_delay: milliseconds(values.get_int("group.initial.rebalance.delay.ms").into()),
+        group_size_max: count(values.get_int("group.max.size")),
+        offset_metadata_bytes_max: count(values.get_int("offset.metadata.max.bytes")),
+        offsets_retention: milliseconds(i64::from(values.get_int("offsets.retention.minutes")) * 60_000),
+        offsets_retention_check_interval: milliseconds(
+            values.get_long("offsets.retention.check.interval.ms"),
+        ),
+        offset_commit_timeout: milliseconds(values.get_int("offsets.commit.timeout.ms").into()),
+        ..coordinator::Config::default()
+    }
+}
+
+/// A validated count; negative ones are 0.
+fn count(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+/// Negative durations are Kafka's "without limit"; a hundred years is as good.
+fn milliseconds(value: i64) -> Duration {
+    u64::try_from(value).map_or(Duration::from_secs(100 * 365 * 86_400), Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(entries: &[(&str, &str)]) -> Result<BrokerConfig, Error> {
+        let entries = entries
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        BrokerConfig::parse(&entries.collect())
+    }
+
+    #[test]
+    fn the_defaults_are_a_broker() {
+        let config = parse(&[]).expect("the defaults are valid");
+        assert_eq!(
+            config.listeners[0].endpoint.to_string(),
+            "PLAINTEXT://localhost:9092"
+        );
+        assert_eq!(config.offsets_topic_partitions, 50);
+        assert_eq!(config.groups.offsets_retention, Duration::from_secs(7 * 86_400));
+        assert_eq!(config.values.get_int("log.retention.hours"), 168);
+        assert_eq!(config.values.get_optional::<i64>("log.retention.ms"), None);
+        assert!(
+            definition()
+                .keys()
+                .iter()
+                .all(|key| !key.documentation.is_empty())
+        );
+    }
+
+    #[test]
+    fn what_one_node_cannot_keep_is_refused() {
+        let cases = [
+            (
+                ("default.replication.factor", "3"),
+                "replication factor: 3 larger than available brokers: 1",
+            ),
+            (
+                ("offsets.topic.replication.factor", "3"),
+                "set offsets.topic.replication.factor to 1",
+            ),
+            (("log.dirs", "/a,/b"), "2 directories are named"),
+            (("listeners", "PLAINTEXT://:9092"), "set advertised.listeners"),
+            (("num.partitions", "0"), "Value must be at least 1"),
+        ];
+        for (entry, expected) in cases {
+            let error = parse(&[entry]).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Sockets: where the broker listens, frames in, responses out. Knows nothing of topics.
+
+pub(crate) mod acceptor;
+pub(crate) mod connection;
+pub mod endpoint;
+pub(crate) mod frame;
+pub mod listener;
+pub(crate) mod rate_limit;
+pub(crate) mod write;

@@ -1,0 +1,302 @@
+//! One connection: frames in, requests to the router, responses out in the order of the requests. As in Kafka a request
+//! waits until the one before it is answered, except that Produce requests follow each other without waiting: each is put in
+//! its partitions' queues as it comes, so many of them share one write and one sync.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use forebay_protocol::header::{self, RequestHeader};
+use forebay_protocol::{ApiKey, Reader, Request, Response};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::frame::{self, FrameReader};
+use super::write::ResponseWriter;
+use crate::handlers::api_versions;
+use crate::io_pool::IoPool;
+use crate::router::{CallContext, Dispatched, Reply, Router};
+use crate::shutdown::Shutdown;
+
+/// Requests of one connection that may be in work at once.
+const IN_FLIGHT_MAX: usize = 16;
+/// Bytes of requests of one connection that may be in work at once; a larger request is alone.
+const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The idle timer rests at least so long, however short `connections.max.idle.ms` is.
+const IDLE_CHECK_MIN: Duration = Duration::from_millis(1);
+
+/// Why a connection ends, other than by the peer's wish.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// What came is no frame.
+    #[error(transparent)]
+    Frame(#[from] frame::Error),
+    /// What came is no request header.
+    #[error(transparent)]
+    Header(#[from] header::Error),
+    /// The API exists but not here, or not at this version.
+    #[error("{api_key} version {version} is not supported")]
+    Unsupported {
+        /// The API.
+        api_key: ApiKey,
+        /// The version that was asked for.
+        version: i16,
+    },
+    /// The request does not decode.
+    #[error(transparent)]
+    Decode(#[from] forebay_protocol::decode::Error),
+    /// Our own answer does not encode.
+    #[error("response: {0}")]
+    Encode(#[from] forebay_protocol::encode::Error),
+    /// The socket or a file failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A handler says that there is nothing to be answered and no way to go on.
+    #[error("{0}")]
+    Hangup(&'static str),
+    /// Nothing came for `connections.max.idle.ms`.
+    #[error("nothing received for {0:?}")]
+    Idle(Duration),
+}
+
+impl Error {
+    /// Whether it is worth a line: a peer that goes away or stays silent is none.
+    pub(crate) fn is_remarkable(&self) -> bool {
+        !matches!(
+            self,
+            Self::Io(_) | Self::Idle(_) | Self::Frame(frame::Error::Io(_) | frame::Error::Truncated)
+        )
+    }
+}
+
+/// What a connection needs of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    /// Where responses read cold data.
+    pub(crate) reads: IoPool,
+    pub(crate) request_bytes_max: usize,
+    pub(crate) idle_max: Duration,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// A request that has been read and waits for its turn or its answer.
+struct Header {
+    api_key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    frame_bytes: usize,
+    received: Instant,
+}
+
+struct InFlight {
+    header: Header,
+    answer: Pin<Box<dyn Future<Output = Reply> + Send>>,
+}
+
+/// The state of one connection.
+pub(crate) struct Connection<'a> {
+    stream: &'a TcpStream,
+    peer: SocketAddr,
+    listener: Arc<str>,
+    shared: &'a Shared,
+    reader: FrameReader,
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    /// A request that may not begin before all before it are answered.
+    held: Option<(Header, CallContext, Request)>,
+    idle: Pin<Box<Sleep>>,
+    /// Not to be polled again once it is done.
+    shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+    last_received: Instant,
+}
+
+enum Event {
+    Frame(Option<Bytes>),
+    Answer(Reply),
+    Idle,
+    Shutdown,
+}
+
+impl<'a> Connection<'a> {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(
+        stream: &'a TcpStream,
+        peer: SocketAddr,
+        listener: Arc<str>,
+        shared: &'a Shared,
+    ) -> Self {
+        Self {
+            stream,
+            peer,
+            listener,
+            shared,
+            reader: FrameReader::new(shared.request_bytes_max),
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            held: None,
+            idle: Box::pin(sleep(shared.idle_max)),
+            shutdown: Box::pin(shared.shutdown.clone().requested()),
+            last_received: Instant::now(),
+        }
+    }
+
+    /// Serves the connection until the peer closes it or the broker shuts down; what was received before is answered.
+    ///
+    /// # Errors
+    /// When the connection has to be closed although the peer did not ask for it.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut closing = false;
+        while !closing || !self.in_flight.is_empty() {
+            match self.next_event(closing).await? {
+                Event::Frame(Some(frame)) => self.receive(frame).await?,
+                Event::Frame(None) | Event::Shutdown => closing = true,
+                Event::Answer(reply) => self.answer(reply).await?,
+                Event::Idle => self.check_idle()?,
+            }
+            self.begin_held();
+        }
+        Ok(())
+    }
+
+    async fn next_event(&mut self, closing: bool) -> Result<Event, Error> {
+        let may_read = !closing
+            && self.held.is_none()
+            && self.in_flight.len() < IN_FLIGHT_MAX
+            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX
+            && self
+                .in_flight
+                .back()
+                .is_none_or(|last| is_ordered(last.header.api_key));
+        let may_idle = may_read && self.in_flight.is_empty();
+        let answer = async {
+            match self.in_flight.front_mut() {
+                Some(oldest) => (&mut oldest.answer).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            reply = answer => Ok(Event::Answer(reply)),
+            frame = self.reader.next(self.stream), if may_read => Ok(Event::Frame(frame?)),
+            () = &mut self.shutdown, if !closing => Ok(Event::Shutdown),
+            () = &mut self.idle, if may_idle => Ok(Event::Idle),
+        }
+    }
+
+    fn check_idle(&mut self) -> Result<(), Error> {
+        let since = self.last_received.elapsed();
+        if since >= self.shared.idle_max {
+            return Err(Error::Idle(self.shared.idle_max));
+        }
+        let rest = (self.shared.idle_max - since).max(IDLE_CHECK_MIN);
+        self.idle.as_mut().reset(tokio::time::Instant::now() + rest);
+        Ok(())
+    }
+
+    async fn receive(&mut self, frame: Bytes) -> Result<(), Error> {
+        self.last_received = Instant::now();
+        let frame_bytes = frame.len();
+        let mut reader = Reader::new(frame);
+        let RequestHeader {
+            api_key,
+            api_version: version,
+            correlation_id,
+            client_id,
+        } = RequestHeader::decode(&mut reader)?;
+        let header = Header {
+            api_key,
+            version,
+            correlation_id,
+            frame_bytes,
+            received: self.last_received,
+        };
+        let router = &self.shared.router;
+        router.metrics().request_received(api_key, frame_bytes);
+        if api_key == ApiKey::ApiVersions && !api_key.is_supported(version) {
+            // The one request that is answered at a version the client did not ask for (KIP-511).
+            let header = Header { version: 0, ..header };
+            let reply = Reply::Response(Response::ApiVersions(api_versions::unsupported_version()));
+            self.in_flight.push_back(InFlight {
+                header,
+                answer: Box::pin(std::future::ready(reply)),
+            });
+            return Ok(());
+        }
+        if !router.serves(api_key, version) {
+            return Err(Error::Unsupported { api_key, version });
+        }
+        let request = Request::decode(api_key, version, &mut reader)?;
+        let context = CallContext::of_socket(client_id, self.peer, Arc::clone(&self.listener));
+        if self.in_flight.is_empty() || is_ordered(api_key) {
+            return self.begin(header, context, request).await;
+        }
+        self.held = Some((header, context, request));
+        Ok(())
+    }
+
+    /// Starts a request. One that is answered on the spot, with nothing before it, is written without a detour.
+    async fn begin(&mut self, header: Header, context: CallContext, request: Request) -> Result<(), Error> {
+        match self.shared.router.dispatch(context, header.version, request) {
+            Dispatched::Now(reply) if self.in_flight.is_empty() => self.write(&header, reply).await,
+            Dispatched::Now(reply) => {
+                self.push(header, Box::pin(std::future::ready(reply)));
+                Ok(())
+            }
+            Dispatched::Later(answer) => {
+                self.push(header, answer);
+                Ok(())
+            }
+        }
+    }
+
+    fn push(&mut self, header: Header, answer: Pin<Box<dyn Future<Output = Reply> + Send>>) {
+        self.in_flight_bytes += header.frame_bytes;
+        self.in_flight.push_back(InFlight { header, answer });
+    }
+
+    /// Starts the request that was held back once all before it are answered.
+    fn begin_held(&mut self) {
+        if !self.in_flight.is_empty() {
+            return;
+        }
+        if let Some((header, context, request)) = self.held.take() {
+            let answer = match self.shared.router.dispatch(context, header.version, request) {
+                Dispatched::Now(reply) => Box::pin(std::future::ready(reply)),
+                Dispatched::Later(answer) => answer,
+            };
+            self.push(header, answer);
+        }
+    }
+
+    async fn answer(&mut self, reply: Reply) -> Result<(), Error> {
+        let Some(InFlight { header, .. }) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(header.frame_bytes);
+        self.write(&header, reply).await
+    }
+
+    async fn write(&mut self, header: &Header, reply: Reply) -> Result<(), Error> {
+        let metrics = self.shared.router.metrics();
+        let response = match reply {
+            Reply::Response(response) => response,
+            Reply::Silence => return Ok(()),
+            Reply::Hangup(reason) => return Err(Error::Hangup(reason)),
+        };
+        let chunks = header::encode_response_frame(header.correlation_id, header.version, &response)?;
+        let mut writer = ResponseWriter::new(self.stream, &self.shared.reads, self.shared.idle_max);
+        let bytes = writer.write(chunks).await?;
+        metrics.response_sent(header.api_key, bytes, header.received.elapsed());
+        Ok(())
+    }
+}
+
+/// Whether requests of this API may follow each other before they are answered.
+fn is_ordered(api_key: ApiKey) -> bool {
+    matches!(api_key, ApiKey::Produce)
+}

@@ -1,0 +1,210 @@
+//! Frames of the Kafka protocol: four bytes of length, then as many bytes. The announced length reserves nothing:
+//! the buffer grows as bytes arrive, and a connection that waits for its next frame holds no buffer at all.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio::net::TcpStream;
+
+/// The length in front of a frame.
+const LENGTH_BYTES: usize = 4;
+/// What a connection that begins to send gets; most requests fit.
+const FIRST_BUFFER_BYTES: usize = 4 * 1024;
+/// A frame longer than the buffer so far is read into one that is at most this many times as large as what has arrived.
+const GROWTH: usize = 16;
+
+/// Why a connection's input ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A length that no request has.
+    #[error("frame of {length} bytes announced, allowed are 0 to {max}")]
+    Length {
+        /// What was announced.
+        length: i32,
+        /// `socket.request.max.bytes`.
+        max: usize,
+    },
+    /// The peer closed in the middle of a frame.
+    #[error("connection closed within a frame")]
+    Truncated,
+    /// The socket failed.
+    #[error("socket: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads the frames of one connection.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    buffer: BytesMut,
+    bytes_max: usize,
+}
+
+impl FrameReader {
+    /// Frames of up to `bytes_max` bytes are let in.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            bytes_max,
+        }
+    }
+
+    /// The next frame without its length, or `None` when the peer has closed between frames.
+    ///
+    /// Cancel safe: what has been read stays in the buffer.
+    pub(crate) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            stream.readable().await?;
+            self.grow();
+            match stream.try_read_buf(&mut self.buffer) {
+                Ok(0) if self.buffer.is_empty() => return Ok(None),
+                Ok(0) => return Err(Error::Truncated),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.release_if_empty(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A frame that is whole in the buffer.
+    fn take(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(length) = self.announced()? else {
+            return Ok(None);
+        };
+        if self.buffer.len() < LENGTH_BYTES + length {
+            return Ok(None);
+        }
+        let mut frame = self.buffer.split_to(LENGTH_BYTES + length).freeze();
+        self.release_if_empty();
+        Ok(Some(frame.split_off(LENGTH_BYTES)))
+    }
+
+    fn announced(&self) -> Result<Option<usize>, Error> {
+        let Some(head) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
+        let length = i32::from_be_bytes(*head);
+        match usize::try_from(length) {
+            Ok(bytes) if bytes <= self.bytes_max => Ok(Some(bytes)),
+            _ => Err(Error::Length {
+                length,
+                max: self.bytes_max,
+            }),
+        }
+    }
+
+    /// Makes room for the next read: the rest of the frame, but never more than `GROWTH` times what has arrived.
+    fn grow(&mut self) {
+        let have = self.buffer.len();
+        let wanted = match self.announced() {
+            Ok(Some(length)) => LENGTH_BYTES + length,
+            _ => FIRST_BUFFER_BYTES,
+        };
+        let target = wanted.min(FIRST_BUFFER_BYTES.max(have * GROWTH)).max(have + 1);
+        if self.buffer.capacity() < target {
+            self.buffer.reserve(target - have);
+        }
+    }
+
+    /// Gives the buffer back while nothing is in it: ten thousand silent connections must cost nothing.
+    fn release_if_empty(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.expect("connects"), server.expect("accepts").0)
+    }
+
+    async fn read_all(input: &[u8], max: usize) -> (Vec<usize>, Result<(), Error>) {
+        let (mut client, server) = pair().await;
+        let input = input.to_vec();
+        let writer = tokio::spawn(async move {
+            // The reader may have refused and gone.
+            let _refused = client.write_all(&input).await;
+        });
+        let mut reader = FrameReader::new(max);
+        let mut lengths = Vec::new();
+        let end = loop {
+            match reader.next(&server).await {
+                Ok(Some(frame)) => lengths.push(frame.len()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(server);
+        writer.await.expect("the writer ends");
+        (lengths, end)
+    }
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut bytes = u32::try_from(length).expect("small").to_be_bytes().to_vec();
+        bytes.resize(LENGTH_BYTES + length, 7);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn frames_of_any_size_up_to_the_bound() {
+        let lengths = [
+            0,
+            1,
+            5,
+            FIRST_BUFFER_BYTES - 4,
+            FIRST_BUFFER_BYTES,
+            300_000,
+            1,
+            1_000_000,
+        ];
+        let input: Vec<u8> = lengths.iter().flat_map(|length| frame(*length)).collect();
+        let (found, end) = read_all(&input, 1_000_000).await;
+        assert_eq!(found, lengths);
+        assert!(end.is_ok());
+    }
+
+    #[tokio::test]
+    async fn bad_frames_end_the_connection() {
+        let cases: [(&[u8], &str); 5] = [
+            (&[0xff, 0xff, 0xff, 0xff], "frame of -1 bytes"),
+            (&[0x7f, 0xff, 0xff, 0xff], "frame of 2147483647 bytes"),
+            (
+                &[0, 0, 0, 101],
+                "frame of 101 bytes announced, allowed are 0 to 100",
+            ),
+            (&[0, 0, 0, 100, 1], "closed within"),
+            (&[0, 0], "closed within"),
+        ];
+        for (input, expected) in cases {
+            let (_, end) = read_all(input, 100).await;
+            let error = end.expect_err("bad").to_string();
+            assert!(error.contains(expected), "{input:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_announced_length_reserves_nothing() {
+        let mut reader = FrameReader::new(100 << 20);
+        reader.buffer.extend_from_slice(&(99_i32 << 20).to_be_bytes());
+        reader.grow();
+        assert!(reader.buffer.capacity() <= FIRST_BUFFER_BYTES);
+        reader.buffer.resize(FIRST_BUFFER_BYTES, 0);
+        reader.grow();
+        assert!(
+            reader.buffer.capacity() <= 2 * GROWTH * FIRST_BUFFER_BYTES,
+            "{}",
+            reader.buffer.capacity()
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! From a request to its handler: the same way for sockets and for callers in this process. The table at the end lists what is
+//! served; ApiVersions is answered from it.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use forebay_protocol::{ApiKey, Request, Response, Utf8Bytes};
+
+use crate::core::Core;
+use crate::handlers;
+use crate::metrics::Metrics;
+
+/// Who calls when nobody has authenticated.
+pub const ANONYMOUS: &str = "User:ANONYMOUS";
+
+/// Where a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A caller in this process.
+    InProcess,
+    /// A socket, with its peer.
+    Socket(SocketAddr),
+}
+
+/// Who calls, and by which way (Kafka's `RequestContext`).
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// What the client calls itself.
+    pub client_id: Option<Utf8Bytes>,
+    /// Who it is: `User:NAME`.
+    pub principal: Arc<str>,
+    /// Where the request comes from.
+    pub origin: Origin,
+    /// The listener whose addresses Metadata answers.
+    pub listener: Arc<str>,
+}
+
+impl CallContext {
+    /// A caller in this process, told the addresses of `listener`.
+    #[must_use]
+    pub fn in_process(client_id: &str, listener: impl Into<Arc<str>>) -> Self {
+        Self {
+            client_id: Some(client_id.into()),
+            principal: ANONYMOUS.into(),
+            origin: Origin::InProcess,
+            listener: listener.into(),
+        }
+    }
+
+    pub(crate) fn of_socket(client_id: Option<Utf8Bytes>, peer: SocketAddr, listener: Arc<str>) -> Self {
+        Self {
+            client_id,
+            principal: ANONYMOUS.into(),
+            origin: Origin::Socket(peer),
+            listener,
+        }
+    }
+
+    /// The client's address as Kafka prints it, `/127.0.0.1`.
+    #[must_use]
+    pub fn client_host(&self) -> String {
+        match self.origin {
+            Origin::InProcess => "/127.0.0.1".to_owned(),
+            Origin::Socket(peer) => format!("/{}", peer.ip()),
+        }
+    }
+}
+
+/// How a request ends.
+#[derive(Debug)]
+pub enum Reply {
+    /// By this response.
+    Response(Response),
+    /// Without one: Produce with `acks=0`.
+    Silence,
+    /// By closing the connection, as Kafka does where no response could say what is wrong.
+    Hangup(&'static str),
+}
+
+impl<R: Into<Response>> From<R> for Reply {
+    fn from(response: R) -> Self {
+        Self::Response(response.into())
+    }
+}
+
+/// A request that has been given to its handler; what has to be in the order of requests is done.
+pub(crate) enum Dispatched {
+    /// It is answered.
+    Now(Reply),
+    /// It is answered when this is.
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+/// One request on its way through a handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// The broker.
+    pub(crate) core: Arc<Core>,
+    /// Who calls.
+    pub(crate) context: CallContext,
+    /// The version of the request and of its response.
+    pub(crate) version: i16,
+}
+
+/// The way into the broker. Cheap to clone.
+#[derive(Clone)]
+pub struct Router {
+    core: Arc<Core>,
+    metrics: Arc<Metrics>,
+}
+
+impl Router {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            metrics: Arc::new(Metrics::new(SERVED)),
+        }
+    }
+
+    /// Whether requests of this API and version are answered.
+    #[must_use]
+    pub fn serves(&self, api_key: ApiKey, version: i16) -> bool {
+        SERVED.contains(&api_key)
+            && api_key.is_supported(version)
+            && version <= *api_key.advertised_versions().end()
+    }
+
+    /// Answers a request of a caller in this process as a socket would be answered; the records of a response may lie in
+    /// files. `None` where a socket gets no answer or is closed: `acks=0`, or an API or version that is not served.
+    pub async fn call(&self, context: CallContext, version: i16, request: Request) -> Option<Response> {
+        if !self.serves(request.api_key(), version) {
+            return None;
+        }
+        let reply = match self.dispatch(context, version, request) {
+            Dispatched::Now(reply) => reply,
+            Dispatched::Later(answer) => answer.await,
+        };
+        match reply {
+            Reply::Response(response) => Some(response),
+            Reply::Silence | Reply::Hangup(_) => None,
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Gives a request to its handler. When this returns, a Produce request stands in its partitions' queues.
+    pub(crate) fn dispatch(&self, context: CallContext, version: i16, request: Request) -> Dispatched {
+        route(
+            Call {
+                core: Arc::clone(&self.core),
+                context,
+                version,
+            },
+            request,
+        )
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+/// `now`: answers on the spot. `wait`: may wait. `staged`: does its ordered part on the spot and waits for the rest.
+macro_rules! routes {
+    ($($how:ident $api:ident => $handler:path;)+) => {
+        /// The APIs that are served, at all versions that Kafka 4.3.1 has of them.
+        pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$api),+];
+
+        fn route(call: Call, request: Request) -> Dispatched {
+            match request {
+                $(Request::$api(request) => routes!(@$how call, request, $handler),)+
+                _ => Dispatched::Now(Reply::Hangup("this API is not served")),
+            }
+        }
+    };
+    (@now $call:ident, $request:ident, $handler:path) => {
+        Dispatched::Now($handler(&$call, &$request).into())
+    };
+    (@wait $call:ident, $request:ident, $handler:path) => {
+        Dispatched::Later(Box::pin(async move { $handler(&$call, $request).await.into() }))
+    };
+    (@staged $call:ident, $request:ident, $handler:path) => {
+        $handler(&$call, $request)
+    };
+}
+
+routes! {
+    now ApiVersions => handlers::api_versions::handle;
+}
