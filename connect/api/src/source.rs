@@ -1,0 +1,154 @@
+//! Source connectors: they read a system outside and give records to be produced.
+
+mod offset;
+
+use std::{fmt, sync::Arc};
+
+pub use offset::{OffsetMap, OffsetValue};
+
+use crate::{BoxFuture, Connector, Error, Headers, SchemaAndValue, TaskId, Timestamp, config::Properties};
+
+/// Whether a source connector can avoid repeating records, given a configuration (Kafka's `ExactlyOnceSupport`, KIP-618).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExactlyOnceSupport {
+    /// A task that is started at a record's source offset goes on with the very next record.
+    Supported,
+    /// It may repeat some.
+    Unsupported,
+}
+
+/// One source partition and the offset to set for it; `None` forgets it.
+pub type AlteredOffset = (OffsetMap, Option<OffsetMap>);
+
+/// A connector whose tasks read a system outside.
+pub trait SourceConnector: Connector {
+    /// A task that has not started. Called on an instance that need not have started either.
+    fn task(&self) -> Box<dyn SourceTask>;
+
+    /// Whether it can avoid repeating records.
+    fn exactly_once_support(&self, _properties: &Properties) -> ExactlyOnceSupport {
+        ExactlyOnceSupport::Unsupported
+    }
+
+    /// Judges offsets that a user wants to set while the connector is STOPPED (KIP-875). `true`: the connector knows them and
+    /// they are good. `false`: it has no opinion; the worker sets them and says so.
+    ///
+    /// # Errors
+    /// What is wrong with them; nothing is set then.
+    fn alter_offsets<'a>(
+        &'a self,
+        _properties: &'a Properties,
+        _offsets: &'a [AlteredOffset],
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
+/// One record and where to go on after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceRecord {
+    /// The part of the outside system that it comes from (`{"filename":"/tmp/a"}`).
+    pub source_partition: Arc<OffsetMap>,
+    /// Where a task goes on after this record (`{"position":42}`). `None`, as from standard input: there is no such place.
+    pub source_offset: Option<OffsetMap>,
+    /// The topic to produce it to.
+    pub topic: Arc<str>,
+    /// The partition to produce it to; `None`: the producer's partitioner decides.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: SchemaAndValue,
+    /// The value.
+    pub value: SchemaAndValue,
+    /// When it happened; `None`: the producer's clock says.
+    pub timestamp: Option<Timestamp>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl SourceRecord {
+    /// A record with a value only.
+    pub fn new(
+        source_partition: Arc<OffsetMap>,
+        source_offset: Option<OffsetMap>,
+        topic: Arc<str>,
+        value: SchemaAndValue,
+    ) -> Self {
+        Self {
+            source_partition,
+            source_offset,
+            topic,
+            partition: None,
+            key: SchemaAndValue::default(),
+            value,
+            timestamp: None,
+            headers: Headers::new(),
+        }
+    }
+}
+
+/// Reads a part of a system outside.
+///
+/// # Contract
+///
+/// - The worker calls one method at a time. `start` comes first and once, `stop` last; a killed process calls no `stop`.
+/// - **`poll` waits until it has something**, and may be dropped at any `.await`, for a pause, a stop or a change of the
+///   configuration: no record may be lost by that. What is under way (a read on another thread) belongs into the task,
+///   not into the future. So the worker never waits for a task that waits for data.
+/// - A batch is bounded by the connector's configuration, and the last records are not held back for a batch to fill.
+/// - Records of one source partition come in its order. A source offset says everything that is needed to go on after its
+///   record: tasks keep no other state.
+/// - The worker converts and produces a batch before it polls again, and commits a source offset only when its record and all
+///   before it in its source partition are acknowledged.
+pub trait SourceTask: Send {
+    /// Prepares the task; where to go on is in [`SourceTaskContext::offset_reader`].
+    ///
+    /// # Errors
+    /// The task is FAILED; a retriable error starts it again after a pause.
+    fn start<'a>(
+        &'a mut self,
+        context: Arc<dyn SourceTaskContext>,
+        properties: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Waits for the next records; see the contract. Never empty, so that nobody polls in circles.
+    ///
+    /// # Errors
+    /// A retriable error: polled again after a pause. Else the task is FAILED, once what it gave before is produced and committed.
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>>;
+
+    /// Learns that source offsets have been committed, for sources that keep data until then: the last one of each source
+    /// partition that moved. Its failure is logged, as what it concerns is done.
+    ///
+    /// # Errors
+    /// If the outside system could not be told.
+    fn commit<'a>(
+        &'a mut self,
+        _offsets: &'a [(Arc<OffsetMap>, OffsetMap)],
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Releases what the task holds. Called after `start` failed, too.
+    fn stop(&mut self) -> BoxFuture<'_, ()>;
+}
+
+/// What a source task can ask of its worker.
+pub trait SourceTaskContext: fmt::Debug + Send + Sync {
+    /// Which task it is.
+    fn task_id(&self) -> &TaskId;
+
+    /// The committed source offsets of this connector.
+    fn offset_reader(&self) -> &dyn OffsetReader;
+}
+
+/// Reads committed source offsets (Kafka's `OffsetStorageReader`).
+pub trait OffsetReader: Send + Sync {
+    /// The committed offset of each of these source partitions, in their order; `None`: there is none.
+    ///
+    /// # Errors
+    /// If the offsets cannot be had.
+    fn offsets<'a>(
+        &'a self,
+        partitions: &'a [OffsetMap],
+    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>>;
+}
