@@ -1,0 +1,261 @@
+//! Everything the registry knows, built by [`State::replay`] alone from the records of the topic.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use forebay_schema_registry_schema::avro;
+use forebay_schema_registry_schema::compatibility::CompatibilityLevel;
+
+use crate::record::{ConfigValue, DeleteSubjectValue, Key, Reference, SchemaValue};
+
+/// The only type of schema that can be registered so far; others are kept as they are found in the topic.
+pub(crate) const AVRO: &str = "AVRO";
+
+/// A schema behind an identifier. The same content has the same identifier under every subject.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) id: i32,
+    pub(crate) identity: Identity,
+    /// The parsed schema, or why there is none: what is in the topic is kept, even if it would be refused today.
+    pub(crate) parsed: Result<avro::Schema, String>,
+}
+
+/// What makes two schemas the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub(crate) schema_type: String,
+    pub(crate) text: String,
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A version of a subject.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) content: Arc<Content>,
+    /// Softly: it keeps its number and its identifier until it is deleted for good.
+    pub(crate) deleted: bool,
+}
+
+/// A subject's versions and level.
+#[derive(Debug, Default)]
+pub(crate) struct Subject {
+    pub(crate) versions: BTreeMap<i32, Version>,
+    pub(crate) level: Option<CompatibilityLevel>,
+}
+
+impl Subject {
+    /// The versions that are not deleted, oldest first.
+    pub(crate) fn live(&self) -> impl DoubleEndedIterator<Item = (i32, &Version)> {
+        self.versions
+            .iter()
+            .filter(|(_, version)| !version.deleted)
+            .map(|(number, version)| (*number, version))
+    }
+}
+
+/// The registry's whole state.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) subjects: BTreeMap<String, Subject>,
+    pub(crate) level: Option<CompatibilityLevel>,
+    /// What holds where no level is set: `schema.compatibility.level`.
+    default_level: CompatibilityLevel,
+    contents: HashMap<i32, Arc<Content>>,
+    ids: HashMap<Identity, i32>,
+    /// The highest identifier ever seen: none is given twice, not even after its schema is deleted.
+    id_max: i32,
+}
+
+/// Why a record of the topic was left out.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    #[error("its key is not one of a schema registry")]
+    Key,
+    #[error("its value cannot be read: {0}")]
+    Value(String),
+    #[error("schema id {id} belongs to another schema already; the first one keeps it")]
+    IdTaken { id: i32 },
+}
+
+impl State {
+    /// An empty registry.
+    pub(crate) fn new(default_level: CompatibilityLevel) -> Self {
+        Self {
+            default_level,
+            ..Self::default()
+        }
+    }
+
+    /// The level of subjects that have none of their own.
+    pub(crate) fn global_level(&self) -> CompatibilityLevel {
+        self.level.unwrap_or(self.default_level)
+    }
+
+    /// Applies one record.
+    pub(crate) fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Skipped> {
+        match (Key::parse(key).ok_or(Skipped::Key)?, value) {
+            (Key::Schema { .. }, Some(value)) => self.put_schema(parse(value)?),
+            (Key::Schema { subject, version }, None) => {
+                self.remove_version(&subject, version);
+                Ok(())
+            }
+            (Key::Config { subject }, value) => {
+                let level = match value {
+                    Some(value) => {
+                        let text = parse::<ConfigValue>(value)?.compatibility_level;
+                        Some(
+                            text.parse()
+                                .map_err(|_| Skipped::Value(format!("no level: {text}")))?,
+                        )
+                    }
+                    None => None,
+                };
+                self.set_level(subject, level);
+                Ok(())
+            }
+            (Key::DeleteSubject { subject }, Some(value)) => {
+                let up_to = parse::<DeleteSubjectValue>(value)?.version;
+                let versions = self
+                    .subjects
+                    .get_mut(&subject)
+                    .into_iter()
+                    .flat_map(|it| it.versions.range_mut(..=up_to));
+                versions.for_each(|(_, version)| version.deleted = true);
+                Ok(())
+            }
+            (Key::DeleteSubject { .. } | Key::Other { .. }, _) => Ok(()),
+        }
+    }
+
+    fn put_schema(&mut self, value: SchemaValue) -> Result<(), Skipped> {
+        let identity = Identity {
+            schema_type: value.schema_type.unwrap_or_else(|| AVRO.to_owned()),
+            text: value.schema,
+            references: value.references,
+        };
+        let content = match self.contents.get(&value.id) {
+            Some(known) if known.identity == identity => Arc::clone(known),
+            Some(_) => return Err(Skipped::IdTaken { id: value.id }),
+            None => {
+                let parsed = self.parse(&identity);
+                let content = Arc::new(Content {
+                    id: value.id,
+                    identity: identity.clone(),
+                    parsed,
+                });
+                self.contents.insert(value.id, Arc::clone(&content));
+                self.ids.entry(identity).or_insert(value.id);
+                content
+            }
+        };
+        self.id_max = self.id_max.max(value.id);
+        let subject = self.subjects.entry(value.subject).or_default();
+        subject.versions.insert(
+            value.version,
+            Version {
+                content,
+                deleted: value.deleted,
+            },
+        );
+        Ok(())
+    }
+
+    fn remove_version(&mut self, subject: &str, version: i32) {
+        let Some(entry) = self.subjects.get_mut(subject) else {
+            return;
+        };
+        let Some(removed) = entry.versions.remove(&version) else {
+            return;
+        };
+        if entry.versions.is_empty() && entry.level.is_none() {
+            self.subjects.remove(subject);
+        }
+        let id = removed.content.id;
+        let mut others = self
+            .subjects
+            .values()
+            .flat_map(|subject| subject.versions.values());
+        if !others.any(|version| version.content.id == id) {
+            self.contents.remove(&id);
+            self.ids.remove(&removed.content.identity);
+        }
+    }
+
+    fn set_level(&mut self, subject: Option<String>, level: Option<CompatibilityLevel>) {
+        let Some(subject) = subject else {
+            self.level = level;
+            return;
+        };
+        let entry = self.subjects.entry(subject.clone()).or_default();
+        entry.level = level;
+        if entry.versions.is_empty() && level.is_none() {
+            self.subjects.remove(&subject);
+        }
+    }
+
+    /// Parses a schema with what its references stand for.
+    pub(crate) fn parse(&self, identity: &Identity) -> Result<avro::Schema, String> {
+        if identity.schema_type != AVRO {
+            return Err(format!(
+                "schemas of type {} are not supported yet",
+                identity.schema_type
+            ));
+        }
+        let mut references = Vec::with_capacity(identity.references.len());
+        for Reference {
+            name,
+            subject,
+            version,
+        } in &identity.references
+        {
+            let found = self
+                .subjects
+                .get(subject)
+                .and_then(|subject| subject.versions.get(version));
+            let found = found.ok_or_else(|| {
+                format!("No schema reference found for subject \"{subject}\" and version {version}")
+            })?;
+            let parsed = found.content.parsed.as_ref();
+            references.push(
+                parsed
+                    .map_err(|error| format!("the reference {name} cannot be used: {error}"))?
+                    .clone(),
+            );
+        }
+        avro::Schema::parse_with_references(&identity.text, &references).map_err(|error| error.to_string())
+    }
+
+    /// The content behind `id`; that of deleted versions too, until they are deleted for good.
+    pub(crate) fn content(&self, id: i32) -> Option<&Arc<Content>> {
+        self.contents.get(&id)
+    }
+
+    /// The identifier that this schema has, under whatever subject.
+    pub(crate) fn id_of(&self, identity: &Identity) -> Option<i32> {
+        self.ids.get(identity).copied()
+    }
+
+    /// The identifier for a schema that has none yet.
+    pub(crate) fn next_id(&self) -> i32 {
+        self.id_max + 1
+    }
+
+    /// The identifiers of live schemas that refer to this version.
+    pub(crate) fn referenced_by(&self, subject: &str, version: i32) -> Vec<i32> {
+        let versions = self.subjects.values().flat_map(|subject| subject.live());
+        let mut ids: Vec<i32> = versions
+            .filter(|(_, other)| {
+                let mut references = other.content.identity.references.iter();
+                references.any(|reference| reference.subject == subject && reference.version == version)
+            })
+            .map(|(_, other)| other.content.id)
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(value: &'a [u8]) -> Result<T, Skipped> {
+    serde_json::from_slice(value).map_err(|error| Skipped::Value(error.to_string()))
+}
