@@ -1,10 +1,58 @@
 //! The words between the coordinator and whoever drives it: what goes in with a request, what comes out of a call.
 
+use std::fmt;
+use std::time::Duration;
+
 use bytes::Bytes;
+use forebay_protocol::{ErrorCode, Utf8Bytes};
+use forebay_records::Timestamp;
+
+use crate::{Command, Response};
+
+/// The two clocks at the moment of a call. Timers follow the monotonic one, records and expiry the wall clock, so that a step of the
+/// wall clock ends nobody's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock.
+    pub timestamp: Timestamp,
+    /// The monotonic clock, from an origin that stays the same for one coordinator. `next_deadline` is on it.
+    pub elapsed: Duration,
+}
 
 /// A request as its driver numbers it: unique among the requests that one coordinator has not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
+
+/// Where a request comes from and which version of its API it speaks (Kafka's `RequestContext`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    /// The version of the request.
+    pub api_version: i16,
+    /// The client id of the request header, empty where it has none; new member ids open with it.
+    pub client_id: Utf8Bytes,
+    /// The client's address as Kafka prints it, `/127.0.0.1`.
+    pub client_host: Utf8Bytes,
+}
+
+/// A request that has arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its [`Completion`] will carry it.
+    pub id: RequestId,
+    /// Who asks.
+    pub context: RequestContext,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// The answer to a request; sent at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// Whose answer it is.
+    pub request: RequestId,
+    /// What to send.
+    pub response: Response,
+}
 
 /// A set of records that is written as one. Ids grow by one in the order in which appends must be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,32 +76,140 @@ pub struct Append {
     pub records: Vec<Record>,
 }
 
-/// The answer to a request; sent at once.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Completion<R> {
-    /// Whose answer it is.
-    pub request: RequestId,
-    /// What to send.
-    pub response: R,
-}
-
 /// What a call has decided. Answers that have to wait for an append are not in here: they come out of `committed`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[must_use = "its appends must be written and its completions sent"]
-pub struct Outcome<R> {
+pub struct Outcome {
     /// To be written, in order.
     pub appends: Vec<Append>,
     /// To be sent, in order.
-    pub completed: Vec<Completion<R>>,
+    pub completed: Vec<Completion>,
+    /// What an operator may want to read in the log.
+    pub events: Vec<Event>,
 }
 
-/// Where a request comes from and which version of its API it speaks (Kafka's `RequestContext`).
+/// Something that happened to a group; prints as the line that Kafka logs for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestContext {
-    /// The version of the request.
-    pub api_version: i16,
-    /// The client id of the request header, empty where it has none; new member ids open with it.
-    pub client_id: String,
-    /// The client's address as Kafka prints it, `/127.0.0.1`.
-    pub client_host: String,
+pub enum Event {
+    /// A rebalance begins.
+    PreparingRebalance {
+        /// The group.
+        group: Utf8Bytes,
+        /// The generation that ends.
+        generation: i32,
+        /// Why, with the client's own words (KIP-800).
+        reason: String,
+    },
+    /// A generation has its members; they may sync.
+    Stabilized {
+        /// The group.
+        group: Utf8Bytes,
+        /// The generation that begins.
+        generation: i32,
+        /// How many members it has.
+        members: usize,
+    },
+    /// The last member is gone.
+    Empty {
+        /// The group.
+        group: Utf8Bytes,
+        /// The generation without members.
+        generation: i32,
+    },
+    /// Members are out.
+    MembersRemoved {
+        /// The group.
+        group: Utf8Bytes,
+        /// Their ids.
+        members: Vec<Utf8Bytes>,
+        /// Why.
+        reason: String,
+    },
+    /// A static member's id gave way to that of its successor, which fences it.
+    StaticMemberReplaced {
+        /// The group.
+        group: Utf8Bytes,
+        /// Its `group.instance.id`.
+        instance: Utf8Bytes,
+        /// The id that is fenced.
+        old: Utf8Bytes,
+        /// The id that is valid.
+        new: Utf8Bytes,
+    },
+    /// The metadata of a group could not be written.
+    MetadataNotWritten {
+        /// The group.
+        group: Utf8Bytes,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// Tombstones were written for offsets and groups that nobody uses any more.
+    Expired {
+        /// How many offsets.
+        offsets: usize,
+        /// How many groups.
+        groups: usize,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PreparingRebalance {
+                group,
+                generation,
+                reason,
+            } => write!(
+                formatter,
+                "Preparing to rebalance group {group} in state PreparingRebalance with old generation {generation} \
+                 (reason: {reason})."
+            ),
+            Self::Stabilized {
+                group,
+                generation,
+                members,
+            } => {
+                write!(
+                    formatter,
+                    "Stabilized group {group} generation {generation} with {members} members."
+                )
+            }
+            Self::Empty { group, generation } => {
+                write!(
+                    formatter,
+                    "Group {group} with generation {generation} is now empty."
+                )
+            }
+            Self::MembersRemoved {
+                group,
+                members,
+                reason,
+            } => {
+                let members = members
+                    .iter()
+                    .map(|member| &**member)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                write!(formatter, "Group {group} removed members {members}: {reason}")
+            }
+            Self::StaticMemberReplaced {
+                group,
+                instance,
+                old,
+                new,
+            } => write!(
+                formatter,
+                "Static member with groupInstanceId={instance} of group {group}: member id {new} replaces {old}."
+            ),
+            Self::MetadataNotWritten { group, error } => {
+                write!(formatter, "Failed to write metadata for group {group}: {error:?}")
+            }
+            Self::Expired { offsets, groups } => {
+                write!(
+                    formatter,
+                    "Removed {offsets} expired offsets and {groups} groups."
+                )
+            }
+        }
+    }
 }

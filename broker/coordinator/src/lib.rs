@@ -4,10 +4,10 @@
 //!
 //! # The contract with the driver
 //!
-//! 1. **Load.** Before anything else every record of the partition is given to `replay`, oldest first, then
-//!    [`activate`](GroupCoordinator::activate) starts the timers. Until then the driver itself answers
-//!    COORDINATOR_LOAD_IN_PROGRESS (`Command::refuse` builds the answer of each API).
-//! 2. **Decide.** `handle(request, command, now)` and `tick(now)` return an [`Outcome`]: appends to write and
+//! 1. **Load.** Before anything else every record of the partition is given to [`replay`](GroupCoordinator::replay), oldest first (the end
+//!    markers of transactions to `replay_end_of_transaction`), then [`activate`](GroupCoordinator::activate) starts the timers. Until then the
+//!    driver itself answers COORDINATOR_LOAD_IN_PROGRESS ([`Request::refuse`] builds the answer of each API).
+//! 2. **Decide.** `handle(request, now)` and `tick(now)` return an [`Outcome`]: appends to write and
 //!    requests that are answered now. A request is answered exactly once, by the [`Completion`] that carries its
 //!    [`RequestId`], from this call or from a later one. The driver calls `tick` no earlier than `next_deadline`.
 //! 3. **Append.** The records of an [`Append`] go into ONE batch (it is never larger than
@@ -17,7 +17,7 @@
 //!    back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do,
 //!    and answers their requests with the error that Kafka maps `error` to. The driver then throws away the records
 //!    of those appends. Both calls return an [`Outcome`] of their own.
-//! 5. **Resign.** When leadership goes, `resign()` answers everything that is parked or waits with NOT_COORDINATOR; the
+//! 5. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.
 //!
 //! # What is persisted and what is not
@@ -28,18 +28,35 @@
 //! is soft and starts anew when another broker takes over: members that are joining, parked requests, timers, the
 //! generation in preparation.
 
-//! # Commands (they arrive with the message types of `forebay-protocol`)
+//! # Who does what
 //!
-//! `GroupCoordinator::handle(&mut self, request: RequestId, command: Command, now: Timestamp) -> Outcome`, where `Command` has the
-//! [`RequestContext`] and a variant per API: `JoinGroup(JoinGroupRequest, Uuid)` (the uuid is fresh, for a new member
-//! id), `SyncGroup`, `Heartbeat`, `LeaveGroup`, `OffsetCommit`, `OffsetFetch(OffsetFetchRequestGroup, require_stable)`, `OffsetDelete`,
-//! `DeleteGroups(Vec<group id>)`, `DescribeGroups(Vec<group id>)`, `ListGroups(ListGroupsRequest)`, `PartitionsDeleted(Vec<TopicPartition>)`.
-//! Every response is the API's own response message, already shaped for `api_version`; for the APIs that span
-//! partitions (fetch, delete, describe, list) it is this partition's share of it. `partition_for(group_id, count)` says which
-//! partition has a group. Authorization, whether a topic exists, and topic ids <-> names stay with the server.
+//! Authorization, whether a topic exists, topic ids <-> names, and splitting a request over the partitions that its groups belong to
+//! ([`partition_for`]) stay with the driver; every other check, and the shape of every answer in its version, is here.
+//! [`Event`]s are what an operator may want to read in the log.
 
+mod classic;
+mod command;
 mod config;
+mod coordinator;
 mod driver;
+mod offset;
+mod partition_for;
+mod persisted;
+mod rebalance;
+mod record;
+mod subscription;
+mod timeline;
+mod timers;
+mod turn;
+mod written;
 
+pub use classic::State;
+pub use command::{Command, Response};
 pub use config::Config;
-pub use driver::{Append, AppendId, Completion, Outcome, Record, RequestContext, RequestId};
+pub use coordinator::{GroupCoordinator, offset_fetch_groups, offset_fetch_response};
+pub use driver::{
+    Append, AppendId, Completion, Event, Now, Outcome, Record, Request, RequestContext, RequestId,
+};
+pub use partition_for::partition_for;
+pub use persisted::Source;
+pub use record::Error;

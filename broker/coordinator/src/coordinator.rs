@@ -1,0 +1,306 @@
+//! One shard of the group coordinator: takes commands and time, keeps what is decided in step with what is written.
+//! Each API decides in its own file below this one; how decisions become appends, and what a failed one takes back, is in `appends`.
+
+mod appends;
+mod describe;
+mod expire;
+mod heartbeat;
+mod join;
+mod leave;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod sync;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use forebay_protocol::{ErrorCode, Utf8Bytes};
+use forebay_records::ProducerId;
+
+pub use offset_fetch::{offset_fetch_groups, offset_fetch_response};
+
+use crate::classic::{ClassicGroup, State};
+use crate::persisted::{Persisted, Source};
+use crate::record::{self, CoordinatorRecord};
+use crate::timers::{Timer, Timers};
+use crate::turn::Turn;
+use crate::{AppendId, Command, Completion, Config, Now, Outcome, Request, RequestId, Response};
+use appends::Appends;
+
+/// The coordinator of the groups of one `__consumer_offsets` partition. See the crate's documentation for how to drive it.
+#[derive(Debug)]
+pub struct GroupCoordinator {
+    config: Config,
+    persisted: Persisted,
+    groups: BTreeMap<Utf8Bytes, Group>,
+    timers: Timers,
+    appends: Appends,
+}
+
+/// A group that exists, and whether that is committed.
+#[derive(Debug)]
+struct Group {
+    classic: ClassicGroup,
+    /// The uncommitted append that brings it into being. Until then readers do not see it.
+    created: Option<AppendId>,
+}
+
+/// Who is to be answered, in which version.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    request: RequestId,
+    api_version: i16,
+}
+
+impl GroupCoordinator {
+    /// A coordinator that knows no group: to `replay` into, then to `activate`.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            persisted: Persisted::default(),
+            groups: BTreeMap::new(),
+            timers: Timers::default(),
+            appends: Appends::default(),
+        }
+    }
+
+    /// Reads back one record of the partition, oldest first, before `activate`. Records of types that are not known here, of a later
+    /// Kafka or of groups of other protocols, are counted and left alone.
+    ///
+    /// # Errors
+    /// A record of a known type that cannot be read: the partition should not be coordinated from here.
+    pub fn replay(
+        &mut self,
+        source: Source,
+        key: Option<&Bytes>,
+        value: Option<&Bytes>,
+    ) -> Result<(), record::Error> {
+        let record = CoordinatorRecord::decode(key.ok_or(record::Error::NoKey)?, value)?;
+        self.persisted.load(record, source);
+        Ok(())
+    }
+
+    /// Reads back the end marker of a transaction.
+    pub fn replay_end_of_transaction(&mut self, producer_id: ProducerId, committed: bool) {
+        self.persisted.load_end_of_transaction(producer_id, committed);
+    }
+
+    /// All records are read: sessions begin, expired offsets will be looked for, and commands may come.
+    pub fn activate(&mut self, now: Now) -> Outcome {
+        self.persisted.loaded();
+        let mut outcome = Outcome::default();
+        for (id, metadata) in self.persisted.groups.range(..) {
+            let group = Group {
+                classic: ClassicGroup::load(id.clone(), metadata),
+                created: None,
+            };
+            self.groups.insert(id.clone(), group);
+        }
+        for id in self.persisted.groups_with_offsets() {
+            if !self.groups.contains_key(&id) && !self.persisted.is_other_group(&id) {
+                let classic = ClassicGroup::new(id.clone(), now.timestamp);
+                self.groups.insert(
+                    id,
+                    Group {
+                        classic,
+                        created: None,
+                    },
+                );
+            }
+        }
+        let ids: Vec<Utf8Bytes> = self.groups.keys().cloned().collect();
+        for id in ids {
+            let size_max = self.config.group_size_max;
+            self.decide(&id, now, &mut outcome, |turn, group| {
+                for member in group.member_ids() {
+                    turn.extend_session(group, &member);
+                }
+                let size = group.members().len();
+                if size > size_max {
+                    let reason = format!(
+                        "Freshly-loaded group {} (size {size}) is over capacity {size_max}. Rebalancing in order to give \
+                         a chance for consumers to commit offsets",
+                        group.id()
+                    );
+                    turn.prepare_rebalance(group, reason);
+                }
+            });
+        }
+        self.schedule_expiration(now);
+        outcome
+    }
+
+    /// Decides what a request asks.
+    pub fn handle(&mut self, request: Request, now: Now) -> Outcome {
+        let mut outcome = Outcome::default();
+        if let Err(error) = check_group_id(&request.command) {
+            outcome.completed.push(request.refuse(error));
+            return outcome;
+        }
+        let Request { id, context, command } = request;
+        let asker = Asker {
+            request: id,
+            api_version: context.api_version,
+        };
+        match command {
+            Command::JoinGroup(join, random) => self.join(asker, &context, (join, random), now, &mut outcome),
+            Command::SyncGroup(sync) => self.sync(asker, sync, now, &mut outcome),
+            Command::Heartbeat(heartbeat) => self.heartbeat(asker, &heartbeat, now, &mut outcome),
+            Command::LeaveGroup(leave) => self.leave(asker, &leave, now, &mut outcome),
+            Command::OffsetCommit(commit) => self.offset_commit(asker, &commit, now, &mut outcome),
+            Command::OffsetFetch {
+                group,
+                require_stable,
+            } => {
+                self.offset_fetch(asker, &group, require_stable, now, &mut outcome);
+            }
+            Command::OffsetDelete(delete) => self.offset_delete(asker, &delete, now, &mut outcome),
+            Command::DeleteGroups(groups) => self.delete_groups(asker, groups, now, &mut outcome),
+            Command::DescribeGroups(groups) => {
+                let described = self.describe_groups(groups, context.api_version);
+                answer(asker, Response::DescribeGroups(described), &mut outcome);
+            }
+            Command::ListGroups(list) => {
+                answer(
+                    asker,
+                    Response::ListGroups(Ok(self.list_groups(&list))),
+                    &mut outcome,
+                );
+            }
+            Command::TopicsDeleted(topics) => self.topics_deleted(asker, &topics, now, &mut outcome),
+        }
+        outcome
+    }
+
+    /// When `tick` has something to do, on the monotonic clock.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<std::time::Duration> {
+        self.timers.next_deadline()
+    }
+
+    /// Does what the time has come for. Timers that this sets, even for now, are for the next call.
+    pub fn tick(&mut self, now: Now) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mark = self.timers.mark();
+        while let Some(timer) = self.timers.pop_due(now.elapsed, mark) {
+            match timer {
+                Timer::Session { group, member } => {
+                    self.decide(&group, now, &mut outcome, |turn, group| {
+                        turn.session_over(group, &member);
+                    });
+                }
+                Timer::Join { group, initial } => {
+                    self.decide(&group, now, &mut outcome, |turn, group| match initial {
+                        Some(initial) => turn.initial_delay_over(group, initial),
+                        None => turn.complete_join(group),
+                    });
+                }
+                Timer::Sync { group, generation } => {
+                    self.decide(&group, now, &mut outcome, |turn, group| {
+                        turn.sync_phase_over(group, generation);
+                    });
+                }
+                Timer::Append(append) => self.append_timed_out(append, now, &mut outcome),
+                Timer::Expiration => self.expire(now, &mut outcome),
+            }
+        }
+        outcome
+    }
+
+    /// Leadership is lost: everyone that waits is sent to look for the new coordinator.
+    #[must_use = "someone waits for each of them"]
+    pub fn resign(mut self, now: Now) -> Vec<Completion> {
+        let mut outcome = Outcome::default();
+        self.fail_all_waiting(ErrorCode::NotCoordinator, &mut outcome);
+        let ids: Vec<Utf8Bytes> = self.groups.keys().cloned().collect();
+        for id in ids {
+            self.decide(&id, now, &mut outcome, |turn, group| {
+                turn.dissolve(group, ErrorCode::NotCoordinator);
+                group.transition_to(State::Dead, turn.now.timestamp);
+            });
+        }
+        outcome.completed
+    }
+
+    /// How many groups there are, those included whose creation is not committed yet.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// How many records were replayed that this coordinator has no use for.
+    #[must_use]
+    pub fn unknown_records(&self) -> u64 {
+        self.persisted.unknown_records()
+    }
+
+    /// Takes one step about a group, if it exists, and carries out what was decided.
+    fn decide<T>(
+        &mut self,
+        group: &Utf8Bytes,
+        now: Now,
+        outcome: &mut Outcome,
+        step: impl FnOnce(&mut Turn<'_>, &mut ClassicGroup) -> T,
+    ) -> Option<T> {
+        self.decide_and_write(group, now, outcome, step)
+            .map(|(result, _)| result)
+    }
+
+    /// As `decide`; says too which append carries what was decided.
+    fn decide_and_write<T>(
+        &mut self,
+        group: &Utf8Bytes,
+        now: Now,
+        outcome: &mut Outcome,
+        step: impl FnOnce(&mut Turn<'_>, &mut ClassicGroup) -> T,
+    ) -> Option<(T, Option<AppendId>)> {
+        let classic = &mut self.groups.get_mut(group)?.classic;
+        let (timers, config) = (&mut self.timers, &self.config);
+        let mut turn = Turn {
+            config,
+            timers,
+            now,
+            completed: Vec::new(),
+            events: Vec::new(),
+            write: None,
+        };
+        let result = step(&mut turn, classic);
+        let Turn {
+            completed,
+            events,
+            write,
+            ..
+        } = turn;
+        outcome.completed.extend(completed);
+        outcome.events.extend(events);
+        let append = write.and_then(|write| self.write_group(group, write, now, outcome));
+        Some((result, append))
+    }
+}
+
+/// Answers at once.
+fn answer(asker: Asker, response: Response, outcome: &mut Outcome) {
+    outcome.completed.push(Completion {
+        request: asker.request,
+        response,
+    });
+}
+
+/// Members' calls need a group id; committing and fetching offsets does not, for clients of old.
+fn check_group_id(command: &Command) -> Result<(), ErrorCode> {
+    let group = match command {
+        Command::JoinGroup(request, _) => &request.group_id,
+        Command::SyncGroup(request) => &request.group_id,
+        Command::Heartbeat(request) => &request.group_id,
+        Command::LeaveGroup(request) => &request.group_id,
+        Command::OffsetDelete(request) => &request.group_id,
+        _ => return Ok(()),
+    };
+    if group.is_empty() {
+        Err(ErrorCode::InvalidGroupId)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,355 @@
+//! What is written but not committed yet, and who waits for it. The order that must hold: records are applied when they are decided,
+//! answers go out when they are committed; an append that fails takes all later ones with it, newest first.
+
+use std::collections::VecDeque;
+
+use forebay_protocol::{ErrorCode, Utf8Bytes};
+use forebay_records::{HEADER_BYTES, record_bytes};
+
+use super::{Asker, Group, GroupCoordinator, answer};
+use crate::classic::ClassicGroup;
+use crate::command::append_error;
+use crate::record::CoordinatorRecord;
+use crate::timers::Timer;
+use crate::turn::{GroupWrite, Then, Turn};
+use crate::{Append, AppendId, Event, Now, Outcome, Response};
+
+/// The appends that are not committed, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Appends {
+    next: u64,
+    uncommitted: VecDeque<Uncommitted>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Uncommitted {
+    id: AppendId,
+    waiting: Vec<Waiting>,
+    then: Option<(Utf8Bytes, Then)>,
+    created: Vec<Utf8Bytes>,
+    deleted: Vec<Group>,
+}
+
+/// An answer that goes out when its append is committed.
+#[derive(Debug)]
+struct Waiting {
+    asker: Asker,
+    response: Response,
+}
+
+impl Appends {
+    /// Groups whose deletion is not committed: readers still see them.
+    pub(super) fn deleted(&self) -> impl Iterator<Item = &Group> {
+        self.uncommitted.iter().flat_map(|append| &append.deleted)
+    }
+
+    fn get_mut(&mut self, id: AppendId) -> Option<&mut Uncommitted> {
+        let index = self
+            .uncommitted
+            .binary_search_by_key(&id, |append| append.id)
+            .ok()?;
+        self.uncommitted.get_mut(index)
+    }
+}
+
+impl GroupCoordinator {
+    /// Everything up to and including `through` is committed: on enough replicas, on disk, whatever the driver promises.
+    pub fn committed(&mut self, through: AppendId, now: Now) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.persisted.commit(through);
+        while let Some(append) = self
+            .appends
+            .uncommitted
+            .pop_front_if(|append| append.id <= through)
+        {
+            self.timers.cancel_append(append.id);
+            for id in &append.created {
+                if let Some(group) = self
+                    .groups
+                    .get_mut(id)
+                    .filter(|group| group.created == Some(append.id))
+                {
+                    group.created = None;
+                }
+            }
+            if let Some((group, then)) = append.then {
+                self.decide(&group, now, &mut outcome, |turn, group| turn.written(group, then));
+            }
+            for Waiting { asker, response } in append.waiting {
+                answer(asker, response, &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    /// The log refused `from` with `error`, so that no later append was or will be written either.
+    pub fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.persisted.revert(from);
+        let kept = self
+            .appends
+            .uncommitted
+            .partition_point(|append| append.id < from);
+        let mut failed = self.appends.uncommitted.split_off(kept);
+        for append in failed.iter_mut().rev() {
+            self.timers.cancel_append(append.id);
+            for id in std::mem::take(&mut append.created) {
+                self.drop_created(&id, append.id, error, now, &mut outcome);
+            }
+            for group in std::mem::take(&mut append.deleted) {
+                self.groups.entry(group.classic.id().clone()).or_insert(group);
+            }
+        }
+        for append in failed.into_iter().rev() {
+            if let Some((group, then)) = append.then {
+                self.not_written(&group, then, error, now, &mut outcome);
+            }
+            for Waiting { asker, response } in append.waiting {
+                answer(asker, response.failed(error, asker.api_version), &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    /// A group that never came into being: who has joined it is told.
+    fn drop_created(
+        &mut self,
+        id: &Utf8Bytes,
+        append: AppendId,
+        error: ErrorCode,
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        if self
+            .groups
+            .get(id)
+            .is_some_and(|group| group.created == Some(append))
+        {
+            self.decide(id, now, outcome, |turn, group| {
+                turn.dissolve(group, append_error(error));
+            });
+            self.groups.remove(id);
+        }
+    }
+
+    /// Those who wait for `append` have waited for as long as `offsets.commit.timeout.ms` lets them. The append itself stays: its
+    /// records may well be committed yet.
+    pub(super) fn append_timed_out(&mut self, append: AppendId, now: Now, outcome: &mut Outcome) {
+        let error = ErrorCode::RequestTimedOut;
+        let Some(append) = self.appends.get_mut(append) else {
+            return;
+        };
+        for Waiting { asker, response } in std::mem::take(&mut append.waiting) {
+            answer(asker, response.failed(error, asker.api_version), outcome);
+        }
+        match append.then.take() {
+            Some((group, then @ Then::Assign { .. })) => self.not_written(&group, then, error, now, outcome),
+            Some((group, Then::Replace(mut replacement))) => {
+                let id = append.id;
+                self.decide(&group, now, outcome, |turn, group| {
+                    turn.give_up_waiting(group, &replacement);
+                });
+                replacement.given_up = true;
+                if let Some(append) = self.appends.get_mut(id) {
+                    append.then = Some((group, Then::Replace(replacement)));
+                }
+            }
+            other => append.then = other,
+        }
+    }
+
+    /// Nobody waits any longer: all get `error`.
+    pub(super) fn fail_all_waiting(&mut self, error: ErrorCode, outcome: &mut Outcome) {
+        for Waiting { asker, response } in self
+            .appends
+            .uncommitted
+            .drain(..)
+            .flat_map(|append| append.waiting)
+        {
+            answer(asker, response.failed(error, asker.api_version), outcome);
+        }
+    }
+
+    /// Answers when `append` is committed. An answer that needs no append of its own waits for the last one that there is: it was decided on
+    /// what that one writes.
+    pub(super) fn answer_after(
+        &mut self,
+        append: Option<AppendId>,
+        (asker, response): (Asker, Response),
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let append = match append {
+            Some(append) => self.appends.get_mut(append),
+            None => self.appends.uncommitted.back_mut(),
+        };
+        match append {
+            Some(append) => {
+                append.waiting.push(Waiting { asker, response });
+                let id = append.id;
+                self.be_patient_with(id, now);
+            }
+            None => answer(asker, response, outcome),
+        }
+    }
+
+    /// Whoever begins to wait for an append sets its timer; whoever comes later waits no longer than that.
+    fn be_patient_with(&mut self, append: AppendId, now: Now) {
+        if !self.timers.is_append_scheduled(append) {
+            let deadline = now.elapsed.saturating_add(self.config.offset_commit_timeout);
+            self.timers.schedule(Timer::Append(append), deadline);
+        }
+    }
+
+    /// Decides to write `records` as one, and applies them. Nothing has happened on an error: they are too many for a batch, or one
+    /// of them has a string that is too long to write.
+    pub(super) fn append(
+        &mut self,
+        records: &[CoordinatorRecord],
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Result<AppendId, ErrorCode> {
+        let encoded: Result<Vec<_>, _> = records.iter().map(CoordinatorRecord::encode).collect();
+        let encoded = encoded.map_err(|_| ErrorCode::UnknownServerError)?;
+        let bytes = encoded.iter().map(bytes_of).sum::<usize>();
+        if HEADER_BYTES + bytes > self.config.append_bytes_max {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        let id = AppendId(self.appends.next);
+        self.appends.next += 1;
+        let mut append = Uncommitted {
+            id,
+            waiting: Vec::new(),
+            then: None,
+            created: Vec::new(),
+            deleted: Vec::new(),
+        };
+        for record in records {
+            self.persisted.write(id, record);
+            self.follow(record, &mut append, now);
+        }
+        self.appends.uncommitted.push_back(append);
+        outcome.appends.push(Append { id, records: encoded });
+        Ok(id)
+    }
+
+    /// Decides to write `records`, in as many appends as they need; says which is the last. One that does not fit into any is left out.
+    pub(super) fn append_in_parts(
+        &mut self,
+        records: &[CoordinatorRecord],
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Option<AppendId> {
+        let mut last = None;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut bytes = HEADER_BYTES;
+            let fits = |record: &CoordinatorRecord| {
+                bytes += record.encode().map_or(0, |record| bytes_of(&record));
+                bytes <= self.config.append_bytes_max
+            };
+            let count = rest.iter().map(fits).take_while(|fits| *fits).count().max(1);
+            let (part, after) = rest.split_at(count);
+            last = self.append(part, now, outcome).ok().or(last);
+            rest = after;
+        }
+        last
+    }
+
+    /// Does to the groups what a record of ours implies: an offset brings its group into being, a tombstone removes it.
+    fn follow(&mut self, record: &CoordinatorRecord, append: &mut Uncommitted, now: Now) {
+        match record {
+            CoordinatorRecord::Offset(key, Some(_)) if self.is_unknown(&key.group) => {
+                let classic = ClassicGroup::new(key.group.clone(), now.timestamp);
+                self.groups.insert(
+                    key.group.clone(),
+                    Group {
+                        classic,
+                        created: Some(append.id),
+                    },
+                );
+                append.created.push(key.group.clone());
+            }
+            CoordinatorRecord::Group(id, Some(_)) if self.is_unknown(id) => {
+                let classic = ClassicGroup::new(id.clone(), now.timestamp);
+                self.groups.insert(
+                    id.clone(),
+                    Group {
+                        classic,
+                        created: Some(append.id),
+                    },
+                );
+                append.created.push(id.clone());
+            }
+            CoordinatorRecord::Group(id, None) => {
+                if let Some(mut group) = self.groups.remove(id) {
+                    group
+                        .classic
+                        .forget_pending_members(|member| self.timers.cancel_session(id, member));
+                    append.deleted.push(group);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_unknown(&self, group: &Utf8Bytes) -> bool {
+        !self.groups.contains_key(group) && !self.persisted.is_other_group(group)
+    }
+
+    /// Writes what a step has decided about a group. If that cannot even be tried, it has failed already.
+    pub(super) fn write_group(
+        &mut self,
+        group: &Utf8Bytes,
+        write: GroupWrite,
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Option<AppendId> {
+        let GroupWrite { metadata, then } = write;
+        match self.append(
+            &[CoordinatorRecord::Group(group.clone(), Some(metadata))],
+            now,
+            outcome,
+        ) {
+            Ok(id) => {
+                if !matches!(then, Then::Nothing) {
+                    self.be_patient_with(id, now);
+                }
+                if let Some(append) = self.appends.get_mut(id) {
+                    append.then = Some((group.clone(), then));
+                }
+                Some(id)
+            }
+            Err(error) => {
+                self.not_written(group, then, error, now, outcome);
+                None
+            }
+        }
+    }
+
+    fn not_written(
+        &mut self,
+        group: &Utf8Bytes,
+        then: Then,
+        error: ErrorCode,
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        outcome.events.push(Event::MetadataNotWritten {
+            group: group.clone(),
+            error,
+        });
+        self.decide(group, now, outcome, |turn: &mut Turn<'_>, group| {
+            turn.not_written(group, then, error);
+        });
+    }
+}
+
+fn bytes_of(record: &crate::Record) -> usize {
+    record_bytes(
+        Some(&record.key),
+        record.value.as_deref(),
+        &forebay_records::Headers::default(),
+    )
+}

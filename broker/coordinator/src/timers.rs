@@ -1,0 +1,187 @@
+//! The deadlines of one coordinator (Kafka's `CoordinatorTimer`): one per key, the earliest first. Deadlines lie on the
+//! monotonic clock, so that a step of the wall clock expires nobody's session.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use forebay_protocol::Utf8Bytes;
+
+use crate::AppendId;
+
+/// What a deadline is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A member's session, or the time that it may take to come back with the member id it was given.
+    Session { group: Utf8Bytes, member: Utf8Bytes },
+    /// The end of a rebalance's join phase.
+    Join {
+        group: Utf8Bytes,
+        initial: Option<InitialDelay>,
+    },
+    /// Members that have not sent SyncGroup by now are out.
+    Sync { group: Utf8Bytes, generation: i32 },
+    /// Requests that wait for this append have waited long enough.
+    Append(AppendId),
+    /// Look for expired offsets and groups.
+    Expiration,
+}
+
+/// How the first rebalance of a group may still be put off, for members that come late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct InitialDelay {
+    /// The delay that is running.
+    pub(crate) delay: Duration,
+    /// What is left of the rebalance timeout after it.
+    pub(crate) remaining: Duration,
+}
+
+/// What a timer is known by: scheduling it again replaces it, whatever else it carries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Session(Utf8Bytes, Utf8Bytes),
+    Join(Utf8Bytes),
+    Sync(Utf8Bytes),
+    Append(AppendId),
+    Expiration,
+}
+
+impl Timer {
+    fn key(&self) -> Key {
+        match self {
+            Self::Session { group, member } => Key::Session(group.clone(), member.clone()),
+            Self::Join { group, .. } => Key::Join(group.clone()),
+            Self::Sync { group, .. } => Key::Sync(group.clone()),
+            Self::Append(append) => Key::Append(*append),
+            Self::Expiration => Key::Expiration,
+        }
+    }
+}
+
+/// All deadlines.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeMap<(Duration, u64), Timer>,
+    scheduled: BTreeMap<Key, (Duration, u64)>,
+    /// Orders timers of the same deadline by when they were scheduled.
+    next: u64,
+}
+
+impl Timers {
+    /// Sets the deadline of a timer, instead of the one that it has.
+    pub(crate) fn schedule(&mut self, timer: Timer, deadline: Duration) {
+        let place = (deadline, self.next);
+        self.next += 1;
+        if let Some(old) = self.scheduled.insert(timer.key(), place) {
+            self.due.remove(&old);
+        }
+        self.due.insert(place, timer);
+    }
+
+    fn cancel(&mut self, key: &Key) {
+        if let Some(place) = self.scheduled.remove(key) {
+            self.due.remove(&place);
+        }
+    }
+
+    /// Forgets a member's session.
+    pub(crate) fn cancel_session(&mut self, group: &Utf8Bytes, member: &Utf8Bytes) {
+        self.cancel(&Key::Session(group.clone(), member.clone()));
+    }
+
+    /// Forgets the end of a join phase.
+    pub(crate) fn cancel_join(&mut self, group: &Utf8Bytes) {
+        self.cancel(&Key::Join(group.clone()));
+    }
+
+    /// Forgets the end of a sync phase.
+    pub(crate) fn cancel_sync(&mut self, group: &Utf8Bytes) {
+        self.cancel(&Key::Sync(group.clone()));
+    }
+
+    /// Forgets the patience of those who wait for an append.
+    pub(crate) fn cancel_append(&mut self, append: AppendId) {
+        self.cancel(&Key::Append(append));
+    }
+
+    /// Whether somebody's patience with an append is being measured.
+    pub(crate) fn is_append_scheduled(&self, append: AppendId) -> bool {
+        self.scheduled.contains_key(&Key::Append(append))
+    }
+
+    /// When the next one is due.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.due.keys().next().map(|(deadline, _)| *deadline)
+    }
+
+    /// A mark before which all timers were scheduled that exist now.
+    pub(crate) fn mark(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the first timer that is due and was scheduled before `mark`.
+    pub(crate) fn pop_due(&mut self, now: Duration, mark: u64) -> Option<Timer> {
+        let place = *self
+            .due
+            .keys()
+            .take_while(|(deadline, _)| *deadline <= now)
+            .find(|(_, order)| *order < mark)?;
+        let timer = self.due.remove(&place)?;
+        self.scheduled.remove(&timer.key());
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(member: &str) -> Timer {
+        Timer::Session {
+            group: "g".into(),
+            member: member.into(),
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_order_once_and_may_be_put_off_or_cancelled() {
+        let seconds = Duration::from_secs;
+        let mut timers = Timers::default();
+        timers.schedule(session("late"), seconds(9));
+        timers.schedule(session("early"), seconds(3));
+        timers.schedule(session("gone"), seconds(1));
+        timers.schedule(session("put off"), seconds(2));
+        timers.schedule(
+            Timer::Join {
+                group: "g".into(),
+                initial: None,
+            },
+            seconds(3),
+        );
+        timers.schedule(session("put off"), seconds(5));
+        timers.cancel_session(&"g".into(), &"gone".into());
+        assert_eq!(timers.next_deadline(), Some(seconds(3)));
+
+        let mark = timers.mark();
+        assert_eq!(timers.pop_due(Duration::from_millis(2_999), mark), None);
+        assert_eq!(timers.pop_due(seconds(5), mark), Some(session("early")));
+        assert_eq!(
+            timers.pop_due(seconds(5), mark),
+            Some(Timer::Join {
+                group: "g".into(),
+                initial: None
+            })
+        );
+        timers.schedule(session("new"), seconds(4));
+        assert_eq!(
+            timers.pop_due(seconds(5), mark),
+            Some(session("put off")),
+            "what is newer than the mark waits"
+        );
+        assert_eq!(timers.pop_due(seconds(5), mark), None);
+        assert_eq!(timers.pop_due(seconds(5), timers.mark()), Some(session("new")));
+        assert_eq!(timers.next_deadline(), Some(seconds(9)));
+        timers.cancel_session(&"g".into(), &"late".into());
+        assert_eq!(timers.next_deadline(), None);
+        assert!(timers.scheduled.is_empty() && timers.due.is_empty());
+    }
+}
