@@ -3,9 +3,10 @@
 
 use std::io;
 
+use crate::attributes::Attributes;
 use crate::compress::compress;
 use crate::control::{ControlRecordType, EndTransactionMarker};
-use crate::header::{Attributes, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
+use crate::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
 use crate::record::{self, RecordRef};
 use crate::{
     BATCH_BYTES_MAX, Compression, CompressionType, Headers, LeaderEpoch, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH,
@@ -347,3 +348,6 @@ fn body_bytes(record: &RecordRef<'_>, offset_delta: i32, timestamp_delta: i64) -
         + record::size_of(record.value)
         + record.headers.encoded().len()
 }
+
+#[cfg(test)]
+mod tests;

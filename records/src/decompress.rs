@@ -118,6 +118,12 @@ impl Decompressor {
     pub(crate) fn produced_bytes(&self) -> u64 {
         self.produced_bytes
     }
+
+    /// Memory held for output.
+    #[cfg(test)]
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
 }
 
 impl fmt::Debug for Decompressor {

@@ -183,8 +183,8 @@ impl PartialEq for Headers {
 
 impl Eq for Headers {}
 
-/// Goes through encoded headers.
-#[derive(Clone, Copy, Debug)]
+/// Goes through encoded headers; the default has none.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct HeaderIterator<'a> {
     /// As long as nothing is taken: count and entries, as a batch has them.
     encoded: &'a [u8],

@@ -7,7 +7,7 @@ pub(crate) const VARINT_BYTES_MAX: usize = 5;
 pub(crate) const VARLONG_BYTES_MAX: usize = 10;
 
 /// A place in a slice from which fields are taken one after the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
 }
