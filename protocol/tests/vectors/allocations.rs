@@ -1,14 +1,21 @@
-//! An allocator that counts, by thread, how many bytes have been asked for.
+//! An allocator that counts, by thread, how often it was asked, and for how many bytes.
 
 #![allow(unsafe_code)] // there is no other way to see allocations; it only passes them on
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+/// What a thread asked for, whether it gave it back or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Requested {
+    pub(crate) times: usize,
+    pub(crate) bytes: usize,
+}
+
 struct Counting;
 
 thread_local! {
-    static REQUESTED_BYTES: Cell<usize> = const { Cell::new(0) };
+    static REQUESTED: Cell<Requested> = const { Cell::new(Requested { times: 0, bytes: 0 }) };
 }
 
 // SAFETY: every call goes to the system's allocator with the caller's own arguments. Counting allocates nothing itself: the cell
@@ -39,12 +46,25 @@ static ALLOCATOR: Counting = Counting;
 
 fn count(bytes: usize) {
     // A thread that is ending has no cell any more; nobody measures that one.
-    let _ = REQUESTED_BYTES.try_with(|requested| requested.set(requested.get().saturating_add(bytes)));
+    let _ = REQUESTED.try_with(|cell| {
+        let Requested { times, bytes: before } = cell.get();
+        cell.set(Requested {
+            times: times + 1,
+            bytes: before.saturating_add(bytes),
+        });
+    });
 }
 
-/// How many bytes `work` asked for on this thread, whether it gave them back or not.
-pub(crate) fn requested_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = REQUESTED_BYTES.get();
+/// What `work` asked for on this thread.
+pub(crate) fn requested<T>(work: impl FnOnce() -> T) -> (T, Requested) {
+    let before = REQUESTED.get();
     let result = work();
-    (result, REQUESTED_BYTES.get() - before)
+    let after = REQUESTED.get();
+    (
+        result,
+        Requested {
+            times: after.times - before.times,
+            bytes: after.bytes - before.bytes,
+        },
+    )
 }

@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
-use crate::allocations::requested_bytes;
+use crate::allocations::requested;
 use crate::lines::{self, Line};
 use crate::types::{TYPES, Type};
 
-/// What decoding may ask for: an error and some unknown tagged fields in any case, and the structures that the bytes stand for.
+/// What decoding may ask for: an error and some unknown tagged fields in any case, and the structures that the bytes stand for:
+/// 48 bytes for each of a short message, 16 for each of a long one.
 fn allowed_bytes(input_bytes: usize) -> usize {
-    4096 + 48 * input_bytes
+    4096 + (48 * input_bytes).min((16 * input_bytes).max(64 * 1024))
 }
 
 /// Counts, lengths and numbers that no honest peer sends, in all the forms that a field may have.
@@ -34,8 +35,8 @@ fn hostile_numbers() -> Vec<Vec<u8>> {
 fn attempt(kind: &Type, version: i16, what: &str, bytes: Vec<u8>) {
     let input_bytes = bytes.len();
     let bytes = Bytes::from(bytes);
-    let (result, requested) =
-        requested_bytes(|| catch_unwind(AssertUnwindSafe(|| (kind.decode)(bytes.clone(), version))));
+    let (result, asked) =
+        requested(|| catch_unwind(AssertUnwindSafe(|| (kind.decode)(bytes.clone(), version))));
     let head = bytes.slice(..input_bytes.min(256));
     assert!(
         result.is_ok(),
@@ -43,9 +44,10 @@ fn attempt(kind: &Type, version: i16, what: &str, bytes: Vec<u8>) {
         kind.name
     );
     assert!(
-        requested <= allowed_bytes(input_bytes),
-        "{} version {version} asks for {requested} bytes on {input_bytes} with {what}: {head:x}",
-        kind.name
+        asked.bytes <= allowed_bytes(input_bytes),
+        "{} version {version} asks for {} bytes on {input_bytes} with {what}: {head:x}",
+        kind.name,
+        asked.bytes
     );
 }
 
@@ -101,6 +103,32 @@ fn hostile_counts_and_lengths_cost_nothing() {
             }
         }
     });
+}
+
+#[test]
+fn what_is_read_can_be_written_and_reads_the_same() {
+    let mut accepted = 0;
+    for_each_message(|kind, version, bytes| {
+        for position in (0..bytes.len()).step_by(bytes.len() / 64 + 1) {
+            for flip in [0x01, 0x02, 0x80, 0xff] {
+                let mut damaged = bytes.to_vec();
+                damaged[position] ^= flip;
+                let Ok(first) = (kind.transcode)(damaged.into(), version) else {
+                    continue;
+                };
+                let place = format!(
+                    "{} version {version}, byte {position} changed by {flip:x}",
+                    kind.name
+                );
+                let written = first.bytes.unwrap_or_else(|error| panic!("{place}: {error}"));
+                let second = (kind.transcode)(written.clone(), version);
+                let second = second.unwrap_or_else(|error| panic!("{place}: {error}"));
+                assert_eq!((second.bytes, second.json), (Ok(written), first.json), "{place}");
+                accepted += 1;
+            }
+        }
+    });
+    assert!(accepted > 10_000, "only {accepted} damaged messages were read");
 }
 
 /// A count that the bytes behind it would bear, if every element were as short as can be: what costs the most memory.

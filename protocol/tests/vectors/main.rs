@@ -6,6 +6,7 @@
 
 mod allocations;
 mod hostile;
+mod hot;
 mod lines;
 mod types;
 
