@@ -13,8 +13,13 @@ mod error;
 
 pub use error::{Cause, Error};
 
-/// Decoded arrays may take this many bytes of memory per byte of the frame; Kafka's own messages stay below six.
+/// Decoded arrays may take this many bytes of memory per byte of the frame. What clients send stays well below: it takes lists
+/// of thousands of names of one letter to come near.
 pub const MEMORY_FACTOR: usize = 16;
+
+/// The same for responses, whose sender the client has chosen: a list of thousands of groups that have nothing but a name takes
+/// thirty, and no element of any message 48.
+pub const RESPONSE_MEMORY_FACTOR: usize = 48;
 
 /// Decoded arrays may take this many bytes of memory in any case, so that a short frame of empty strings passes.
 pub const MEMORY_FLOOR_BYTES: usize = 64 * 1024;
@@ -48,6 +53,13 @@ impl Reader {
             message: "message",
             version: 0,
         }
+    }
+
+    /// Lets arrays take what a response may, for all that is still to be read.
+    pub(crate) fn expect_response(&mut self) {
+        self.memory_left = self
+            .memory_left
+            .max(self.remaining().saturating_mul(RESPONSE_MEMORY_FACTOR));
     }
 
     /// How many bytes are left.

@@ -67,12 +67,14 @@ impl RequestHeader {
     }
 }
 
-/// Reads the header of a response to a request of this API and version; gives the correlation id.
+/// Reads the header of a response to a request of this API and version; gives the correlation id. From here on the reader lets
+/// the response take the memory that responses may.
 pub fn decode_response_header(
     api_key: ApiKey,
     api_version: i16,
     reader: &mut Reader,
 ) -> Result<i32, decode::Error> {
+    reader.expect_response();
     let version = api_key.response_header_version(api_version);
     Ok(messages::ResponseHeader::decode(reader, version)?.correlation_id)
 }

@@ -2,7 +2,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::messages::api_versions_response::ApiVersion;
-use crate::messages::{ApiVersionsRequest, HeartbeatRequest, HeartbeatResponse};
+use crate::messages::list_groups_response::ListedGroup;
+use crate::messages::{ApiVersionsRequest, HeartbeatRequest, HeartbeatResponse, ListGroupsResponse};
 
 fn header(api_key: ApiKey, api_version: i16) -> RequestHeader {
     RequestHeader {
@@ -138,4 +139,25 @@ fn an_older_broker_answers_at_version_zero() {
     assert_eq!(reader.finish(), Ok(()));
     let request: Request = ApiVersionsRequest::default().into();
     assert_eq!(request.api_key(), ApiKey::ApiVersions);
+}
+
+#[test]
+fn responses_may_list_thousands_of_groups_that_have_but_a_name() {
+    let group = |number| ListedGroup {
+        group_id: format!("{number}").into(),
+        ..Default::default()
+    };
+    let response: Response = ListGroupsResponse {
+        groups: (1000..9000).map(group).collect(),
+        ..Default::default()
+    }
+    .into();
+    let mut reader = Reader::new(body(encode_response_frame(5, 3, &response).expect("written")));
+    // Read as a request would be, it takes more than it may.
+    let mut strict = reader.clone();
+    let header = messages::ResponseHeader::decode(&mut strict, 1);
+    assert_eq!(header.map(|header| header.correlation_id), Ok(5));
+    assert!(Response::decode(ApiKey::ListGroups, 3, &mut strict).is_err());
+    assert_eq!(decode_response_header(ApiKey::ListGroups, 3, &mut reader), Ok(5));
+    assert_eq!(decode_response(ApiKey::ListGroups, 3, &mut reader), Ok(response));
 }
