@@ -83,7 +83,15 @@ impl Validator {
     /// Whether `value` is allowed for `key`.
     pub fn check(&self, key: &str, value: Option<&Value>) -> Result<(), Error> {
         self.reason(key, value).map_err(|reason| {
-            let shown = value.map_or_else(|| "null".to_owned(), show);
+            let shown = match (self, value) {
+                // Of a list that may only hold certain strings, the one that it may not.
+                (Self::OneOf(_) | Self::OneOfIgnoringCase(_), Some(Value::List(items))) => items
+                    .iter()
+                    .find(|item| self.reason(key, Some(&Value::String((*item).clone()))).is_err())
+                    .cloned()
+                    .unwrap_or_default(),
+                (_, value) => value.map_or_else(|| "null".to_owned(), show),
+            };
             Error::invalid(key, shown, reason)
         })
     }
@@ -320,7 +328,12 @@ mod tests {
         ];
         for (validator, config_type, text, reason) in cases {
             let value = config_type.parse(text).expect("the table's values parse");
-            let expected = reason.map(|reason| Error::invalid("k", show(&value), reason));
+            let shown = if text == "b, c" {
+                "c".to_owned()
+            } else {
+                show(&value)
+            };
+            let expected = reason.map(|reason| Error::invalid("k", shown, reason));
             assert_eq!(
                 validator.check("k", Some(&value)).err(),
                 expected,
