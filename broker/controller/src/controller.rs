@@ -217,6 +217,12 @@ impl Controller {
         }
     }
 
+    /// What the log has said so far, a transaction that is under way included.
+    #[cfg(test)]
+    pub(crate) fn latest(&self) -> &MetadataImage {
+        &self.image
+    }
+
     /// What readers may see: the image as it is, or while a transaction is under way as it was before that.
     pub fn image(&mut self) -> Arc<MetadataImage> {
         match &self.before_transaction {

@@ -49,7 +49,18 @@ impl Command for UnfenceBroker {
     type Response = Result<(), ApiError>;
 
     fn decide(self, cluster: &Cluster<'_>) -> Outcome<Self::Response> {
-        transition(cluster, self.broker_id, self.broker_epoch, |broker| {
+        let id = self.broker_id;
+        if cluster
+            .image
+            .broker(id)
+            .is_some_and(|broker| broker.in_controlled_shutdown)
+        {
+            let text = format!(
+                "Broker {id} is in controlled shutdown: it is unfenced only after it has registered again"
+            );
+            return Outcome::unchanged(Err(ApiError::invalid_request(text)));
+        }
+        transition(cluster, id, self.broker_epoch, |broker| {
             let mut records = Vec::new();
             if broker.fenced {
                 records.push(change(cluster, broker, |record| record.fenced = -1));

@@ -247,6 +247,7 @@ impl Creation<'_> {
         let mut result = CreatableTopicResult {
             name: topic.name.clone(),
             topic_id,
+            error_message: None,
             ..CreatableTopicResult::default()
         };
         if self.not_describable.contains(&topic.name) {
