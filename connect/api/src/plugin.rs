@@ -188,3 +188,67 @@ impl<'a> IntoIterator for &'a Plugins {
         self.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        BoxFuture, Connector, ConnectorContext, Error, SinkTask,
+        config::{ConfigDef, Properties},
+    };
+
+    struct Nothing;
+
+    impl Connector for Nothing {
+        fn config(&self) -> ConfigDef {
+            ConfigDef::new()
+        }
+
+        fn start<'a>(
+            &'a mut self,
+            _context: Arc<dyn ConnectorContext>,
+            _properties: &'a Properties,
+        ) -> BoxFuture<'a, Result<(), Error>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn task_configs(&self, _tasks_max: u32) -> BoxFuture<'_, Result<Vec<Properties>, Error>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn stop(&mut self) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    impl SinkConnector for Nothing {
+        fn task(&self) -> Box<dyn SinkTask> {
+            unreachable!("only names are looked at")
+        }
+    }
+
+    #[test]
+    fn full_simple_and_short_names_are_found() {
+        let s3 = Plugin::sink("io.confluent.connect.s3.S3SinkConnector", "1", || Nothing)
+            .aliases(&["io.confluent.connect.hdfs.HdfsSinkConnector"]);
+        let file = Plugin::sink(
+            "org.apache.kafka.connect.file.FileStreamSinkConnector",
+            "1",
+            || Nothing,
+        );
+        let plugins = Plugins::new([s3, file]);
+        for name in [
+            "io.confluent.connect.s3.S3SinkConnector",
+            "S3SinkConnector",
+            " S3Sink",
+            "HdfsSink",
+        ] {
+            let found = plugins.find(name).expect(name);
+            assert_eq!(found.class, "io.confluent.connect.s3.S3SinkConnector");
+            assert_eq!(found.plugin_type().name(), "sink");
+        }
+        let error = plugins.find("FileStreamSync").expect_err("a slip");
+        assert_eq!(error.nearest.as_deref(), Some("FileStreamSink"));
+        assert!(plugins.find("").is_err());
+    }
+}

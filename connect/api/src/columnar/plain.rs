@@ -63,7 +63,7 @@ impl ColumnarDecoder for StringDecoder {
     }
 
     fn bytes(&self) -> usize {
-        self.0.values_slice().len() + self.0.offsets_slice().len() * size_of::<i32>()
+        self.0.values_slice().len() + size_of_val(self.0.offsets_slice())
     }
 
     fn finish(&mut self) -> Result<RecordBatch, Error> {
@@ -83,7 +83,7 @@ impl ColumnarDecoder for BytesDecoder {
     }
 
     fn bytes(&self) -> usize {
-        self.0.values_slice().len() + self.0.offsets_slice().len() * size_of::<i32>()
+        self.0.values_slice().len() + size_of_val(self.0.offsets_slice())
     }
 
     fn finish(&mut self) -> Result<RecordBatch, Error> {
