@@ -6,7 +6,7 @@ mod batch;
 mod batches;
 pub mod build;
 mod compress;
-mod compression;
+pub mod compression;
 mod control;
 mod decompress;
 mod error;

@@ -40,7 +40,8 @@ pub enum Command {
         /// First offset of the oldest open transaction.
         offset: Option<Offset>,
     },
-    /// All below this offset has been synced to disk.
+    /// All below this offset has been synced to disk. The answer to [`Action::Sync`]; without one it may be told too (the log
+    /// syncs when it rolls a segment), but not of a sync that ran across a truncation.
     Synced {
         /// At most the log end offset.
         offset: Offset,

@@ -1,6 +1,11 @@
 //! One replica of a partition as a pure state machine: role, leader epoch, in-sync replicas, high watermark, last stable
 //! offset, and who waits for what (Kafka's `Partition`, `DelayedProduce`, `DelayedFetch`). No file, clock, lock or `.await`:
 //! its driver appends, syncs and reads, tells what happened, and does what the actions say.
+//!
+//! A produce: [`Partition::check_append`], append to the log, [`Command::Appended`], and unless acks=0 [`Command::AwaitProduce`],
+//! with nothing in between that changes the partition; [`Action::CompleteProduce`] says what to answer. A fetch:
+//! [`Partition::check_fetch`], read within its bounds, answer; or wait, as [`FetchPurgatory`]'s module says.
+//! [`Action::Sync`] is done elsewhere and reported with [`Command::Synced`]; [`Partition::next_deadline`] says when time matters.
 
 mod command;
 mod epoch;
@@ -22,3 +27,6 @@ pub use fetch::{FetchAnswer, FetchBounds, FetchCheck, FetchIsolation};
 pub use partition::{AcknowledgeAfter, Config, LogState, Partition, Role};
 pub use position::POSITIONS_MAX;
 pub use purgatory::FetchPurgatory;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The replica itself: its state, the one mutator, and what requests are checked against.
 
 mod check;
+mod follower;
 mod leader;
 
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ pub struct Partition {
     log_end_offset: Offset,
     synced_offset: Offset,
     sync_in_flight: bool,
+    /// The sync on its way began before a truncation: its report says nothing of what was appended since.
+    sync_is_stale: bool,
     high_watermark: Offset,
     /// While follower: as its leader last said.
     leaders_high_watermark: Offset,
@@ -132,6 +135,7 @@ impl Partition {
             log_end_offset: log.log_end_offset,
             synced_offset,
             sync_in_flight: false,
+            sync_is_stale: false,
             high_watermark,
             leaders_high_watermark: Offset::ZERO,
             first_unstable_offset: log.first_unstable_offset,
@@ -170,10 +174,7 @@ impl Partition {
                 self.appended(log_end_offset, bytes, first_unstable_offset);
             }
             Command::FirstUnstableOffset { offset } => self.first_unstable_offset = offset,
-            Command::Synced { offset } => {
-                self.sync_in_flight = false;
-                self.synced_offset = self.synced_offset.max(offset.min(self.log_end_offset));
-            }
+            Command::Synced { offset } => self.synced(offset),
             Command::LogStart { offset } => {
                 self.log_start_offset = self.log_start_offset.max(offset.min(self.high_watermark));
             }
@@ -239,30 +240,6 @@ impl Partition {
         self.ask_for_sync(actions);
     }
 
-    fn become_follower(
-        &mut self,
-        leader: Option<NodeId>,
-        leader_epoch: LeaderEpoch,
-        partition_epoch: i32,
-        actions: &mut Vec<Action>,
-    ) {
-        if leader_epoch < self.leader_epoch || partition_epoch < self.partition_epoch {
-            return;
-        }
-        let changed = self.role != Role::Follower || leader_epoch > self.leader_epoch;
-        self.role = Role::Follower;
-        self.leader = leader;
-        self.leader_epoch = leader_epoch;
-        self.partition_epoch = partition_epoch;
-        if changed {
-            self.leaders_high_watermark = Offset::ZERO;
-            self.replicas.clear();
-            self.isr = InSyncReplicas::new([]);
-            self.produces.fail_all(&Error::NotLeaderOrFollower, actions);
-            self.fetches.wake_all(actions);
-        }
-    }
-
     fn appended(&mut self, log_end_offset: Offset, bytes: u64, first_unstable_offset: Option<Offset>) {
         assert!(
             log_end_offset >= self.log_end_offset,
@@ -273,30 +250,11 @@ impl Partition {
         self.positions.appended(log_end_offset, bytes);
     }
 
-    /// Only followers truncate. The high watermark may go back with the log: what is cut off was never acknowledged by this
-    /// epoch's leader.
-    fn truncated(&mut self, log_end_offset: Offset, actions: &mut Vec<Action>) {
-        assert!(self.role != Role::Leader, "a leader's log is never truncated");
-        self.log_end_offset = self.log_end_offset.min(log_end_offset);
-        self.synced_offset = self.synced_offset.min(self.log_end_offset);
-        self.high_watermark = self.high_watermark.min(self.log_end_offset);
-        self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
-        self.first_unstable_offset = self
-            .first_unstable_offset
-            .filter(|offset| *offset < self.log_end_offset);
-        self.positions.truncated(self.log_end_offset);
-        self.fetches.wake_all(actions);
-    }
-
-    fn started_at(&mut self, offset: Offset, actions: &mut Vec<Action>) {
-        assert!(self.role != Role::Leader, "a leader's log is never truncated");
-        self.log_start_offset = offset;
-        self.log_end_offset = offset;
-        self.synced_offset = offset;
-        self.high_watermark = offset;
-        self.first_unstable_offset = None;
-        self.positions = Positions::new(offset);
-        self.fetches.wake_all(actions);
+    fn synced(&mut self, offset: Offset) {
+        self.sync_in_flight = false;
+        if !std::mem::take(&mut self.sync_is_stale) {
+            self.synced_offset = self.synced_offset.max(offset.min(self.log_end_offset));
+        }
     }
 
     fn raise_high_watermark(&mut self, offset: Offset, actions: &mut Vec<Action>) {
@@ -396,6 +354,10 @@ impl Partition {
             "log start <= high watermark: {self:?}"
         );
         assert!(
+            self.log_start_offset <= self.last_stable_offset(),
+            "log start <= LSO: {self:?}"
+        );
+        assert!(
             self.last_stable_offset() <= self.high_watermark,
             "LSO <= high watermark: {self:?}"
         );
@@ -468,8 +430,11 @@ impl Partition {
     /// All below is acknowledged and belongs to no open transaction.
     #[must_use]
     pub fn last_stable_offset(&self) -> Offset {
-        self.first_unstable_offset
-            .map_or(self.high_watermark, |unstable| unstable.min(self.high_watermark))
+        // DeleteRecords may have removed the beginning of an open transaction.
+        let unstable = self
+            .first_unstable_offset
+            .map(|offset| offset.max(self.log_start_offset));
+        unstable.map_or(self.high_watermark, |offset| offset.min(self.high_watermark))
     }
 
     /// How many producers wait.
