@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    BoxFuture, Error,
+    Access, BoxFuture, Error,
     config::{ConfigDef, ConfigValue, Properties},
 };
 
@@ -59,6 +59,9 @@ pub trait Connector: Send + Sync {
 pub trait ConnectorContext: fmt::Debug + Send + Sync {
     /// The connector's name.
     fn connector(&self) -> &str;
+
+    /// What the worker allows connectors to reach.
+    fn access(&self) -> &Access;
 
     /// Asks for [`Connector::task_configs`] to be called again, as the work has changed.
     fn request_task_reconfiguration(&self);

@@ -6,6 +6,7 @@
 //! that only when the record and all before it in its source partition are acknowledged. A sink task says in
 //! [`SinkTask::pre_commit`] which offsets its store has durably taken; the worker commits these and nothing else.
 
+mod access;
 #[cfg(feature = "arrow")]
 pub mod columnar;
 #[cfg(feature = "conformance")]
@@ -25,6 +26,7 @@ pub mod value;
 pub use forebay_config as config;
 pub use forebay_records::{NO_TIMESTAMP, Offset, RecordBatch, RecordRef, Timestamp, TimestampType};
 
+pub use access::{Access, is_private};
 pub use connector::{Connector, ConnectorContext, TaskId};
 pub use error::{BoxError, Error};
 pub use future::BoxFuture;

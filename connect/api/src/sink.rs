@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 pub use batch::{RawRecords, SinkBatch, SinkRecords, ValueFormat};
 pub use record::{SinkRecord, TopicPartition};
 
-use crate::{BoxFuture, Connector, Error, Offset, TaskId, config::Properties};
+use crate::{Access, BoxFuture, Connector, Error, Offset, TaskId, config::Properties};
 
 /// The next offset to consume per partition, as consumer groups commit it: everything before it is done.
 pub type Offsets = BTreeMap<TopicPartition, Offset>;
@@ -144,6 +144,9 @@ pub trait SinkTask: Send {
 pub trait SinkTaskContext: fmt::Debug + Send + Sync {
     /// Which task it is.
     fn task_id(&self) -> &TaskId;
+
+    /// What the worker allows connectors to reach.
+    fn access(&self) -> &Access;
 
     /// Goes on with this offset in that partition, back or forward (Kafka's `offset`). Records in flight before are dropped.
     fn offset(&self, topic_partition: &TopicPartition, offset: Offset);

@@ -6,7 +6,9 @@ use std::{fmt, sync::Arc};
 
 pub use offset::{OffsetMap, OffsetValue};
 
-use crate::{BoxFuture, Connector, Error, Headers, SchemaAndValue, TaskId, Timestamp, config::Properties};
+use crate::{
+    Access, BoxFuture, Connector, Error, Headers, SchemaAndValue, TaskId, Timestamp, config::Properties,
+};
 
 /// Whether a source connector can avoid repeating records, given a configuration (Kafka's `ExactlyOnceSupport`, KIP-618).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,9 @@ pub trait SourceTask: Send {
 pub trait SourceTaskContext: fmt::Debug + Send + Sync {
     /// Which task it is.
     fn task_id(&self) -> &TaskId;
+
+    /// What the worker allows connectors to reach.
+    fn access(&self) -> &Access;
 
     /// The committed source offsets of this connector.
     fn offset_reader(&self) -> &dyn OffsetReader;

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{ErrantRecordReporter, Offset, SinkTaskContext, TaskId, TopicPartition};
+use crate::{Access, ErrantRecordReporter, Offset, SinkTaskContext, TaskId, TopicPartition};
 
 /// Keeps what the task asks for until the kit acts on it.
 #[derive(Debug)]
@@ -33,6 +33,11 @@ impl Context {
 impl SinkTaskContext for Context {
     fn task_id(&self) -> &TaskId {
         &self.task_id
+    }
+
+    fn access(&self) -> &Access {
+        const ACCESS: &Access = &Access::unrestricted();
+        ACCESS
     }
 
     fn offset(&self, topic_partition: &TopicPartition, offset: Offset) {

@@ -9,7 +9,7 @@ use super::{
     step::{Trail, cut_off},
 };
 use crate::{
-    BoxFuture, Error, OffsetMap, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
+    Access, BoxFuture, Error, OffsetMap, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
     config::Properties,
 };
 
@@ -247,6 +247,11 @@ struct Context {
 impl SourceTaskContext for Context {
     fn task_id(&self) -> &TaskId {
         &self.task_id
+    }
+
+    fn access(&self) -> &Access {
+        const ACCESS: &Access = &Access::unrestricted();
+        ACCESS
     }
 
     fn offset_reader(&self) -> &dyn OffsetReader {

@@ -1,6 +1,6 @@
 //! Source partitions and source offsets: small maps that become JSON in the offset topic.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// A value in a source partition or source offset: what JSON can hold and gives back unchanged.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ impl From<Arc<str>> for OffsetValue {
 /// A source partition or a source offset. Fields are kept sorted by name, so that equal maps are the same bytes in the offset
 /// topic, whose compaction depends on that. `Display` is that JSON.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct OffsetMap(BTreeMap<Arc<str>, OffsetValue>);
+pub struct OffsetMap(Vec<(Arc<str>, OffsetValue)>);
 
 /// Why some text is no source partition or source offset.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +74,21 @@ impl OffsetMap {
     /// With this field added or replaced.
     #[must_use]
     pub fn with(mut self, field: impl Into<Arc<str>>, value: impl Into<OffsetValue>) -> Self {
-        self.0.insert(field.into(), value.into());
+        let (field, value) = (field.into(), value.into());
+        match self.place(&field) {
+            Ok(index) => self.0[index].1 = value,
+            Err(index) => self.0.insert(index, (field, value)),
+        }
         self
     }
 
     /// The value of a field.
     pub fn get(&self, field: &str) -> Option<&OffsetValue> {
-        self.0.get(field)
+        self.place(field).ok().map(|index| &self.0[index].1)
+    }
+
+    fn place(&self, field: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(field))
     }
 
     /// The value of a field that is an integer.
@@ -120,17 +128,17 @@ impl OffsetMap {
     /// If it is no object of simple values.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         match serde_json::from_str(json)? {
-            serde_json::Value::Object(fields) => fields
-                .into_iter()
-                .map(|(field, value)| match from_json(&value) {
-                    Some(value) => Ok((field.into(), value)),
-                    None => Err(Error::Field {
-                        field,
-                        value: value.to_string(),
-                    }),
-                })
-                .collect::<Result<_, _>>()
-                .map(Self),
+            serde_json::Value::Object(fields) => {
+                let mut map = Self::new();
+                for (field, value) in fields {
+                    let Some(value) = from_json(&value) else {
+                        let value = value.to_string();
+                        return Err(Error::Field { field, value });
+                    };
+                    map = map.with(field, value);
+                }
+                Ok(map)
+            }
             other => Err(Error::NotAnObject(other.to_string())),
         }
     }
