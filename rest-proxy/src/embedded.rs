@@ -165,7 +165,12 @@ mod tests {
     fn values_become_bytes() {
         let bytes = |format, json: Value| decode(format, None, &json);
         assert_eq!(
-            bytes(Format::Json, json!({"b": 1, "a": 1.50})).unwrap().unwrap(),
+            bytes(
+                Format::Json,
+                serde_json::from_str(r#"{"b": 1, "a": 1.50}"#).unwrap()
+            )
+            .unwrap()
+            .unwrap(),
             br#"{"b":1,"a":1.50}"#
         );
         assert_eq!(bytes(Format::Json, json!(null)).unwrap(), None);
