@@ -130,7 +130,7 @@ impl RecordBatch {
     /// The records, decompressed to at most [`DECOMPRESSED_BYTES_MAX`]. The CRC is not checked here.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCompression`], or [`Corruption::Count`] for a negative number of records.
+    /// [`Error::UnsupportedCompression`], or [`InvalidBatch::Count`] for a negative number of records.
     pub fn records(&self) -> Result<RecordIterator, Error> {
         self.records_within(DECOMPRESSED_BYTES_MAX)
     }

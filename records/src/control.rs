@@ -1,7 +1,7 @@
 //! Control records: what brokers write into partitions for brokers and clients. The key names version and type; the value of
 //! a transaction marker is here, the values of the quorum's records are messages of their own.
 
-use crate::error::{Corruption, Error};
+use crate::error::{Error, InvalidBatch};
 
 /// What a control record says (Kafka's `ControlRecordType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,13 +71,15 @@ impl ControlRecordType {
     /// Reads a control record's key; later versions may only add to it.
     ///
     /// # Errors
-    /// [`Corruption::ControlRecord`] if it is shorter than 4 bytes or its version negative.
+    /// [`InvalidBatch::ControlRecord`] if it is shorter than 4 bytes or its version negative.
     pub fn parse(key: &[u8]) -> Result<Self, Error> {
-        let [v0, v1, t0, t1] = *key.first_chunk::<KEY_BYTES>().ok_or(Corruption::ControlRecord {
-            reason: "its key has fewer than 4 bytes",
-        })?;
+        let [v0, v1, t0, t1] = *key
+            .first_chunk::<KEY_BYTES>()
+            .ok_or(InvalidBatch::ControlRecord {
+                reason: "its key has fewer than 4 bytes",
+            })?;
         if i16::from_be_bytes([v0, v1]) < 0 {
-            return Err(Corruption::ControlRecord {
+            return Err(InvalidBatch::ControlRecord {
                 reason: "its key has a negative version",
             }
             .into());
@@ -109,16 +111,16 @@ impl EndTransactionMarker {
     /// Reads a marker's value; later versions may only add to it.
     ///
     /// # Errors
-    /// [`Corruption::ControlRecord`] if it is shorter than 6 bytes or its version negative.
+    /// [`InvalidBatch::ControlRecord`] if it is shorter than 6 bytes or its version negative.
     pub fn parse(value: &[u8]) -> Result<Self, Error> {
         let [v0, v1, epoch @ ..] =
             *value
                 .first_chunk::<{ Self::BYTES }>()
-                .ok_or(Corruption::ControlRecord {
+                .ok_or(InvalidBatch::ControlRecord {
                     reason: "its value has fewer than 6 bytes",
                 })?;
         if i16::from_be_bytes([v0, v1]) < 0 {
-            return Err(Corruption::ControlRecord {
+            return Err(InvalidBatch::ControlRecord {
                 reason: "its value has a negative version",
             }
             .into());

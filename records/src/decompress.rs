@@ -83,7 +83,7 @@ impl Decompressor {
     pub(crate) fn chunk(&mut self) -> Result<&[u8], Error> {
         if self.ready.is_empty() {
             let budget = self.limit_bytes - self.produced_bytes;
-            self.ready = match self.codec.fill(&mut self.buffer, budget) {
+            let ready = match self.codec.fill(&mut self.buffer, budget) {
                 Ok(ready) => ready,
                 Err(Fault::OverBudget) => {
                     return Err(Error::TooLarge {
@@ -93,17 +93,18 @@ impl Decompressor {
                 Err(Fault::Damaged(source)) => {
                     return Err(Corruption::Decompression {
                         compression: self.compression,
-                        source,
+                        source: source.into(),
                     }
                     .into());
                 }
             };
-            if self.ready.len() as u64 > budget {
+            if ready.len() as u64 > budget {
                 return Err(Error::TooLarge {
                     limit_bytes: self.limit_bytes,
                 });
             }
-            self.produced_bytes += self.ready.len() as u64;
+            self.produced_bytes += ready.len() as u64;
+            self.ready = ready;
         }
         Ok(&self.buffer[self.ready.clone()])
     }

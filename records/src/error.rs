@@ -2,11 +2,12 @@
 //! itself gives is named at each variant.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::{CompressionType, Timestamp};
 
 /// Why bytes are not acceptable record batches.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Fewer bytes than the batch says it has. At the end of a fetch this is normal, at the end of a segment a torn write.
     /// `CORRUPT_MESSAGE` where a whole batch is due.
@@ -17,7 +18,7 @@ pub enum Error {
         /// Bytes that there are.
         available_bytes: usize,
     },
-    /// The bytes are damaged. `CORRUPT_MESSAGE`.
+    /// The bytes are damaged. `CORRUPT_MESSAGE` (Kafka has UNKNOWN_SERVER_ERROR for data that does not decompress).
     #[error("record batch is corrupt: {0}")]
     Corrupt(#[from] Corruption),
     /// An old or unknown format. `INVALID_RECORD` for 0 and 1, `CORRUPT_MESSAGE` for others.
@@ -32,7 +33,7 @@ pub enum Error {
         /// The three bits of the attributes.
         id: u8,
     },
-    /// Well formed, but a producer may not send it. `INVALID_RECORD`.
+    /// Undamaged, but not to be read or not to be sent by a producer. `INVALID_RECORD`.
     #[error("record batch is invalid: {0}")]
     InvalidBatch(#[from] InvalidBatch),
     /// Some records are refused: `INVALID_TIMESTAMP` if any of them for its timestamp, else `INVALID_RECORD`;
@@ -51,7 +52,7 @@ pub enum Error {
 }
 
 /// How bytes of a batch are damaged.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Corruption {
     /// The length field is out of bounds.
     #[error("its length field is {length}, outside {min} to {max}")]
@@ -77,12 +78,20 @@ pub enum Corruption {
         /// Of the bytes.
         computed: u32,
     },
-    /// The header's record count is negative.
-    #[error("its record count is {count}")]
-    Count {
-        /// The field.
-        count: i32,
+    /// The compressed data does not decompress.
+    #[error("its {compression} data does not decompress: {source}")]
+    Decompression {
+        /// The codec.
+        compression: CompressionType,
+        /// The codec's own words.
+        source: Arc<io::Error>,
     },
+}
+
+/// Why a batch is invalid although its bytes are undamaged: its records do not parse, or a producer may not send it
+/// (`InvalidRecordException`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBatch {
     /// A record's bytes do not parse.
     #[error("record {index}: {reason}")]
     Record {
@@ -97,32 +106,19 @@ pub enum Corruption {
         /// The header's record count.
         count: i32,
     },
-    /// The compressed data does not decompress.
-    #[error("its {compression} data does not decompress: {source}")]
-    Decompression {
-        /// The codec.
-        compression: CompressionType,
-        /// The codec's own words.
-        source: io::Error,
-    },
     /// The control record's key or value is not of its schema.
     #[error("control record: {reason}")]
     ControlRecord {
         /// What is wrong.
         reason: &'static str,
     },
-}
-
-/// Why a well-formed batch is refused from a producer (`LogValidator.validateBatch`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidBatch {
     /// A producer leaves offsets to the broker.
     #[error("its base offset is {base_offset}, not 0")]
     BaseOffset {
         /// As found.
         base_offset: i64,
     },
-    /// The batch has no records or a negative number of them.
+    /// A negative number of records, or from a producer none.
     #[error("its record count is {count}")]
     Count {
         /// As found.

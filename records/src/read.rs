@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::decompress::Decompressor;
-use crate::error::{Corruption, Error};
+use crate::error::{Error, InvalidBatch};
 use crate::header::BatchHeader;
 use crate::record::{self, HeaderIterator, problem};
 use crate::varint::Cursor;
@@ -42,7 +42,7 @@ impl RecordIterator {
     pub(crate) fn new(batch: &RecordBatch, decompressed_bytes_max: u64) -> Result<Self, Error> {
         let header = *batch.header();
         if header.count < 0 {
-            return Err(Corruption::Count { count: header.count }.into());
+            return Err(InvalidBatch::Count { count: header.count }.into());
         }
         let source = match batch.compression_type()? {
             CompressionType::None => Source::Plain(batch.body()),
@@ -93,7 +93,7 @@ impl RecordIterator {
             }
             Err(reason) => {
                 self.ended = true;
-                Some(Err(Corruption::Record { index, reason }.into()))
+                Some(Err(InvalidBatch::Record { index, reason }.into()))
             }
         }
     }
@@ -145,7 +145,7 @@ impl Iterator for RecordIterator {
             }
             Err(reason) => {
                 self.ended = true;
-                Some(Err(Corruption::Record {
+                Some(Err(InvalidBatch::Record {
                     index: self.index,
                     reason,
                 }
@@ -193,7 +193,7 @@ impl Source {
                 Some(length) => {
                     let prefix = bytes.len() - cursor.rest().len();
                     let Ok(length) = usize::try_from(length) else {
-                        return Err(Corruption::Record {
+                        return Err(InvalidBatch::Record {
                             index,
                             reason: problem::LENGTH,
                         }
@@ -206,7 +206,7 @@ impl Source {
                     total - bytes.len()
                 }
                 None if bytes.len() >= crate::varint::VARINT_BYTES_MAX => {
-                    return Err(Corruption::Record {
+                    return Err(InvalidBatch::Record {
                         index,
                         reason: problem::LENGTH,
                     }
@@ -215,7 +215,7 @@ impl Source {
                 None => 1,
             };
             if !self.gather(needed)? {
-                return Err(Corruption::Record {
+                return Err(InvalidBatch::Record {
                     index,
                     reason: problem::END,
                 }
@@ -250,7 +250,7 @@ impl Source {
         if empty {
             Ok(())
         } else {
-            Err(Corruption::RemainingRecords { count }.into())
+            Err(InvalidBatch::RemainingRecords { count }.into())
         }
     }
 }

@@ -5,7 +5,7 @@
 mod walk;
 
 use crate::decompress::Decompressor;
-use crate::error::{Corruption, Error, InvalidBatch, RecordError, RecordErrorReason};
+use crate::error::{Error, InvalidBatch, RecordError, RecordErrorReason};
 use crate::read::{self, DECOMPRESSED_BYTES_MAX};
 use crate::record::{self, RawRecord, problem};
 use crate::varint::Cursor;
@@ -107,7 +107,7 @@ pub fn validate(batch: &RecordBatch, options: &ValidationOptions) -> Result<Vali
     if options.origin == AppendOrigin::Client {
         check_producers_header(header)?;
     } else if header.count < 0 {
-        return Err(Corruption::Count { count: header.count }.into());
+        return Err(InvalidBatch::Count { count: header.count }.into());
     }
     let mut check = RecordCheck::new(header, options);
     let records_bytes = if compression == CompressionType::None {
@@ -165,7 +165,7 @@ fn read_plain(batch: &RecordBatch, check: &mut RecordCheck<'_>) -> Result<u64, E
     let mut cursor = Cursor::new(&body);
     while check.wants_more() {
         let index = check.index;
-        let corrupt = |reason| Error::from(Corruption::Record { index, reason });
+        let corrupt = |reason| Error::from(InvalidBatch::Record { index, reason });
         let length = cursor.varint().ok_or_else(|| corrupt(problem::END))?;
         let length = usize::try_from(length).map_err(|_| corrupt(problem::LENGTH))?;
         let bytes = cursor.take(length).ok_or_else(|| corrupt(problem::END))?;
@@ -189,7 +189,7 @@ fn read_compressed(
         let index = check.index;
         let fields = walk::record(&mut stream).map_err(|fault| match fault {
             walk::Fault::Stream(error) => error,
-            walk::Fault::Structure(reason) => Corruption::Record { index, reason }.into(),
+            walk::Fault::Structure(reason) => InvalidBatch::Record { index, reason }.into(),
         })?;
         check.record(fields);
     }
@@ -296,7 +296,7 @@ impl<'a> RecordCheck<'a> {
         if none_remaining || self.gave_up() {
             Ok(())
         } else {
-            Err(Corruption::RemainingRecords {
+            Err(InvalidBatch::RemainingRecords {
                 count: self.header.count,
             }
             .into())

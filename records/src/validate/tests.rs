@@ -1,6 +1,7 @@
 //! What is accepted and what is refused, case by case (faults.md, B27).
 
 use super::*;
+use crate::Corruption;
 use crate::tests::resealed;
 use crate::{
     BatchBuilder, BatchOptions, Compression, HEADER_BYTES, Headers, NO_PRODUCER_EPOCH, NO_SEQUENCE,
@@ -193,7 +194,7 @@ fn brokers_may_write_what_clients_may_not() {
     for batch in edited(|header| header.count = -1) {
         let error = validate(&batch, &options).unwrap_err();
         assert!(
-            matches!(error, Error::Corrupt(Corruption::Count { count: -1 })),
+            matches!(error, Error::InvalidBatch(InvalidBatch::Count { count: -1 })),
             "{error}"
         );
     }
@@ -271,13 +272,42 @@ fn malformed_records_are_corrupt_in_every_compression() {
             let error = validate(&batch, &options()).unwrap_err();
             let corrupt = matches!(
                 error,
-                Error::Corrupt(Corruption::Record { .. } | Corruption::RemainingRecords { .. })
+                Error::InvalidBatch(InvalidBatch::Record { .. } | InvalidBatch::RemainingRecords { .. })
             );
             assert!(corrupt, "{what}, {:?}: {error}", batch.compression_type());
             assert!(
                 batch.records().unwrap().any(|record| record.is_err()),
                 "{what} is not read either"
             );
+        }
+    }
+}
+
+#[test]
+fn a_count_that_the_records_do_not_bear_out_is_refused() {
+    for (count, expected) in [
+        (
+            6,
+            InvalidBatch::Record {
+                index: 5,
+                reason: problem::END,
+            },
+        ),
+        (
+            i32::MAX,
+            InvalidBatch::Record {
+                index: 5,
+                reason: problem::END,
+            },
+        ),
+        (4, InvalidBatch::RemainingRecords { count: 4 }),
+        (1, InvalidBatch::RemainingRecords { count: 1 }),
+    ] {
+        for batch in edited(|header| (header.count, header.last_offset_delta) = (count, count - 1)) {
+            match validate(&batch, &options()) {
+                Err(Error::InvalidBatch(found)) => assert_eq!(found, expected),
+                other => panic!("{count}: {other:?}"),
+            }
         }
     }
 }
