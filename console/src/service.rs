@@ -1,0 +1,126 @@
+//! The console as a role.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use axum::{Json, Router};
+use forebay_client::Client;
+use forebay_config::Properties;
+use forebay_http::{Listeners, Server};
+use serde_json::json;
+
+use crate::overview::Sources;
+
+const PAGE: &str = include_str!("page.html");
+
+/// Why the console does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A client of the cluster cannot be made.
+    #[error("the console cannot use its cluster: {0}")]
+    Client(#[from] forebay_client::Error),
+}
+
+/// What the console shows besides the cluster.
+pub struct Options {
+    /// The Connect REST API, such as `http://localhost:8083`.
+    pub connect_url: Option<String>,
+    /// The schema registry.
+    pub registry_url: Option<String>,
+    /// What `/metrics` answers, in Prometheus' text form.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether all roles serve.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The HTTP server.
+    pub http: forebay_http::Options,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("connect_url", &self.connect_url)
+            .field("registry_url", &self.registry_url)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    sources: Sources,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// A running console.
+#[derive(Debug)]
+pub struct Service {
+    server: Server,
+}
+
+impl Service {
+    /// Serves `listeners`. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub fn start(client: &Client, listeners: Listeners, options: Options) -> Result<Self, Error> {
+        let sources = Sources {
+            admin: client.admin(&Properties::new())?,
+            http: reqwest::Client::new(),
+            connect_url: options.connect_url,
+            registry_url: options.registry_url,
+        };
+        let shared = Arc::new(Shared {
+            sources,
+            metrics: options.metrics,
+            is_ready: options.is_ready,
+        });
+        let router = Router::new()
+            .route("/", get(|| async { Html(PAGE) }))
+            .route("/api/overview", get(overview))
+            .route("/metrics", get(metrics))
+            .route(
+                "/health/live",
+                get(|| async { Json(json!({ "status": "live" })) }),
+            )
+            .route("/health/ready", get(ready))
+            .with_state(shared);
+        Ok(Self {
+            server: Server::start(listeners, router, options.http),
+        })
+    }
+
+    /// Where it is served.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Takes no more requests and waits for those in flight.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+async fn overview(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    Json(shared.sources.overview().await)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        (shared.metrics)(),
+    )
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    match (shared.is_ready)() {
+        true => (StatusCode::OK, Json(json!({ "status": "ready" }))),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({ "status": "starting" })),
+        ),
+    }
+}
