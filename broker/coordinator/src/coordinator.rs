@@ -2,6 +2,8 @@
 //! Each API decides in its own file below this one; how decisions become appends, and what a failed one takes back, is in `appends`.
 
 mod appends;
+#[cfg(test)]
+mod consistency;
 mod describe;
 mod expire;
 mod heartbeat;
@@ -18,6 +20,8 @@ use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::ProducerId;
 
+#[cfg(test)]
+pub(crate) use consistency::Snapshot;
 pub use offset_fetch::{offset_fetch_groups, offset_fetch_response};
 
 use crate::classic::{ClassicGroup, State};

@@ -50,6 +50,9 @@ mod timers;
 mod turn;
 mod written;
 
+#[cfg(test)]
+mod tests;
+
 pub use classic::State;
 pub use command::{Command, Response};
 pub use config::Config;

@@ -108,6 +108,31 @@ impl Timers {
         self.scheduled.contains_key(&Key::Append(append))
     }
 
+    /// Which groups have timers of which kind: sessions by member, join, sync.
+    #[cfg(test)]
+    pub(crate) fn of_group(&self, group: &Utf8Bytes) -> (Vec<Utf8Bytes>, bool, bool) {
+        let sessions = self.scheduled.keys().filter_map(|key| match key {
+            Key::Session(of, member) if of == group => Some(member.clone()),
+            _ => None,
+        });
+        let has = |key| self.scheduled.contains_key(&key);
+        (
+            sessions.collect(),
+            has(Key::Join(group.clone())),
+            has(Key::Sync(group.clone())),
+        )
+    }
+
+    /// All groups that have any timer.
+    #[cfg(test)]
+    pub(crate) fn groups(&self) -> std::collections::BTreeSet<Utf8Bytes> {
+        let group = |key: &Key| match key {
+            Key::Session(group, _) | Key::Join(group) | Key::Sync(group) => Some(group.clone()),
+            Key::Append(_) | Key::Expiration => None,
+        };
+        self.scheduled.keys().filter_map(group).collect()
+    }
+
     /// When the next one is due.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.due.keys().next().map(|(deadline, _)| *deadline)

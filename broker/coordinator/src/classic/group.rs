@@ -13,6 +13,9 @@ use super::{GroupMetadata, Member, MemberMetadata, ParkedJoin, Protocol, State, 
 use crate::RequestId;
 use crate::subscription::subscribed_topics;
 
+#[cfg(test)]
+mod consistency;
+
 /// The protocol type of consumers; only of it do we look into the metadata.
 pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
@@ -37,6 +40,8 @@ pub(crate) struct ClassicGroup {
     supported: SupportedProtocols,
     awaiting_join: usize,
     subscribed_topics: Option<BTreeSet<Utf8Bytes>>,
+    /// The generation whose assignment is being written or was: it has but one, should its leader ask again.
+    assigned_generation: Option<i32>,
     /// Someone came during the initial delay, so it is worth waiting longer.
     pub(crate) new_member_added: bool,
 }
@@ -60,6 +65,7 @@ impl ClassicGroup {
             supported: SupportedProtocols::default(),
             awaiting_join: 0,
             subscribed_topics: None,
+            assigned_generation: None,
             new_member_added: false,
         }
     }
@@ -451,6 +457,11 @@ impl ClassicGroup {
     /// The protocol that the next generation would select, had it to begin now.
     pub(crate) fn next_protocol(&self) -> Option<Utf8Bytes> {
         self.supported.select(self.members.values())
+    }
+
+    /// The leader has assigned; `false` if it had already.
+    pub(crate) fn accept_assignment(&mut self) -> bool {
+        self.assigned_generation.replace(self.generation) != Some(self.generation)
     }
 
     /// Gives every member its assignment, nothing to those that are not named.

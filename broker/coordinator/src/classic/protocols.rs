@@ -7,7 +7,7 @@ use forebay_protocol::Utf8Bytes;
 use super::Member;
 
 /// How many members support each protocol.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SupportedProtocols(BTreeMap<Utf8Bytes, usize>);
 
 impl SupportedProtocols {

@@ -44,6 +44,11 @@ impl Appends {
         self.uncommitted.iter().flat_map(|append| &append.deleted)
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.uncommitted.is_empty()
+    }
+
     fn get_mut(&mut self, id: AppendId) -> Option<&mut Uncommitted> {
         let index = self
             .uncommitted

@@ -60,11 +60,11 @@ impl GroupCoordinator {
                 let size_max = self.config.group_size_max;
                 let joined = self.decide(&request.group_id, now, outcome, |turn, group| {
                     if accepts(group, &joining.member_id, size_max) {
-                        turn.join(group, joining)
-                    } else {
-                        group.remove(&joining.member_id);
-                        Joined::Answered(refusal(&Utf8Bytes::default(), ErrorCode::GroupMaxSizeReached))
+                        return turn.join(group, joining);
                     }
+                    turn.remove_member(group, &joining.member_id);
+                    turn.complete_join_if_all_joined(group);
+                    Joined::Answered(refusal(&Utf8Bytes::default(), ErrorCode::GroupMaxSizeReached))
                 });
                 match joined {
                     Some(Joined::Answered(response)) => (response, created),

@@ -57,7 +57,9 @@ impl Turn<'_> {
                     self.refuse_sync(replaced, ErrorCode::RebalanceInProgress);
                 }
                 self.heard_sync_of(group, &member);
-                if group.is_leader(&member) {
+                // What a leader that has lost patience sends again is not written again: were it another assignment, the log and the
+                // members would disagree.
+                if group.is_leader(&member) && group.accept_assignment() {
                     self.assign(group, request);
                 }
                 Ok(())
