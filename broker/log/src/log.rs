@@ -1,0 +1,323 @@
+//! The log of one partition. One thread at a time writes; any number read. What readers see is a small view behind a lock
+//! that is never held during I/O, so that a read from memory never waits for a disk.
+
+mod append;
+mod load;
+mod lookup;
+mod read;
+mod retention;
+mod sync;
+mod truncate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+
+use forebay_disk::Disk;
+use forebay_records::{LeaderEpoch, Offset, Timestamp};
+
+use crate::checkpoint;
+use crate::config::LogConfig;
+use crate::directory_state::DirectoryState;
+use crate::error::{Error, Result};
+use crate::leader_epochs::LeaderEpochs;
+use crate::locks::{lock, read_lock, write_lock};
+use crate::partition_metadata;
+use crate::producer_state::ProducerStates;
+use crate::segment::{Segment, SegmentOptions};
+use crate::tail_cache::{TailBudget, TailCache};
+use crate::topic_partition::TopicPartition;
+use crate::uuid::TopicId;
+
+pub(crate) use load::LoadOptions;
+pub use load::LoadReport;
+
+/// A partition's log.
+#[derive(Debug)]
+pub struct Log {
+    partition: TopicPartition,
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+    directory: Arc<DirectoryState>,
+    config: RwLock<Arc<LogConfig>>,
+    epochs: RwLock<LeaderEpochs>,
+    view: RwLock<View>,
+    writer: Mutex<Writer>,
+}
+
+/// What a log belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct LogOptions {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) partition: TopicPartition,
+    /// The partition's folder.
+    pub(crate) folder: PathBuf,
+    pub(crate) directory: Arc<DirectoryState>,
+    pub(crate) config: Arc<LogConfig>,
+    /// The most bytes that the log keeps in memory.
+    pub(crate) tail_bytes_max: usize,
+    pub(crate) tail_budget: Arc<TailBudget>,
+}
+
+/// What readers see. Invariants: log start offset <= high watermark <= log end offset, synced offset <= log end offset.
+#[derive(Debug)]
+struct View {
+    segments: BTreeMap<Offset, Arc<Segment>>,
+    log_start_offset: Offset,
+    log_end_offset: Offset,
+    synced_offset: Offset,
+    high_watermark: Offset,
+    first_unstable_offset: Option<Offset>,
+    tail: TailCache,
+}
+
+/// What only the writer touches.
+#[derive(Debug)]
+struct Writer {
+    topic_id: TopicId,
+    /// The folder is there, with the topic's id in it.
+    folder_exists: bool,
+    producers: ProducerStates,
+    /// Closed segments whose batches are not synced yet.
+    unsynced: Vec<Arc<Segment>>,
+    /// Counts the changes of names in the folder, and up to which they are synced.
+    names_changed: u64,
+    names_synced: u64,
+    /// Something was written since the log was closed properly the last time.
+    touched: bool,
+    /// When the oldest batch that is not synced was appended.
+    unsynced_since: Option<Timestamp>,
+    /// Files that were renamed for deletion, and when they may go.
+    doomed: Vec<(Timestamp, PathBuf)>,
+    closed: bool,
+}
+
+impl Log {
+    /// A log without records that starts at offset 0. Nothing is on disk until the first append.
+    pub(crate) fn create(options: LogOptions, topic_id: TopicId) -> Log {
+        let writer = Writer {
+            topic_id,
+            folder_exists: false,
+            producers: ProducerStates::default(),
+            unsynced: Vec::new(),
+            names_changed: 0,
+            names_synced: 0,
+            touched: false,
+            unsynced_since: None,
+            doomed: Vec::new(),
+            closed: false,
+        };
+        let view = View {
+            segments: BTreeMap::new(),
+            log_start_offset: Offset::ZERO,
+            log_end_offset: Offset::ZERO,
+            synced_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+            first_unstable_offset: None,
+            tail: TailCache::new(options.tail_bytes_max, options.tail_budget),
+        };
+        Log {
+            partition: options.partition,
+            folder: options.folder,
+            disk: options.disk,
+            directory: options.directory,
+            config: RwLock::new(options.config),
+            epochs: RwLock::default(),
+            view: RwLock::new(view),
+            writer: Mutex::new(writer),
+        }
+    }
+
+    /// Whose log it is.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The partition's folder; there since the first append.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The topic's id; [`TopicId::NONE`] if nobody has said.
+    pub fn topic_id(&self) -> TopicId {
+        lock(&self.writer).topic_id
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<LogConfig> {
+        Arc::clone(&read_lock(&self.config))
+    }
+
+    /// Changes the configuration from the next operation on.
+    pub fn set_config(&self, config: Arc<LogConfig>) {
+        *write_lock(&self.config) = config;
+    }
+
+    /// The first offset that can be read.
+    pub fn log_start_offset(&self) -> Offset {
+        read_lock(&self.view).log_start_offset
+    }
+
+    /// The offset that the next record gets.
+    pub fn log_end_offset(&self) -> Offset {
+        read_lock(&self.view).log_end_offset
+    }
+
+    /// Records before this offset survive a loss of power.
+    pub fn synced_offset(&self) -> Offset {
+        read_lock(&self.view).synced_offset
+    }
+
+    /// The log's start, if it is not the first segment's and so must be remembered elsewhere.
+    pub(crate) fn start_to_checkpoint(&self) -> Option<Offset> {
+        let view = read_lock(&self.view);
+        let first = view
+            .segments
+            .first_key_value()
+            .map_or(Offset::ZERO, |(first, _)| *first);
+        Some(view.log_start_offset).filter(|start| *start > first)
+    }
+
+    /// Bytes of all segments, not counting space filled ahead.
+    pub fn size_in_bytes(&self) -> u64 {
+        read_lock(&self.view)
+            .segments
+            .values()
+            .map(|segment| segment.size())
+            .sum()
+    }
+
+    /// Number of segments.
+    pub fn segment_count(&self) -> usize {
+        read_lock(&self.view).segments.len()
+    }
+
+    /// The newest leader epoch of which the log knows.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        read_lock(&self.epochs).latest()
+    }
+
+    /// Lets go of what has not been used lately: batches in memory that were appended before `time`, and open files
+    /// that nobody asked for since the last call. Call it now and then.
+    pub fn release_idle(&self, time: Timestamp) {
+        write_lock(&self.view).tail.evict_before(time);
+        for segment in self.segments() {
+            segment.close_if_idle();
+        }
+    }
+
+    /// Forgets the producers that have been silent for `producer.id.expiration.ms`.
+    pub fn remove_expired_producers(&self, now: Timestamp) {
+        let expiration_ms = self.config().producer_id_expiration_ms;
+        lock(&self.writer).producers.remove_expired(now, expiration_ms);
+    }
+
+    /// Number of producers that the log knows.
+    pub fn producer_count(&self) -> usize {
+        lock(&self.writer).producers.len()
+    }
+
+    /// Whether the log can be used.
+    fn check(&self, writer: &Writer) -> Result<()> {
+        self.directory.check()?;
+        if writer.closed {
+            Err(Error::Closed {
+                partition: self.partition.clone(),
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn segment_options(&self, base_offset: Offset, config: &LogConfig) -> SegmentOptions<'_> {
+        let index_interval_bytes = config.index_interval_bytes;
+        SegmentOptions {
+            disk: &self.disk,
+            folder: &self.folder,
+            base_offset,
+            index_interval_bytes,
+        }
+    }
+
+    /// The segment that is appended to; the log has one since its first append.
+    fn active(&self) -> Option<Arc<Segment>> {
+        read_lock(&self.view)
+            .segments
+            .values()
+            .next_back()
+            .map(Arc::clone)
+    }
+
+    /// Makes the folder, writes the topic's id into it, and begins the first segment, as far as that is not done.
+    fn ensure_created(&self, writer: &mut Writer, now: Timestamp) -> Result<Arc<Segment>> {
+        writer.touched = true;
+        if let Some(active) = self.active() {
+            return Ok(active);
+        }
+        if !writer.folder_exists {
+            self.disk.create_dir_all(&self.folder)?;
+            if writer.topic_id != TopicId::NONE {
+                partition_metadata::write(&*self.disk, &self.folder, writer.topic_id)?;
+            }
+            writer.folder_exists = true;
+        }
+        self.begin_segment(writer, self.log_end_offset(), now)
+    }
+
+    /// Creates a segment and shows it to readers.
+    fn begin_segment(
+        &self,
+        writer: &mut Writer,
+        base_offset: Offset,
+        now: Timestamp,
+    ) -> Result<Arc<Segment>> {
+        let config = self.config();
+        let segment = Segment::create(&self.segment_options(base_offset, &config), now)?;
+        let segment = Arc::new(segment);
+        writer.names_changed += 1;
+        write_lock(&self.view)
+            .segments
+            .insert(base_offset, Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    /// Closes the active segment and begins the next one at `base_offset`.
+    fn roll(&self, writer: &mut Writer, base_offset: Offset, now: Timestamp) -> Result<Arc<Segment>> {
+        let Some(old) = self.active() else {
+            return self.begin_segment(writer, base_offset, now);
+        };
+        if old.size() == 0 && old.base_offset() == base_offset {
+            return Ok(old);
+        }
+        if old.size() == 0 {
+            // Offsets were skipped: an empty segment before the gap would look like a hole.
+            let new = self.begin_segment(writer, base_offset, now)?;
+            write_lock(&self.view).segments.remove(&old.base_offset());
+            self.rename_deleted(writer, &[old], Offset::ZERO, now)?;
+            return Ok(new);
+        }
+        old.finish()?;
+        writer.producers.set_end_offset(base_offset);
+        writer.producers.take_snapshot(&*self.disk, &self.folder)?;
+        let new = self.begin_segment(writer, base_offset, now)?;
+        writer.unsynced.push(old);
+        Ok(new)
+    }
+
+    /// Writes the leader epochs if they have changed; durable when this returns.
+    fn write_epochs(&self) -> Result<()> {
+        let mut epochs = write_lock(&self.epochs);
+        if !epochs.take_dirty() {
+            return Ok(());
+        }
+        let path = self.folder.join(checkpoint::LEADER_EPOCHS);
+        let written = checkpoint::write_epochs(&*self.disk, &path, epochs.entries());
+        if written.is_err() {
+            epochs.mark_dirty();
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests;

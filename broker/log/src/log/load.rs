@@ -1,0 +1,350 @@
+//! Opening a log (Kafka's `LogLoader`). After a clean shutdown what the files say is believed, after a look at where they
+//! end. Otherwise every segment from the recovery point on is read through, cut where its batches end, and all that
+//! is derived from it made anew. What cannot be explained by a crash is an error, and nothing is deleted for it.
+
+mod check;
+mod files;
+mod recover;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+
+use forebay_records::{LeaderEpoch, Offset, Timestamp};
+
+use super::{Log, LogOptions, View, Writer};
+use crate::checkpoint;
+use crate::error::{Error, Result};
+use crate::leader_epochs::LeaderEpochs;
+use crate::locks::lock;
+use crate::partition_metadata;
+use crate::producer_state::ProducerStates;
+use crate::segment::{Found, Scan, Segment, SegmentOptions};
+use crate::tail_cache::TailCache;
+use crate::uuid::TopicId;
+
+pub(super) use recover::replay_producers;
+
+/// How to open a log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadOptions {
+    /// The process ended properly the last time.
+    pub(crate) clean: bool,
+    /// Offsets below it were synced, by the checkpoint; 0 if that says nothing.
+    pub(crate) recovery_point: Offset,
+    /// The log's start by the checkpoint; 0 if that says nothing.
+    pub(crate) log_start_offset: Offset,
+    pub(crate) now: Timestamp,
+}
+
+/// What opening a log has found and done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// Segments of the log.
+    pub segments: usize,
+    /// Segments that were read through.
+    pub recovered_segments: usize,
+    /// Bytes cut off after the last good batch.
+    pub truncated_bytes: u64,
+    /// Segments deleted because they lay behind a cut.
+    pub deleted_segments: usize,
+    /// Segments whose indexes were missing or wrong.
+    pub rebuilt_indexes: usize,
+    /// Batches with a wrong checksum in data that had been synced; they are kept.
+    pub damaged_batches: usize,
+}
+
+/// A log while it is being opened.
+struct Loader {
+    log: LogOptions,
+    load: LoadOptions,
+    segments: Vec<Arc<Segment>>,
+    producers: ProducerStates,
+    epochs: LeaderEpochs,
+    report: LoadReport,
+}
+
+impl Log {
+    /// Opens the log in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Hole`], [`Error::Corrupt`], [`Error::UnsupportedFormat`], [`Error::InvalidFile`] or a storage error: then
+    /// this partition stays offline, and its files are as they were.
+    pub(crate) fn load(options: LogOptions, load: LoadOptions) -> Result<(Log, LoadReport)> {
+        let topic_id = partition_metadata::read(&*options.disk, &options.folder)?;
+        let files = files::tidy(&*options.disk, &options.folder)?;
+        let mut loader = Loader {
+            producers: ProducerStates::new(files.snapshots),
+            segments: Vec::with_capacity(files.segments.len()),
+            epochs: LeaderEpochs::default(),
+            report: LoadReport::default(),
+            log: options,
+            load,
+        };
+        for base_offset in files.segments {
+            let segment = Segment::open(&loader.segment_options(base_offset), load.now)?;
+            loader.segments.push(Arc::new(segment));
+        }
+        let end = loader.check_and_recover()?;
+        let (start, end) = loader.reconcile(end)?;
+        loader.load_epochs(start, end)?;
+        loader.load_producers(start, end)?;
+        let report = LoadReport {
+            segments: loader.segments.len(),
+            ..loader.report
+        };
+        Ok((
+            loader.into_log(topic_id.unwrap_or(TopicId::NONE), start, end),
+            report,
+        ))
+    }
+
+    /// Takes over the topic's id if the folder has none, and refuses the log of another topic.
+    pub(crate) fn claim(&self, topic_id: TopicId) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        if writer.topic_id == topic_id || topic_id == TopicId::NONE {
+            return Ok(());
+        }
+        if writer.topic_id != TopicId::NONE {
+            let (path, found) = (self.folder.clone(), writer.topic_id);
+            return Err(Error::InconsistentTopicId {
+                path,
+                expected: topic_id,
+                found,
+            });
+        }
+        if writer.folder_exists {
+            partition_metadata::write(&*self.disk, &self.folder, topic_id)?;
+        }
+        writer.topic_id = topic_id;
+        Ok(())
+    }
+}
+
+impl Loader {
+    fn folder(&self) -> &Path {
+        &self.log.folder
+    }
+
+    fn segment_options(&self, base_offset: Offset) -> SegmentOptions<'_> {
+        SegmentOptions {
+            disk: &self.log.disk,
+            folder: &self.log.folder,
+            base_offset,
+            index_interval_bytes: self.log.config.index_interval_bytes,
+        }
+    }
+
+    /// Checks the segments before the recovery point (all but the last after a clean shutdown) and recovers the others.
+    /// Gives the log's end.
+    fn check_and_recover(&mut self) -> Result<Offset> {
+        let Some(last) = self.segments.len().checked_sub(1) else {
+            return Ok(self.load.log_start_offset);
+        };
+        let first_unsynced = if self.load.clean {
+            last
+        } else {
+            let recovery_point = self.load.recovery_point;
+            self.segments
+                .partition_point(|segment| segment.base_offset() <= recovery_point)
+                .saturating_sub(1)
+        };
+        for index in 0..first_unsynced {
+            self.check_closed(index)?;
+        }
+        if self.load.clean
+            && let Some(end) = self.check_last()?
+        {
+            return Ok(end);
+        }
+        self.recover_from(first_unsynced)
+    }
+
+    /// The log's start and end, given where its batches end.
+    fn reconcile(&mut self, end: Offset) -> Result<(Offset, Offset)> {
+        let first = self.segments.first().map(|segment| segment.base_offset());
+        let start = first.map_or(end, |first| first.max(self.load.log_start_offset));
+        if self.load.recovery_point > start.max(end) {
+            return Err(self.hole(end, self.load.recovery_point));
+        }
+        if start <= end {
+            return Ok((start, end));
+        }
+        // Deleted records came back as less than they were: all of them go.
+        tracing::warn!(partition = %self.log.partition, %start, %end, "the log ends before its start and begins anew");
+        self.delete_from(0)?;
+        let segment = Segment::create(&self.segment_options(start), self.load.now)?;
+        self.segments.push(Arc::new(segment));
+        self.log.disk.sync_dir(self.folder())?;
+        Ok((start, start))
+    }
+
+    fn hole(&self, first_missing: Offset, end: Offset) -> Error {
+        Error::Hole {
+            partition: self.log.partition.clone(),
+            path: self.log.folder.clone(),
+            first_missing,
+            last_missing: end - 1,
+        }
+    }
+
+    /// Removes the files of the segments from `index` on, the last first.
+    fn delete_from(&mut self, index: usize) -> Result<()> {
+        while self.segments.len() > index
+            && let Some(segment) = self.segments.pop()
+        {
+            let offset = segment.base_offset().value();
+            tracing::warn!(partition = %self.log.partition, offset, "deleting a segment behind the log's end");
+            for path in segment.mark_deleted()? {
+                self.log.disk.remove_file(&path)?;
+            }
+            self.report.deleted_segments += 1;
+        }
+        Ok(())
+    }
+
+    /// Leader epochs from their file, or if that does not agree with the batches, from them.
+    fn load_epochs(&mut self, start: Offset, end: Offset) -> Result<()> {
+        let path = self.folder().join(checkpoint::LEADER_EPOCHS);
+        let stored = match checkpoint::read_epochs(&*self.log.disk, &path) {
+            Ok(entries) => Some(entries),
+            Err(Error::InvalidFile { reason, .. }) => {
+                tracing::warn!(file = %path.display(), %reason, "leader epochs are taken from the batches");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let recovered = std::mem::take(&mut self.epochs);
+        self.epochs = LeaderEpochs::from_entries(&stored.clone().unwrap_or_default());
+        for (epoch, offset) in recovered.entries() {
+            if self.epochs.latest().is_none_or(|latest| *epoch > latest) {
+                self.epochs.assign(*epoch, *offset);
+            }
+        }
+        self.epochs.truncate_from_end(end);
+        self.epochs.truncate_from_start(start);
+        let complete = stored.is_some() && (start == end || !self.epochs.entries().is_empty());
+        if !complete || !self.epochs_agree(start, end)? {
+            self.epochs = self.epochs_of_batches()?;
+            self.epochs.truncate_from_start(start);
+            self.epochs.mark_dirty();
+        }
+        Ok(())
+    }
+
+    /// Whether each epoch begins where its entry says.
+    fn epochs_agree(&self, start: Offset, end: Offset) -> Result<bool> {
+        let inside = self
+            .epochs
+            .entries()
+            .iter()
+            .filter(|(_, offset)| (start..end).contains(offset));
+        for (epoch, offset) in inside {
+            let first = self.epoch_at(*offset)?;
+            let before = if *offset > start {
+                self.epoch_at(*offset - 1)?
+            } else {
+                None
+            };
+            if first != Some(*epoch) || before == Some(*epoch) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn epoch_at(&self, offset: Offset) -> Result<Option<LeaderEpoch>> {
+        let index = self
+            .segments
+            .partition_point(|segment| segment.base_offset() <= offset)
+            .saturating_sub(1);
+        for segment in &self.segments[index..] {
+            if let Some(batch) = segment.locate(offset)? {
+                return Ok(Some(batch.header.partition_leader_epoch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn epochs_of_batches(&self) -> Result<LeaderEpochs> {
+        let mut epochs = LeaderEpochs::default();
+        for segment in &self.segments {
+            let file = segment.file()?;
+            let mut scan = Scan::all_headers(&*file, segment.path(), 0, segment.size());
+            while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
+                let epoch = batch.header.partition_leader_epoch;
+                if epochs.latest().is_none_or(|latest| epoch > latest) {
+                    epochs.assign(epoch, batch.header.base_offset);
+                }
+            }
+        }
+        Ok(epochs)
+    }
+
+    fn load_producers(&mut self, start: Offset, end: Offset) -> Result<()> {
+        let (disk, folder) = (Arc::clone(&self.log.disk), self.log.folder.clone());
+        // Recovery has left the state at the end already.
+        if self.report.recovered_segments == 0 || self.producers.end_offset() != end {
+            self.producers.load_snapshot(&*disk, &folder, start, end)?;
+            replay_producers(&self.log.partition, &self.segments, &mut self.producers, end)?;
+        }
+        self.producers.set_end_offset(end);
+        self.producers
+            .remove_expired(self.load.now, self.log.config.producer_id_expiration_ms);
+        let base_offsets = self
+            .segments
+            .iter()
+            .map(|segment| segment.base_offset())
+            .collect();
+        self.producers
+            .remove_stray_snapshots(&*disk, &folder, &base_offsets)
+    }
+
+    fn into_log(self, topic_id: TopicId, start: Offset, end: Offset) -> Log {
+        for segment in &self.segments {
+            // Twice: the first call forgets that it was used just now.
+            segment.close_if_idle();
+            segment.close_if_idle();
+        }
+        let untouched = LoadReport {
+            segments: self.report.segments,
+            ..LoadReport::default()
+        };
+        let touched = self.report != untouched || self.epochs.is_dirty() || !self.producers.is_snapshotted();
+        let view = View {
+            segments: self
+                .segments
+                .into_iter()
+                .map(|segment| (segment.base_offset(), segment))
+                .collect(),
+            log_start_offset: start,
+            log_end_offset: end,
+            synced_offset: end,
+            high_watermark: start,
+            first_unstable_offset: self.producers.first_unstable_offset(),
+            tail: TailCache::new(self.log.tail_bytes_max, self.log.tail_budget),
+        };
+        let writer = Writer {
+            topic_id,
+            folder_exists: true,
+            producers: self.producers,
+            unsynced: Vec::new(),
+            names_changed: 0,
+            names_synced: 0,
+            touched,
+            unsynced_since: None,
+            doomed: Vec::new(),
+            closed: false,
+        };
+        Log {
+            partition: self.log.partition,
+            folder: self.log.folder,
+            disk: self.log.disk,
+            directory: self.log.directory,
+            config: RwLock::new(self.log.config),
+            epochs: RwLock::new(self.epochs),
+            view: RwLock::new(view),
+            writer: Mutex::new(writer),
+        }
+    }
+}

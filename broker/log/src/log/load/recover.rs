@@ -1,0 +1,182 @@
+//! After an unclean end: reads segments through, rebuilds what is derived from them, cuts a torn end.
+
+use std::sync::Arc;
+
+use forebay_records::Offset;
+
+use super::Loader;
+use crate::error::{Error, Result};
+use crate::producer_state::{Checks, Marker, Pending, ProducerStates, ProducerUpdate};
+use crate::segment::{BatchAt, Found, Recovered, Scan, Segment};
+use crate::topic_partition::TopicPartition;
+use crate::transaction_index::AbortedTransaction;
+
+impl Loader {
+    /// Recovers the segments from `first` on; gives the log's end.
+    pub(super) fn recover_from(&mut self, first: usize) -> Result<Offset> {
+        let (disk, folder) = (Arc::clone(&self.log.disk), self.log.folder.clone());
+        let start = self.segments[0].base_offset().max(self.load.log_start_offset);
+        let first_offset = self.segments[first].base_offset();
+        if first_offset <= start {
+            self.producers
+                .load_snapshot(&*disk, &folder, first_offset, first_offset)?;
+        } else {
+            self.producers
+                .load_snapshot(&*disk, &folder, start, first_offset)?;
+            replay_producers(
+                &self.log.partition,
+                &self.segments[..first],
+                &mut self.producers,
+                first_offset,
+            )?;
+        }
+        let mut end = first_offset;
+        let mut torn = false;
+        for index in first..self.segments.len() {
+            let segment = Arc::clone(&self.segments[index]);
+            if segment.base_offset() != end && self.must_go(&segment, end, torn)? {
+                self.delete_from(index)?;
+                break;
+            }
+            if index > first {
+                self.producers.take_snapshot(&*disk, &folder)?;
+            }
+            let recovered = self.recover_segment(&segment)?;
+            end = recovered.next_offset;
+            if recovered.truncated_bytes > 0 {
+                self.delete_from(index + 1)?;
+                break;
+            }
+            torn = recovered.cut || segment.size() == 0;
+        }
+        disk.sync_dir(&folder)?;
+        Ok(end)
+    }
+
+    /// Whether a segment that does not begin at `end`, where those before it end, must go: what should be between them
+    /// never reached the disk, as the torn end before it shows. A gap in a compacted log is the compactor's.
+    ///
+    /// # Errors
+    /// [`Error::Hole`] if the missing offsets had been synced, or if a whole file must have been taken away.
+    fn must_go(&self, segment: &Segment, end: Offset, torn: bool) -> Result<bool> {
+        let next = segment.base_offset();
+        if end > next {
+            let reason = Arc::from(format!(
+                "it begins before offset {end}, where the segment before it ends"
+            ));
+            return Err(Error::Corrupt {
+                path: segment.path().to_path_buf(),
+                position: 0,
+                reason,
+            });
+        }
+        if torn && end >= self.load.recovery_point {
+            Ok(true)
+        } else if self.log.config.compact {
+            Ok(false)
+        } else {
+            Err(self.hole(end, next))
+        }
+    }
+
+    fn recover_segment(&mut self, segment: &Arc<Segment>) -> Result<Recovered> {
+        let Loader {
+            producers,
+            epochs,
+            log,
+            load,
+            ..
+        } = self;
+        let recovered = segment.recover(load.recovery_point, &mut |segment, batch| {
+            let epoch = batch.header.partition_leader_epoch;
+            if epochs.latest().is_none_or(|latest| epoch > latest) {
+                epochs.assign(epoch, batch.header.base_offset);
+            }
+            for aborted in replay_batch(&log.partition, segment, batch, producers)? {
+                segment.append_aborted(&aborted)?;
+            }
+            Ok(())
+        })?;
+        producers.set_end_offset(recovered.next_offset);
+        self.report.recovered_segments += 1;
+        self.report.truncated_bytes += recovered.truncated_bytes;
+        self.report.damaged_batches += recovered.damaged_batches;
+        Ok(recovered)
+    }
+}
+
+/// Brings the producer state from where it is to `up_to`, by the headers of the batches in between.
+pub(in crate::log) fn replay_producers(
+    partition: &TopicPartition,
+    segments: &[Arc<Segment>],
+    producers: &mut ProducerStates,
+    up_to: Offset,
+) -> Result<()> {
+    let from = producers.end_offset();
+    let first = segments
+        .partition_point(|segment| segment.base_offset() <= from)
+        .saturating_sub(1);
+    for segment in segments.get(first..).unwrap_or_default() {
+        if segment.base_offset() < up_to && producers.end_offset() < up_to {
+            replay_segment(partition, segment, producers, up_to)?;
+        }
+    }
+    producers.set_end_offset(up_to);
+    Ok(())
+}
+
+/// As [`replay_producers`] for one segment; gives the transactions that are aborted in it.
+pub(super) fn replay_segment(
+    partition: &TopicPartition,
+    segment: &Segment,
+    producers: &mut ProducerStates,
+    up_to: Offset,
+) -> Result<Vec<AbortedTransaction>> {
+    let mut aborted = Vec::new();
+    let from = producers.end_offset().max(segment.base_offset());
+    let Some(first) = segment.locate(from)? else {
+        return Ok(aborted);
+    };
+    let file = segment.file()?;
+    let mut scan = Scan::all_headers(&*file, segment.path(), first.position, segment.size());
+    while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
+        if batch.header.base_offset >= up_to {
+            break;
+        }
+        aborted.extend(replay_batch(partition, segment, &batch, producers)?);
+        producers.set_end_offset(batch.header.next_offset());
+    }
+    Ok(aborted)
+}
+
+fn replay_batch(
+    partition: &TopicPartition,
+    segment: &Segment,
+    batch: &BatchAt,
+    producers: &mut ProducerStates,
+) -> Result<Vec<AbortedTransaction>> {
+    let header = &batch.header;
+    if !header.has_producer_id() {
+        return Ok(Vec::new());
+    }
+    let marker = if header.is_control() {
+        // A marker that cannot be read any more was damaged after it was synced; it decides nothing.
+        Marker::parse(&segment.read_batch(batch)?).unwrap_or_default()
+    } else {
+        None
+    };
+    let mut update = ProducerUpdate::default();
+    let mut pending = Pending {
+        partition,
+        states: producers,
+        update: &mut update,
+    };
+    match pending.add(header, marker, Checks::None) {
+        Ok(()) => Ok(producers.apply(update)),
+        // Only a batch outside of its producer's open transaction, which no leader lets through.
+        Err(error) => {
+            tracing::warn!(segment = %segment.path().display(), position = batch.position, %error, "a batch is skipped");
+            Ok(Vec::new())
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reading: from memory if the wanted batches were appended lately, else as a range of a segment's file.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use forebay_records::Offset;
+
+use super::{Log, View};
+use crate::error::{Error, Result};
+use crate::locks::{lock, read_lock, write_lock};
+use crate::read::{Chunk, Read, ReadResult};
+use crate::segment::Segment;
+use crate::transaction_index::AbortedTransaction;
+
+impl Log {
+    /// What can be read without touching a file; none if that is not enough to answer. Never blocks.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] and [`Error::Offline`].
+    pub fn read_cached(&self, read: &Read) -> Option<Result<ReadResult>> {
+        if let Err(error) = self.directory.check() {
+            return Some(Err(error));
+        }
+        let view = read_lock(&self.view);
+        match self.clamp(&view, read) {
+            Err(error) => Some(Err(error)),
+            Ok(None) => Some(Ok(nothing_at(read.offset))),
+            Ok(Some(read)) => view.tail.read(&read).map(Ok),
+        }
+    }
+
+    /// Reads whole batches. May wait for the disk.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] below the log's start or above its end, [`Error::Corrupt`], or a storage error.
+    pub fn read(&self, read: &Read) -> Result<ReadResult> {
+        loop {
+            if let Some(answer) = self.read_cached(read) {
+                return answer;
+            }
+            let view = read_lock(&self.view);
+            let Some(clamped) = self.clamp(&view, read)? else {
+                return Ok(nothing_at(read.offset));
+            };
+            let Some(segment) = view.segment_of(clamped.offset) else {
+                return Ok(nothing_at(read.offset));
+            };
+            drop(view);
+            match self.read_from(segment, &clamped) {
+                Err(error) if self.was_deleted(&error, read.offset) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Reads from the first segment that has something at or after the offset.
+    fn read_from(&self, mut segment: Arc<Segment>, read: &Read) -> Result<ReadResult> {
+        loop {
+            if let Some(slice) = segment.slice(read)? {
+                let size_in_bytes = slice.range.length;
+                let mut chunks = Vec::new();
+                if size_in_bytes > 0 {
+                    chunks.push(Chunk::File(slice.range));
+                }
+                return Ok(ReadResult {
+                    chunks,
+                    size_in_bytes,
+                    next_offset: slice.next_offset,
+                });
+            }
+            match read_lock(&self.view).segment_after(segment.base_offset()) {
+                Some(next) => segment = next,
+                None => return Ok(nothing_at(read.offset)),
+            }
+        }
+    }
+
+    /// Whether a read failed because its segment was deleted under it: then another try tells what there is now.
+    pub(super) fn was_deleted(&self, error: &Error, offset: Offset) -> bool {
+        matches!(error, Error::Storage(cause) if cause.is_not_found()) && offset < self.log_start_offset()
+    }
+
+    /// The read as far as the log goes; none if nothing is to be had at its offset.
+    fn clamp(&self, view: &View, read: &Read) -> Result<Option<Read>> {
+        if read.offset < view.log_start_offset || read.offset > view.log_end_offset {
+            return Err(Error::OffsetOutOfRange {
+                partition: self.partition.clone(),
+                offset: read.offset,
+                log_start_offset: view.log_start_offset,
+                log_end_offset: view.log_end_offset,
+            });
+        }
+        let up_to = read.up_to.min(view.log_end_offset);
+        Ok((read.offset < up_to).then_some(Read { up_to, ..*read }))
+    }
+
+    /// Tells how far the log is replicated; gives the last stable offset, before which every transaction is decided.
+    /// Never goes back.
+    pub fn update_high_watermark(&self, high_watermark: Offset) -> Offset {
+        let mut view = write_lock(&self.view);
+        view.high_watermark = view.high_watermark.max(high_watermark.min(view.log_end_offset));
+        let high_watermark = view.high_watermark;
+        if view.first_unstable_offset.is_none() {
+            return high_watermark;
+        }
+        drop(view);
+        let mut writer = lock(&self.writer);
+        writer.producers.on_high_watermark(high_watermark);
+        let first_unstable_offset = writer.producers.first_unstable_offset();
+        write_lock(&self.view).first_unstable_offset = first_unstable_offset;
+        drop(writer);
+        self.last_stable_offset()
+    }
+
+    /// The offset before which every transaction is decided and replicated.
+    pub fn last_stable_offset(&self) -> Offset {
+        let view = read_lock(&self.view);
+        let first_unstable = view
+            .first_unstable_offset
+            .unwrap_or(Offset::MAX)
+            .max(view.log_start_offset);
+        view.high_watermark.min(first_unstable)
+    }
+
+    /// The aborted transactions that overlap `from..up_to`, sorted by their first offset: what a consumer of committed
+    /// records needs with these records. May wait for the disk if there are any.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn aborted_transactions(&self, from: Offset, up_to: Offset) -> Result<Vec<AbortedTransaction>> {
+        let mut found = Vec::new();
+        let mut next = read_lock(&self.view).segment_of(from);
+        while let Some(segment) = next {
+            if segment.collect_aborted(from, up_to, &mut found)? {
+                break;
+            }
+            next = read_lock(&self.view).segment_after(segment.base_offset());
+        }
+        found.sort_by_key(|aborted| aborted.first_offset);
+        Ok(found)
+    }
+}
+
+impl View {
+    /// The segment in which `offset` is, or the first one if it lies before.
+    pub(super) fn segment_of(&self, offset: Offset) -> Option<Arc<Segment>> {
+        let mut up_to = self.segments.range(..=offset);
+        let found = up_to.next_back().or_else(|| self.segments.first_key_value());
+        found.map(|(_, segment)| Arc::clone(segment))
+    }
+
+    pub(super) fn segment_after(&self, base_offset: Offset) -> Option<Arc<Segment>> {
+        let mut after = self
+            .segments
+            .range((Bound::Excluded(base_offset), Bound::Unbounded));
+        after.next().map(|(_, segment)| Arc::clone(segment))
+    }
+}
+
+fn nothing_at(offset: Offset) -> ReadResult {
+    ReadResult {
+        next_offset: offset,
+        ..ReadResult::default()
+    }
+}

@@ -1,0 +1,115 @@
+//! When and how a log reaches the disk. One sync covers everything that was appended before it; a failed one takes the
+//! directory offline for ever.
+
+use std::sync::Arc;
+
+use forebay_records::{Offset, Timestamp};
+
+use super::Log;
+use crate::error::Result;
+use crate::locks::{lock, read_lock, write_lock};
+
+impl Log {
+    /// Whether the records that wait for a sync have reached `flush.messages`: then none of them may be acknowledged,
+    /// nor seen by consumers, before [`Log::sync`] has returned.
+    pub fn sync_required(&self) -> bool {
+        let flush_messages = self.config().flush_messages;
+        let view = read_lock(&self.view);
+        view.log_end_offset - view.synced_offset >= flush_messages
+    }
+
+    /// Whether a sync is due that nobody waits for: `flush.ms` is over, or a segment was closed. Without it the
+    /// recovery point stays behind and the next start after a crash takes longer.
+    pub fn sync_due(&self, now: Timestamp) -> bool {
+        let flush_ms = self.config().flush_ms;
+        let writer = lock(&self.writer);
+        !writer.closed
+            && (!writer.unsynced.is_empty()
+                || writer.unsynced_since.is_some_and(|since| now - since >= flush_ms))
+    }
+
+    /// Makes everything that has been appended durable; gives the offset up to which it is. Blocks for a disk's sync,
+    /// but not those who append or read meanwhile.
+    ///
+    /// # Errors
+    /// [`crate::Error::Offline`], now and for every later use of this log and all others in its directory: after a
+    /// failed sync it is unknown what is on the disk.
+    pub fn sync(&self, now: Timestamp) -> Result<Offset> {
+        let mut writer = lock(&self.writer);
+        self.check(&writer)?;
+        let end = self.log_end_offset();
+        let active = self.active();
+        let (closed, names) = (writer.unsynced.clone(), writer.names_changed);
+        let names_synced = names == writer.names_synced;
+        if end == self.synced_offset() && closed.is_empty() && names_synced {
+            return Ok(end);
+        }
+        // What is appended from here on waits for the next sync.
+        writer.unsynced_since = None;
+        drop(writer);
+
+        let mut synced = closed.iter().try_for_each(|segment| segment.sync());
+        if let Some(active) = active {
+            synced = synced.and_then(|()| active.sync());
+        }
+        if !names_synced {
+            synced = synced.and_then(|()| Ok(self.disk.sync_dir(&self.folder)?));
+        }
+        synced.map_err(|error| self.directory.fail(&error))?;
+
+        let mut writer = lock(&self.writer);
+        writer
+            .unsynced
+            .retain(|segment| !closed.iter().any(|done| Arc::ptr_eq(done, segment)));
+        writer.names_synced = writer.names_synced.max(names);
+        let mut view = write_lock(&self.view);
+        // A truncation meanwhile has lowered the end.
+        view.synced_offset = view.synced_offset.max(end).min(view.log_end_offset);
+        let synced_offset = view.synced_offset;
+        drop(view);
+        if synced_offset < self.log_end_offset() {
+            writer.unsynced_since.get_or_insert(now);
+        }
+        Ok(synced_offset)
+    }
+
+    /// Makes durable what recovery does not find in the segments after the recovery point, and gives that point.
+    pub(crate) fn prepare_checkpoint(&self) -> Result<Offset> {
+        let writer = lock(&self.writer);
+        self.check(&writer)?;
+        let synced_offset = self.synced_offset();
+        if writer.folder_exists {
+            self.write_epochs()?;
+        }
+        Ok(synced_offset)
+    }
+
+    /// Writes everything so that the next start finds nothing to do, and refuses everything from then on.
+    pub(crate) fn close(&self, now: Timestamp) -> Result<Offset> {
+        if lock(&self.writer).closed {
+            return Ok(self.log_end_offset());
+        }
+        self.sync(now)?;
+        let mut writer = lock(&self.writer);
+        let end = self.log_end_offset();
+        if let Some(active) = self.active().filter(|_| writer.touched) {
+            let closed = active.finish().and_then(|()| active.sync()).and_then(|()| {
+                writer.producers.take_snapshot(&*self.disk, &self.folder)?;
+                self.write_epochs()?;
+                Ok(self.disk.sync_dir(&self.folder)?)
+            });
+            closed.map_err(|error| self.directory.fail(&error))?;
+        }
+        let mut view = write_lock(&self.view);
+        view.synced_offset = end;
+        writer.closed = true;
+        view.tail.clear();
+        Ok(end)
+    }
+
+    /// Refuses everything from now on, without writing anything: the log is being deleted.
+    pub(crate) fn abandon(&self) {
+        lock(&self.writer).closed = true;
+        write_lock(&self.view).tail.clear();
+    }
+}

@@ -1,0 +1,109 @@
+//! Cutting the end of a log, as a follower does when its leader has other records there. What is cut is gone: a real
+//! truncation, synced, never a moved cursor behind which old batches would wait to come back.
+
+use forebay_records::{Offset, Timestamp};
+
+use super::{Log, Writer, load};
+use crate::error::Result;
+use crate::locks::{lock, read_lock, write_lock};
+use crate::producer_state::ProducerStates;
+
+impl Log {
+    /// Cuts all records at and after `offset`. Who calls this has lowered the recovery point on the disk first, so that
+    /// a crash in the middle is not taken for lost data. Gives whether there was anything to cut.
+    ///
+    /// # Errors
+    /// [`crate::Error::Offline`]: a log that is half cut is not used any more.
+    pub(crate) fn truncate_to(&self, offset: Offset, now: Timestamp) -> Result<bool> {
+        let mut writer = lock(&self.writer);
+        self.check(&writer)?;
+        writer.touched = true;
+        let end = self.log_end_offset();
+        if offset >= end {
+            write_lock(&self.epochs).truncate_from_end(end);
+            return Ok(false);
+        }
+        let first = read_lock(&self.view)
+            .segments
+            .first_key_value()
+            .map(|(base_offset, _)| *base_offset);
+        let truncated = if first.is_none_or(|first| offset < first) {
+            self.restart_at(&mut writer, offset, now)
+        } else {
+            self.cut(&mut writer, offset, now)
+        };
+        truncated
+            .map(|()| true)
+            .map_err(|error| self.directory.fail(&error))
+    }
+
+    /// Deletes all records and starts at `offset`; as [`Log::truncate_to`].
+    pub(crate) fn truncate_fully_and_start_at(&self, offset: Offset, now: Timestamp) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        self.check(&writer)?;
+        writer.touched = true;
+        self.restart_at(&mut writer, offset, now)
+            .map_err(|error| self.directory.fail(&error))
+    }
+
+    fn cut(&self, writer: &mut Writer, offset: Offset, now: Timestamp) -> Result<()> {
+        let mut view = write_lock(&self.view);
+        let mut later = view.segments.split_off(&offset.next());
+        view.log_end_offset = offset;
+        view.synced_offset = view.synced_offset.min(offset);
+        view.high_watermark = view.high_watermark.min(offset);
+        view.log_start_offset = view.log_start_offset.min(offset);
+        view.tail.clear();
+        drop(view);
+        let due = now + self.config().file_delete_delay_ms;
+        // From the end, so that what is left is the log's beginning at each moment.
+        while let Some((_, segment)) = later.pop_last() {
+            writer
+                .unsynced
+                .retain(|unsynced| !std::sync::Arc::ptr_eq(unsynced, &segment));
+            self.rename_deleted(writer, &[segment], Offset::ZERO, due)?;
+        }
+        self.disk.sync_dir(&self.folder)?;
+        if let Some(active) = self.active() {
+            active.cut(offset)?;
+        }
+        write_lock(&self.epochs).truncate_from_end(offset);
+        let log_start_offset = self.log_start_offset();
+        writer
+            .producers
+            .load_snapshot(&*self.disk, &self.folder, log_start_offset, offset)?;
+        load::replay_producers(&self.partition, &self.segments(), &mut writer.producers, offset)?;
+        write_lock(&self.view).first_unstable_offset = writer.producers.first_unstable_offset();
+        Ok(())
+    }
+
+    fn restart_at(&self, writer: &mut Writer, offset: Offset, now: Timestamp) -> Result<()> {
+        let mut view = write_lock(&self.view);
+        let deleted: Vec<_> = std::mem::take(&mut view.segments).into_values().collect();
+        view.log_start_offset = offset;
+        view.log_end_offset = offset;
+        view.synced_offset = offset;
+        view.high_watermark = offset;
+        view.first_unstable_offset = None;
+        view.tail.clear();
+        drop(view);
+        let had_segments = !deleted.is_empty();
+        let due = now + self.config().file_delete_delay_ms;
+        writer.unsynced.clear();
+        for segment in deleted.into_iter().rev() {
+            self.rename_deleted(writer, &[segment], Offset::ZERO, due)?;
+        }
+        if writer.folder_exists {
+            writer.producers.clear(&*self.disk, &self.folder, offset)?;
+        } else {
+            writer.producers = ProducerStates::default();
+            writer.producers.set_end_offset(offset);
+        }
+        write_lock(&self.epochs).clear();
+        if had_segments {
+            self.begin_segment(writer, offset, now)?;
+            self.disk.sync_dir(&self.folder)?;
+        }
+        Ok(())
+    }
+}

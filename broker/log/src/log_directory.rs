@@ -1,0 +1,407 @@
+//! One data directory: the folder of each partition, whose directory it is, the checkpoints, and the marker that says that
+//! the last process ended properly (Kafka's `LogManager` for one `log.dir`). Locked as long as this lives.
+
+mod checkpoints;
+mod load;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use forebay_disk::{Disk, FileKind, Lock, OpenOptions};
+use forebay_records::{Offset, Timestamp};
+
+use crate::config::LogConfig;
+use crate::directory_state::DirectoryState;
+use crate::error::{Error, Result};
+use crate::locks::{lock, read_lock, write_lock};
+use crate::log::{Log, LogOptions};
+use crate::meta_properties::{self, MetaProperties};
+use crate::tail_cache::TailBudget;
+use crate::topic_partition::TopicPartition;
+use crate::uuid::{DirectoryId, TopicId};
+
+use checkpoints::Checkpoints;
+pub use load::LoadSummary;
+
+/// The most bytes of recent batches that one log keeps in memory, unless told otherwise.
+pub const TAIL_BYTES_PER_LOG_DEFAULT: usize = 4 * 1024 * 1024;
+/// The most bytes of recent batches that all logs of a directory keep in memory, unless told otherwise.
+pub const TAIL_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+const LOCK_FILE: &str = ".lock";
+const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+const DELETE_SUFFIX: &str = "-delete";
+/// What a file system allows.
+const FILE_NAME_BYTES_MAX: usize = 255;
+
+/// How to open a data directory.
+#[derive(Debug, Clone)]
+pub struct DirectoryOptions {
+    /// Where it is.
+    pub disk: Arc<dyn Disk>,
+    /// `log.dirs`, one of them. Created if it is missing.
+    pub path: PathBuf,
+    /// `node.id`.
+    pub node_id: i32,
+    /// The cluster that the directory must belong to; none takes whichever it belongs to.
+    pub cluster_id: Option<String>,
+    /// For a directory that has no cluster yet, if `cluster_id` is none.
+    pub new_cluster_id: String,
+    /// For a directory that has no id yet.
+    pub new_directory_id: DirectoryId,
+    /// See [`TAIL_BYTES_PER_LOG_DEFAULT`].
+    pub tail_bytes_per_log: usize,
+    /// See [`TAIL_BYTES_DEFAULT`].
+    pub tail_bytes: usize,
+}
+
+/// A data directory in use.
+pub struct LogDirectory {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    state: Arc<DirectoryState>,
+    meta: MetaProperties,
+    tail_bytes_per_log: usize,
+    tail_budget: Arc<TailBudget>,
+    logs: RwLock<BTreeMap<TopicPartition, Slot>>,
+    checkpoints: Mutex<Checkpoints>,
+    /// Folders of deleted partitions, and when they may go.
+    doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    _lock: Box<dyn Lock>,
+}
+
+/// A partition's place in the directory.
+#[derive(Debug, Clone)]
+enum Slot {
+    Open(Arc<Log>),
+    /// It could not be opened; its files are as they were.
+    Failed(Error),
+}
+
+impl fmt::Debug for LogDirectory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogDirectory")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LogDirectory {
+    /// Locks the directory and checks that it is this broker's; makes it if there is none. The logs are not open yet: see
+    /// [`LogDirectory::load`].
+    ///
+    /// # Errors
+    /// [`Error::Storage`] with [`forebay_disk::Error::Locked`] if another process has it, [`Error::ForeignDirectory`],
+    /// [`Error::InvalidFile`], other storage errors.
+    pub fn open(options: DirectoryOptions) -> Result<LogDirectory> {
+        let DirectoryOptions { disk, path, .. } = &options;
+        disk.create_dir_all(path)?;
+        let held = disk.lock(&path.join(LOCK_FILE))?;
+        let meta = claim(&options)?;
+        Ok(LogDirectory {
+            state: Arc::new(DirectoryState::new(path)),
+            meta,
+            tail_bytes_per_log: options.tail_bytes_per_log,
+            tail_budget: Arc::new(TailBudget::new(options.tail_bytes)),
+            logs: RwLock::default(),
+            checkpoints: Mutex::new(Checkpoints::read(&**disk, path)?),
+            doomed: Mutex::default(),
+            _lock: held,
+            path: options.path,
+            disk: options.disk,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose it is.
+    pub fn meta_properties(&self) -> &MetaProperties {
+        &self.meta
+    }
+
+    /// Whether the directory is in use.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] after a failure that took it offline.
+    pub fn check(&self) -> Result<()> {
+        self.state.check()
+    }
+
+    /// The log of a partition, if it has one here.
+    ///
+    /// # Errors
+    /// What kept it from being opened.
+    pub fn log(&self, partition: &TopicPartition) -> Result<Option<Arc<Log>>> {
+        match read_lock(&self.logs).get(partition) {
+            None => Ok(None),
+            Some(Slot::Open(log)) => Ok(Some(Arc::clone(log))),
+            Some(Slot::Failed(error)) => Err(error.clone()),
+        }
+    }
+
+    /// The log of a partition; a new one, of which nothing is on the disk before its first append, if it has none.
+    ///
+    /// # Errors
+    /// [`Error::InconsistentTopicId`] if the folder is of another topic with the same name; what kept the log from being
+    /// opened; [`Error::Offline`].
+    pub fn log_or_create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: &Arc<LogConfig>,
+    ) -> Result<Arc<Log>> {
+        self.state.check()?;
+        let mut logs = write_lock(&self.logs);
+        match logs.get(partition) {
+            Some(Slot::Failed(error)) => Err(error.clone()),
+            Some(Slot::Open(log)) => {
+                let log = Arc::clone(log);
+                drop(logs);
+                log.claim(topic_id)?;
+                Ok(log)
+            }
+            None => {
+                let log = Arc::new(Log::create(self.log_options(partition, config), topic_id));
+                logs.insert(partition.clone(), Slot::Open(Arc::clone(&log)));
+                Ok(log)
+            }
+        }
+    }
+
+    /// All open logs, sorted by partition.
+    pub fn logs(&self) -> Vec<Arc<Log>> {
+        let logs = read_lock(&self.logs);
+        let open = logs.values().filter_map(|slot| match slot {
+            Slot::Open(log) => Some(Arc::clone(log)),
+            Slot::Failed(_) => None,
+        });
+        open.collect()
+    }
+
+    /// Deletes logs: from now on they refuse everything, their folders are renamed to
+    /// `<topic>-<partition>.<unique>-delete`, and removed by [`LogDirectory::purge`] after `file.delete.delay.ms`. Those
+    /// that are not here are passed over. `unique` is a random number, so that a topic of the same name can be deleted
+    /// again meanwhile.
+    ///
+    /// # Errors
+    /// Storage errors; the logs are gone from here nevertheless.
+    pub fn delete(&self, partitions: &[TopicPartition], unique: u128, now: Timestamp) -> Result<()> {
+        self.state.check()?;
+        let mut folders = Vec::new();
+        let mut logs = write_lock(&self.logs);
+        for partition in partitions {
+            match logs.remove(partition) {
+                Some(Slot::Open(log)) => {
+                    log.abandon();
+                    folders.push((partition, log.config().file_delete_delay_ms));
+                }
+                Some(Slot::Failed(_)) => folders.push((partition, 0)),
+                None => {}
+            }
+        }
+        drop(logs);
+        // First the checkpoints: a topic made anew must not find offsets of the old one there.
+        let mut checkpoints = lock(&self.checkpoints);
+        checkpoints.forget(&*self.disk, &self.path, partitions)?;
+        drop(checkpoints);
+        for (partition, delay_ms) in folders {
+            let doomed = self.path.join(deleted_folder_name(partition, unique));
+            match self.disk.rename(&self.path.join(partition.to_string()), &doomed) {
+                Ok(()) => lock(&self.doomed).push((now + delay_ms, doomed)),
+                // Nothing was ever appended.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.disk.sync_dir(&self.path)?)
+    }
+
+    /// Removes deleted segments and partitions whose delay is over. Call it now and then.
+    pub fn purge(&self, now: Timestamp) {
+        for log in self.logs() {
+            log.purge(now);
+        }
+        lock(&self.doomed).retain(|(due, folder)| {
+            if *due > now {
+                return true;
+            }
+            match self.disk.remove_dir_all(folder) {
+                Ok(()) => false,
+                Err(error) if error.is_not_found() => false,
+                Err(error) => {
+                    tracing::warn!(folder = %folder.display(), %error, "a deleted partition's folder stays for now");
+                    true
+                }
+            }
+        });
+    }
+
+    /// Cuts all records of a log at and after `offset`, for good. Gives whether there were any.
+    ///
+    /// # Errors
+    /// As [`LogDirectory::log`]; [`Error::Offline`] if the cut could not be completed.
+    pub fn truncate_to(&self, partition: &TopicPartition, offset: Offset, now: Timestamp) -> Result<bool> {
+        let Some(log) = self.log(partition)? else {
+            return Ok(false);
+        };
+        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, offset)?;
+        log.truncate_to(offset, now)
+    }
+
+    /// Deletes all records of a log and lets it start at `offset`.
+    ///
+    /// # Errors
+    /// As [`LogDirectory::truncate_to`].
+    pub fn truncate_fully_and_start_at(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(log) = self.log(partition)? else {
+            return Ok(());
+        };
+        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, Offset::ZERO)?;
+        log.truncate_fully_and_start_at(offset, now)
+    }
+
+    /// Closes all logs, on `threads` threads, and leaves the marker that says that all is as it should be. After this
+    /// every use of a log is an error. `broker_epoch` is written into the marker (KIP-966); -1 for none.
+    ///
+    /// # Errors
+    /// The first error; then there is no marker, and the next start recovers the logs.
+    pub fn shutdown(&self, threads: usize, broker_epoch: i64, now: Timestamp) -> Result<()> {
+        self.state.check()?;
+        let logs = self.logs();
+        let closed = in_parallel(threads, &logs, |log| {
+            log.close(now).map(|end| (log.partition().clone(), end))
+        });
+        let ends = closed.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut checkpoints = lock(&self.checkpoints);
+        let current = self.checkpointed(&checkpoints, &logs, ends);
+        checkpoints.write(&*self.disk, &self.path, current, None)?;
+        let path = self.path.join(CLEAN_SHUTDOWN_FILE);
+        let marker = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        let file = self.disk.open(&path, OpenOptions::replace())?;
+        file.write_all_at(marker.as_bytes(), 0)?;
+        file.sync_data()?;
+        Ok(self.disk.sync_dir(&self.path)?)
+    }
+
+    fn log_options(&self, partition: &TopicPartition, config: &Arc<LogConfig>) -> LogOptions {
+        LogOptions {
+            disk: Arc::clone(&self.disk),
+            partition: partition.clone(),
+            folder: self.path.join(partition.to_string()),
+            directory: Arc::clone(&self.state),
+            config: Arc::clone(config),
+            tail_bytes_max: self.tail_bytes_per_log,
+            tail_budget: Arc::clone(&self.tail_budget),
+        }
+    }
+}
+
+/// Reads `meta.properties`, or writes it into a new directory.
+fn claim(options: &DirectoryOptions) -> Result<MetaProperties> {
+    let DirectoryOptions {
+        disk, path, node_id, ..
+    } = options;
+    let file = path.join(meta_properties::FILE_NAME);
+    let foreign = |what, expected: String, found: String| Error::ForeignDirectory {
+        path: file.clone(),
+        what,
+        expected,
+        found,
+    };
+    let Some(mut meta) = meta_properties::read(&**disk, path)? else {
+        if holds_logs(&**disk, path)? {
+            return Err(Error::InvalidFile {
+                path: file,
+                reason: Arc::from("it is missing although there are partitions beside it: bring it back"),
+            });
+        }
+        let cluster_id = options
+            .cluster_id
+            .as_ref()
+            .unwrap_or(&options.new_cluster_id)
+            .clone();
+        let meta = MetaProperties {
+            cluster_id,
+            node_id: *node_id,
+            directory_id: options.new_directory_id,
+        };
+        meta_properties::write(&**disk, path, &meta)?;
+        return Ok(meta);
+    };
+    if let Some(cluster_id) = &options.cluster_id
+        && *cluster_id != meta.cluster_id
+    {
+        return Err(foreign("cluster", cluster_id.clone(), meta.cluster_id));
+    }
+    if *node_id != meta.node_id {
+        return Err(foreign("node", node_id.to_string(), meta.node_id.to_string()));
+    }
+    if meta.directory_id == DirectoryId::NONE {
+        meta.directory_id = options.new_directory_id;
+        meta_properties::write(&**disk, path, &meta)?;
+    }
+    Ok(meta)
+}
+
+fn holds_logs(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let entries = disk.read_dir(path)?;
+    let mut folders = entries.iter().filter(|entry| entry.kind == FileKind::Directory);
+    Ok(folders.any(|folder| {
+        folder
+            .name
+            .to_str()
+            .is_some_and(|name| TopicPartition::from_folder_name(name).is_some())
+    }))
+}
+
+/// `<topic>-<partition>.<unique>-delete`; a long topic name is shortened so that it is still a file name.
+fn deleted_folder_name(partition: &TopicPartition, unique: u128) -> String {
+    let suffix = format!("-{}.{unique:032x}{DELETE_SUFFIX}", partition.partition());
+    let topic = partition.topic();
+    // Topic names are ASCII.
+    let kept = topic.len().min(FILE_NAME_BYTES_MAX - suffix.len());
+    format!("{}{suffix}", &topic[..kept])
+}
+
+/// Calls `work` for each item on up to `threads` threads; the results are in the order of the items.
+fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let threads = threads.clamp(1, items.len().max(1));
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, work(item)));
+        }
+    };
+    let mut results = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let mut results = worker();
+        for other in others {
+            results.extend(
+                other
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
+        }
+        results
+    });
+    results.sort_unstable_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests;

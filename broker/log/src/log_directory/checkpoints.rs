@@ -1,0 +1,206 @@
+//! The three checkpoint files of a data directory, and when they are written. A checkpoint that cannot be read costs time or
+//! the memory of deleted records, never records: it is set aside with a warning.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use forebay_disk::Disk;
+use forebay_records::Offset;
+
+use super::{LogDirectory, Slot};
+use crate::checkpoint::{self, Offsets};
+use crate::error::{Error, Result};
+use crate::locks::{lock, read_lock};
+use crate::log::Log;
+use crate::topic_partition::TopicPartition;
+
+/// What the files say.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    pub(super) recovery_points: Offsets,
+    pub(super) log_start_offsets: Offsets,
+    pub(super) high_watermarks: Offsets,
+}
+
+/// What they are to say of the open logs.
+#[derive(Debug, Default)]
+pub(super) struct Checkpointed {
+    recovery_points: Offsets,
+    log_start_offsets: Offsets,
+}
+
+impl Checkpoints {
+    pub(super) fn read(disk: &dyn Disk, directory: &Path) -> Result<Checkpoints> {
+        let read = |name| {
+            let path = directory.join(name);
+            match checkpoint::read_offsets(disk, &path) {
+                Err(Error::InvalidFile { reason, .. }) => {
+                    tracing::warn!(file = %path.display(), %reason, "a checkpoint cannot be read and is done without");
+                    Ok(Offsets::new())
+                }
+                read => read,
+            }
+        };
+        Ok(Checkpoints {
+            recovery_points: read(checkpoint::RECOVERY_POINTS)?,
+            log_start_offsets: read(checkpoint::LOG_START_OFFSETS)?,
+            high_watermarks: read(checkpoint::HIGH_WATERMARKS)?,
+        })
+    }
+
+    /// Writes the files that have changed.
+    pub(super) fn write(
+        &mut self,
+        disk: &dyn Disk,
+        directory: &Path,
+        current: Checkpointed,
+        high_watermarks: Option<Offsets>,
+    ) -> Result<()> {
+        let write = |name, stored: &mut Offsets, current: Offsets| -> Result<()> {
+            if *stored != current {
+                checkpoint::write_offsets(disk, &directory.join(name), &current)?;
+                *stored = current;
+            }
+            Ok(())
+        };
+        write(
+            checkpoint::LOG_START_OFFSETS,
+            &mut self.log_start_offsets,
+            current.log_start_offsets,
+        )?;
+        write(
+            checkpoint::RECOVERY_POINTS,
+            &mut self.recovery_points,
+            current.recovery_points,
+        )?;
+        match high_watermarks {
+            Some(high_watermarks) => write(
+                checkpoint::HIGH_WATERMARKS,
+                &mut self.high_watermarks,
+                high_watermarks,
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes deleted partitions.
+    pub(super) fn forget(
+        &mut self,
+        disk: &dyn Disk,
+        directory: &Path,
+        partitions: &[TopicPartition],
+    ) -> Result<()> {
+        let without = |offsets: &Offsets| {
+            let mut offsets = offsets.clone();
+            offsets.retain(|partition, _| !partitions.contains(partition));
+            offsets
+        };
+        let current = Checkpointed {
+            recovery_points: without(&self.recovery_points),
+            log_start_offsets: without(&self.log_start_offsets),
+        };
+        let high_watermarks = without(&self.high_watermarks);
+        self.write(disk, directory, current, Some(high_watermarks))
+    }
+
+    /// Lowers a recovery point before the log is cut.
+    pub(super) fn lower(
+        &mut self,
+        disk: &dyn Disk,
+        directory: &Path,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<()> {
+        if self
+            .recovery_points
+            .get(partition)
+            .is_none_or(|stored| *stored <= offset)
+        {
+            return Ok(());
+        }
+        let mut recovery_points = self.recovery_points.clone();
+        recovery_points.insert(partition.clone(), offset);
+        let log_start_offsets = self.log_start_offsets.clone();
+        self.write(
+            disk,
+            directory,
+            Checkpointed {
+                recovery_points,
+                log_start_offsets,
+            },
+            None,
+        )
+    }
+}
+
+impl LogDirectory {
+    /// Writes the checkpoints: up to where each log is synced and where it starts, and if given, the high watermarks.
+    /// Call it now and then (`log.flush.offset.checkpoint.interval.ms`); the next start recovers only what lies behind.
+    ///
+    /// # Errors
+    /// Storage errors; the files are as they were.
+    pub fn checkpoint(&self, mut high_watermarks: Option<Offsets>) -> Result<()> {
+        self.state.check()?;
+        // Held throughout: a truncation must not slip in between looking at a log and writing about it.
+        let mut checkpoints = lock(&self.checkpoints);
+        let logs = self.logs();
+        let mut points = Vec::with_capacity(logs.len());
+        for log in &logs {
+            match log.prepare_checkpoint() {
+                Ok(point) => points.push((log.partition().clone(), point)),
+                // Deleted meanwhile.
+                Err(Error::Closed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let current = self.checkpointed(&checkpoints, &logs, points);
+        if let Some(high_watermarks) = &mut high_watermarks {
+            for partition in self.failed() {
+                if let Some(stored) = checkpoints.high_watermarks.get(&partition) {
+                    high_watermarks.entry(partition).or_insert(*stored);
+                }
+            }
+        }
+        checkpoints.write(&*self.disk, &self.path, current, high_watermarks)
+    }
+
+    /// The high watermarks as they were checkpointed last.
+    pub fn high_watermarks(&self) -> Offsets {
+        lock(&self.checkpoints).high_watermarks.clone()
+    }
+
+    /// What is to be written of these logs. Of logs that could not be opened what was known stays known.
+    pub(super) fn checkpointed(
+        &self,
+        stored: &Checkpoints,
+        logs: &[Arc<Log>],
+        points: Vec<(TopicPartition, Offset)>,
+    ) -> Checkpointed {
+        let mut current = Checkpointed {
+            recovery_points: points.into_iter().collect(),
+            ..Checkpointed::default()
+        };
+        current.recovery_points.retain(|_, point| *point > Offset::ZERO);
+        for partition in self.failed() {
+            if let Some(point) = stored.recovery_points.get(&partition) {
+                current.recovery_points.insert(partition.clone(), *point);
+            }
+            if let Some(start) = stored.log_start_offsets.get(&partition) {
+                current.log_start_offsets.insert(partition, *start);
+            }
+        }
+        for log in logs {
+            if let Some(start) = log.start_to_checkpoint() {
+                current.log_start_offsets.insert(log.partition().clone(), start);
+            }
+        }
+        current
+    }
+
+    /// The partitions that could not be opened.
+    fn failed(&self) -> Vec<TopicPartition> {
+        let logs = read_lock(&self.logs);
+        let failed = logs.iter().filter(|(_, slot)| matches!(slot, Slot::Failed(_)));
+        failed.map(|(partition, _)| partition.clone()).collect()
+    }
+}

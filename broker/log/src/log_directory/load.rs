@@ -1,0 +1,113 @@
+//! Opening all logs of a data directory, several at a time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forebay_disk::{DiskExt, FileKind};
+use forebay_records::{Offset, Timestamp};
+
+use super::{CLEAN_SHUTDOWN_FILE, DELETE_SUFFIX, LogDirectory, Slot, in_parallel};
+use crate::config::LogConfig;
+use crate::error::{Error, Result};
+use crate::locks::{lock, write_lock};
+use crate::log::{LoadOptions, LoadReport, Log};
+use crate::topic_partition::TopicPartition;
+
+/// What [`LogDirectory::load`] has found and done.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LoadSummary {
+    /// The last process ended properly.
+    pub clean: bool,
+    /// What was opened.
+    pub loaded: Vec<(TopicPartition, LoadReport)>,
+    /// What could not be opened: these partitions are offline, their files untouched.
+    pub failed: Vec<(TopicPartition, Error)>,
+}
+
+impl LogDirectory {
+    /// Opens the log of every partition folder on up to `threads` threads, recovering what the last process left
+    /// unfinished. `config` says how each is configured. Once, before any other use of logs.
+    ///
+    /// # Errors
+    /// If the directory itself cannot be read or written. What is wrong with a single log is in the summary.
+    pub fn load(
+        &self,
+        config: &(dyn Fn(&TopicPartition) -> Arc<LogConfig> + Sync),
+        threads: usize,
+        now: Timestamp,
+    ) -> Result<LoadSummary> {
+        let clean = self.take_clean_shutdown_marker()?;
+        let partitions = self.partition_folders()?;
+        let load = |partition: &TopicPartition| {
+            let options = self.log_options(partition, &config(partition));
+            let checkpoints = lock(&self.checkpoints);
+            let offset = |offsets: &crate::checkpoint::Offsets| {
+                offsets.get(partition).copied().unwrap_or(Offset::ZERO)
+            };
+            let load = LoadOptions {
+                clean,
+                recovery_point: offset(&checkpoints.recovery_points),
+                log_start_offset: offset(&checkpoints.log_start_offsets),
+                now,
+            };
+            drop(checkpoints);
+            Log::load(options, load)
+        };
+        let results = in_parallel(threads, &partitions, load);
+        let mut summary = LoadSummary {
+            clean,
+            ..LoadSummary::default()
+        };
+        let mut logs = write_lock(&self.logs);
+        for (partition, result) in partitions.into_iter().zip(results) {
+            let slot = match result {
+                Ok((log, report)) => {
+                    if !clean {
+                        tracing::info!(%partition, ?report, end = log.log_end_offset().value(), "recovered");
+                    }
+                    summary.loaded.push((partition.clone(), report));
+                    Slot::Open(Arc::new(log))
+                }
+                Err(error) => {
+                    tracing::error!(%partition, %error, "the partition is offline");
+                    summary.failed.push((partition.clone(), error.clone()));
+                    Slot::Failed(error)
+                }
+            };
+            logs.insert(partition, slot);
+        }
+        Ok(summary)
+    }
+
+    /// Whether the last process ended properly. The marker goes, durably, before anything is changed: the next start must
+    /// not believe it.
+    fn take_clean_shutdown_marker(&self) -> Result<bool> {
+        let path = self.path.join(CLEAN_SHUTDOWN_FILE);
+        if !self.disk.exists(&path)? {
+            return Ok(false);
+        }
+        self.disk.remove_file(&path)?;
+        self.disk.sync_dir(&self.path)?;
+        Ok(true)
+    }
+
+    /// The partitions that have a folder. Folders whose deletion was begun are removed.
+    fn partition_folders(&self) -> Result<Vec<TopicPartition>> {
+        let mut partitions = Vec::new();
+        for entry in self.disk.read_dir(&self.path)? {
+            let Some(name) = entry.name.to_str().filter(|_| entry.kind == FileKind::Directory) else {
+                continue;
+            };
+            if name.ends_with(DELETE_SUFFIX) && name.contains('.') {
+                self.disk.remove_dir_all(&self.path.join(name))?;
+            } else if let Some(partition) = TopicPartition::from_folder_name(name) {
+                partitions.push(partition);
+            } else {
+                let folder: PathBuf = self.path.join(name);
+                tracing::warn!(folder = %folder.display(), "this is no partition's folder, it is left alone");
+            }
+        }
+        Ok(partitions)
+    }
+}

@@ -1,0 +1,217 @@
+//! What a partition knows of its idempotent and transactional producers (Kafka's `ProducerStateManager`): the last batches
+//! of each, the open transactions, and those that are decided but may not be replicated yet. A function of the log's
+//! batches: snapshots only shorten the way to it.
+
+mod entry;
+mod snapshot;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use forebay_disk::{Disk, DiskExt, OpenOptions};
+use forebay_records::{Offset, ProducerId, Timestamp};
+
+pub(crate) use update::{Checks, CompletedTransaction, Marker, Pending, ProducerUpdate};
+
+use crate::error::Result;
+use crate::file_name;
+use crate::transaction_index::AbortedTransaction;
+use entry::ProducerEntry;
+use update::TransactionEvent;
+
+#[derive(Debug, Default)]
+pub(crate) struct ProducerStates {
+    entries: HashMap<ProducerId, ProducerEntry>,
+    /// Open transactions by their first offset.
+    ongoing: BTreeMap<Offset, ProducerId>,
+    /// Decided ones, first offset to marker's offset, until the high watermark passes the marker.
+    unreplicated: BTreeMap<Offset, Offset>,
+    /// The log up to here is in this state.
+    end_offset: Offset,
+    /// Offsets of the snapshot files.
+    snapshots: BTreeSet<Offset>,
+}
+
+impl ProducerStates {
+    /// With the snapshots that are in the folder; the state itself is empty.
+    pub(crate) fn new(snapshots: BTreeSet<Offset>) -> ProducerStates {
+        ProducerStates {
+            snapshots,
+            ..ProducerStates::default()
+        }
+    }
+
+    /// The log up to here is in this state.
+    pub(crate) fn end_offset(&self) -> Offset {
+        self.end_offset
+    }
+
+    pub(crate) fn set_end_offset(&mut self, offset: Offset) {
+        self.end_offset = offset;
+    }
+
+    /// Number of producers.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes over what has been written, and says which transactions it aborts, for the transaction index.
+    pub(crate) fn apply(&mut self, update: ProducerUpdate) -> Vec<AbortedTransaction> {
+        self.entries.extend(update.entries);
+        let mut aborted = Vec::new();
+        for event in update.events {
+            match event {
+                TransactionEvent::Started {
+                    producer_id,
+                    first_offset,
+                } => {
+                    self.ongoing.insert(first_offset, producer_id);
+                }
+                TransactionEvent::Completed(completed) => aborted.extend(self.complete(&completed)),
+            }
+        }
+        aborted
+    }
+
+    fn complete(&mut self, completed: &CompletedTransaction) -> Option<AbortedTransaction> {
+        self.ongoing.remove(&completed.first_offset);
+        let next_open = self.ongoing.keys().next().copied();
+        self.unreplicated
+            .insert(completed.first_offset, completed.last_offset);
+        completed.aborted.then(|| AbortedTransaction {
+            producer_id: completed.producer_id,
+            first_offset: completed.first_offset,
+            last_offset: completed.last_offset,
+            last_stable_offset: next_open.unwrap_or_else(|| completed.last_offset.next()),
+        })
+    }
+
+    /// The first offset whose fate is open: its transaction is undecided, or decided by a marker that is not replicated
+    /// yet.
+    pub(crate) fn first_unstable_offset(&self) -> Option<Offset> {
+        let ongoing = self.ongoing.keys().next();
+        let unreplicated = self.unreplicated.keys().next();
+        ongoing.into_iter().chain(unreplicated).min().copied()
+    }
+
+    /// The markers below the high watermark are replicated.
+    pub(crate) fn on_high_watermark(&mut self, high_watermark: Offset) {
+        self.unreplicated.retain(|_, marker| *marker >= high_watermark);
+    }
+
+    /// Forgets producers that were silent for so long and have no open transaction.
+    pub(crate) fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) {
+        self.entries.retain(|_, entry| {
+            entry.transaction_first_offset.is_some() || now - entry.last_timestamp < expiration_ms
+        });
+    }
+
+    /// Empties the state and loads the newest usable snapshot at or before `offset`; those after it, and those that
+    /// cannot be read, are removed. Gives where the replay of batches must begin.
+    pub(crate) fn load_snapshot(
+        &mut self,
+        disk: &dyn Disk,
+        folder: &Path,
+        log_start_offset: Offset,
+        offset: Offset,
+    ) -> Result<Offset> {
+        self.entries.clear();
+        self.ongoing.clear();
+        self.unreplicated.clear();
+        while let Some(newest) = self.snapshots.last().copied() {
+            let path = file_name::path(folder, newest, file_name::PRODUCER_SNAPSHOT);
+            if newest <= offset && newest >= log_start_offset {
+                let bytes = disk.read(&path, snapshot::SNAPSHOT_BYTES_MAX);
+                match bytes
+                    .map_err(|error| error.to_string())
+                    .and_then(|bytes| snapshot::decode(&bytes).map_err(|error| error.to_string()))
+                {
+                    Ok(entries) => {
+                        self.load(entries);
+                        self.end_offset = newest;
+                        return Ok(newest);
+                    }
+                    Err(reason) => {
+                        tracing::warn!(snapshot = %path.display(), reason, "a producer snapshot is unusable");
+                    }
+                }
+            }
+            disk.remove_file_if_exists(&path)?;
+            self.snapshots.remove(&newest);
+        }
+        self.end_offset = log_start_offset;
+        Ok(log_start_offset)
+    }
+
+    fn load(&mut self, entries: Vec<(ProducerId, ProducerEntry)>) {
+        for (producer_id, entry) in entries {
+            if let Some(first_offset) = entry.transaction_first_offset {
+                self.ongoing.insert(first_offset, producer_id);
+            }
+            self.entries.insert(producer_id, entry);
+        }
+    }
+
+    /// Writes the state as a snapshot at its end offset, unless there is one. Not synced: it has a checksum, and the
+    /// batches are there if it is lost.
+    pub(crate) fn take_snapshot(&mut self, disk: &dyn Disk, folder: &Path) -> Result<()> {
+        if self.is_snapshotted() {
+            return Ok(());
+        }
+        let path = file_name::path(folder, self.end_offset, file_name::PRODUCER_SNAPSHOT);
+        let bytes = snapshot::encode(self.entries.iter());
+        let file = disk.open(&path, OpenOptions::replace())?;
+        file.write_all_at(&bytes, 0)?;
+        self.snapshots.insert(self.end_offset);
+        Ok(())
+    }
+
+    /// Whether the state is on the disk.
+    pub(crate) fn is_snapshotted(&self) -> bool {
+        self.snapshots.contains(&self.end_offset)
+    }
+
+    /// The snapshots before `offset` are not needed any more; gives them.
+    pub(crate) fn forget_snapshots_before(&mut self, offset: Offset) -> Vec<Offset> {
+        let kept = self.snapshots.split_off(&offset);
+        std::mem::replace(&mut self.snapshots, kept).into_iter().collect()
+    }
+
+    /// Removes the snapshots that no segment begins with, except the newest (of a clean shutdown).
+    pub(crate) fn remove_stray_snapshots(
+        &mut self,
+        disk: &dyn Disk,
+        folder: &Path,
+        base_offsets: &BTreeSet<Offset>,
+    ) -> Result<()> {
+        let newest = self.snapshots.last().copied();
+        let stray: Vec<Offset> = self
+            .snapshots
+            .iter()
+            .copied()
+            .filter(|offset| !base_offsets.contains(offset) && Some(*offset) != newest)
+            .collect();
+        for offset in stray {
+            disk.remove_file_if_exists(&file_name::path(folder, offset, file_name::PRODUCER_SNAPSHOT))?;
+            self.snapshots.remove(&offset);
+        }
+        Ok(())
+    }
+
+    /// The log was emptied and begins anew at `offset`; its snapshots go too.
+    pub(crate) fn clear(&mut self, disk: &dyn Disk, folder: &Path, offset: Offset) -> Result<()> {
+        let snapshots = std::mem::take(&mut self.snapshots);
+        *self = ProducerStates {
+            end_offset: offset,
+            ..ProducerStates::default()
+        };
+        for offset in snapshots {
+            disk.remove_file_if_exists(&file_name::path(folder, offset, file_name::PRODUCER_SNAPSHOT))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

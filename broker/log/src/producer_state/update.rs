@@ -1,0 +1,222 @@
+//! Checks the batches that are about to be appended and collects what they change (Kafka's `ProducerAppendInfo`), apart
+//! from the state itself: several requests are checked one after the other, each against what those before it would
+//! change, and then written at once; if the write fails, all of it is dropped.
+
+use std::collections::HashMap;
+
+use forebay_records::{
+    AppendOrigin, BatchHeader, ControlRecordType, EndTransactionMarker, NO_PRODUCER_EPOCH, Offset,
+    ProducerId, RecordBatch, Timestamp,
+};
+
+use super::ProducerStates;
+use super::entry::{BatchMetadata, ProducerEntry};
+use crate::error::{Error, Result};
+use crate::topic_partition::TopicPartition;
+
+/// A transaction that a marker ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CompletedTransaction {
+    pub(crate) producer_id: ProducerId,
+    pub(crate) first_offset: Offset,
+    /// Offset of the marker.
+    pub(crate) last_offset: Offset,
+    pub(crate) aborted: bool,
+}
+
+/// What happens to transactions, in the order of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransactionEvent {
+    Started {
+        producer_id: ProducerId,
+        first_offset: Offset,
+    },
+    Completed(CompletedTransaction),
+}
+
+/// What some batches change.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProducerUpdate {
+    pub(super) entries: HashMap<ProducerId, ProducerEntry>,
+    pub(super) events: Vec<TransactionEvent>,
+}
+
+/// Whether sequences and epochs are checked: not for what a leader has checked, nor for what is in the log already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// As the origin asks.
+    Of(AppendOrigin),
+    /// None: replication and recovery.
+    None,
+}
+
+/// The end of a transaction as its control batch says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marker {
+    pub(crate) coordinator_epoch: i32,
+    pub(crate) commit: bool,
+    pub(crate) timestamp: Timestamp,
+}
+
+impl Marker {
+    /// The marker in a control batch; none if it is of another kind, or was emptied by compaction.
+    pub(crate) fn parse(batch: &RecordBatch) -> std::result::Result<Option<Marker>, forebay_records::Error> {
+        let mut records = batch.records()?;
+        let Some(record) = records.next_ref().transpose()? else {
+            return Ok(None);
+        };
+        let commit = match ControlRecordType::parse(record.key.unwrap_or_default())? {
+            ControlRecordType::Commit => true,
+            ControlRecordType::Abort => false,
+            _ => return Ok(None),
+        };
+        let marker = EndTransactionMarker::parse(record.value.unwrap_or_default())?;
+        let timestamp = record.timestamp;
+        Ok(Some(Marker {
+            coordinator_epoch: marker.coordinator_epoch,
+            commit,
+            timestamp,
+        }))
+    }
+}
+
+/// The state as it is with an update on top, and the partition for messages.
+pub(crate) struct Pending<'a> {
+    pub(crate) partition: &'a TopicPartition,
+    pub(crate) states: &'a ProducerStates,
+    pub(crate) update: &'a mut ProducerUpdate,
+}
+
+impl Pending<'_> {
+    fn entry(&self, producer_id: ProducerId) -> ProducerEntry {
+        let changed = self.update.entries.get(&producer_id);
+        changed
+            .or_else(|| self.states.entries.get(&producer_id))
+            .copied()
+            .unwrap_or(ProducerEntry::UNKNOWN)
+    }
+
+    /// The batch in the log, or about to be, that `header` repeats.
+    pub(crate) fn find_duplicate(&self, header: &BatchHeader) -> Option<BatchMetadata> {
+        let entry = self.entry(header.producer_id);
+        entry.find_duplicate(
+            header.producer_epoch,
+            header.base_sequence,
+            header.last_sequence(),
+        )
+    }
+
+    /// Checks a batch of an idempotent producer, with its final offsets in `header`, and takes it into the update.
+    /// `marker` is what a control batch says.
+    pub(crate) fn add(&mut self, header: &BatchHeader, marker: Option<Marker>, checks: Checks) -> Result<()> {
+        if !header.has_producer_id() {
+            return Ok(());
+        }
+        let mut entry = self.entry(header.producer_id);
+        match marker {
+            Some(marker) => self.end_transaction(&mut entry, header, marker, checks)?,
+            None if header.is_control() => return Ok(()),
+            None => self.add_data(&mut entry, header, checks)?,
+        }
+        self.update.entries.insert(header.producer_id, entry);
+        Ok(())
+    }
+
+    fn add_data(&mut self, entry: &mut ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
+        self.check_epoch(entry, header, checks)?;
+        if checks == Checks::Of(AppendOrigin::Client) {
+            self.check_sequence(entry, header)?;
+        }
+        if entry.transaction_first_offset.is_some() && !header.is_transactional() {
+            return Err(Error::InvalidTransactionState {
+                partition: self.partition.clone(),
+                producer_id: header.producer_id,
+            });
+        }
+        entry.add_batch(
+            header.producer_epoch,
+            BatchMetadata {
+                last_sequence: header.last_sequence(),
+                last_offset: header.last_offset(),
+                offset_delta: header.last_offset_delta,
+                timestamp: header.max_timestamp,
+            },
+        );
+        if header.is_transactional() && entry.transaction_first_offset.is_none() {
+            entry.transaction_first_offset = Some(header.base_offset);
+            let (producer_id, first_offset) = (header.producer_id, header.base_offset);
+            self.update.events.push(TransactionEvent::Started {
+                producer_id,
+                first_offset,
+            });
+        }
+        Ok(())
+    }
+
+    fn end_transaction(
+        &mut self,
+        entry: &mut ProducerEntry,
+        header: &BatchHeader,
+        marker: Marker,
+        checks: Checks,
+    ) -> Result<()> {
+        self.check_epoch(entry, header, checks)?;
+        if entry.coordinator_epoch > marker.coordinator_epoch && checks != Checks::None {
+            return Err(Error::TransactionCoordinatorFenced {
+                partition: self.partition.clone(),
+                producer_id: header.producer_id,
+                coordinator_epoch: marker.coordinator_epoch,
+                last_coordinator_epoch: entry.coordinator_epoch,
+            });
+        }
+        entry.set_epoch(header.producer_epoch);
+        entry.coordinator_epoch = marker.coordinator_epoch;
+        entry.last_timestamp = marker.timestamp;
+        // A marker without records before it decides nothing.
+        if let Some(first_offset) = entry.transaction_first_offset.take() {
+            self.update
+                .events
+                .push(TransactionEvent::Completed(CompletedTransaction {
+                    producer_id: header.producer_id,
+                    first_offset,
+                    last_offset: header.last_offset(),
+                    aborted: !marker.commit,
+                }));
+        }
+        Ok(())
+    }
+
+    fn check_epoch(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
+        if header.producer_epoch >= entry.epoch || checks == Checks::None {
+            return Ok(());
+        }
+        Err(Error::InvalidProducerEpoch {
+            partition: self.partition.clone(),
+            producer_id: header.producer_id,
+            epoch: header.producer_epoch,
+            last_epoch: entry.epoch,
+        })
+    }
+
+    /// A known producer goes on where it was, and begins a new epoch with 0. Of an unknown one, all of whose batches
+    /// may have been deleted, any sequence is taken.
+    fn check_sequence(&self, entry: &ProducerEntry, header: &BatchHeader) -> Result<()> {
+        let last_sequence = entry.last_sequence();
+        let follows = if entry.epoch == NO_PRODUCER_EPOCH {
+            true
+        } else if header.producer_epoch != entry.epoch || last_sequence.is_none() {
+            header.base_sequence.value() == 0
+        } else {
+            header.base_sequence == last_sequence.next()
+        };
+        if follows {
+            return Ok(());
+        }
+        Err(Error::OutOfOrderSequence {
+            partition: self.partition.clone(),
+            producer_id: header.producer_id,
+            sequence: header.base_sequence,
+            last_sequence,
+        })
+    }
+}

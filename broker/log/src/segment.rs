@@ -1,0 +1,242 @@
+//! One segment: a file of batches and its indexes. The writer appends to the last one; readers share all of them. The
+//! logical size is what was appended; the file may be longer (space filled ahead), and is cut to it when it closes.
+
+mod append;
+mod read;
+mod rebuild;
+mod scan;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use forebay_disk::{Disk, DiskExt, File, OpenOptions};
+use forebay_records::{Offset, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::file_name;
+use crate::index::{OffsetIndex, TimeEntry, TimeIndex};
+use crate::locks::{lock, read_lock, write_lock};
+use crate::transaction_index::{AbortedTransaction, TransactionIndex};
+
+pub(crate) use append::{Place, RollLimits};
+pub use read::TimestampOffset;
+pub(crate) use rebuild::Recovered;
+pub(crate) use scan::{BatchAt, Found, Scan, only_zeros};
+
+#[derive(Debug)]
+pub(crate) struct Segment {
+    disk: Arc<dyn Disk>,
+    /// The partition's folder.
+    folder: PathBuf,
+    base_offset: Offset,
+    path: PathBuf,
+    /// Open while it is in use; [`Segment::close_if_idle`] lets go of it.
+    file: Mutex<Option<Arc<dyn File>>>,
+    used: AtomicBool,
+    /// The logical size in bytes; grows after the bytes are written.
+    size: AtomicU64,
+    index_interval_bytes: u64,
+    offset_index: RwLock<OffsetIndex>,
+    time_index: RwLock<TimeIndex>,
+    transaction_index: RwLock<TransactionIndex>,
+    growth: Mutex<Growth>,
+}
+
+/// What the writer remembers of the segment that it appends to.
+#[derive(Debug, Clone, Copy)]
+struct Growth {
+    /// When the segment was created or opened: what its age is counted from if its records have no timestamps.
+    created: Timestamp,
+    /// The greatest timestamp of the first batch, once known: what its age is counted from.
+    first_timestamp: Option<Timestamp>,
+    /// The greatest timestamp so far, once known; none if no record has one.
+    max_timestamp: Known,
+    bytes_since_index_entry: u64,
+}
+
+/// Whether the greatest timestamp has been looked up, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    NotYet,
+    Is(Option<TimeEntry>),
+}
+
+impl Segment {
+    /// A new segment. Its files are created; the names are not synced.
+    pub(crate) fn create(options: &SegmentOptions<'_>, now: Timestamp) -> Result<Segment> {
+        for kind in file_name::SEGMENT_KINDS {
+            options.disk.remove_file_if_exists(&file_name::path(
+                options.folder,
+                options.base_offset,
+                kind,
+            ))?;
+        }
+        let segment = Segment::new(options, 0, now)?;
+        options.disk.open(&segment.path, OpenOptions::create_new())?;
+        write_lock(&segment.offset_index).clear()?;
+        write_lock(&segment.time_index).clear()?;
+        lock(&segment.growth).max_timestamp = Known::Is(None);
+        Ok(segment)
+    }
+
+    /// A segment that is on the disk; its logical size is taken to be the file's.
+    pub(crate) fn open(options: &SegmentOptions<'_>, now: Timestamp) -> Result<Segment> {
+        let path = file_name::path(options.folder, options.base_offset, file_name::LOG);
+        let size = options.disk.metadata(&path)?.length;
+        Segment::new(options, size, now)
+    }
+
+    fn new(options: &SegmentOptions<'_>, size: u64, now: Timestamp) -> Result<Segment> {
+        let SegmentOptions {
+            disk,
+            folder,
+            base_offset,
+            index_interval_bytes,
+        } = options;
+        let path = |kind| file_name::path(folder, *base_offset, kind);
+        let offset_index = OffsetIndex::open(Arc::clone(disk), path(file_name::OFFSET_INDEX), *base_offset)?;
+        let time_index = TimeIndex::open(Arc::clone(disk), path(file_name::TIME_INDEX), *base_offset)?;
+        let transaction_index = TransactionIndex::open(Arc::clone(disk), path(file_name::TRANSACTION_INDEX))?;
+        Ok(Segment {
+            disk: Arc::clone(disk),
+            folder: folder.to_path_buf(),
+            base_offset: *base_offset,
+            path: path(file_name::LOG),
+            file: Mutex::new(None),
+            used: AtomicBool::new(false),
+            size: AtomicU64::new(size),
+            index_interval_bytes: *index_interval_bytes,
+            offset_index: RwLock::new(offset_index),
+            time_index: RwLock::new(time_index),
+            transaction_index: RwLock::new(transaction_index),
+            growth: Mutex::new(Growth {
+                created: now,
+                first_timestamp: None,
+                max_timestamp: Known::NotYet,
+                bytes_since_index_entry: 0,
+            }),
+        })
+    }
+
+    pub(crate) fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// The segment file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Logical size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> Result<Arc<dyn File>> {
+        self.used.store(true, Ordering::Relaxed);
+        let mut file = lock(&self.file);
+        if let Some(file) = &*file {
+            return Ok(Arc::clone(file));
+        }
+        // Also for writing: the last segment is opened like the others and then appended to.
+        let opened = self.disk.open(&self.path, OpenOptions::write())?;
+        *file = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Lets go of the file if nobody has asked for it since the last call.
+    pub(crate) fn close_if_idle(&self) {
+        if !self.used.swap(false, Ordering::Relaxed) {
+            *lock(&self.file) = None;
+        }
+    }
+
+    /// Closes the segment to appends: cuts the file to its logical size and writes its indexes. What is in the file
+    /// may not be synced yet; the indexes are.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let file = self.file()?;
+        let size = self.size();
+        if file.len()? != size {
+            file.set_len(size)?;
+        }
+        let max = self.max_timestamp()?;
+        write_lock(&self.offset_index).close()?;
+        let mut time_index = write_lock(&self.time_index);
+        time_index.prepare()?;
+        if let Some(max) = max {
+            time_index.maybe_append(max);
+        }
+        time_index.close()?;
+        drop(time_index);
+        read_lock(&self.transaction_index).sync()
+    }
+
+    /// Makes the batches durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(self.file()?.sync_data()?)
+    }
+
+    /// Renames its files so that they are no longer part of the log; gives their new names.
+    pub(crate) fn mark_deleted(&self) -> Result<Vec<PathBuf>> {
+        let mut renamed = Vec::with_capacity(file_name::SEGMENT_KINDS.len());
+        for kind in file_name::SEGMENT_KINDS {
+            let path = file_name::path(&self.folder, self.base_offset, kind);
+            renamed.extend(mark_deleted(&*self.disk, &path)?);
+        }
+        Ok(renamed)
+    }
+
+    pub(crate) fn append_aborted(&self, aborted: &AbortedTransaction) -> Result<()> {
+        write_lock(&self.transaction_index).append(aborted)
+    }
+
+    pub(crate) fn clear_aborted(&self) -> Result<()> {
+        write_lock(&self.transaction_index).clear()
+    }
+
+    /// See [`TransactionIndex::collect`].
+    pub(crate) fn collect_aborted(
+        &self,
+        from: Offset,
+        up_to: Offset,
+        found: &mut Vec<AbortedTransaction>,
+    ) -> Result<bool> {
+        let index = read_lock(&self.transaction_index);
+        if index.is_empty() {
+            Ok(false)
+        } else {
+            index.collect(from, up_to, found)
+        }
+    }
+
+    fn corrupt(&self, position: u64, reason: impl AsRef<str>) -> Error {
+        Error::Corrupt {
+            path: self.path.clone(),
+            position,
+            reason: Arc::from(reason.as_ref()),
+        }
+    }
+}
+
+/// Which segment, where.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentOptions<'a> {
+    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) folder: &'a Path,
+    pub(crate) base_offset: Offset,
+    pub(crate) index_interval_bytes: u64,
+}
+
+/// Renames a file so that it is no longer part of the log; gives its new name, or none if it was not there.
+pub(crate) fn mark_deleted(disk: &dyn Disk, path: &Path) -> Result<Option<PathBuf>> {
+    let mut deleted = path.as_os_str().to_owned();
+    deleted.push(file_name::DELETED);
+    let deleted = PathBuf::from(deleted);
+    match disk.rename(path, &deleted) {
+        Ok(()) => Ok(Some(deleted)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
