@@ -142,6 +142,11 @@ pub struct PartitionDescription {
     pub in_sync_replicas: Vec<NodeId>,
     /// Whose replica is offline.
     pub offline_replicas: Vec<NodeId>,
+    /// Who left the in-sync set below `min.insync.replicas` and may still lead (KIP-966); `None` where the broker does not say
+    /// (it is told by DescribeTopicPartitions, not by Metadata).
+    pub eligible_leader_replicas: Option<Vec<NodeId>>,
+    /// Who led last, of a partition without a leader; `None` where the broker does not say.
+    pub last_known_elr: Option<Vec<NodeId>>,
 }
 
 /// What has a configuration (Kafka's `ConfigResource`).
