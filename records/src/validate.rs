@@ -270,7 +270,7 @@ impl<'a> RecordCheck<'a> {
                 expected,
             });
         }
-        if options.compacted && !fields.has_key && !self.header.is_control() {
+        if options.compacted && !fields.has_key {
             return Err(RecordErrorReason::MissingKey);
         }
         // Kafka's order: a batch that claims LogAppendTime passes on a CreateTime topic if its time is in range.
