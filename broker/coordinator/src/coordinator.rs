@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
-use forebay_records::ProducerId;
+use forebay_records::{ControlRecordType, NO_PRODUCER_ID, ProducerId, RecordBatch};
 
 #[cfg(test)]
 pub(crate) use consistency::Snapshot;
@@ -83,6 +83,37 @@ impl GroupCoordinator {
     ) -> Result<(), record::Error> {
         let record = CoordinatorRecord::decode(key.ok_or(record::Error::NoKey)?, value)?;
         self.persisted.load(record, source);
+        Ok(())
+    }
+
+    /// Reads back a whole batch: its records, or the end marker that it is.
+    ///
+    /// # Errors
+    /// As `replay`; what of the batch precedes the damage is applied.
+    pub fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), record::Error> {
+        let header = batch.header();
+        let producer_id = if header.is_transactional() {
+            header.producer_id
+        } else {
+            NO_PRODUCER_ID
+        };
+        for entry in batch.records()? {
+            let entry = entry?;
+            if header.is_control() {
+                let key = entry.key.as_deref().ok_or(record::Error::NoKey)?;
+                match ControlRecordType::parse(key)? {
+                    ControlRecordType::Commit => self.replay_end_of_transaction(header.producer_id, true),
+                    ControlRecordType::Abort => self.replay_end_of_transaction(header.producer_id, false),
+                    _ => {}
+                }
+            } else {
+                let source = Source {
+                    offset: entry.offset,
+                    producer_id,
+                };
+                self.replay(source, entry.key.as_ref(), entry.value.as_ref())?;
+            }
+        }
         Ok(())
     }
 

@@ -29,6 +29,9 @@ const STREAMS_GROUP_METADATA: i16 = 17;
 /// A record that cannot be read. Nothing of it was applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The batch around the records is damaged.
+    #[error("a batch of __consumer_offsets cannot be read: {0}")]
+    Batch(#[from] forebay_records::Error),
     /// A record without a key: nothing can be meant by it.
     #[error("a record of __consumer_offsets has no key")]
     NoKey,
