@@ -23,6 +23,8 @@ const STEPS: u64 = 120;
 const BATCH_MAX: u64 = 40;
 /// How often a retriable error is met with another attempt.
 const ATTEMPTS_MAX: u32 = 50;
+/// The same for opening partitions.
+const OPEN_ATTEMPTS_MAX: u32 = 100_000;
 /// How often time passes at the end before a task must have committed everything.
 const ROUNDS_MAX: u32 = 20;
 /// Records that a violation names.
@@ -167,9 +169,17 @@ impl Run<'_> {
         }
         self.owned.extend(partitions);
         self.trail.push("open");
-        let opened = self.running().task.open(&assigned).await;
-        self.ok(opened)?;
-        self.apply_requests()
+        for _ in 0..OPEN_ATTEMPTS_MAX {
+            match self.running().task.open(&assigned).await {
+                // What a task that was killed had under way on another thread may still be in the way.
+                Err(error) if error.is_retriable() => std::thread::yield_now(),
+                other => {
+                    self.ok(other)?;
+                    return self.apply_requests();
+                }
+            }
+        }
+        Err(self.contract(format!("{OPEN_ATTEMPTS_MAX} retriable errors from open")))
     }
 
     async fn put(&mut self, polls: Option<u64>) -> Result<(), Violation> {

@@ -1,0 +1,357 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+    sync::Mutex,
+};
+
+use forebay_connect_api::{
+    Access, OffsetMap, OffsetReader, SourceRecord, SourceTaskContext, TaskId,
+    conformance::{SourceSubject, check_source},
+};
+
+use super::*;
+
+#[derive(Debug)]
+struct Context {
+    task_id: TaskId,
+    access: Access,
+    offset: Option<OffsetMap>,
+}
+
+impl SourceTaskContext for Context {
+    fn task_id(&self) -> &TaskId {
+        &self.task_id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn offset_reader(&self) -> &dyn OffsetReader {
+        self
+    }
+}
+
+impl OffsetReader for Context {
+    fn offsets<'a>(
+        &'a self,
+        partitions: &'a [OffsetMap],
+    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
+        let found = partitions.iter().map(|_| self.offset.clone()).collect();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+fn properties(path: &Path, more: &[(&str, &str)]) -> Properties {
+    let own = [("file", path.to_str().expect("UTF-8")), ("topic", "t")];
+    own.iter()
+        .chain(more)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+async fn start(properties: &Properties, offset: Option<OffsetMap>) -> Box<dyn SourceTask> {
+    start_within(Access::unrestricted(), properties, offset).await
+}
+
+async fn start_within(
+    access: Access,
+    properties: &Properties,
+    offset: Option<OffsetMap>,
+) -> Box<dyn SourceTask> {
+    let mut task = FileStreamSourceConnector::default().task();
+    let task_id = TaskId {
+        connector: "c".into(),
+        task: 0,
+    };
+    let context = Context {
+        task_id,
+        access,
+        offset,
+    };
+    task.start(Arc::new(context), properties).await.expect("started");
+    task
+}
+
+fn values(records: &[SourceRecord]) -> Vec<String> {
+    records
+        .iter()
+        .map(|record| record.value.value.to_string())
+        .collect()
+}
+
+fn position(record: &SourceRecord) -> i64 {
+    let offset = record.source_offset.as_ref().expect("a file has positions");
+    offset.get_int64(POSITION).expect("the field is there")
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .expect("opened");
+    file.write_all(text.as_bytes()).expect("written");
+}
+
+async fn error_of(properties: &Properties, offset: Option<OffsetMap>) -> String {
+    let mut task = start(properties, offset).await;
+    match task.poll().await {
+        Err(error) => error.to_string(),
+        Ok(records) => panic!("records came: {:?}", values(&records)),
+    }
+}
+
+#[tokio::test]
+async fn records_are_kafkas_and_the_last_batch_is_not_held_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("in.txt");
+    fs::write(&path, "one\ntwo\r\nthree\nfo").expect("written");
+    let properties = properties(&path, &[("batch.size", "2")]);
+    let mut task = start(&properties, None).await;
+    let first = task.poll().await.expect("lines");
+    assert_eq!(values(&first), ["one", "two"]);
+    assert_eq!((position(&first[0]), position(&first[1])), (4, 9));
+    assert_eq!(
+        first[0].source_partition.to_string(),
+        format!("{{\"filename\":\"{}\"}}", path.display())
+    );
+    let schema = first[0].value.schema.as_ref().expect("STRING");
+    assert_eq!(
+        (schema.schema_type().name(), schema.is_optional()),
+        ("STRING", false)
+    );
+    assert_eq!(values(&task.poll().await.expect("lines")), ["three"]);
+    append(&path, "ur\n");
+    assert_eq!(values(&task.poll().await.expect("lines")), ["four"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_contract_holds_for_a_file_that_grows_and_is_rotated() {
+    for seed in 0..12 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("app.log");
+        let expected: Vec<String> = (0..900)
+            .map(|number| format!("line {number} of seed {seed}"))
+            .collect();
+        // Rotates at every 200 lines: by a new name, and by a copy of which the original is truncated.
+        let written = Mutex::new(0_usize);
+        let grow = |came: usize| {
+            let mut written = written.lock().expect("no panic");
+            while *written < expected.len() && *written <= came + 50 {
+                if *written > 0 && written.is_multiple_of(200) {
+                    let old = directory.path().join(format!("app.log.{written}"));
+                    if written.is_multiple_of(400) {
+                        fs::rename(&path, &old).expect("renamed");
+                    } else {
+                        fs::copy(&path, &old).expect("copied");
+                        OpenOptions::new()
+                            .write(true)
+                            .truncate(true)
+                            .open(&path)
+                            .expect("truncated");
+                    }
+                }
+                append(&path, &format!("{}\n", expected[*written]));
+                *written += 1;
+            }
+        };
+        let connector = FileStreamSourceConnector::default();
+        let subject = SourceSubject {
+            task: &|| connector.task(),
+            properties: properties(&path, &[("batch.size", "17")]),
+            expected: expected.clone(),
+            disturb: &grow,
+        };
+        let report = check_source(&subject, seed).await.expect("it keeps the contract");
+        assert!(
+            report.kills_in_flight > 0 && report.polls_cut_off > 0,
+            "{report:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_complete_file_ends_with_a_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("in.txt");
+    for (content, lines) in [("a\nb", vec!["a", "b"]), ("a\n", vec!["a"]), ("a\r", vec!["a"])] {
+        fs::write(&path, content).expect("written");
+        let connector = FileStreamSourceConnector::default();
+        let subject = SourceSubject {
+            task: &|| connector.task(),
+            properties: properties(&path, &[("file.complete", "true")]),
+            expected: lines.into_iter().map(String::from).collect(),
+            disturb: &|_| {},
+        };
+        check_source(&subject, 1).await.expect("it keeps the contract");
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_or_replaced_file_is_noticed_between_runs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("in.txt");
+    fs::write(&path, "one\ntwo\n").expect("written");
+    let defaults = properties(&path, &[]);
+    let read = start(&defaults, None).await.poll().await.expect("lines");
+    let offset = read[1].source_offset.clone();
+
+    for content in ["x\n", "one\nTWO\nthree\n"] {
+        fs::write(&path, content).expect("written");
+        let error = error_of(&defaults, offset.clone()).await;
+        assert!(
+            error.contains("was truncated or replaced: 8 bytes of it were read"),
+            "{error}"
+        );
+        let lenient = properties(&path, &[("on.truncation", "beginning")]);
+        let records = start(&lenient, offset.clone()).await.poll().await.expect("lines");
+        assert_eq!(values(&records).join("\n") + "\n", content);
+    }
+
+    // An offset that a user or Kafka's connector wrote has no fingerprint.
+    let plain = OffsetMap::new().with(POSITION, 4);
+    fs::write(&path, "abc\ndef\n").expect("written");
+    assert_eq!(
+        values(&start(&defaults, Some(plain)).await.poll().await.expect("lines")),
+        ["def"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_file_of_lines_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    type Keys = &'static [(&'static str, &'static str)];
+    let no_more: Keys = &[];
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RWXU).expect("made");
+    fs::create_dir(path("directory")).expect("made");
+    std::os::unix::fs::symlink(path("loop"), path("loop")).expect("linked");
+    let long = "x".repeat(11);
+    fs::write(path("long"), format!("ok\n{long}\n")).expect("written");
+    fs::write(path("invalid"), b"\xc3(\n").expect("written");
+    let cases: [(&str, Keys, &str); 5] = [
+        (
+            "directory",
+            no_more,
+            "is a directory; the file connectors read and write regular files only",
+        ),
+        ("fifo", no_more, "is a FIFO;"),
+        ("loop", no_more, "cannot open"),
+        (
+            "invalid",
+            &[("invalid.utf8", "fail")],
+            "that ends at byte 3 is not UTF-8",
+        ),
+        (
+            "long",
+            &[("max.line.bytes", "10"), ("batch.size", "1")],
+            "that begins at byte 3 is longer than max.line.bytes=10",
+        ),
+    ];
+    for (name, more, message) in cases {
+        let properties = properties(&path(name), more);
+        let mut task = start(&properties, None).await;
+        let mut polled = task.poll().await;
+        if name == "long" {
+            assert_eq!(values(&polled.expect("the line before it")), ["ok"]);
+            polled = task.poll().await;
+        }
+        let error = polled.expect_err(name).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    let records = start(&properties(&path("invalid"), no_more), None)
+        .await
+        .poll()
+        .await;
+    assert_eq!(values(&records.expect("a line")), ["\u{fffd}("]);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_waited_for_and_a_link_is_followed_where_that_is_allowed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (inside, path) = (directory.path().join("in"), directory.path().join("in/link"));
+    fs::create_dir(&inside).expect("made");
+    let properties = properties(&path, &[]);
+    let mut task = start(&properties, None).await;
+    let (polled, ()) = tokio::join!(task.poll(), async {
+        tokio::task::yield_now().await;
+        fs::write(directory.path().join("target"), "line\n").expect("written");
+        std::os::unix::fs::symlink(directory.path().join("target"), &path).expect("linked");
+    });
+    assert_eq!(values(&polled.expect("a line")), ["line"]);
+    let access = Access::unrestricted().with_paths([inside]);
+    let error = start_within(access, &properties, None)
+        .await
+        .poll()
+        .await
+        .expect_err("the link leads out");
+    assert!(
+        error.to_string().contains("which the worker does not allow"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_has_lines_without_offsets() {
+    let mut stream = stdin::Stream::new(&b"one\ntwo"[..], 100).expect("a thread");
+    let mut found = Vec::new();
+    while found.len() < 2 {
+        stream.advance().await.expect("bytes");
+        while let Some(line) = stream.lines().next().expect("no line is long") {
+            found.push(line.bytes);
+        }
+    }
+    assert_eq!(found, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn altered_offsets_are_judged_as_by_kafka() {
+    let file = properties(Path::new("/tmp/a"), &[]);
+    let partition = || OffsetMap::new().with(FILENAME, "/tmp/a");
+    let at = |position: OffsetValue| Some(OffsetMap::new().with(POSITION, position));
+    let connector = FileStreamSourceConnector::default();
+    let cases = [
+        (vec![(partition(), at(5.into()))], Ok(true)),
+        (vec![(OffsetMap::new(), None)], Ok(true)),
+        (
+            vec![(partition(), at((-1).into()))],
+            Err("should be a non-negative value"),
+        ),
+        (
+            vec![(partition(), at("5".into()))],
+            Err("is expected to be a Long value"),
+        ),
+        (
+            vec![(partition(), Some(OffsetMap::new()))],
+            Err("contain the key 'position'"),
+        ),
+        (
+            vec![(OffsetMap::new(), at(5.into()))],
+            Err("should contain the key 'filename'"),
+        ),
+    ];
+    for (offsets, expected) in cases {
+        let judged = connector.alter_offsets(&file, &offsets).await;
+        match (judged, expected) {
+            (Ok(judged), Ok(expected)) => assert_eq!(judged, expected),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (judged, _) => panic!("{offsets:?}: {judged:?}"),
+        }
+    }
+    let stdin = [("topic".to_owned(), "t".to_owned())].into_iter().collect();
+    let error = connector
+        .alter_offsets(&stdin, &[])
+        .await
+        .expect_err("stdin has no offsets");
+    assert!(error.to_string().contains("stdin is used for input"));
+    assert_eq!(
+        connector.exactly_once_support(&stdin),
+        ExactlyOnceSupport::Unsupported
+    );
+    assert_eq!(
+        connector.exactly_once_support(&file),
+        ExactlyOnceSupport::Supported
+    );
+}
