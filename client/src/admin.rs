@@ -1,78 +1,51 @@
 //! Looking at a cluster and changing it (Kafka's `Admin`). Every call finds the broker that it must go to, and tries again
 //! what may help, within `default.api.timeout.ms`.
 
+mod configs;
+mod groups;
+mod offsets;
+mod topics;
 mod types;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 
-use forebay_protocol::{NodeId, TopicPartition};
-use forebay_records::Offset;
+use forebay_protocol::{
+    ErrorCode, NodeId,
+    messages::{DescribeClusterRequest, MetadataRequest},
+};
 
 pub use types::*;
 
-use crate::{AdminConfig, Error, LocalNode, config::IsolationLevel, consumer::OffsetAndMetadata};
+use crate::{
+    AdminConfig, Error, LocalNode,
+    cluster::{Attempts, Broker, Cluster, Lane, Results, gather, retry},
+    node::Node as Connection,
+};
 
 /// An admin client. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Admin {
-    config: std::sync::Arc<AdminConfig>,
+    config: Arc<AdminConfig>,
+    cluster: Cluster,
 }
 
 impl Admin {
     /// An admin client; must be called inside a tokio runtime.
     pub fn new(config: AdminConfig, local: Option<LocalNode>) -> Self {
-        let _ = local;
+        let cluster = Cluster::new(config.client.clone(), local, false);
+        Self::with_cluster(config, cluster)
+    }
+
+    pub(crate) fn with_cluster(config: AdminConfig, cluster: Cluster) -> Self {
         Self {
-            config: std::sync::Arc::new(config),
+            config: Arc::new(config),
+            cluster,
         }
     }
 
-    /// Creates topics; with `validate_only`, says only whether that would succeed.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each topic has its own.
-    pub async fn create_topics(
-        &self,
-        topics: &[NewTopic],
-        validate_only: bool,
-    ) -> Result<Outcomes<String, CreatedTopic>, Error> {
-        crate::arriving((self, topics, validate_only)).await
-    }
-
-    /// Deletes topics.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each topic has its own.
-    pub async fn delete_topics(&self, names: &[&str]) -> Result<Outcomes<String, ()>, Error> {
-        crate::arriving((self, names)).await
-    }
-
-    /// Adds partitions to topics.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each topic has its own.
-    pub async fn create_partitions(
-        &self,
-        topics: &BTreeMap<String, NewPartitions>,
-        validate_only: bool,
-    ) -> Result<Outcomes<String, ()>, Error> {
-        crate::arriving((self, topics, validate_only)).await
-    }
-
-    /// All topics, by name.
-    ///
-    /// # Errors
-    /// Of the call.
-    pub async fn list_topics(&self) -> Result<Vec<TopicListing>, Error> {
-        crate::arriving(self).await
-    }
-
-    /// What the cluster knows of these topics.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each topic has its own, such as UNKNOWN_TOPIC_OR_PARTITION.
-    pub async fn describe_topics(&self, names: &[&str]) -> Result<Outcomes<String, TopicDescription>, Error> {
-        crate::arriving((self, names)).await
+    /// What it was made from.
+    pub fn config(&self) -> &AdminConfig {
+        &self.config
     }
 
     /// The cluster's id, brokers and controller.
@@ -80,136 +53,162 @@ impl Admin {
     /// # Errors
     /// Of the call.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        crate::arriving(self).await
+        self.retry("describe the cluster", || async {
+            let node = self.cluster.any_node().await?;
+            if node.version::<DescribeClusterRequest>(i16::MAX).is_err() {
+                return self.describe_cluster_by_metadata(&node).await;
+            }
+            let answer = node.call(|_| DescribeClusterRequest::default()).await?;
+            check(
+                "describe the cluster",
+                answer.error_code,
+                answer.error_message.as_deref(),
+            )?;
+            let nodes = answer.brokers.into_iter().map(|broker| Node {
+                id: NodeId(broker.broker_id),
+                host: broker.host.into(),
+                port: port(broker.port),
+                rack: broker.rack.map(String::from),
+            });
+            Ok(description(
+                Some(answer.cluster_id.into()),
+                answer.controller_id,
+                nodes.collect(),
+            ))
+        })
+        .await
     }
 
-    /// The configuration of topics, brokers or groups.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each resource has its own.
-    pub async fn describe_configs(
+    /// For brokers before Kafka 2.8.
+    async fn describe_cluster_by_metadata(&self, node: &Connection) -> Result<ClusterDescription, Error> {
+        let answer = node
+            .call(|version| MetadataRequest {
+                topics: Some(Vec::new()),
+                allow_auto_topic_creation: version < 4,
+                ..Default::default()
+            })
+            .await?;
+        let nodes = answer.brokers.into_iter().map(|broker| Node {
+            id: NodeId(broker.node_id),
+            host: broker.host.into(),
+            port: port(broker.port),
+            rack: broker.rack.map(String::from),
+        });
+        Ok(description(
+            answer.cluster_id.map(String::from),
+            answer.controller_id,
+            nodes.collect(),
+        ))
+    }
+
+    fn attempts<'a>(&self, action: &'a str) -> Attempts<'a> {
+        Attempts {
+            action,
+            within: self.config.client.default_api_timeout,
+        }
+    }
+
+    async fn retry<T, F>(&self, action: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        retry(&self.cluster, self.attempts(action), attempt).await
+    }
+
+    async fn gather<K, T, F>(
         &self,
-        resources: &[ConfigResource],
-    ) -> Result<Outcomes<ConfigResource, Vec<ConfigEntry>>, Error> {
-        crate::arriving((self, resources)).await
+        action: &str,
+        keys: impl IntoIterator<Item = K>,
+        attempt: impl FnMut(Vec<K>) -> F,
+    ) -> Result<Outcomes<K, T>, Error>
+    where
+        K: Ord + Clone,
+        F: Future<Output = Result<Results<K, T>, Error>>,
+    {
+        gather(&self.cluster, self.attempts(action), keys, attempt).await
     }
 
-    /// Changes single keys and leaves the others (Kafka's `incrementalAlterConfigs`).
-    ///
-    /// # Errors
-    /// Of the call as a whole; each resource has its own.
-    pub async fn alter_configs(
-        &self,
-        changes: &BTreeMap<ConfigResource, Vec<AlterConfig>>,
-        validate_only: bool,
-    ) -> Result<Outcomes<ConfigResource, ()>, Error> {
-        crate::arriving((self, changes, validate_only)).await
+    /// The broker that takes requests for the controller; where none is named, any broker forwards them.
+    async fn controller(&self) -> Result<Arc<Connection>, Error> {
+        let mut snapshot = self.cluster.snapshot();
+        if snapshot.fetched_at.is_none() {
+            snapshot = self.cluster.refresh(snapshot.version).await?;
+        }
+        match snapshot.controller {
+            Some(controller) => self.cluster.node(controller, Lane::Main).await,
+            None => self.cluster.any_node().await,
+        }
     }
 
-    /// Offsets of partitions, first, last or by time.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each partition has its own.
-    pub async fn list_offsets(
-        &self,
-        partitions: &BTreeMap<TopicPartition, OffsetSpec>,
-        isolation_level: IsolationLevel,
-    ) -> Result<Outcomes<TopicPartition, ListedOffset>, Error> {
-        crate::arriving((self, partitions, isolation_level)).await
+    /// How long a broker may take over a request.
+    fn timeout_ms(&self) -> i32 {
+        self.config
+            .client
+            .request_timeout
+            .as_millis()
+            .try_into()
+            .unwrap_or(i32::MAX)
     }
 
-    /// Deletes the records before an offset of each partition; gives the first offset that is left. `Offset(-1)` means
-    /// all there are.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each partition has its own.
-    pub async fn delete_records(
-        &self,
-        before: &BTreeMap<TopicPartition, Offset>,
-    ) -> Result<Outcomes<TopicPartition, Offset>, Error> {
-        crate::arriving((self, before)).await
-    }
-
-    /// All groups of all brokers, by id.
-    ///
-    /// # Errors
-    /// If a broker cannot be asked.
-    pub async fn list_groups(&self) -> Result<Vec<GroupListing>, Error> {
-        crate::arriving(self).await
-    }
-
-    /// What the coordinators know of these groups. A group that does not exist is `Dead`.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each group has its own.
-    pub async fn describe_groups(
-        &self,
-        group_ids: &[&str],
-    ) -> Result<Outcomes<String, GroupDescription>, Error> {
-        crate::arriving((self, group_ids)).await
-    }
-
-    /// Deletes groups that have no members.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each group has its own.
-    pub async fn delete_groups(&self, group_ids: &[&str]) -> Result<Outcomes<String, ()>, Error> {
-        crate::arriving((self, group_ids)).await
-    }
-
-    /// The offsets that a group has committed, all or of some partitions. What has none is left out.
-    ///
-    /// # Errors
-    /// Of the call, or of one of the partitions.
-    pub async fn list_group_offsets(
-        &self,
-        group_id: &str,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
-        crate::arriving((self, group_id, partitions)).await
-    }
-
-    /// Commits offsets for a group that has no members.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each partition has its own.
-    pub async fn alter_group_offsets(
-        &self,
-        group_id: &str,
-        offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
-    ) -> Result<Outcomes<TopicPartition, ()>, Error> {
-        crate::arriving((self, group_id, offsets)).await
-    }
-
-    /// Forgets offsets of a group; of partitions that none of its members reads.
-    ///
-    /// # Errors
-    /// Of the call as a whole; each partition has its own.
-    pub async fn delete_group_offsets(
-        &self,
-        group_id: &str,
-        partitions: &[TopicPartition],
-    ) -> Result<Outcomes<TopicPartition, ()>, Error> {
-        crate::arriving((self, group_id, partitions)).await
-    }
-
-    /// Takes members out of a group by their `group.instance.id` (Kafka's `removeMembersFromConsumerGroup`).
-    ///
-    /// # Errors
-    /// Of the call as a whole; each member has its own.
-    pub async fn remove_static_members(
-        &self,
-        group_id: &str,
-        group_instance_ids: &[&str],
-    ) -> Result<Outcomes<String, ()>, Error> {
-        crate::arriving((self, group_id, group_instance_ids)).await
-    }
-
-    /// What it was made from.
-    pub fn config(&self) -> &AdminConfig {
-        &self.config
+    /// A broker of the cluster by its id, as it is known.
+    fn known_node(&self, id: NodeId) -> Option<Node> {
+        self.cluster.snapshot().brokers.get(&id).map(Node::from)
     }
 }
 
-#[allow(unused)]
-type Used = NodeId;
+impl From<&Broker> for Node {
+    fn from(broker: &Broker) -> Self {
+        Self {
+            id: broker.id,
+            host: broker.host.to_string(),
+            port: port(broker.port),
+            rack: broker.rack.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn description(cluster_id: Option<String>, controller: i32, mut nodes: Vec<Node>) -> ClusterDescription {
+    nodes.sort_by_key(|node| node.id);
+    ClusterDescription {
+        cluster_id,
+        controller: (controller >= 0).then_some(NodeId(controller)),
+        nodes,
+    }
+}
+
+/// A port from the wire; a broker that listens nowhere is not one.
+fn port(port: i32) -> u16 {
+    u16::try_from(port).unwrap_or_default()
+}
+
+/// The error of an answer, if it has one.
+fn check(action: impl Into<Arc<str>>, code: i16, message: Option<&str>) -> Result<(), Error> {
+    match ErrorCode::from_i16(code) {
+        ErrorCode::None => Ok(()),
+        code => Err(Error::Broker {
+            action: action.into(),
+            code,
+            message: message.map(Arc::from),
+        }),
+    }
+}
+
+/// Joins the outcomes of several calls.
+fn merge<K: Ord, T>(outcomes: impl IntoIterator<Item = Outcomes<K, T>>) -> Outcomes<K, T> {
+    let mut merged = BTreeMap::new();
+    for outcome in outcomes {
+        merged.extend(outcome);
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,7 @@
 //! How long to wait before trying again: doubling from `initial` to `max`, a fifth more or less by chance, so that clients
 //! that lost the same broker do not all come back at once (Kafka's `ExponentialBackoff`).
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
@@ -40,9 +37,22 @@ pub(crate) fn random_below(bound: usize) -> usize {
     (random() % bound as u64) as usize
 }
 
+#[cfg(not(test))]
 fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
     // Each RandomState has keys of its own; the hash of a constant under them is as good as they are.
     RandomState::new().hash_one(0)
+}
+
+/// In tests, chance is the same in every run (splitmix64).
+#[cfg(test)]
+fn random() -> u64 {
+    thread_local!(static STATE: std::cell::Cell<u64> = const { std::cell::Cell::new(1) });
+    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_protocol::{ErrorCode, TopicPartition};
+use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
 use forebay_records::Offset;
 
 use crate::transport;
@@ -25,6 +25,9 @@ pub enum Error {
         /// Why the last one did not.
         last: Box<Error>,
     },
+    /// The cluster has no broker of this id, or does not know it yet.
+    #[error("the cluster has no broker with id {0}")]
+    UnknownNode(NodeId),
     /// A broker speaks no version of a request that this client speaks too.
     #[error("the broker at {address} does not speak {api} in a version from {min} to {max}{}", offered(*.theirs))]
     UnsupportedVersion {
@@ -78,6 +81,16 @@ pub enum Error {
         bytes_max: usize,
         /// The key to raise.
         key: &'static str,
+    },
+    /// `buffer.memory` is full of records that wait to be acknowledged.
+    #[error("cannot allocate {bytes} of the {buffer_memory} bytes of buffer.memory within {} ms (max.block.ms)", .after.as_millis())]
+    BufferExhausted {
+        /// What was needed.
+        bytes: usize,
+        /// What there is in all.
+        buffer_memory: usize,
+        /// How long was waited.
+        after: Duration,
     },
     /// A batch cannot be built or read.
     #[error("{topic_partition}, offset {offset}: {source}")]
@@ -142,7 +155,10 @@ impl Error {
         match self {
             Self::Transport(error) => error.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
-            Self::NoBroker { .. } | Self::Timeout { .. } => true,
+            Self::NoBroker { .. }
+            | Self::Timeout { .. }
+            | Self::UnknownNode(_)
+            | Self::BufferExhausted { .. } => true,
             _ => false,
         }
     }

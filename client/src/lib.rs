@@ -13,7 +13,13 @@
 
 mod backoff;
 mod client;
+mod cluster;
 mod error;
+mod group_offsets;
+#[cfg(test)]
+mod model;
+mod node;
+mod offsets;
 
 pub mod admin;
 pub mod config;

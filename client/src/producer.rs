@@ -1,43 +1,71 @@
 //! Sending records (Kafka's `KafkaProducer`): batched by partition, compressed, each acknowledged as `acks` says, and with
 //! `enable.idempotence`, the default, written once and in order whatever is sent again.
+//! `send` copies a record into the accumulator; one task, the sender, does everything else.
 
+mod accumulator;
+mod batch;
+mod delivery;
+mod partitioner;
 mod record;
+mod sender;
+mod sequences;
 
-use std::{future::Future, pin::Pin, task};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use forebay_records::RecordBatch;
+use forebay_protocol::ErrorCode;
+use forebay_records::{RecordBatch, Timestamp, record_bytes};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 
+pub use delivery::DeliveryFuture;
 pub use record::{ProducerRecord, RecordMetadata};
 
-use crate::{Error, LocalNode, ProducerConfig};
+use crate::{Error, LocalNode, ProducerConfig, cluster::Cluster};
+use accumulator::{Accumulator, PartitionQueue, TopicQueues};
+use partitioner::Choice;
+use sender::Sender;
 
-/// A producer. Cheap to clone; all clones share its buffer and its connections.
-#[derive(Debug, Clone)]
+/// A producer. Cheap to clone; all clones share its buffer and its connections. When the last one is dropped, what was
+/// accepted is still sent; only [`Producer::close`] waits for it.
+#[derive(Clone)]
 pub struct Producer {
-    config: std::sync::Arc<ProducerConfig>,
+    shared: Arc<Shared>,
 }
 
-/// The acknowledgement of one record, some time. Records are sent whether or not it is awaited.
-#[derive(Debug)]
-#[must_use = "an error is told to nobody if this is dropped; flush waits, but tells no errors"]
-pub struct DeliveryFuture {
-    outcome: Option<Result<RecordMetadata, Error>>,
-}
-
-impl Future for DeliveryFuture {
-    type Output = Result<RecordMetadata, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<Self::Output> {
-        self.outcome.take().map_or(task::Poll::Pending, task::Poll::Ready)
-    }
+struct Shared {
+    accumulator: Arc<Accumulator>,
+    cluster: Cluster,
+    /// Closed when the sender has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Producer {
     /// A producer; must be called inside a tokio runtime.
     pub fn new(config: ProducerConfig, local: Option<LocalNode>) -> Self {
-        let _ = local;
+        let cluster = Cluster::new(config.client.clone(), local, true);
+        Self::with_cluster(config, cluster)
+    }
+
+    pub(crate) fn with_cluster(config: ProducerConfig, cluster: Cluster) -> Self {
+        let accumulator = Arc::new(Accumulator::new(config));
+        let (ending, ended) = watch::channel(());
+        let sender = Sender::new(accumulator.clone(), cluster.clone());
+        tokio::spawn(async move {
+            let _ending = ending;
+            sender.run().await;
+        });
         Self {
-            config: std::sync::Arc::new(config),
+            shared: Arc::new(Shared {
+                accumulator,
+                cluster,
+                ended,
+            }),
         }
     }
 
@@ -48,7 +76,16 @@ impl Producer {
     /// If the record is too large, the topic or partition does not exist, there is no space in time, or the producer is
     /// closed. What happens later, the future tells.
     pub async fn send(&self, record: ProducerRecord<'_>) -> Result<DeliveryFuture, Error> {
-        crate::arriving((self, record)).await
+        let deadline = Instant::now() + self.config().max_block;
+        let timestamp = record.timestamp.unwrap_or_else(now);
+        let queue = match self.known_partition(&record) {
+            Some(queue) => queue,
+            None => self.find_partition(&record, deadline).await?,
+        };
+        self.shared
+            .accumulator
+            .append(&queue, &record, timestamp, deadline)
+            .await
     }
 
     /// Sends a batch as it is, in line with the records of its partition; it gets the producer's id and sequence. The
@@ -62,7 +99,16 @@ impl Producer {
         partition: i32,
         batch: RecordBatch,
     ) -> Result<DeliveryFuture, Error> {
-        crate::arriving((self, topic, partition, batch)).await
+        let deadline = Instant::now() + self.config().max_block;
+        let record = ProducerRecord::new(topic, None, None).partition(partition);
+        let queue = match self.known_partition(&record) {
+            Some(queue) => queue,
+            None => self.find_partition(&record, deadline).await?,
+        };
+        self.shared
+            .accumulator
+            .append_batch(&queue, batch, deadline)
+            .await
     }
 
     /// How many partitions a topic has.
@@ -70,21 +116,166 @@ impl Producer {
     /// # Errors
     /// If that cannot be found out within `max.block.ms`.
     pub async fn partition_count(&self, topic: &str) -> Result<i32, Error> {
-        crate::arriving((self, topic)).await
+        let deadline = Instant::now() + self.config().max_block;
+        let queues = self.find_topic(topic, 1, deadline).await?;
+        Ok(i32::try_from(queues.partition_count()).unwrap_or(i32::MAX))
     }
 
     /// Sends everything at once and waits until all of it is acknowledged or has failed.
     pub async fn flush(&self) {
-        crate::arriving::<()>(self).await;
+        self.shared.accumulator.flush().await;
     }
 
-    /// Flushes and stops; whatever is sent afterwards fails.
+    /// Sends what is there, waits until all of it is acknowledged or has failed, and stops; whatever is sent afterwards,
+    /// by a clone too, fails.
     pub async fn close(self) {
-        crate::arriving::<()>(self).await;
+        self.shared.accumulator.close();
+        // Nothing is ever sent on it: it only closes.
+        let _ = self.shared.ended.clone().changed().await;
     }
 
     /// What it was made from.
     pub fn config(&self) -> &ProducerConfig {
-        &self.config
+        &self.shared.accumulator.config
+    }
+
+    /// The queue of the record's partition, if the topic is known.
+    fn known_partition(&self, record: &ProducerRecord<'_>) -> Option<Arc<PartitionQueue>> {
+        let queues = self.shared.accumulator.topic(record.topic)?;
+        let partition = match record.partition {
+            Some(partition) => usize::try_from(partition).ok()?,
+            None => self.choose(&queues, record),
+        };
+        queues.partition(partition)
+    }
+
+    fn choose(&self, queues: &TopicQueues, record: &ProducerRecord<'_>) -> usize {
+        let config = self.config();
+        let choice = || {
+            let snapshot = self.shared.cluster.snapshot();
+            let topic = snapshot.topics.get(&queues.name);
+            let partitions = topic.map_or(&[][..], |topic| &topic.partitions);
+            let available = (0..)
+                .zip(partitions)
+                .filter(|(_, partition)| partition.leader.is_some());
+            Choice {
+                partitions: queues.partition_count(),
+                available: available.map(|(index, _)| index).collect(),
+            }
+        };
+        match record.key {
+            _ if config.round_robin => queues.round_robin.partition(&choice()),
+            Some(key) if !config.partitioner_ignore_keys => {
+                partitioner::for_key(key, queues.partition_count())
+            }
+            _ => {
+                let bytes = record_bytes(record.key, record.value, record.headers);
+                queues.sticky.partition(bytes, config.batch_bytes.max(1), choice)
+            }
+        }
+    }
+
+    /// Finds out about the topic first.
+    async fn find_partition(
+        &self,
+        record: &ProducerRecord<'_>,
+        deadline: Instant,
+    ) -> Result<Arc<PartitionQueue>, Error> {
+        let least = match record.partition {
+            Some(partition) => usize::try_from(partition).map_err(|_| {
+                Error::IllegalState(
+                    format!(
+                        "partition {partition} of {}: there are no negative ones",
+                        record.topic
+                    )
+                    .into(),
+                )
+            })?,
+            None => 0,
+        };
+        let queues = self.find_topic(record.topic, least + 1, deadline).await?;
+        self.known_partition(record)
+            .or_else(|| queues.partition(least))
+            .ok_or(Error::Closed("producer"))
+    }
+
+    /// Waits until the topic is known with at least so many partitions.
+    async fn find_topic(
+        &self,
+        name: &str,
+        partitions: usize,
+        deadline: Instant,
+    ) -> Result<Arc<TopicQueues>, Error> {
+        let Shared {
+            accumulator, cluster, ..
+        } = &*self.shared;
+        cluster.want([name]);
+        let (mut failures, mut last) = (0, None);
+        loop {
+            let snapshot = cluster.snapshot();
+            match snapshot.topics.get(name) {
+                Some(topic) if topic.error == ErrorCode::None && topic.partitions.len() >= partitions => {
+                    return Ok(accumulator.ensure_partitions(&topic.name, topic.partitions.len()));
+                }
+                Some(topic) if topic.error == ErrorCode::None => {
+                    last = Some(missing(name, topic.partitions.len()))
+                }
+                Some(topic) if topic.error.is_retriable() => {
+                    last = Some(Error::broker(format!("send to topic {name}"), topic.error));
+                }
+                Some(topic) => return Err(Error::broker(format!("send to topic {name}"), topic.error)),
+                None => {}
+            }
+            let pause = Instant::now() + cluster.backoff().delay(failures);
+            sleep_until(pause.min(deadline)).await;
+            match timeout_at(deadline, cluster.refresh(snapshot.version)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.is_retriable() => last = Some(error),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(self.too_late(name, last)),
+            }
+            failures += 1;
+        }
+    }
+
+    fn too_late(&self, topic: &str, last: Option<Error>) -> Error {
+        let action = format!("find topic {topic} (max.block.ms)").into();
+        Error::Timeout {
+            action,
+            after: self.config().max_block,
+            last: last.map(Box::new),
+        }
     }
 }
+
+fn missing(topic: &str, partitions: usize) -> Error {
+    Error::Broker {
+        action: format!("send to topic {topic}").into(),
+        code: ErrorCode::UnknownTopicOrPartition,
+        message: Some(format!("it has {partitions} partitions").into()),
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("config", self.config())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.accumulator.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -167,13 +167,19 @@ impl RecordBatch {
     /// (`MemoryRecordsBuilder.reopenAndRewriteProducerState`). Copies the bytes.
     #[must_use]
     pub fn with_producer(&self, producer: ProducerIdentity) -> Self {
+        self.assign_producer(producer).into_batch()
+    }
+
+    /// As [`RecordBatch::with_producer`], without copying the records: for a producer that learns its sequence when it sends.
+    #[must_use]
+    pub fn assign_producer(&self, producer: ProducerIdentity) -> AssignedBatch {
         let mut header = self.header;
         header.producer_id = producer.id;
         header.producer_epoch = producer.epoch;
         header.base_sequence = producer.base_sequence;
         let rest = self.body();
         let head = header.seal(&rest);
-        AssignedBatch { header, head, rest }.into_batch()
+        AssignedBatch { header, head, rest }
     }
 }
 

@@ -1,0 +1,287 @@
+//! A cluster as one client sees it: who its brokers are, who leads what, and the connections to them. Every producer,
+//! consumer and admin has one of its own, so that nobody waits behind another's long poll.
+
+mod connections;
+mod coordinator;
+mod learn;
+mod metadata;
+mod retry;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, messages::MetadataResponse};
+use tokio::time::Instant;
+
+pub(crate) use connections::{Connect, ConnectFuture, Lane, TcpConnect};
+pub(crate) use coordinator::{Coordinator, CoordinatorKind};
+pub(crate) use learn::LeaderHint;
+pub(crate) use metadata::{Broker, Partition, Snapshot, Topic};
+pub(crate) use retry::{Attempts, Results, gather, retry};
+
+use crate::{
+    LocalNode,
+    backoff::{Backoff, random_below},
+    config::ClientConfig,
+    error::Error,
+    node::Node,
+};
+use connections::{Connections, Endpoint};
+
+/// A handle; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: ClientConfig,
+    auto_create_topics: bool,
+    connections: Connections,
+    snapshot: Mutex<Arc<Snapshot>>,
+    wanted: Mutex<Wanted>,
+    coordinators: Mutex<HashMap<(CoordinatorKind, Arc<str>), NodeId>>,
+    /// Held while metadata is on its way: whoever comes meanwhile takes what it brings.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+/// The topics whose metadata is asked for.
+#[derive(Debug, Default)]
+struct Wanted {
+    all: bool,
+    names: BTreeSet<Utf8Bytes>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is complete in itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    pub(crate) fn new(config: ClientConfig, local: Option<LocalNode>, auto_create_topics: bool) -> Self {
+        let connect = TcpConnect {
+            client_id: config.client_id.as_str().into(),
+        };
+        Self::with_connect(config, local, auto_create_topics, Arc::new(connect))
+    }
+
+    pub(crate) fn with_connect(
+        config: ClientConfig,
+        local: Option<LocalNode>,
+        auto_create_topics: bool,
+        connect: Arc<dyn Connect>,
+    ) -> Self {
+        let connections = Connections::new(&config, local, connect);
+        Self(Arc::new(Shared {
+            config,
+            auto_create_topics,
+            connections,
+            snapshot: Mutex::default(),
+            wanted: Mutex::default(),
+            coordinators: Mutex::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.0.config
+    }
+
+    /// The wait between two attempts at the same thing.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff {
+            initial: self.0.config.retry_backoff,
+            max: self.0.config.retry_backoff_max,
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        lock(&self.0.snapshot).clone()
+    }
+
+    /// Asks for these topics too from now on. Says whether one of them is new.
+    pub(crate) fn want<'a>(&self, topics: impl IntoIterator<Item = &'a str>) -> bool {
+        let mut wanted = lock(&self.0.wanted);
+        let mut new = false;
+        for topic in topics {
+            if !wanted.names.contains(topic) {
+                new |= wanted.names.insert(topic.into());
+            }
+        }
+        new
+    }
+
+    /// Asks for these topics only, or for all, from now on.
+    pub(crate) fn want_only(&self, topics: Option<BTreeSet<Utf8Bytes>>) {
+        let mut wanted = lock(&self.0.wanted);
+        wanted.all = topics.is_none();
+        wanted.names = topics.unwrap_or_default();
+    }
+
+    /// Whether what is known is older than `metadata.max.age.ms`.
+    pub(crate) fn is_old(&self) -> bool {
+        let fetched_at = self.snapshot().fetched_at;
+        fetched_at.is_none_or(|at| at.elapsed() >= self.0.config.metadata_max_age)
+    }
+
+    /// Refreshes in the background if that is due and not under way. An error is left to whoever needs the answer.
+    pub(crate) fn refresh_if_old(&self) {
+        if self.is_old() && self.0.refreshing.try_lock().is_ok() {
+            let this = self.clone();
+            tokio::spawn(async move {
+                let seen = this.snapshot().version;
+                if let Err(error) = this.refresh(seen).await {
+                    tracing::debug!("metadata could not be refreshed: {error}");
+                }
+            });
+        }
+    }
+
+    /// Something newer than `seen`: what a refresh under way brings, or one made now. Every broker that is known is asked in
+    /// turn, then the bootstrap addresses, until one answers.
+    pub(crate) async fn refresh(&self, seen: u64) -> Result<Arc<Snapshot>, Error> {
+        let _under_way = self.0.refreshing.lock().await;
+        let now = self.snapshot();
+        if now.version > seen {
+            return Ok(now);
+        }
+        let mut last = None;
+        for endpoint in self.endpoints() {
+            match self.fetch(&endpoint).await {
+                Ok(answer) => return Ok(self.take(answer)),
+                Err(error) => {
+                    tracing::debug!("no metadata from {}: {error}", endpoint.address);
+                    last = Some(error);
+                }
+            }
+        }
+        Err(self.no_broker(last))
+    }
+
+    /// Any broker at all.
+    pub(crate) async fn any_node(&self) -> Result<Arc<Node>, Error> {
+        let mut last = None;
+        for endpoint in self.endpoints() {
+            match self.connect(&endpoint, Lane::Main).await {
+                Ok(node) => return Ok(node),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(self.no_broker(last))
+    }
+
+    /// The connection to a broker, opened if need be.
+    pub(crate) async fn node(&self, id: NodeId, lane: Lane) -> Result<Arc<Node>, Error> {
+        let snapshot = self.snapshot();
+        let broker = snapshot.brokers.get(&id).ok_or(Error::UnknownNode(id))?;
+        self.connect(
+            &Endpoint {
+                id: Some(id),
+                address: broker.address.clone(),
+            },
+            lane,
+        )
+        .await
+    }
+
+    /// The connection to a broker if it is there already.
+    pub(crate) fn open_node(&self, id: NodeId, lane: Lane) -> Option<Arc<Node>> {
+        let snapshot = self.snapshot();
+        let address = snapshot.brokers.get(&id)?.address.clone();
+        self.0.connections.open(
+            &Endpoint {
+                id: Some(id),
+                address,
+            },
+            lane,
+        )
+    }
+
+    async fn connect(&self, endpoint: &Endpoint, lane: Lane) -> Result<Arc<Node>, Error> {
+        let cluster_id = self.snapshot().cluster_id.clone();
+        self.0
+            .connections
+            .get(endpoint, lane, cluster_id.as_deref())
+            .await
+    }
+
+    /// Whom to ask, open connections first, and among equals by chance.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let snapshot = self.snapshot();
+        let mut endpoints: Vec<Endpoint> = snapshot
+            .brokers
+            .values()
+            .map(|broker| Endpoint {
+                id: Some(broker.id),
+                address: broker.address.clone(),
+            })
+            .collect();
+        rotate(&mut endpoints);
+        endpoints.sort_by_key(|endpoint| self.0.connections.open(endpoint, Lane::Main).is_none());
+        let servers = self.0.config.bootstrap_servers.iter();
+        let mut bootstrap: Vec<Endpoint> = servers
+            .map(|address| Endpoint {
+                id: None,
+                address: address.as_str().into(),
+            })
+            .collect();
+        rotate(&mut bootstrap);
+        endpoints.extend(bootstrap);
+        endpoints
+    }
+
+    async fn fetch(&self, endpoint: &Endpoint) -> Result<MetadataResponse, Error> {
+        let node = self.connect(endpoint, Lane::Main).await?;
+        let topics = {
+            let wanted = lock(&self.0.wanted);
+            (!wanted.all).then(|| wanted.names.iter().cloned().collect::<Vec<_>>())
+        };
+        let request = |version| metadata::request(topics, self.0.auto_create_topics, version);
+        let answer = node.call(request).await?;
+        if endpoint.id.is_none() {
+            // It has done its duty; from here on brokers are reached by their ids.
+            self.0.connections.forget(endpoint);
+        }
+        match ErrorCode::from_i16(answer.error_code) {
+            ErrorCode::None if answer.brokers.is_empty() => Err(Error::InvalidResponse {
+                action: format!("Metadata, from {}", endpoint.address).into(),
+                reason: "it names no broker".into(),
+            }),
+            ErrorCode::None => Ok(answer),
+            code => Err(Error::broker(
+                format!("get metadata from {}", endpoint.address),
+                code,
+            )),
+        }
+    }
+
+    fn take(&self, answer: MetadataResponse) -> Arc<Snapshot> {
+        let wanted = lock(&self.0.wanted);
+        let mut snapshot = lock(&self.0.snapshot);
+        let keep = |name: &str| wanted.all || wanted.names.contains(name);
+        *snapshot = Arc::new(snapshot.next(answer, keep, Instant::now()));
+        snapshot.clone()
+    }
+
+    fn no_broker(&self, last: Option<Error>) -> Error {
+        let addresses = self.0.config.bootstrap_servers.join(", ");
+        match last {
+            // One address was tried and refused: the message need not name it twice.
+            Some(Error::NoBroker { last, .. }) => Error::NoBroker { addresses, last },
+            Some(last) => Error::NoBroker {
+                addresses,
+                last: Box::new(last),
+            },
+            None => Error::IllegalState("bootstrap.servers is empty".into()),
+        }
+    }
+}
+
+/// Starts somewhere by chance, so that not all clients ask the same broker.
+fn rotate(endpoints: &mut [Endpoint]) {
+    if !endpoints.is_empty() {
+        endpoints.rotate_left(random_below(endpoints.len()));
+    }
+}

@@ -1,0 +1,236 @@
+//! A cluster of brokers in memory, for tests: simple, single-locked, and as strict as Kafka where a client could go wrong
+//! (sequences, epochs, generations). Every request and response passes through its encoding at the version in use.
+//! Faults are put in by a function that sees each request.
+
+mod data;
+mod groups;
+mod transport;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use forebay_config::{Origin, Properties};
+use forebay_protocol::{ApiKey, ErrorCode, NodeId, Request, Uuid};
+use forebay_records::{LeaderEpoch, Offset, RecordBatch};
+use tokio::sync::watch;
+
+pub(crate) use data::PartitionState;
+use groups::GroupState;
+
+use crate::{
+    cluster::Cluster,
+    config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig},
+};
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing unusual.
+    None,
+    /// The connection breaks before the broker sees it.
+    LoseRequest,
+    /// The broker carries it out, and the connection breaks before the answer is out.
+    LoseResponse,
+    /// The broker carries it out and never answers.
+    Hang,
+    /// The broker answers with this error, for every partition, without doing anything.
+    Refuse(ErrorCode),
+}
+
+type FaultPlan = Box<dyn FnMut(NodeId, &Request) -> Fault + Send>;
+
+/// The cluster.
+pub(crate) struct Model {
+    state: Mutex<State>,
+    /// Counts the changes that a waiting fetch or member may be interested in.
+    changed: watch::Sender<u64>,
+}
+
+pub(crate) struct State {
+    pub(crate) brokers: BTreeMap<NodeId, bool>,
+    pub(crate) topics: BTreeMap<String, TopicState>,
+    groups: HashMap<String, GroupState>,
+    /// Who a waiting join is.
+    joining: HashMap<(String, String, Option<String>), String>,
+    /// What each broker offers instead of everything.
+    pub(crate) versions: HashMap<ApiKey, (i16, i16)>,
+    pub(crate) auto_create: bool,
+    /// How large a batch may be.
+    pub(crate) batch_bytes_max: usize,
+    next_producer_id: i64,
+    next_member: u32,
+    faults: FaultPlan,
+    pub(crate) requests: Vec<(NodeId, ApiKey)>,
+}
+
+pub(crate) struct TopicState {
+    pub(crate) id: Uuid,
+    pub(crate) partitions: Vec<PartitionState>,
+}
+
+pub(crate) const CLUSTER_ID: &str = "model";
+
+impl Model {
+    /// Brokers 1 to `brokers`, without topics.
+    pub(crate) fn new(brokers: i32) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                brokers: (1..=brokers).map(|id| (NodeId(id), true)).collect(),
+                topics: BTreeMap::new(),
+                groups: HashMap::new(),
+                joining: HashMap::new(),
+                versions: HashMap::new(),
+                auto_create: false,
+                batch_bytes_max: 1024 * 1024,
+                next_producer_id: 1000,
+                next_member: 0,
+                faults: Box::new(|_, _| Fault::None),
+                requests: Vec::new(),
+            }),
+            changed: watch::channel(0).0,
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// Changes the state and lets those who wait look again.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.send_modify(|count| *count += 1);
+        result
+    }
+
+    /// Creates a topic whose partitions are led by the brokers in turn.
+    pub(crate) fn create_topic(&self, name: &str, partitions: usize) {
+        self.change(|state| state.create_topic(name, partitions));
+    }
+
+    /// Puts in faults from now on.
+    pub(crate) fn faults(&self, plan: impl FnMut(NodeId, &Request) -> Fault + Send + 'static) {
+        self.lock().faults = Box::new(plan);
+    }
+
+    /// Gives a partition another leader.
+    pub(crate) fn move_leader(&self, topic: &str, partition: usize, leader: i32) {
+        self.change(|state| {
+            let partition = &mut state.topics.get_mut(topic).expect("the topic exists").partitions[partition];
+            partition.leader = NodeId(leader);
+            partition.leader_epoch = LeaderEpoch(partition.leader_epoch.0 + 1);
+        });
+    }
+
+    /// The batches of a partition.
+    pub(crate) fn batches(&self, topic: &str, partition: usize) -> Vec<RecordBatch> {
+        self.lock().topics[topic].partitions[partition].batches.clone()
+    }
+
+    /// The values of a partition, as text.
+    pub(crate) fn values(&self, topic: &str, partition: usize) -> Vec<String> {
+        let records = |batch: &RecordBatch| {
+            batch
+                .records()
+                .expect("sound")
+                .map(|record| record.expect("sound"))
+                .collect::<Vec<_>>()
+        };
+        let batches = self.batches(topic, partition);
+        let values = batches
+            .iter()
+            .flat_map(records)
+            .map(|record| record.value.expect("a value"));
+        values
+            .map(|value| String::from_utf8(value.to_vec()).expect("text"))
+            .collect()
+    }
+
+    /// How many requests of an API came.
+    pub(crate) fn count(&self, api: ApiKey) -> usize {
+        self.lock().requests.iter().filter(|(_, key)| *key == api).count()
+    }
+
+    fn properties(pairs: &[(&str, &str)]) -> Properties {
+        let bootstrap = [
+            ("bootstrap.servers", "broker1:9092"),
+            ("retry.backoff.ms", "10"),
+            ("reconnect.backoff.ms", "10"),
+        ];
+        bootstrap
+            .iter()
+            .chain(pairs)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    pub(crate) fn cluster(self: &Arc<Self>, config: ClientConfig, auto_create: bool) -> Cluster {
+        Cluster::with_connect(
+            config,
+            None,
+            auto_create,
+            Arc::new(transport::ModelConnect(self.clone())),
+        )
+    }
+
+    pub(crate) fn client_config(pairs: &[(&str, &str)]) -> ClientConfig {
+        ClientConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    }
+
+    pub(crate) fn producer(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Producer {
+        let config = ProducerConfig::new(&Self::properties(pairs), Origin::CommandLine)
+            .expect("a valid configuration");
+        let cluster = self.cluster(config.client.clone(), true);
+        crate::Producer::with_cluster(config, cluster)
+    }
+
+    pub(crate) fn consumer_config(pairs: &[(&str, &str)]) -> ConsumerConfig {
+        ConsumerConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    }
+
+    pub(crate) fn admin_config(pairs: &[(&str, &str)]) -> AdminConfig {
+        AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    }
+}
+
+impl State {
+    pub(crate) fn create_topic(&mut self, name: &str, partitions: usize) {
+        let brokers: Vec<NodeId> = self.brokers.keys().copied().collect();
+        let mut id = [0; 16];
+        id[15] = u8::try_from(self.topics.len() + 1).expect("few topics");
+        let partitions = (0..partitions)
+            .map(|index| PartitionState::new(brokers[index % brokers.len()]))
+            .collect();
+        self.topics.insert(
+            name.to_owned(),
+            TopicState {
+                id: Uuid::from_bytes(id),
+                partitions,
+            },
+        );
+    }
+
+    pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> Option<&mut PartitionState> {
+        self.topics
+            .get_mut(topic)?
+            .partitions
+            .get_mut(usize::try_from(partition).ok()?)
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Model")
+    }
+}
+
+/// How long an answer takes.
+const LATENCY: Duration = Duration::from_millis(1);
+
+/// An offset for tests.
+pub(crate) fn offset(offset: i64) -> Offset {
+    Offset(offset)
+}

@@ -1,0 +1,431 @@
+//! What the model does with records: metadata, produce with the broker's check of sequences, fetch, offsets.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use forebay_protocol::{
+    ErrorCode, NodeId, Records, Utf8Bytes,
+    messages::{
+        FetchRequest, FetchResponse, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
+        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+        fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+        metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+        produce_response::{LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse},
+    },
+};
+use forebay_records::{
+    Assignment, LeaderEpoch, Offset, ProducerEpoch, ProducerId, RecordBatch, Sequence, batches,
+};
+
+use super::{CLUSTER_ID, State};
+
+/// A partition: its leader, its batches, and what it knows of producers.
+pub(crate) struct PartitionState {
+    pub(crate) leader: NodeId,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) log_start: Offset,
+    pub(crate) last_stable_offset: Option<Offset>,
+    pub(crate) aborted: Vec<(ProducerId, Offset)>,
+    pub(crate) producers: HashMap<ProducerId, ProducerState>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ProducerState {
+    epoch: ProducerEpoch,
+    /// The last five batches: first and last sequence, offset.
+    batches: VecDeque<(Sequence, Sequence, Offset)>,
+}
+
+impl PartitionState {
+    pub(crate) fn new(leader: NodeId) -> Self {
+        Self {
+            leader,
+            leader_epoch: LeaderEpoch(5),
+            batches: Vec::new(),
+            log_start: Offset(0),
+            last_stable_offset: None,
+            aborted: Vec::new(),
+            producers: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn end(&self) -> Offset {
+        self.batches
+            .last()
+            .map_or(self.log_start, RecordBatch::next_offset)
+    }
+
+    /// Appends without any check.
+    pub(crate) fn append(&mut self, batch: &RecordBatch) -> Offset {
+        let base_offset = self.end();
+        let header = batch.header();
+        self.batches.push(
+            batch
+                .assign(&Assignment {
+                    base_offset,
+                    partition_leader_epoch: self.leader_epoch,
+                    timestamp_type: header.timestamp_type(),
+                    max_timestamp: header.max_timestamp,
+                })
+                .into_batch(),
+        );
+        base_offset
+    }
+
+    fn produce(&mut self, batch: &RecordBatch) -> Result<Offset, ErrorCode> {
+        batch.ensure_valid().map_err(|_| ErrorCode::CorruptMessage)?;
+        let header = *batch.header();
+        if !header.has_producer_id() {
+            return Ok(self.append(batch));
+        }
+        let known = self.producers.get(&header.producer_id);
+        if let Some(known) = known {
+            if header.producer_epoch < known.epoch {
+                return Err(ErrorCode::InvalidProducerEpoch);
+            }
+            let sequences = (header.base_sequence, header.last_sequence());
+            let same_epoch = header.producer_epoch == known.epoch;
+            if let Some((_, _, offset)) = known
+                .batches
+                .iter()
+                .find(|batch| same_epoch && (batch.0, batch.1) == sequences)
+            {
+                return Ok(*offset);
+            }
+            let expected = match known.batches.back() {
+                Some((_, last, _)) if same_epoch => last.plus(1),
+                _ => Sequence::ZERO,
+            };
+            if header.base_sequence != expected {
+                return Err(ErrorCode::OutOfOrderSequenceNumber);
+            }
+        }
+        let offset = self.append(batch);
+        let state = self
+            .producers
+            .entry(header.producer_id)
+            .or_insert_with(|| ProducerState {
+                epoch: header.producer_epoch,
+                batches: VecDeque::new(),
+            });
+        if state.epoch != header.producer_epoch {
+            *state = ProducerState {
+                epoch: header.producer_epoch,
+                batches: VecDeque::new(),
+            };
+        }
+        state
+            .batches
+            .push_back((header.base_sequence, header.last_sequence(), offset));
+        if state.batches.len() > 5 {
+            state.batches.pop_front();
+        }
+        Ok(offset)
+    }
+
+    /// Whole batches from `offset` on, at least one, up to a size.
+    fn read(&self, offset: Offset, end: Offset, bytes_max: i32) -> Bytes {
+        let mut bytes = BytesMut::new();
+        for batch in self
+            .batches
+            .iter()
+            .filter(|batch| batch.last_offset() >= offset && batch.last_offset() < end)
+        {
+            if !bytes.is_empty()
+                && bytes.len() + batch.size_in_bytes() > usize::try_from(bytes_max).unwrap_or(0)
+            {
+                break;
+            }
+            bytes.extend_from_slice(batch.bytes());
+        }
+        bytes.freeze()
+    }
+}
+
+impl State {
+    pub(super) fn metadata(&mut self, request: &MetadataRequest) -> MetadataResponse {
+        let names: Vec<String> = match &request.topics {
+            None => self.topics.keys().cloned().collect(),
+            Some(topics) => topics
+                .iter()
+                .filter_map(|topic| topic.name.as_ref().map(ToString::to_string))
+                .collect(),
+        };
+        for name in &names {
+            if self.auto_create && request.allow_auto_topic_creation && !self.topics.contains_key(name) {
+                self.create_topic(name, 2);
+            }
+        }
+        let brokers = self
+            .brokers
+            .iter()
+            .filter(|(_, up)| **up)
+            .map(|(id, _)| MetadataResponseBroker {
+                node_id: id.0,
+                host: format!("broker{id}").into(),
+                port: 9092,
+                ..Default::default()
+            });
+        MetadataResponse {
+            brokers: brokers.collect(),
+            cluster_id: Some(CLUSTER_ID.into()),
+            controller_id: 1,
+            topics: names.iter().map(|name| self.topic_metadata(name)).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn topic_metadata(&self, name: &str) -> MetadataResponseTopic {
+        let Some(topic) = self.topics.get(name) else {
+            let error_code = ErrorCode::UnknownTopicOrPartition.to_i16();
+            return MetadataResponseTopic {
+                error_code,
+                name: Some(name.into()),
+                ..Default::default()
+            };
+        };
+        let partitions =
+            (0..)
+                .zip(&topic.partitions)
+                .map(|(partition_index, partition)| MetadataResponsePartition {
+                    partition_index,
+                    leader_id: if self.brokers.get(&partition.leader) == Some(&true) {
+                        partition.leader.0
+                    } else {
+                        -1
+                    },
+                    leader_epoch: partition.leader_epoch.0,
+                    replica_nodes: vec![partition.leader.0],
+                    isr_nodes: vec![partition.leader.0],
+                    ..Default::default()
+                });
+        MetadataResponseTopic {
+            name: Some(name.into()),
+            topic_id: topic.id,
+            partitions: partitions.collect(),
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn init_producer_id(&mut self, refuse: Option<ErrorCode>) -> InitProducerIdResponse {
+        self.next_producer_id += 1;
+        InitProducerIdResponse {
+            error_code: refuse.map_or(0, ErrorCode::to_i16),
+            producer_id: self.next_producer_id,
+            producer_epoch: 0,
+            ..Default::default()
+        }
+    }
+
+    fn topic_name(&self, name: &Utf8Bytes, id: forebay_protocol::Uuid) -> Utf8Bytes {
+        if !name.is_empty() {
+            return name.clone();
+        }
+        let named = self.topics.iter().find(|(_, topic)| topic.id == id);
+        named.map(|(name, _)| name.into()).unwrap_or_default()
+    }
+
+    pub(super) fn produce(
+        &mut self,
+        node: NodeId,
+        request: &ProduceRequest,
+        refuse: Option<ErrorCode>,
+    ) -> ProduceResponse {
+        let mut response = ProduceResponse::default();
+        for topic in &request.topic_data {
+            let name = self.topic_name(&topic.name, topic.topic_id);
+            let mut answer = TopicProduceResponse {
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+                ..Default::default()
+            };
+            for data in &topic.partition_data {
+                let Some(Records::Memory(bytes)) = &data.records else {
+                    panic!("a decoded request")
+                };
+                let result = match refuse {
+                    Some(code) => Err(code),
+                    None => self.produce_to(node, &name, data.index, bytes),
+                };
+                let partition = self.partition(&name, data.index);
+                let mut answered = PartitionProduceResponse {
+                    index: data.index,
+                    log_start_offset: 0,
+                    ..Default::default()
+                };
+                match result {
+                    Ok(offset) => answered.base_offset = offset.0,
+                    Err(code) => {
+                        answered.error_code = code.to_i16();
+                        answered.base_offset = -1;
+                        if code == ErrorCode::NotLeaderOrFollower
+                            && let Some(partition) = partition
+                        {
+                            answered.current_leader = LeaderIdAndEpoch {
+                                leader_id: partition.leader.0,
+                                leader_epoch: partition.leader_epoch.0,
+                                ..Default::default()
+                            };
+                        }
+                    }
+                }
+                answer.partition_responses.push(answered);
+            }
+            response.responses.push(answer);
+        }
+        response
+    }
+
+    fn produce_to(
+        &mut self,
+        node: NodeId,
+        topic: &str,
+        partition: i32,
+        bytes: &Bytes,
+    ) -> Result<Offset, ErrorCode> {
+        let bytes_max = self.batch_bytes_max;
+        let partition = self
+            .partition(topic, partition)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        if partition.leader != node {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let batch = RecordBatch::new(bytes.clone()).map_err(|_| ErrorCode::CorruptMessage)?;
+        if batch.size_in_bytes() > bytes_max {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        partition.produce(&batch)
+    }
+
+    pub(super) fn fetch(
+        &mut self,
+        node: NodeId,
+        request: &FetchRequest,
+        refuse: Option<ErrorCode>,
+    ) -> FetchResponse {
+        let mut response = FetchResponse::default();
+        for topic in &request.topics {
+            let name = self.topic_name(&topic.topic, topic.topic_id);
+            let mut answer = FetchableTopicResponse {
+                topic: topic.topic.clone(),
+                topic_id: topic.topic_id,
+                ..Default::default()
+            };
+            for wanted in &topic.partitions {
+                let mut data = PartitionData {
+                    partition_index: wanted.partition,
+                    ..Default::default()
+                };
+                data.records = Some(Records::EMPTY);
+                match (refuse, self.partition(&name, wanted.partition)) {
+                    (Some(code), _) => data.error_code = code.to_i16(),
+                    (None, None) => data.error_code = ErrorCode::UnknownTopicOrPartition.to_i16(),
+                    (None, Some(partition)) => {
+                        partition.fetch(node, request.isolation_level, wanted, &mut data);
+                    }
+                }
+                answer.partitions.push(data);
+            }
+            response.responses.push(answer);
+        }
+        response
+    }
+
+    pub(super) fn list_offsets(
+        &mut self,
+        node: NodeId,
+        request: &ListOffsetsRequest,
+        refuse: Option<ErrorCode>,
+    ) -> ListOffsetsResponse {
+        let mut response = ListOffsetsResponse::default();
+        for topic in &request.topics {
+            let mut answer = ListOffsetsTopicResponse {
+                name: topic.name.clone(),
+                ..Default::default()
+            };
+            for wanted in &topic.partitions {
+                let mut data = ListOffsetsPartitionResponse {
+                    partition_index: wanted.partition_index,
+                    ..Default::default()
+                };
+                match (refuse, self.partition(&topic.name, wanted.partition_index)) {
+                    (Some(code), _) => data.error_code = code.to_i16(),
+                    (None, Some(partition)) if partition.leader == node => {
+                        data.leader_epoch = partition.leader_epoch.0;
+                        data.offset = match wanted.timestamp {
+                            -1 if request.isolation_level == 1 => {
+                                partition.last_stable_offset.unwrap_or(partition.end()).0
+                            }
+                            -1 => partition.end().0,
+                            -2 => partition.log_start.0,
+                            timestamp => partition.at(timestamp, &mut data),
+                        };
+                    }
+                    (None, Some(_)) => data.error_code = ErrorCode::NotLeaderOrFollower.to_i16(),
+                    (None, None) => data.error_code = ErrorCode::UnknownTopicOrPartition.to_i16(),
+                }
+                answer.partitions.push(data);
+            }
+            response.topics.push(answer);
+        }
+        response
+    }
+}
+
+impl PartitionState {
+    fn at(&self, timestamp: i64, data: &mut ListOffsetsPartitionResponse) -> i64 {
+        let mut records = self
+            .batches
+            .iter()
+            .flat_map(|batch| batch.records().expect("sound"));
+        let found = records.find_map(|record| record.ok().filter(|record| record.timestamp.0 >= timestamp));
+        data.timestamp = found.as_ref().map_or(-1, |record| record.timestamp.0);
+        found.map_or(-1, |record| record.offset.0)
+    }
+
+    fn fetch(
+        &self,
+        node: NodeId,
+        isolation_level: i8,
+        wanted: &forebay_protocol::messages::fetch_request::FetchPartition,
+        data: &mut PartitionData,
+    ) {
+        if self.leader != node {
+            data.error_code = ErrorCode::NotLeaderOrFollower.to_i16();
+            return;
+        }
+        if wanted.current_leader_epoch >= 0 && wanted.current_leader_epoch < self.leader_epoch.0 {
+            data.error_code = ErrorCode::FencedLeaderEpoch.to_i16();
+            return;
+        }
+        let offset = Offset(wanted.fetch_offset);
+        if offset < self.log_start || offset > self.end() {
+            data.error_code = ErrorCode::OffsetOutOfRange.to_i16();
+            return;
+        }
+        let stable = self.last_stable_offset.unwrap_or(self.end());
+        let end = if isolation_level == 1 { stable } else { self.end() };
+        data.high_watermark = self.end().0;
+        data.last_stable_offset = stable.0;
+        data.log_start_offset = self.log_start.0;
+        data.records = Some(Records::Memory(self.read(
+            offset,
+            end,
+            wanted.partition_max_bytes,
+        )));
+        let aborted = self.aborted.iter().map(|(producer, first)| AbortedTransaction {
+            producer_id: producer.0,
+            first_offset: first.0,
+            ..Default::default()
+        });
+        data.aborted_transactions = (isolation_level == 1).then(|| aborted.collect());
+    }
+}
+
+/// The batches of a test's bytes.
+#[allow(dead_code)]
+pub(crate) fn all(bytes: Bytes) -> Vec<RecordBatch> {
+    batches(bytes).map(|batch| batch.expect("sound")).collect()
+}
