@@ -15,10 +15,12 @@ use std::{
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, messages::MetadataResponse};
 use tokio::time::Instant;
 
-pub(crate) use connections::{Connect, ConnectFuture, Lane, TcpConnect};
+#[cfg(test)]
+pub(crate) use connections::ConnectFuture;
+pub(crate) use connections::{Connect, Lane, TcpConnect};
 pub(crate) use coordinator::{Coordinator, CoordinatorKind};
 pub(crate) use learn::LeaderHint;
-pub(crate) use metadata::{Broker, Partition, Snapshot, Topic};
+pub(crate) use metadata::{Broker, Snapshot, Topic};
 pub(crate) use retry::{Attempts, Results, gather, retry};
 
 use crate::{

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use forebay_protocol::{
     NodeId, Utf8Bytes,
     messages::{
-        CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
+        CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeTopicPartitionsRequest,
+        MetadataRequest,
         create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic},
         create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig},
         delete_topics_request::DeleteTopicState,
+        describe_topic_partitions_request::{Cursor, TopicRequest},
+        describe_topic_partitions_response::{
+            DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+        },
         metadata_request::MetadataRequestTopic,
         metadata_response::{MetadataResponsePartition, MetadataResponseTopic},
     },
@@ -19,7 +24,7 @@ use super::{
     Admin, CreatedTopic, NewPartitions, NewTopic, Outcomes, PartitionDescription, TopicDescription,
     TopicListing, check,
 };
-use crate::error::Error;
+use crate::{error::Error, node::Node};
 
 /// The first version of DeleteTopics that knows topics by their ids.
 const DELETE_BY_ID_VERSION: i16 = 6;
@@ -192,17 +197,19 @@ impl Admin {
     /// Of the call as a whole; each topic has its own, such as UNKNOWN_TOPIC_OR_PARTITION.
     pub async fn describe_topics(&self, names: &[&str]) -> Result<Outcomes<String, TopicDescription>, Error> {
         // One answer is final here: whoever asks whether a topic exists wants to hear that it does not.
-        let topics = self
-            .retry("describe topics", || self.metadata(Some(names)))
-            .await?;
-        Ok(topics
-            .into_iter()
-            .map(|topic| {
+        self.retry("describe topics", || async {
+            let node = self.cluster.any_node().await?;
+            if node.version::<DescribeTopicPartitionsRequest>(i16::MAX).is_ok() {
+                return describe(&node, names).await;
+            }
+            let topics = self.metadata(Some(names)).await?.into_iter().map(|topic| {
                 let name = topic.name.clone().map(String::from).unwrap_or_default();
                 let result = check(format!("describe topic {name}"), topic.error_code, None);
                 (name, result.map(|()| TopicDescription::from(topic)))
-            })
-            .collect())
+            });
+            Ok(topics.collect())
+        })
+        .await
     }
 
     async fn metadata(&self, names: Option<&[&str]>) -> Result<Vec<MetadataResponseTopic>, Error> {
@@ -223,6 +230,46 @@ impl Admin {
             .await?;
         check("get metadata", answer.error_code, None)?;
         Ok(answer.topics)
+    }
+}
+
+/// Asks page by page: an answer has a bounded number of partitions, and says where the next one begins.
+async fn describe(node: &Node, names: &[&str]) -> Result<Outcomes<String, TopicDescription>, Error> {
+    let mut described: Outcomes<String, TopicDescription> = BTreeMap::new();
+    let mut cursor = None;
+    loop {
+        let topics = names.iter().map(|name| TopicRequest {
+            name: (*name).into(),
+            ..Default::default()
+        });
+        let request = DescribeTopicPartitionsRequest {
+            topics: topics.collect(),
+            cursor: cursor.clone(),
+            ..Default::default()
+        };
+        let answer = node.call(|_| request).await?;
+        for topic in answer.topics {
+            let name = topic.name.clone().map(String::from).unwrap_or_default();
+            if let Err(error) = check(format!("describe topic {name}"), topic.error_code, None) {
+                described.insert(name, Err(error));
+                continue;
+            }
+            let topic = TopicDescription::from(topic);
+            match described.get_mut(&name) {
+                // The rest of a topic that the page before ended in.
+                Some(Ok(begun)) => begun.partitions.extend(topic.partitions),
+                _ => drop(described.insert(name, Ok(topic))),
+            }
+        }
+        let next = answer.next_cursor.map(|next| Cursor {
+            topic_name: next.topic_name,
+            partition_index: next.partition_index,
+            ..Default::default()
+        });
+        if next.is_none() || next == cursor {
+            return Ok(described);
+        }
+        cursor = next;
     }
 }
 
@@ -286,7 +333,6 @@ impl From<MetadataResponseTopic> for TopicDescription {
 
 impl From<MetadataResponsePartition> for PartitionDescription {
     fn from(partition: MetadataResponsePartition) -> Self {
-        let nodes = |ids: Vec<i32>| ids.into_iter().map(NodeId).collect();
         Self {
             partition: partition.partition_index,
             leader: (partition.leader_id >= 0).then_some(NodeId(partition.leader_id)),
@@ -294,6 +340,44 @@ impl From<MetadataResponsePartition> for PartitionDescription {
             replicas: nodes(partition.replica_nodes),
             in_sync_replicas: nodes(partition.isr_nodes),
             offline_replicas: nodes(partition.offline_replicas),
+            eligible_leader_replicas: None,
+            last_known_elr: None,
         }
     }
+}
+
+impl From<DescribeTopicPartitionsResponseTopic> for TopicDescription {
+    fn from(topic: DescribeTopicPartitionsResponseTopic) -> Self {
+        let mut partitions: Vec<_> = topic
+            .partitions
+            .into_iter()
+            .map(PartitionDescription::from)
+            .collect();
+        partitions.sort_by_key(|partition| partition.partition);
+        Self {
+            name: topic.name.map(String::from).unwrap_or_default(),
+            topic_id: topic.topic_id,
+            is_internal: topic.is_internal,
+            partitions,
+        }
+    }
+}
+
+impl From<DescribeTopicPartitionsResponsePartition> for PartitionDescription {
+    fn from(partition: DescribeTopicPartitionsResponsePartition) -> Self {
+        Self {
+            partition: partition.partition_index,
+            leader: (partition.leader_id >= 0).then_some(NodeId(partition.leader_id)),
+            leader_epoch: (partition.leader_epoch >= 0).then_some(LeaderEpoch(partition.leader_epoch)),
+            replicas: nodes(partition.replica_nodes),
+            in_sync_replicas: nodes(partition.isr_nodes),
+            offline_replicas: nodes(partition.offline_replicas),
+            eligible_leader_replicas: partition.eligible_leader_replicas.map(nodes),
+            last_known_elr: partition.last_known_elr.map(nodes),
+        }
+    }
+}
+
+fn nodes(ids: Vec<i32>) -> Vec<NodeId> {
+    ids.into_iter().map(NodeId).collect()
 }
