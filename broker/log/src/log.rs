@@ -178,6 +178,21 @@ impl Log {
         Some(view.log_start_offset).filter(|start| *start > first)
     }
 
+    /// The first offset of the oldest open transaction.
+    pub fn first_unstable_offset(&self) -> Option<Offset> {
+        read_lock(&self.view).first_unstable_offset
+    }
+
+    /// The leader epochs that have records, each with the offset where it begins.
+    pub fn epoch_entries(&self) -> Vec<(LeaderEpoch, Offset)> {
+        let epochs = read_lock(&self.epochs);
+        epochs
+            .entries()
+            .iter()
+            .map(|(epoch, start)| (*epoch, *start))
+            .collect()
+    }
+
     /// Bytes of all segments, not counting space filled ahead.
     pub fn size_in_bytes(&self) -> u64 {
         read_lock(&self.view)

@@ -13,12 +13,17 @@ use crate::locks::{lock, write_lock};
 use crate::log::{LoadOptions, LoadReport, Log};
 use crate::topic_partition::TopicPartition;
 
+/// A marker is some thirty bytes; more than this is none of Kafka's.
+const MARKER_BYTES_MAX: u64 = 4096;
+
 /// What [`LogDirectory::load`] has found and done.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LoadSummary {
     /// The last process ended properly.
     pub clean: bool,
+    /// The broker epoch that it had, if it ended properly and said so (KIP-966).
+    pub broker_epoch: Option<i64>,
     /// What was opened.
     pub loaded: Vec<(TopicPartition, LoadReport)>,
     /// What could not be opened: these partitions are offline, their files untouched.
@@ -37,7 +42,8 @@ impl LogDirectory {
         threads: usize,
         now: Timestamp,
     ) -> Result<LoadSummary> {
-        let clean = self.take_clean_shutdown_marker()?;
+        let marker = self.take_clean_shutdown_marker()?;
+        let clean = marker.is_some();
         let partitions = self.partition_folders()?;
         let load = |partition: &TopicPartition| {
             let options = self.log_options(partition, &config(partition));
@@ -57,6 +63,7 @@ impl LogDirectory {
         let results = in_parallel(threads, &partitions, load);
         let mut summary = LoadSummary {
             clean,
+            broker_epoch: marker.as_deref().and_then(broker_epoch),
             ..LoadSummary::default()
         };
         let mut logs = write_lock(&self.logs);
@@ -80,16 +87,17 @@ impl LogDirectory {
         Ok(summary)
     }
 
-    /// Whether the last process ended properly. The marker goes, durably, before anything is changed: the next start must
-    /// not believe it.
-    fn take_clean_shutdown_marker(&self) -> Result<bool> {
+    /// What the last process wrote if it ended properly. The marker goes, durably, before anything is changed: the next
+    /// start must not believe it.
+    fn take_clean_shutdown_marker(&self) -> Result<Option<String>> {
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         if !self.disk.exists(&path)? {
-            return Ok(false);
+            return Ok(None);
         }
+        let marker = self.disk.read(&path, MARKER_BYTES_MAX)?;
         self.disk.remove_file(&path)?;
         self.disk.sync_dir(&self.path)?;
-        Ok(true)
+        Ok(Some(String::from_utf8_lossy(&marker).into_owned()))
     }
 
     /// The partitions that have a folder. Folders whose deletion was begun are removed.
@@ -110,4 +118,14 @@ impl LogDirectory {
         }
         Ok(partitions)
     }
+}
+
+/// The number in `{"version":0,"brokerEpoch":7}` (`CleanShutdownFileHandler`); none in a marker that is empty, or says -1.
+fn broker_epoch(marker: &str) -> Option<i64> {
+    let (_, rest) = marker.split_once("\"brokerEpoch\":")?;
+    let number = rest.trim_start();
+    let end = number
+        .find(|c: char| !c.is_ascii_digit() && c != '-')
+        .unwrap_or(number.len());
+    number[..end].parse().ok().filter(|epoch| *epoch >= 0)
 }
