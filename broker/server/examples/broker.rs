@@ -26,10 +26,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(properties: &Properties) -> Result<(), Box<dyn std::error::Error>> {
-    let broker = Broker::start(Options {
-        config: BrokerConfig::parse(properties)?,
-    })
-    .await?;
+    let broker = Broker::start(Options::new(BrokerConfig::parse(properties)?)).await?;
     for listener in broker.handle().listeners() {
         write(format_args!("{}", listener.advertised));
     }

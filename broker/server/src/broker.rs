@@ -1,26 +1,48 @@
 //! The broker as a service: started from options, stopped by whoever runs it.
 
+mod start;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use forebay_broker_log::{self as log, LogDirectory};
+use forebay_disk::{Disk, RealDisk};
+use forebay_protocol::NodeId;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
+use crate::clock;
 use crate::config::BrokerConfig;
 use crate::core::Core;
 use crate::io_pool::IoPool;
-use crate::network::acceptor::Gate;
-use crate::network::connection;
+use crate::metadata;
 use crate::network::endpoint::Endpoint;
-use crate::network::listener::{self, Bound};
+use crate::network::listener;
 use crate::router::Router;
-use crate::shutdown::{self, ShutdownSender};
+use crate::shutdown::ShutdownSender;
+use crate::upkeep;
 
 /// What a broker is made of.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Kafka's configuration.
     pub config: BrokerConfig,
+    /// Where its files are.
+    pub disk: Arc<dyn Disk>,
+    /// The cluster that the data must belong to; none takes the one it belongs to, or makes one.
+    pub cluster_id: Option<String>,
+}
+
+impl Options {
+    /// A broker on the real disk, of whichever cluster its data belongs to.
+    #[must_use]
+    pub fn new(config: BrokerConfig) -> Self {
+        Self {
+            config,
+            disk: Arc::new(RealDisk),
+            cluster_id: None,
+        }
+    }
 }
 
 /// Why a broker does not start, or stops.
@@ -29,6 +51,28 @@ pub enum Error {
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] listener::Error),
+    /// Another process has the data directory.
+    #[error(
+        "the data directory {path} is locked: another process (another Forebay or Kafka?) uses it: stop it, or choose another directory in log.dirs"
+    )]
+    Locked {
+        /// `log.dirs`.
+        path: String,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] log::Error),
+    /// The metadata cannot be loaded.
+    #[error(transparent)]
+    Metadata(#[from] metadata::LoadError),
+    /// A write or sync failed while the broker ran; what was not acknowledged may be lost.
+    #[error(
+        "the data directory was given up: {0}: once the cause is removed, a restart recovers what was acknowledged"
+    )]
+    DirectoryFailed(Arc<str>),
+    /// A part of the broker panicked.
+    #[error("a part of the broker failed: {0}")]
+    Task(#[from] JoinError),
 }
 
 /// A listener that is open.
@@ -48,12 +92,15 @@ pub struct Broker {
     handle: Handle,
     stop: ShutdownSender,
     tasks: JoinSet<()>,
+    pools: Vec<IoPool>,
+    broker_epoch: i64,
 }
 
 /// What others see of a broker. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
     router: Router,
+    core: Arc<Core>,
     listeners: Arc<[OpenListener]>,
 }
 
@@ -69,6 +116,24 @@ impl Handle {
     pub fn listeners(&self) -> &[OpenListener] {
         &self.listeners
     }
+
+    /// The cluster that this broker is.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.core.cluster_id
+    }
+
+    /// The id of this broker.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.core.config.node_id
+    }
+
+    /// Whether it serves: it does from the moment it is started until it is stopped or its disk fails.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.core.shutdown.is_requested() && self.core.replicas.shared().failure.borrow().is_none()
+    }
 }
 
 impl Broker {
@@ -77,50 +142,7 @@ impl Broker {
     /// # Errors
     /// One line that names cause and cure.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let config = options.config;
-        let bound = bind_all(&config).await?;
-        let (stop, stopped) = shutdown::channel();
-        let reads = IoPool::new("read", config.io_threads);
-        let network = config.network.clone();
-        let router = Router::new(Arc::new(Core {
-            config,
-            shutdown: stopped.clone(),
-        }));
-        let shared = connection::Shared {
-            router: router.clone(),
-            reads,
-            request_bytes_max: network.request_bytes_max,
-            idle_max: network.idle_max,
-            shutdown: stopped,
-        };
-        let gate = Arc::new(Gate::new(shared, network));
-        let mut tasks = JoinSet::new();
-        let mut listeners = Vec::new();
-        for Bound {
-            name,
-            advertised,
-            sockets,
-            addresses,
-        } in bound
-        {
-            let name: Arc<str> = name.into();
-            for socket in sockets {
-                tasks.spawn(Arc::clone(&gate).accept(socket, Arc::clone(&name)));
-            }
-            listeners.push(OpenListener {
-                name,
-                advertised,
-                addresses,
-            });
-        }
-        Ok(Self {
-            handle: Handle {
-                router,
-                listeners: listeners.into(),
-            },
-            stop,
-            tasks,
-        })
+        start::start(options).await
     }
 
     /// What others see of it.
@@ -129,22 +151,63 @@ impl Broker {
         self.handle.clone()
     }
 
-    /// Serves until `shutdown` is done, then answers what has been received and ends cleanly.
+    /// Serves until `shutdown` is done, then answers what has been received, closes the logs and marks them as clean.
     ///
     /// # Errors
-    /// What made it stop before that.
+    /// [`Error::DirectoryFailed`] if the disk ends it before that, or what keeps it from closing cleanly.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        shutdown.await;
-        self.stop.request();
-        while self.tasks.join_next().await.is_some() {}
+        let core = Arc::clone(&self.handle.core);
+        let mut failure = core.replicas.shared().failure.subscribe();
+        let failed = tokio::select! {
+            () = shutdown => None,
+            failed = failure.wait_for(Option::is_some) => failed.ok().and_then(|reason| reason.clone()),
+        };
+        self.stop_serving().await;
+        let directory = Arc::clone(&core.replicas.shared().directory);
+        if let Some(reason) = failed {
+            return Err(Error::DirectoryFailed(reason));
+        }
+        let (threads, epoch) = (core.config.upkeep.recovery_threads, self.broker_epoch);
+        spawn_blocking(move || close(&core, &directory, threads, epoch)).await??;
         Ok(())
+    }
+
+    /// Ends as a crash does, but waits until nothing runs any more, so that the directory can be opened again.
+    #[cfg(test)]
+    pub(crate) async fn crash(mut self) {
+        self.stop.request();
+        self.tasks.shutdown().await;
+        self.handle.core.groups.resign();
+        for pool in self.pools.drain(..) {
+            spawn_blocking(move || pool.close())
+                .await
+                .expect("closing does not panic");
+        }
+    }
+
+    async fn stop_serving(&mut self) {
+        self.stop.request();
+        self.handle.core.groups.resign();
+        while self.tasks.join_next().await.is_some() {}
+        self.handle.core.replicas.stop();
+        for pool in self.pools.drain(..) {
+            if spawn_blocking(move || pool.close()).await.is_err() {
+                tracing::error!("an I/O pool did not end as it should");
+            }
+        }
     }
 }
 
-async fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, Error> {
-    let mut bound = Vec::new();
-    for one in &config.listeners {
-        bound.push(listener::bind(one, config.network.backlog).await?);
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop.request();
+        for pool in &self.pools {
+            pool.abandon();
+        }
     }
-    Ok(bound)
+}
+
+fn close(core: &Core, directory: &LogDirectory, threads: usize, broker_epoch: i64) -> Result<(), log::Error> {
+    upkeep::write_checkpoints(&core.replicas, clock::now());
+    directory.shutdown(threads, broker_epoch, clock::now())
 }

@@ -1,6 +1,15 @@
 //! What handlers share: the configuration and the rooms below.
 
+use std::sync::Arc;
+
+use forebay_broker_controller::ConfigSchema;
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
+
 use crate::config::BrokerConfig;
+use crate::groups::Groups;
+use crate::metadata::Metadata;
+use crate::producer_ids::ProducerIds;
+use crate::replicas::{Replica, Replicas};
 use crate::shutdown::Shutdown;
 
 /// The broker behind the router.
@@ -8,6 +17,52 @@ use crate::shutdown::Shutdown;
 pub(crate) struct Core {
     /// What it was told to be.
     pub(crate) config: BrokerConfig,
+    /// The cluster that it is.
+    pub(crate) cluster_id: Utf8Bytes,
+    /// What may be configured.
+    pub(crate) schema: Arc<ConfigSchema>,
+    /// Topics, brokers, configurations.
+    pub(crate) metadata: Arc<Metadata>,
+    /// The partitions on this broker.
+    pub(crate) replicas: Arc<Replicas>,
+    /// The group coordinators of this broker.
+    pub(crate) groups: Arc<Groups>,
+    /// Ids for idempotent producers.
+    pub(crate) producer_ids: ProducerIds,
     /// Seen by everything that waits.
     pub(crate) shutdown: Shutdown,
+}
+
+impl Core {
+    /// A partition that exists and is on this broker.
+    ///
+    /// # Errors
+    /// Kafka's code if it is not.
+    pub(crate) fn replica(&self, topic: &str, partition: i32) -> Result<Arc<Replica>, ErrorCode> {
+        match self.replicas.get(topic, partition) {
+            Some(replica) => Ok(replica),
+            None if self.metadata.image().partition(topic, partition).is_some() => {
+                Err(ErrorCode::NotLeaderOrFollower)
+            }
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        }
+    }
+
+    /// As [`Core::replica`], of the topic with this id: one of the same name that was made since is another.
+    ///
+    /// # Errors
+    /// Kafka's code if it is not here.
+    pub(crate) fn replica_by_id(
+        &self,
+        topic_id: Uuid,
+        name: &str,
+        partition: i32,
+    ) -> Result<Arc<Replica>, ErrorCode> {
+        let replica = self.replica(name, partition)?;
+        if replica.topic_id() == topic_id {
+            Ok(replica)
+        } else {
+            Err(ErrorCode::UnknownTopicId)
+        }
+    }
 }

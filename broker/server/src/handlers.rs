@@ -2,3 +2,40 @@
 //! handler serves which API stands in the table of `router.rs`.
 
 pub(crate) mod api_versions;
+pub(crate) mod create_partitions;
+pub(crate) mod create_topics;
+pub(crate) mod delete_groups;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
+pub(crate) mod describe_groups;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
+pub(crate) mod incremental_alter_configs;
+pub(crate) mod init_producer_id;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
+pub(crate) mod list_groups;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod offset_commit;
+pub(crate) mod offset_delete;
+pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
+pub(crate) mod produce;
+pub(crate) mod sync_group;
+
+use forebay_broker_coordinator::RequestContext;
+
+use crate::router::Call;
+
+/// Who asks a group coordinator.
+fn group_context(call: &Call) -> RequestContext {
+    RequestContext {
+        api_version: call.version,
+        client_id: call.context.client_id.clone().unwrap_or_default(),
+        client_host: call.context.client_host().into(),
+    }
+}

@@ -73,12 +73,17 @@ impl IoPool {
         }))
     }
 
-    /// Has `target` drained soon; it does not matter how often this is called.
-    pub(crate) fn schedule<D: Drain>(&self, target: &Arc<D>) {
-        if !target.scheduled().swap(true, Ordering::AcqRel) {
-            let target: Arc<dyn Drain> = Arc::clone(target) as Arc<dyn Drain>;
-            self.push(Job::Drain(target));
+    /// Has `target` drained soon; it does not matter how often this is called. False: the pool is closed, nobody will.
+    pub(crate) fn schedule<D: Drain>(&self, target: &Arc<D>) -> bool {
+        if target.scheduled().swap(true, Ordering::AcqRel) {
+            return true;
         }
+        let target: Arc<dyn Drain> = Arc::clone(target) as Arc<dyn Drain>;
+        let pushed = self.push(Job::Drain(Arc::clone(&target)));
+        if !pushed {
+            target.scheduled().store(false, Ordering::Release);
+        }
+        pushed
     }
 
     /// Runs `job` on a thread of the pool. The job runs even if the caller stops waiting.
@@ -118,10 +123,20 @@ impl IoPool {
         }
     }
 
-    fn push(&self, job: Job) {
+    /// Takes no more work; what runs ends by itself. Does not wait.
+    pub(crate) fn abandon(&self) {
+        self.0.permits.close();
+        let mut state = self.0.lock();
+        state.closed = true;
+        state.jobs.clear();
+        drop(state);
+        self.0.wake.notify_all();
+    }
+
+    fn push(&self, job: Job) -> bool {
         let mut state = self.0.lock();
         if state.closed {
-            return;
+            return false;
         }
         state.jobs.push_back(job);
         let all_busy = state.idle < state.jobs.len();
@@ -130,6 +145,7 @@ impl IoPool {
         }
         drop(state);
         self.0.wake.notify_one();
+        true
     }
 
     fn start_thread(&self, state: &mut State) {

@@ -80,6 +80,11 @@ pub enum Reply {
     Hangup(&'static str),
 }
 
+impl Reply {
+    /// The answer never came because the broker stops.
+    pub(crate) const STOPPING: Self = Self::Hangup("the broker is stopping");
+}
+
 impl<R: Into<Response>> From<R> for Reply {
     fn from(response: R) -> Self {
         Self::Response(response.into())
@@ -192,5 +197,29 @@ macro_rules! routes {
 }
 
 routes! {
+    staged Produce => handlers::produce::handle;
+    wait Fetch => handlers::fetch::handle;
+    wait ListOffsets => handlers::list_offsets::handle;
+    wait Metadata => handlers::metadata::handle;
+    wait OffsetCommit => handlers::offset_commit::handle;
+    wait OffsetFetch => handlers::offset_fetch::handle;
+    wait FindCoordinator => handlers::find_coordinator::handle;
+    wait JoinGroup => handlers::join_group::handle;
+    wait Heartbeat => handlers::heartbeat::handle;
+    wait LeaveGroup => handlers::leave_group::handle;
+    wait SyncGroup => handlers::sync_group::handle;
+    wait DescribeGroups => handlers::describe_groups::handle;
+    wait ListGroups => handlers::list_groups::handle;
     now ApiVersions => handlers::api_versions::handle;
+    wait CreateTopics => handlers::create_topics::handle;
+    wait DeleteTopics => handlers::delete_topics::handle;
+    wait InitProducerId => handlers::init_producer_id::handle;
+    now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
+    now DescribeConfigs => handlers::describe_configs::handle;
+    wait CreatePartitions => handlers::create_partitions::handle;
+    wait DeleteGroups => handlers::delete_groups::handle;
+    wait IncrementalAlterConfigs => handlers::incremental_alter_configs::handle;
+    wait OffsetDelete => handlers::offset_delete::handle;
+    now DescribeCluster => handlers::describe_cluster::handle;
+    now DescribeTopicPartitions => handlers::describe_topic_partitions::handle;
 }

@@ -1,0 +1,209 @@
+//! The start of a broker: ports first, so that a taken one is told before anything is written, then the data, then the
+//! parts that serve.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use forebay_broker_controller::ConfigSchema;
+use forebay_broker_log::{
+    self as log, DirectoryOptions, LogDirectory, TAIL_BYTES_DEFAULT, TAIL_BYTES_PER_LOG_DEFAULT,
+};
+use forebay_protocol::Uuid;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::{Broker, Error, Handle, OpenListener, Options};
+use crate::config::{self, BrokerConfig};
+use crate::core::Core;
+use crate::groups::Groups;
+use crate::io_pool::IoPool;
+use crate::metadata::{self, Loaded, Metadata, Start};
+use crate::network::acceptor::Gate;
+use crate::network::connection;
+use crate::network::endpoint::Endpoint;
+use crate::network::listener::{self, Bound};
+use crate::producer_ids::ProducerIds;
+use crate::random::random_bits;
+use crate::replicas::Shared;
+use crate::replicas::fetch_waits::FetchWaits;
+use crate::router::Router;
+use crate::{shutdown, upkeep};
+
+pub(super) async fn start(options: Options) -> Result<Broker, Error> {
+    let config = options.config.clone();
+    let bound = bind_all(&config).await?;
+    let endpoints: Vec<Endpoint> = bound.iter().map(told).collect();
+    let appends = IoPool::new("append", config.io_threads);
+    let reads = IoPool::new("read", config.io_threads);
+    let upkeep_pool = IoPool::new("upkeep", 1);
+    let pools = vec![appends.clone(), reads.clone(), upkeep_pool.clone()];
+    let schema = Arc::new(schema(&config));
+    let (shared, loaded) = spawn_blocking({
+        let (schema, appends, reads) = (Arc::clone(&schema), appends.clone(), reads.clone());
+        move || load(&options, schema, appends, reads, &endpoints)
+    })
+    .await??;
+    let Loaded {
+        writer,
+        image,
+        replicas,
+        broker_epoch,
+    } = loaded;
+
+    let (stop, stopped) = shutdown::channel();
+    let metadata = Arc::new(Metadata::new(writer, image, Arc::clone(&replicas), appends));
+    let groups = Groups::new(
+        config.groups.clone(),
+        Arc::clone(&metadata),
+        Arc::clone(&replicas),
+        stopped.clone(),
+    );
+    let core = Arc::new(Core {
+        cluster_id: shared.directory.meta_properties().cluster_id.as_str().into(),
+        schema,
+        metadata,
+        replicas: Arc::clone(&replicas),
+        groups: Arc::new(groups),
+        producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+        shutdown: stopped.clone(),
+        config,
+    });
+    core.groups.start();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&core.groups).follow_deletions());
+    tasks.spawn(upkeep::run(
+        core.config.upkeep.clone(),
+        replicas,
+        upkeep_pool,
+        stopped.clone(),
+    ));
+    let router = Router::new(Arc::clone(&core));
+    let connection = connection::Shared {
+        router: router.clone(),
+        reads,
+        request_bytes_max: core.config.network.request_bytes_max,
+        idle_max: core.config.network.idle_max,
+        shutdown: stopped,
+    };
+    let gate = Arc::new(Gate::new(connection, core.config.network.clone()));
+    let listeners = accept_all(bound, &gate, &mut tasks);
+    let handle = Handle {
+        router,
+        core,
+        listeners: listeners.into(),
+    };
+    Ok(Broker {
+        handle,
+        stop,
+        tasks,
+        pools,
+        broker_epoch,
+    })
+}
+
+async fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, Error> {
+    let mut bound = Vec::new();
+    for one in &config.listeners {
+        bound.push(listener::bind(one, config.network.backlog).await?);
+    }
+    Ok(bound)
+}
+
+/// What clients are told of a listener.
+fn told(bound: &Bound) -> Endpoint {
+    Endpoint {
+        name: bound.name.clone(),
+        ..bound.advertised.clone()
+    }
+}
+
+fn accept_all(bound: Vec<Bound>, gate: &Arc<Gate>, tasks: &mut JoinSet<()>) -> Vec<OpenListener> {
+    let mut listeners = Vec::new();
+    for Bound {
+        name,
+        advertised,
+        sockets,
+        addresses,
+    } in bound
+    {
+        let name: Arc<str> = name.into();
+        for socket in sockets {
+            tasks.spawn(Arc::clone(gate).accept(socket, Arc::clone(&name)));
+        }
+        listeners.push(OpenListener {
+            name,
+            advertised,
+            addresses,
+        });
+    }
+    listeners
+}
+
+/// Opens the data directory and loads what is in it. Blocks.
+fn load(
+    options: &Options,
+    schema: Arc<ConfigSchema>,
+    appends: IoPool,
+    reads: IoPool,
+    endpoints: &[Endpoint],
+) -> Result<(Arc<Shared>, Loaded), Error> {
+    let config = &options.config;
+    let directory = LogDirectory::open(DirectoryOptions {
+        disk: Arc::clone(&options.disk),
+        path: config.log_dir.clone(),
+        node_id: config.node_id.0,
+        cluster_id: options.cluster_id.clone(),
+        new_cluster_id: new_uuid().to_string(),
+        new_directory_id: log::Uuid(new_uuid().to_bytes()),
+        tail_bytes_per_log: TAIL_BYTES_PER_LOG_DEFAULT,
+        tail_bytes: TAIL_BYTES_DEFAULT,
+    })
+    .map_err(|error| match &error {
+        log::Error::Storage(cause) if matches!(**cause, forebay_disk::Error::Locked { .. }) => {
+            Error::Locked {
+                path: config.log_dir.display().to_string(),
+            }
+        }
+        _ => Error::Directory(error),
+    })?;
+    let directory = Arc::new(directory);
+    let cluster_id = directory.meta_properties().cluster_id.clone();
+    let shared = Arc::new(Shared {
+        node_id: config.node_id,
+        directory,
+        appends,
+        reads,
+        fetch_waits: FetchWaits::default(),
+        failure: watch::Sender::new(None),
+    });
+    let start = Start {
+        config,
+        schema,
+        cluster_id: &cluster_id,
+        shared: Arc::clone(&shared),
+        endpoints,
+    };
+    let loaded = metadata::load(&start)?;
+    Ok((shared, loaded))
+}
+
+/// A random id that is none of Kafka's reserved ones and does not look like an option on a command line.
+fn new_uuid() -> Uuid {
+    std::iter::repeat_with(random_bits)
+        .find_map(|bits| Uuid::random_from(bits.to_be_bytes()))
+        .unwrap_or(Uuid::ZERO)
+}
+
+/// What may be configured: all keys of topics; of brokers, the topics' defaults also while it runs.
+fn schema(config: &BrokerConfig) -> ConfigSchema {
+    let topic = log::config::definition();
+    let defaults = topic.keys().iter().filter_map(|key| key.synonyms.first());
+    ConfigSchema {
+        topic: topic.clone(),
+        topic_check: Box::new(|_config| Ok(())),
+        broker: config::definition().clone(),
+        broker_properties: config.values.originals().clone(),
+        cluster_wide_updates: defaults.map(|synonym| synonym.name.clone()).collect(),
+        per_broker_updates: BTreeSet::new(),
+    }
+}

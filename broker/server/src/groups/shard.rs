@@ -1,0 +1,342 @@
+//! One coordinator: its partition, the requests that wait for it, and its clock.
+
+mod load;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use forebay_broker_coordinator::{
+    Append, AppendId, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Request,
+    RequestContext, RequestId, Response,
+};
+use forebay_broker_log::ValidatedBatch;
+use forebay_broker_partition::RequiredAcks;
+use forebay_protocol::ErrorCode;
+use forebay_records::{
+    AppendOrigin, BatchBuilder, BatchOptions, Headers, Offset, ValidationOptions, validate,
+};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep_until;
+
+use crate::clock;
+use crate::error_code::HasErrorCode;
+use crate::replicas::{self, NewAppend, Replica};
+use crate::shutdown::Shutdown;
+
+/// How long loading waits before it is tried again after the log could not be read.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// A coordinator and what drives it.
+pub(super) struct Shard {
+    partition: i32,
+    config: Config,
+    replica: Arc<Replica>,
+    state: Mutex<State>,
+    /// The next deadline may have changed.
+    rearm: Notify,
+    /// The monotonic clock of this coordinator.
+    started: Instant,
+    shutdown: Shutdown,
+}
+
+enum State {
+    Loading,
+    Active(Box<Active>),
+    /// It stays so.
+    Resigned,
+}
+
+struct Active {
+    coordinator: GroupCoordinator,
+    waiting: HashMap<RequestId, oneshot::Sender<Response>>,
+    next_request: u64,
+    /// An append has failed: later ones that are in the log nevertheless were taken back by the coordinator.
+    failed: bool,
+}
+
+impl Shard {
+    /// A coordinator over a partition that this broker leads; it loads in the background.
+    pub(super) fn start(
+        partition: i32,
+        config: &Config,
+        replica: Arc<Replica>,
+        shutdown: Shutdown,
+    ) -> Arc<Self> {
+        let shard = Arc::new(Self {
+            partition,
+            config: Config {
+                append_bytes_max: replica.config().max_message_bytes,
+                ..config.clone()
+            },
+            replica,
+            state: Mutex::new(State::Loading),
+            rearm: Notify::new(),
+            started: Instant::now(),
+            shutdown,
+        });
+        if shard
+            .replica
+            .log()
+            .is_none_or(|log| log.log_end_offset() == Offset::ZERO)
+        {
+            // Nothing was ever written: there is nothing to wait for.
+            shard.activate(GroupCoordinator::new(shard.config.clone()));
+            tokio::spawn(Arc::clone(&shard).keep_time());
+        } else {
+            tokio::spawn(Arc::clone(&shard).load_and_keep_time());
+        }
+        shard
+    }
+
+    /// Whether it coordinates over this very partition.
+    pub(super) fn is_of(&self, replica: &Arc<Replica>) -> bool {
+        Arc::ptr_eq(&self.replica, replica)
+    }
+
+    /// Asks the coordinator and waits for its answer; `None` if the broker stops first.
+    pub(super) async fn request(
+        self: &Arc<Self>,
+        context: RequestContext,
+        command: Command,
+    ) -> Option<Response> {
+        let receiver = {
+            let mut state = self.state();
+            let active = match &mut *state {
+                State::Active(active) => active,
+                State::Loading => {
+                    return Some(super::refuse(
+                        context,
+                        command,
+                        ErrorCode::CoordinatorLoadInProgress,
+                    ));
+                }
+                State::Resigned => return Some(super::refuse(context, command, ErrorCode::NotCoordinator)),
+            };
+            let id = RequestId(active.next_request);
+            active.next_request += 1;
+            let (sender, receiver) = oneshot::channel();
+            active.waiting.insert(id, sender);
+            let outcome = active
+                .coordinator
+                .handle(Request { id, context, command }, self.now());
+            self.carry_out(active, outcome);
+            receiver
+        };
+        receiver.await.ok()
+    }
+
+    /// Sends everyone who waits to another coordinator. Nothing is decided any more.
+    pub(super) fn resign(&self) {
+        let state = std::mem::replace(&mut *self.state(), State::Resigned);
+        if let State::Active(active) = state {
+            let Active {
+                coordinator,
+                mut waiting,
+                ..
+            } = *active;
+            for Completion { request, response } in coordinator.resign(self.now()) {
+                if let Some(sender) = waiting.remove(&request) {
+                    // Who asked may be gone.
+                    let _gone = sender.send(response);
+                }
+            }
+        }
+        self.rearm.notify_one();
+    }
+
+    async fn load_and_keep_time(self: Arc<Self>) {
+        loop {
+            match load::load(&self.replica, self.config.clone()).await {
+                Ok(coordinator) => {
+                    self.activate(coordinator);
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(partition = self.partition, %error, "the groups of a partition cannot be loaded");
+                    tokio::time::sleep(RELOAD_PAUSE).await;
+                }
+            }
+            if self.shutdown.is_requested() || matches!(*self.state(), State::Resigned) {
+                return;
+            }
+        }
+        self.keep_time().await;
+    }
+
+    fn activate(self: &Arc<Self>, mut coordinator: GroupCoordinator) {
+        let outcome = coordinator.activate(self.now());
+        let mut state = self.state();
+        if matches!(*state, State::Resigned) {
+            return;
+        }
+        let mut active = Active {
+            coordinator,
+            waiting: HashMap::new(),
+            next_request: 0,
+            failed: false,
+        };
+        self.carry_out(&mut active, outcome);
+        *state = State::Active(Box::new(active));
+    }
+
+    /// Calls `tick` when its time has come, until the coordinator resigns.
+    async fn keep_time(self: Arc<Self>) {
+        let shutdown = self.shutdown.clone().requested();
+        tokio::pin!(shutdown);
+        loop {
+            let deadline = match &*self.state() {
+                State::Active(active) => active.coordinator.next_deadline(),
+                State::Loading => None,
+                State::Resigned => return,
+            };
+            let due = async {
+                match deadline {
+                    Some(deadline) => sleep_until((self.started + deadline).into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.tick(),
+                () = self.rearm.notified() => {}
+                // Who waits is answered when the coordinator resigns.
+                () = &mut shutdown => return,
+            }
+        }
+    }
+
+    fn tick(self: &Arc<Self>) {
+        if let State::Active(active) = &mut *self.state() {
+            let outcome = active.coordinator.tick(self.now());
+            self.carry_out(active, outcome);
+        }
+    }
+
+    /// Writes, answers and tells what a call has decided. The order of appends is that of the calls: the state is locked.
+    fn carry_out(self: &Arc<Self>, active: &mut Active, outcome: Outcome) {
+        let Outcome {
+            appends,
+            completed,
+            events,
+        } = outcome;
+        events.iter().for_each(report);
+        for Completion { request, response } in completed {
+            if let Some(sender) = active.waiting.remove(&request) {
+                // Who asked may be gone.
+                let _gone = sender.send(response);
+            }
+        }
+        for append in appends {
+            let id = append.id;
+            match self.append(append) {
+                Ok(written) => {
+                    let shard = Arc::clone(self);
+                    tokio::spawn(async move {
+                        let result = written.await.unwrap_or(Err(replicas::Error::Lost));
+                        shard.written(id, result.map(drop));
+                    });
+                }
+                Err(error) => {
+                    let outcome = fail(active, id, &error, self.now());
+                    self.carry_out(active, outcome);
+                    break;
+                }
+            }
+        }
+        self.rearm.notify_one();
+    }
+
+    fn append(
+        &self,
+        append: Append,
+    ) -> Result<oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::Error>>, replicas::Error>
+    {
+        let batch = batch(append).map_err(|error| {
+            tracing::error!(partition = self.partition, %error, "group records cannot be encoded");
+            replicas::Error::Lost
+        })?;
+        self.replica.append(NewAppend {
+            batches: vec![batch],
+            origin: AppendOrigin::Coordinator,
+            acks: RequiredAcks::All,
+        })
+    }
+
+    /// An append is in the log and committed, or is not.
+    fn written(self: &Arc<Self>, id: AppendId, result: Result<(), replicas::Error>) {
+        let mut state = self.state();
+        let State::Active(active) = &mut *state else {
+            return;
+        };
+        let outcome = match result {
+            Ok(()) if active.failed => {
+                // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
+                drop(state);
+                return self.reload();
+            }
+            Ok(()) => active.coordinator.committed(id, self.now()),
+            Err(error) => fail(active, id, &error, self.now()),
+        };
+        self.carry_out(active, outcome);
+    }
+
+    /// Begins again from what the log says.
+    fn reload(self: &Arc<Self>) {
+        tracing::warn!(
+            partition = self.partition,
+            "group coordinator begins again from its log"
+        );
+        self.resign();
+        *self.state() = State::Loading;
+        tokio::spawn(Arc::clone(self).load_and_keep_time());
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            timestamp: clock::now(),
+            elapsed: self.started.elapsed(),
+        }
+    }
+
+    /// A panic inside leaves a coordinator that may be half changed; what it holds is soft or in the log.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard")
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+fn fail(active: &mut Active, id: AppendId, error: &replicas::Error, now: Now) -> Outcome {
+    active.failed = true;
+    active.coordinator.append_failed(id, error.error_code(), now)
+}
+
+fn report(event: &Event) {
+    match event {
+        Event::MetadataNotWritten { .. } => tracing::error!("{event}"),
+        _ => tracing::info!("{event}"),
+    }
+}
+
+/// The records of an append as one batch; offsets are the log's to assign.
+fn batch(append: Append) -> Result<ValidatedBatch, Box<dyn std::error::Error + Send + Sync>> {
+    let now = clock::now();
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for record in append.records {
+        builder.append(now, Some(&record.key), record.value.as_deref(), &Headers::EMPTY)?;
+    }
+    let batch = builder.build()?;
+    let options = ValidationOptions {
+        origin: AppendOrigin::Coordinator,
+        compacted: true,
+        ..ValidationOptions::at(now)
+    };
+    let validated = validate(&batch, &options)?;
+    Ok(ValidatedBatch { batch, validated })
+}

@@ -1,0 +1,91 @@
+//! Loading a coordinator: its partition is read through, oldest record first, on I/O threads.
+
+use std::sync::Arc;
+
+use forebay_broker_coordinator::{Config, GroupCoordinator, Source};
+use forebay_broker_log::Read;
+use forebay_records::{ControlRecordType, NO_PRODUCER_ID, Offset, RecordBatch, batches};
+
+use crate::replicas::{self, Replica, read_whole};
+
+/// Read at a time.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Why a partition's groups cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Replica(#[from] replicas::Error),
+    /// A batch is damaged.
+    #[error(transparent)]
+    Batch(#[from] forebay_records::Error),
+    /// A record is not one of groups.
+    #[error("record at offset {offset}: {source}")]
+    Record {
+        /// Where it is.
+        offset: Offset,
+        /// What is wrong.
+        source: forebay_broker_coordinator::Error,
+    },
+}
+
+/// A coordinator that knows what the log of its partition says.
+pub(super) async fn load(replica: &Arc<Replica>, config: Config) -> Result<GroupCoordinator, Error> {
+    let mut coordinator = GroupCoordinator::new(config);
+    let Some(log) = replica.log() else {
+        return Ok(coordinator);
+    };
+    let mut offset = log.log_start_offset();
+    let end = log.log_end_offset();
+    while offset < end {
+        let read = Read {
+            offset,
+            up_to: end,
+            max_bytes: READ_BYTES,
+            min_one_batch: true,
+        };
+        let (found, next) = replica
+            .on_log(move |log| read_whole(log, &read))
+            .await?
+            .unwrap_or_default();
+        if found.is_empty() {
+            break;
+        }
+        for batch in batches(found) {
+            replay(&mut coordinator, &batch?)?;
+        }
+        offset = next;
+    }
+    Ok(coordinator)
+}
+
+fn replay(coordinator: &mut GroupCoordinator, batch: &RecordBatch) -> Result<(), Error> {
+    let header = batch.header();
+    let producer_id = if header.is_transactional() {
+        header.producer_id
+    } else {
+        NO_PRODUCER_ID
+    };
+    for record in batch.records()? {
+        let record = record?;
+        if header.is_control() {
+            let kind = record.key.as_deref().map(ControlRecordType::parse).transpose()?;
+            match kind {
+                Some(ControlRecordType::Commit) => coordinator.replay_end_of_transaction(producer_id, true),
+                Some(ControlRecordType::Abort) => coordinator.replay_end_of_transaction(producer_id, false),
+                _ => {}
+            }
+            continue;
+        }
+        let offset = record.offset;
+        coordinator
+            .replay(
+                Source { offset, producer_id },
+                record.key.as_ref(),
+                record.value.as_ref(),
+            )
+            .map_err(|source| Error::Record { offset, source })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! DescribeConfigs: topics and brokers with every key, its value and where that comes from (`ConfigHelper`).
+
+use forebay_broker_controller::{
+    ConfigEntry, ConfigSource, MetadataImage, ResourceType, validate_topic_name,
+};
+use forebay_broker_log::config::{FLUSH_MESSAGES, FLUSH_MESSAGES_OF_SINGLE_REPLICA};
+use forebay_config::ConfigType;
+use forebay_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use forebay_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use forebay_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use forebay_protocol::{ErrorCode, NodeId};
+
+use crate::router::Call;
+
+/// Answers a DescribeConfigs request.
+pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let image = call.core.metadata.image();
+    let results = request.resources.iter().map(|resource| {
+        let (code, message, entries) = match describe(call, &image, resource) {
+            // On success Kafka says "" where it could say null.
+            Ok(entries) => (ErrorCode::None, Some(String::new()), entries),
+            Err((code, message)) => (code, message, Vec::new()),
+        };
+        let wanted = |entry: &ConfigEntry| match resource.configuration_keys.as_deref() {
+            None | Some([]) => true,
+            Some(keys) => keys.iter().any(|key| **key == *entry.name),
+        };
+        DescribeConfigsResult {
+            error_code: code.into(),
+            error_message: message.map(Into::into),
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            configs: entries
+                .into_iter()
+                .filter(wanted)
+                .map(|entry| result(entry, request, call.version))
+                .collect(),
+            ..DescribeConfigsResult::default()
+        }
+    });
+    DescribeConfigsResponse {
+        results: results.collect(),
+        ..DescribeConfigsResponse::default()
+    }
+}
+
+type Refusal = (ErrorCode, Option<String>);
+
+fn describe(
+    call: &Call,
+    image: &MetadataImage,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, Refusal> {
+    let invalid = |message: String| (ErrorCode::InvalidRequest, Some(message));
+    let name = &*resource.resource_name;
+    match ResourceType::of(resource.resource_type) {
+        Some(ResourceType::Topic) => describe_topic(call, image, name),
+        Some(ResourceType::Broker) if name.is_empty() => Ok(call.core.schema.describe_default_broker(image)),
+        Some(ResourceType::Broker) => {
+            let own = call.core.config.node_id;
+            match name.parse() {
+                Ok(id) if NodeId(id) == own => Ok(call.core.schema.describe_broker(image, own)),
+                Ok(id) => Err(invalid(format!(
+                    "Unexpected broker id, expected {own} or empty string, but received {id}"
+                ))),
+                Err(_) => Err(invalid(format!(
+                    "Broker id must be an integer, but it is: {name}"
+                ))),
+            }
+        }
+        Some(other) => Err(invalid(format!("Unsupported resource type: {other}"))),
+        None => Err(invalid(format!(
+            "Unexpected resource type UNKNOWN for resource {name}"
+        ))),
+    }
+}
+
+fn describe_topic(call: &Call, image: &MetadataImage, name: &str) -> Result<Vec<ConfigEntry>, Refusal> {
+    if let Err(error) = validate_topic_name(name) {
+        return Err((ErrorCode::InvalidTopicException, Some(error.to_string())));
+    }
+    let Some(topic) = image.topic(name) else {
+        // As Kafka: with a code and no message.
+        return Err((ErrorCode::UnknownTopicOrPartition, None));
+    };
+    let own = image.topic_configs(name).cloned().unwrap_or_default();
+    let mut entries = call
+        .core
+        .schema
+        .describe_topic(&own, image, call.core.config.node_id);
+    if topic
+        .partition(0)
+        .is_none_or(|partition| partition.replicas.len() <= 1)
+    {
+        entries.iter_mut().for_each(of_single_replica);
+    }
+    Ok(entries)
+}
+
+/// The default of `flush.messages` depends on the replication factor: what is shown is what holds.
+fn of_single_replica(entry: &mut ConfigEntry) {
+    if entry.name != FLUSH_MESSAGES {
+        return;
+    }
+    let default = FLUSH_MESSAGES_OF_SINGLE_REPLICA.to_string();
+    if entry.source == ConfigSource::Default {
+        entry.value = Some(default.clone());
+    }
+    for (_, value, _) in entry
+        .synonyms
+        .iter_mut()
+        .filter(|(_, _, source)| *source == ConfigSource::Default)
+    {
+        *value = Some(default.clone());
+    }
+}
+
+fn result(
+    entry: ConfigEntry,
+    request: &DescribeConfigsRequest,
+    version: i16,
+) -> DescribeConfigsResourceResult {
+    let synonyms = if request.include_synonyms {
+        entry.synonyms
+    } else {
+        Vec::new()
+    };
+    DescribeConfigsResourceResult {
+        name: entry.name.into(),
+        value: entry.value.map(Into::into),
+        read_only: entry.read_only,
+        config_source: entry.source as i8,
+        is_sensitive: entry.is_sensitive,
+        synonyms: synonyms
+            .into_iter()
+            .map(|(name, value, source)| DescribeConfigsSynonym {
+                name: name.into(),
+                value: value.map(Into::into),
+                source: source as i8,
+                ..DescribeConfigsSynonym::default()
+            })
+            .collect(),
+        config_type: config_type(entry.config_type),
+        documentation: (version >= 3 && request.include_documentation).then(|| entry.documentation.into()),
+        ..DescribeConfigsResourceResult::default()
+    }
+}
+
+/// Kafka's number of a type (`DescribeConfigsResponse.ConfigType`).
+fn config_type(config_type: ConfigType) -> i8 {
+    match config_type {
+        ConfigType::Boolean => 1,
+        ConfigType::String => 2,
+        ConfigType::Int => 3,
+        ConfigType::Short => 4,
+        ConfigType::Long => 5,
+        ConfigType::Double => 6,
+        ConfigType::List => 7,
+        ConfigType::Class => 8,
+        ConfigType::Password => 9,
+    }
+}

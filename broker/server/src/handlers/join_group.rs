@@ -1,0 +1,18 @@
+//! JoinGroup: a member joins, and waits for the others. Decided by the group coordinator.
+
+use forebay_broker_coordinator::{Command, Response};
+use forebay_protocol::messages::JoinGroupRequest;
+
+use super::group_context;
+use crate::random::random_bits;
+use crate::router::{Call, Reply};
+
+/// Answers a JoinGroup request.
+pub(crate) async fn handle(call: &Call, request: JoinGroupRequest) -> Reply {
+    let group = request.group_id.clone();
+    let command = Command::JoinGroup(request, random_bits());
+    match call.core.groups.ask(&group, group_context(call), command).await {
+        Some(Response::JoinGroup(response)) => response.into(),
+        _ => Reply::STOPPING,
+    }
+}

@@ -1,0 +1,17 @@
+//! LeaveGroup: members leave. Decided by the group coordinator.
+
+use forebay_broker_coordinator::{Command, Response};
+use forebay_protocol::messages::LeaveGroupRequest;
+
+use super::group_context;
+use crate::router::{Call, Reply};
+
+/// Answers a LeaveGroup request.
+pub(crate) async fn handle(call: &Call, request: LeaveGroupRequest) -> Reply {
+    let group = request.group_id.clone();
+    let command = Command::LeaveGroup(request);
+    match call.core.groups.ask(&group, group_context(call), command).await {
+        Some(Response::LeaveGroup(response)) => response.into(),
+        _ => Reply::STOPPING,
+    }
+}

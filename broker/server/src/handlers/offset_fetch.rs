@@ -1,0 +1,98 @@
+//! OffsetFetch: the committed offsets of one or several groups (KIP-709), by topic name or id (`KafkaApis.handleOffsetFetchRequest`).
+
+use forebay_broker_controller::MetadataImage;
+use forebay_broker_coordinator::{Command, Response, offset_fetch_groups, offset_fetch_response};
+use forebay_protocol::messages::OffsetFetchRequest;
+use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use forebay_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
+use forebay_records::{NO_LEADER_EPOCH, NO_OFFSET};
+
+use super::group_context;
+use crate::router::{Call, Reply};
+
+/// The first version that names topics by id.
+const TOPIC_ID_VERSION: i16 = 10;
+
+/// Answers an OffsetFetch request.
+pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
+    let require_stable = request.require_stable;
+    let mut answers = Vec::new();
+    for mut group in offset_fetch_groups(request, call.version) {
+        let image = call.core.metadata.image();
+        let unknown = if call.version >= TOPIC_ID_VERSION {
+            name_topics(&image, &mut group)
+        } else {
+            Vec::new()
+        };
+        let id = group.group_id.clone();
+        let command = Command::OffsetFetch {
+            group,
+            require_stable,
+        };
+        let Some(Response::OffsetFetch(mut answer)) =
+            call.core.groups.ask(&id, group_context(call), command).await
+        else {
+            return Reply::STOPPING;
+        };
+        if call.version >= TOPIC_ID_VERSION {
+            by_id(&image, &mut answer);
+            if answer.error_code == 0 {
+                answer.topics.extend(unknown);
+            }
+        }
+        answers.push(answer);
+    }
+    offset_fetch_response(answers, call.version).into()
+}
+
+/// Fills in names; gives the answers for topics whose id is not known, which are taken out.
+fn name_topics(image: &MetadataImage, group: &mut OffsetFetchRequestGroup) -> Vec<OffsetFetchResponseTopics> {
+    let Some(topics) = &mut group.topics else {
+        return Vec::new();
+    };
+    let mut unknown = Vec::new();
+    topics.retain_mut(|topic| match image.topic_by_id(topic.topic_id) {
+        Some(found) => {
+            topic.name = found.name().clone();
+            true
+        }
+        None => {
+            unknown.push(unknown_topic(topic));
+            false
+        }
+    });
+    unknown
+}
+
+fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+    let partitions = topic
+        .partition_indexes
+        .iter()
+        .map(|index| OffsetFetchResponsePartitions {
+            partition_index: *index,
+            committed_offset: NO_OFFSET.0,
+            committed_leader_epoch: NO_LEADER_EPOCH.0,
+            metadata: Some(Utf8Bytes::default()),
+            error_code: ErrorCode::UnknownTopicId.into(),
+            ..OffsetFetchResponsePartitions::default()
+        });
+    OffsetFetchResponseTopics {
+        topic_id: topic.topic_id,
+        partitions: partitions.collect(),
+        ..OffsetFetchResponseTopics::default()
+    }
+}
+
+/// Ids instead of names; offsets of topics that are no more have no id to be told under.
+fn by_id(image: &MetadataImage, answer: &mut OffsetFetchResponseGroup) {
+    answer.topics.retain_mut(|topic| {
+        if topic.topic_id.is_zero() {
+            topic.topic_id = image.topic(&topic.name).map_or(Uuid::ZERO, |found| found.id());
+        }
+        topic.name = Utf8Bytes::default();
+        !topic.topic_id.is_zero()
+    });
+}

@@ -1,0 +1,303 @@
+//! The start: the log directory is opened, the metadata log replayed, this broker registered, every partition's log loaded. All of
+//! it on one thread that may wait for the disk.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use forebay_broker_controller::{
+    Activate, ApiError, CLUSTER_METADATA, ConfigSchema, Controller, InternalTopics, MetadataImage, Options,
+    Record, RegisterBroker, UnfenceBroker,
+};
+use forebay_broker_log::{self as log, Log, LogConfig, LogDirectory, Read};
+use forebay_config::Properties;
+use forebay_protocol::internal_record::MetadataRecord;
+use forebay_protocol::messages::LeaderChangeMessage;
+use forebay_protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Listener};
+use forebay_protocol::messages::leader_change_message::Voter;
+use forebay_protocol::{Message as _, NodeId, Uuid, decode};
+use forebay_records::{
+    BatchBuilder, BatchOptions, ControlRecordType, LeaderEpoch, NO_LEADER_EPOCH, Offset, Timestamp, batches,
+};
+
+use super::Writer;
+use crate::clock;
+use crate::config::BrokerConfig;
+use crate::network::endpoint::Endpoint;
+use crate::random::random_bits;
+use crate::replicas::{Replicas, Shared, read_whole};
+
+/// The largest batch of metadata records; a command makes 10,000 of them at most.
+const METADATA_BATCH_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Read of the metadata log at a time.
+const READ_BYTES: usize = 1024 * 1024;
+/// Kafka's number of the security protocol PLAINTEXT.
+const PLAINTEXT: i16 = 0;
+
+/// Why the metadata cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log directory, or a log in it, cannot be used.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// A batch of the metadata log is damaged.
+    #[error("the metadata log is damaged: {0}")]
+    Batch(#[from] forebay_records::Error),
+    /// A record of the metadata log is of a kind that is not known here.
+    #[error(
+        "the metadata log has a record that this version does not understand, at offset {offset}: {source}"
+    )]
+    Record {
+        /// Where it is.
+        offset: Offset,
+        /// What is wrong.
+        source: decode::Error,
+    },
+    /// The records do not make sense together.
+    #[error(transparent)]
+    Replay(#[from] forebay_broker_controller::Error),
+    /// The controller does not take this broker in.
+    #[error("this broker cannot join its cluster: {}", .0.message.as_deref().unwrap_or(.0.code.message()))]
+    Registration(ApiError),
+    /// The first records cannot be written.
+    #[error(transparent)]
+    Write(#[from] super::Error),
+}
+
+/// What is there after the start.
+pub(crate) struct Loaded {
+    pub(crate) writer: Writer,
+    pub(crate) image: Arc<MetadataImage>,
+    pub(crate) replicas: Arc<Replicas>,
+    /// The epoch of this broker's registration.
+    pub(crate) broker_epoch: i64,
+}
+
+/// What the start needs.
+pub(crate) struct Start<'a> {
+    pub(crate) config: &'a BrokerConfig,
+    pub(crate) schema: Arc<ConfigSchema>,
+    pub(crate) cluster_id: &'a str,
+    pub(crate) shared: Arc<Shared>,
+    /// Names of listeners and what clients are told of them.
+    pub(crate) endpoints: &'a [Endpoint],
+}
+
+/// Loads everything. Blocks.
+///
+/// # Errors
+/// When the directory or the metadata log cannot be used; a partition whose log is broken is offline, no error.
+pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
+    let now = clock::now();
+    let config = start.config;
+    let directory = &start.shared.directory;
+    // The topics' own configurations follow once the metadata log has told them.
+    let defaults =
+        Arc::new(LogConfig::parse(&Properties::new(), config.values.originals(), 1).unwrap_or_default());
+    let metadata = Arc::new(metadata_config());
+    let config_for = |partition: &log::TopicPartition| {
+        Arc::clone(if partition.topic() == CLUSTER_METADATA {
+            &metadata
+        } else {
+            &defaults
+        })
+    };
+    let summary = directory.load(&config_for, config.upkeep.recovery_threads, now)?;
+
+    let name = log::TopicPartition::new(CLUSTER_METADATA, 0).map_err(log::Error::from)?;
+    let log = directory.log_or_create(&name, log::Uuid(Uuid::METADATA_TOPIC.to_bytes()), &metadata)?;
+    let mut controller = Controller::new(options(start));
+    let removed = replay(&mut controller, &log)?;
+    let leader_epoch = LeaderEpoch(log.latest_epoch().unwrap_or(NO_LEADER_EPOCH).0 + 1);
+    let mut writer = Writer::new(controller, log, leader_epoch);
+    writer.begin_epoch(config.node_id)?;
+    writer.decide(Activate)?;
+    let request = registration(start, summary.broker_epoch);
+    let broker_epoch = writer
+        .decide(RegisterBroker { request })?
+        .map_err(Error::Registration)?;
+    let unfence = UnfenceBroker {
+        broker_id: config.node_id,
+        broker_epoch,
+    };
+    writer.decide(unfence)?.map_err(Error::Registration)?;
+    writer.commit()?;
+
+    let image = writer.publish();
+    forget_deleted(directory, &removed, now)?;
+    let expiration = i64::try_from(config.upkeep.producer_id_expiration.as_millis()).unwrap_or(i64::MAX);
+    let replicas = Arc::new(Replicas::new(
+        Arc::clone(&start.shared),
+        Arc::clone(&start.schema),
+        expiration,
+    ));
+    replicas.apply(&image, image.topics().map(|topic| &**topic.name()), now);
+    for (record, count) in image.skipped_records() {
+        tracing::warn!(
+            record,
+            count,
+            "the metadata log has records that have no meaning here yet"
+        );
+    }
+    Ok(Loaded {
+        writer,
+        image,
+        replicas,
+        broker_epoch,
+    })
+}
+
+/// Without snapshots every record counts: nothing is ever deleted by time or size.
+fn metadata_config() -> LogConfig {
+    LogConfig {
+        retention_ms: -1,
+        retention_bytes: -1,
+        flush_messages: 1,
+        max_message_bytes: METADATA_BATCH_BYTES_MAX,
+        ..LogConfig::default()
+    }
+}
+
+/// Folders of topics whose deletion was committed, but that the last process had no time to remove.
+fn forget_deleted(
+    directory: &LogDirectory,
+    removed: &HashSet<log::TopicId>,
+    now: Timestamp,
+) -> Result<(), log::Error> {
+    let left: Vec<_> = directory
+        .logs()
+        .iter()
+        .filter(|log| removed.contains(&log.topic_id()))
+        .map(|log| log.partition().clone())
+        .collect();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        directory.delete(&left, random_bits(), now)
+    }
+}
+
+fn options(start: &Start<'_>) -> Options {
+    let config = start.config;
+    let mut internal_topics =
+        InternalTopics::with_replication_factor(config.offsets_topic_replication_factor);
+    internal_topics.consumer_offsets.partitions = config.offsets_topic_partitions;
+    internal_topics.consumer_offsets.configs.insert(
+        "segment.bytes".to_owned(),
+        config.offsets_topic_segment_bytes.to_string(),
+    );
+    Options {
+        node_id: config.node_id,
+        cluster_id: start.cluster_id.to_owned(),
+        num_partitions: config.num_partitions,
+        default_replication_factor: config.default_replication_factor,
+        delete_topic_enable: config.delete_topics,
+        schema: Arc::clone(&start.schema),
+        internal_topics,
+    }
+}
+
+fn registration(start: &Start<'_>, previous_broker_epoch: Option<i64>) -> BrokerRegistrationRequest {
+    let listeners = start.endpoints.iter().map(|endpoint| Listener {
+        name: endpoint.name.as_str().into(),
+        host: endpoint.host.as_str().into(),
+        port: endpoint.port,
+        security_protocol: PLAINTEXT,
+        ..Listener::default()
+    });
+    BrokerRegistrationRequest {
+        broker_id: start.config.node_id.0,
+        cluster_id: start.cluster_id.into(),
+        incarnation_id: Uuid::random_from(random_bits().to_be_bytes()).unwrap_or(Uuid::ZERO),
+        listeners: listeners.collect(),
+        features: RegisterBroker::supported_features(),
+        rack: start.config.rack.as_deref().map(Into::into),
+        log_dirs: vec![Uuid::from_bytes(
+            start.shared.directory.meta_properties().directory_id.0,
+        )],
+        previous_broker_epoch: previous_broker_epoch.unwrap_or(-1),
+        ..BrokerRegistrationRequest::default()
+    }
+}
+
+/// Gives the ids of topics that were removed.
+fn replay(controller: &mut Controller, log: &Log) -> Result<HashSet<log::TopicId>, Error> {
+    let mut removed = HashSet::new();
+    let mut offset = log.log_start_offset();
+    let end = log.log_end_offset();
+    while offset < end {
+        let read = Read {
+            offset,
+            up_to: end,
+            max_bytes: READ_BYTES,
+            min_one_batch: true,
+        };
+        let (bytes, next) = read_whole(log, &read)?;
+        if bytes.is_empty() {
+            break;
+        }
+        for batch in batches(bytes) {
+            let batch = batch?;
+            if batch.header().is_control() {
+                controller.skip_to(batch.next_offset());
+                continue;
+            }
+            for record in batch.records()? {
+                let record = record?;
+                let offset = record.offset;
+                let decoded = Record::from_bytes(record.value.unwrap_or_default())
+                    .map_err(|source| Error::Record { offset, source })?;
+                if let MetadataRecord::RemoveTopic(remove) = &decoded.message {
+                    removed.insert(log::Uuid(remove.topic_id.to_bytes()));
+                }
+                controller.replay(offset, &decoded)?;
+            }
+        }
+        offset = next;
+    }
+    Ok(removed)
+}
+
+impl Writer {
+    fn new(controller: Controller, log: Arc<Log>, leader_epoch: LeaderEpoch) -> Self {
+        Self {
+            controller,
+            log,
+            leader_epoch,
+            changed: BTreeSet::new(),
+            failed: false,
+        }
+    }
+
+    /// Opens this leader's epoch with the control record that says so (KIP-595).
+    fn begin_epoch(&mut self, leader: NodeId) -> Result<(), Error> {
+        let voter = || {
+            vec![Voter {
+                voter_id: leader.0,
+                ..Voter::default()
+            }]
+        };
+        let message = LeaderChangeMessage {
+            leader_id: leader.0,
+            voters: voter(),
+            granting_voters: voter(),
+            ..LeaderChangeMessage::default()
+        };
+        let value = message.to_bytes(0).unwrap_or_default();
+        let batch = BatchBuilder::control(
+            BatchOptions::default(),
+            clock::now(),
+            ControlRecordType::LeaderChange,
+            &value,
+        )
+        .map_err(|error| self.fail(&error))?;
+        self.append(batch)?;
+        self.controller.skip_to(self.log.log_end_offset());
+        Ok(())
+    }
+
+    /// The image that others may see, of which all partitions are to be told.
+    fn publish(&mut self) -> Arc<MetadataImage> {
+        self.changed.clear();
+        self.controller.image()
+    }
+}
