@@ -151,22 +151,22 @@ impl Query {
                 if until.is_some() {
                     return Ok(());
                 }
-                self.rest(began, true).await;
+                tokio::time::sleep(self.pause(began, true)).await;
                 continue;
             };
             self.run_epoch(plan, began).await?;
-            self.rest(began, false).await;
+            tokio::time::sleep(self.pause(began, false)).await;
         }
     }
 
-    /// Waits for the next multiple of the interval; an epoch that took longer is followed at once.
-    async fn rest(&self, began: Instant, idle: bool) {
+    /// How long until the next multiple of the interval; an epoch that took longer is followed at once.
+    fn pause(&self, began: Instant, idle: bool) -> Duration {
         let interval = match self.options.trigger {
             Trigger::ProcessingTime(interval) if idle => interval.max(IDLE_DELAY),
             Trigger::ProcessingTime(interval) => interval,
             Trigger::AvailableNow => Duration::ZERO,
         };
-        tokio::time::sleep(interval.saturating_sub(began.elapsed())).await;
+        interval.saturating_sub(began.elapsed())
     }
 
     /// The plan of the next epoch, on disk already; `None` where there is nothing to read.
@@ -182,7 +182,7 @@ impl Query {
         }
         let latest = match until {
             Some(until) => until.clone(),
-            None => self.latest().await?,
+            None => latest(&self.source, &self.options.topic).await?,
         };
         plan::check_not_backwards(&self.options.topic, &self.next_offsets, &latest)?;
         self.begin_new_partitions(&latest).await?;
@@ -197,19 +197,6 @@ impl Query {
         let (checkpoint, written) = (Arc::clone(&self.checkpoint), plan.clone());
         blocking(move || checkpoint.plan(&written, u64::try_from(now_ms).unwrap_or(0))).await?;
         Ok(Some(plan))
-    }
-
-    /// The cluster may be away for a while: a query waits for it.
-    async fn latest(&self) -> Result<Offsets, Error> {
-        loop {
-            match self.source.latest().await {
-                Err(Error::Client(error)) if error.is_retriable() => {
-                    tracing::warn!(topic = self.options.topic, %error, "the cluster gives no offsets; trying again");
-                    tokio::time::sleep(RETRY_DELAY).await;
-                }
-                other => return other,
-            }
-        }
     }
 
     /// Partitions that were added since are read from their beginning.
@@ -273,6 +260,19 @@ impl Query {
                 }
             }
             other => other,
+        }
+    }
+}
+
+/// The cluster may be away for a while: a query waits for it.
+async fn latest(source: &Source, topic: &str) -> Result<Offsets, Error> {
+    loop {
+        match source.latest().await {
+            Err(Error::Client(error)) if error.is_retriable() => {
+                tracing::warn!(topic, %error, "the cluster gives no offsets; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            other => return other,
         }
     }
 }

@@ -134,18 +134,25 @@ impl Router {
     }
 
     /// Answers a request of a caller in this process as a socket would be answered; the records of a response may lie in
-    /// files. `None` where a socket gets no answer or is closed: `acks=0`, or an API or version that is not served.
-    pub async fn call(&self, context: CallContext, version: i16, request: Request) -> Option<Response> {
-        if !self.serves(request.api_key(), version) {
-            return None;
-        }
-        let reply = match self.dispatch(context, version, request) {
-            Dispatched::Now(reply) => reply,
-            Dispatched::Later(answer) => answer.await,
-        };
-        match reply {
-            Reply::Response(response) => Some(response),
-            Reply::Silence | Reply::Hangup(_) => None,
+    /// files. `None` where a socket gets no answer or is closed: `acks=0`, or an API or version that is not served. The
+    /// request is in line when this returns, before the answer is awaited: calls take effect in the order of this function.
+    pub fn call(
+        &self,
+        context: CallContext,
+        version: i16,
+        request: Request,
+    ) -> impl Future<Output = Option<Response>> + Send + use<> {
+        let served = self.serves(request.api_key(), version);
+        let dispatched = served.then(|| self.dispatch(context, version, request));
+        async move {
+            let reply = match dispatched? {
+                Dispatched::Now(reply) => reply,
+                Dispatched::Later(answer) => answer.await,
+            };
+            match reply {
+                Reply::Response(response) => Some(response),
+                Reply::Silence | Reply::Hangup(_) => None,
+            }
         }
     }
 
