@@ -4,8 +4,8 @@
 //!
 //! # The contract with the driver
 //!
-//! 1. **Load.** Before anything else every record of the partition is given to [`replay`](GroupCoordinator::replay), oldest first (the end
-//!    markers of transactions to `replay_end_of_transaction`), then [`activate`](GroupCoordinator::activate) starts the timers. Until then the
+//! 1. **Load.** Before anything else every batch of the partition is given to [`replay_batch`](GroupCoordinator::replay_batch),
+//!    oldest first, then [`activate`](GroupCoordinator::activate) starts the timers. Until then the
 //!    driver itself answers COORDINATOR_LOAD_IN_PROGRESS ([`Request::refuse`] builds the answer of each API).
 //! 2. **Decide.** `handle(request, now)` and `tick(now)` return an [`Outcome`]: appends to write and
 //!    requests that are answered now. A request is answered exactly once, by the [`Completion`] that carries its
@@ -16,7 +16,9 @@
 //!    waited for it and for all before it. If an append cannot be written, `append_failed(id, error, now)` takes
 //!    back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do,
 //!    and answers their requests with the error that Kafka maps `error` to. The driver then throws away the records
-//!    of those appends. Both calls return an [`Outcome`] of their own.
+//!    of those appends. Both calls return an [`Outcome`] of their own, and both come in the order of the ids: a success that
+//!    overtakes a failure would confirm what failed. Should the log hold records after all that were taken back, the log is
+//!    right: the driver resigns this coordinator and loads another.
 //! 5. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.
 //!
@@ -27,7 +29,7 @@
 //! OffsetFetch, ListGroups and DescribeGroups read the committed one, and a failed append can be undone. Everything else
 //! is soft and starts anew when another broker takes over: members that are joining, parked requests, timers, the
 //! generation in preparation.
-
+//!
 //! # Who does what
 //!
 //! Authorization, whether a topic exists, topic ids <-> names, and splitting a request over the partitions that its groups belong to

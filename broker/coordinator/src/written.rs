@@ -56,6 +56,7 @@ impl Turn<'_> {
     pub(crate) fn give_up_waiting(&mut self, group: &mut ClassicGroup, replacement: &Replacement) {
         if let Some(join) = parked(group, replacement) {
             group.take_join(&replacement.new);
+            self.extend_session(group, &replacement.new);
             self.refuse_replacement(group, replacement, join, ErrorCode::RequestTimedOut);
         }
     }
@@ -67,6 +68,8 @@ impl Turn<'_> {
         }
         if let Some(join) = parked(group, replacement) {
             group.take_join(&replacement.new);
+            // While it waited its session may have passed unnoticed.
+            self.extend_session(group, &replacement.new);
             let mut response = join_response(group, &replacement.new);
             if join.api_version >= SKIP_ASSIGNMENT_VERSION {
                 response.skip_assignment = group.is_leader(&replacement.new);

@@ -53,7 +53,8 @@ impl GroupCoordinator {
             .chain(offsets.keys().map(|key| &key.group))
             .collect();
         for id in persisted {
-            assert!(self.groups.contains_key(id), "{id} is persisted and not there");
+            let is_there = self.groups.contains_key(id) || self.persisted.is_other_group(id);
+            assert!(is_there, "{id} is persisted and not there");
         }
         for id in self.timers.groups() {
             assert!(self.groups.contains_key(&id), "{id} has timers and is not there");

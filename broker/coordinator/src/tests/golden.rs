@@ -9,14 +9,15 @@ use forebay_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use forebay_protocol::messages::{OffsetCommitRequest, SyncGroupRequest};
-use forebay_records::{RecordBatch, Timestamp, batches};
+use forebay_records::{NO_PRODUCER_ID, RecordBatch, Timestamp, batches};
+use proptest::prelude::*;
 
 use super::Driver;
 use super::driver::{error, join, text};
 use super::offsets::{all_offsets, committed};
 use crate::classic::ClassicGroup;
 use crate::record::CoordinatorRecord;
-use crate::{Command, Config, GroupCoordinator, Record};
+use crate::{Command, Config, GroupCoordinator, Record, Source};
 
 const LOG: &[u8] = include_bytes!("kafka-4.3.1-consumer-offsets.log");
 
@@ -226,5 +227,39 @@ fn commit_of_admin(group: &str) -> OffsetCommitRequest {
             ..Default::default()
         }],
         ..Default::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever a log holds, reading it ends in an error or in groups that live and expire like any others.
+    #[test]
+    fn damaged_records_do_no_harm(damage in proptest::collection::vec((0..33_i64, any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut driver = Driver::new();
+        driver.coordinator = GroupCoordinator::new(Config::default());
+        let intact = kafka_wrote();
+        let records = intact.iter().filter(|batch| !batch.header().is_control());
+        for record in records.flat_map(|batch| batch.records().expect("readable")) {
+            let record = record.expect("readable");
+            let mut bytes = [record.key.expect("a key").to_vec(), record.value.unwrap_or_default().to_vec()];
+            for (offset, index, byte) in &damage {
+                let part = &mut bytes[usize::from(byte % 3 > 0)];
+                if *offset == record.offset.0 && !part.is_empty() {
+                    let at = index.index(part.len());
+                    part[at] ^= byte;
+                }
+            }
+            let [key, value] = bytes.map(Bytes::from);
+            let source = Source { offset: record.offset, producer_id: NO_PRODUCER_ID };
+            let _refused = driver.coordinator.replay(source, Some(&key), Some(&value).filter(|value| !value.is_empty()));
+        }
+        let outcome = driver.coordinator.activate(driver.now);
+        driver.take(outcome);
+        driver.coordinator.assert_consistent(false);
+        for _ in 0..3 {
+            driver.advance(std::time::Duration::from_secs(60 * 60 * 24));
+        }
+        driver.coordinator.assert_consistent(false);
     }
 }

@@ -58,6 +58,10 @@ enum Step {
         group: usize,
     },
     DeleteTopic,
+    /// All clients of a group do what good clients do, until they have their assignments if nothing comes between.
+    Behave {
+        group: usize,
+    },
     /// Uses the member id of another client, or an old generation.
     Confuse {
         client: usize,
@@ -102,6 +106,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..GROUPS.len()).prop_map(|group| Step::DeleteOffsets { group }),
         1 => (0..GROUPS.len()).prop_map(|group| Step::DeleteGroup { group }),
         1 => Just(Step::DeleteTopic),
+        4 => (0..GROUPS.len()).prop_map(|group| Step::Behave { group }),
         1 => (client.clone(), client.clone(), -1..3).prop_map(
             |(client, with, generation)| Step::Confuse { client, with, generation }
         ),
@@ -146,8 +151,10 @@ fn instance_of(client: usize) -> Option<forebay_protocol::Utf8Bytes> {
 }
 
 impl World {
-    fn new() -> Self {
+    /// A log that is given up before sessions expire, or after.
+    fn new(offset_commit_timeout_s: u64) -> Self {
         let config = Config {
+            offset_commit_timeout: Duration::from_secs(offset_commit_timeout_s),
             offsets_retention: Duration::from_secs(120),
             offsets_retention_check_interval: Duration::from_secs(25),
             new_member_join_timeout: Duration::from_secs(40),
@@ -192,6 +199,7 @@ impl World {
                 self.driver
                     .ask(Command::TopicsDeleted(vec![(text("t"), TOPIC_ID)]));
             }
+            Step::Behave { group } => self.behave(group),
             Step::Confuse {
                 client,
                 with,
@@ -262,6 +270,24 @@ impl World {
             topics,
         };
         self.driver.ask(Command::OffsetDelete(request));
+    }
+
+    fn behave(&mut self, group: usize) {
+        let clients: Vec<usize> = (0..CLIENTS).filter(|client| group_of(*client) == group).collect();
+        // Once for the id, once with it.
+        for _ in 0..2 {
+            for client in clients.clone() {
+                if self.clients[client].joining.is_none() {
+                    self.join(client, 9, 1, 20_000);
+                }
+            }
+            self.driver.commit();
+            self.read();
+        }
+        self.driver.advance(Duration::from_secs(6));
+        self.read();
+        clients.into_iter().for_each(|client| self.sync(client));
+        self.driver.commit();
     }
 
     fn identity(&self, client: usize) -> (forebay_protocol::Utf8Bytes, i32) {
@@ -416,8 +442,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens(steps in proptest::collection::vec(step(), 0..120)) {
-        let mut world = World::new();
+    fn whatever_happens(
+        offset_commit_timeout_s in prop_oneof![Just(5_u64), Just(25)],
+        steps in proptest::collection::vec(step(), 0..120),
+    ) {
+        let mut world = World::new(offset_commit_timeout_s);
         for step in steps {
             world.run(&step);
             world.read();

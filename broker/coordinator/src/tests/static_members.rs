@@ -10,7 +10,7 @@ use forebay_protocol::messages::{HeartbeatRequest, JoinGroupRequest, OffsetCommi
 
 use super::Driver;
 use super::driver::{GROUP, SESSION, consuming, error, first_error, join, protocol, sync, text};
-use crate::{Command, RequestId, Response};
+use crate::{Command, Config, RequestId, Response};
 
 fn instance(name: &str, member: &str) -> JoinGroupRequest {
     JoinGroupRequest {
@@ -262,6 +262,37 @@ fn an_id_that_takes_too_long_to_write_is_refused_but_stays_if_it_is_written_afte
         let live = members(&mut driver);
         driver.restart();
         assert_eq!(members(&mut driver), live);
+    }
+}
+
+#[test]
+fn one_that_waited_longer_for_the_log_than_its_session_lasts_still_has_a_session() {
+    for outcome in ["written", "not written", "given up"] {
+        let offset_commit_timeout = if outcome == "given up" {
+            SESSION
+        } else {
+            SESSION * 3
+        } + Duration::from_secs(1);
+        let mut driver = Driver::with(Config {
+            offset_commit_timeout,
+            ..Config::default()
+        });
+        stable_group(&mut driver, 1);
+        driver.hold = true;
+        let id = driver.join(instance("0", ""));
+        driver.advance(SESSION + Duration::from_secs(1));
+        match outcome {
+            "written" => driver.commit(),
+            "not written" => driver.fail(0, NotEnoughReplicas),
+            _ => {}
+        }
+        driver.joined(id);
+        driver.coordinator.assert_consistent(false);
+        driver.hold = false;
+        driver.commit();
+        assert_eq!(driver.state(GROUP), "Stable", "{outcome}");
+        driver.advance(SESSION);
+        assert_eq!(driver.state(GROUP), "Empty", "{outcome}");
     }
 }
 
