@@ -391,6 +391,7 @@ async fn at(moment: Option<Instant>) {
 async fn init_producer_id(cluster: &Cluster) -> Result<Identity, Error> {
     let node = cluster.any_node().await?;
     let request = InitProducerIdRequest {
+        transactional_id: None,
         transaction_timeout_ms: i32::MAX,
         ..Default::default()
     };
