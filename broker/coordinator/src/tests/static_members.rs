@@ -331,6 +331,36 @@ fn an_id_that_a_rebalance_has_made_known_stays_even_if_its_own_append_fails() {
 }
 
 #[test]
+fn one_that_comes_back_before_it_has_synced_is_waited_for_under_its_new_id() {
+    for syncs in [true, false] {
+        let mut driver = Driver::new();
+        let joins = ["0", "1"].map(|name| driver.join(instance(name, "")));
+        driver.advance(Duration::from_secs(9));
+        let joined = joins.map(|join| driver.joined(join));
+        let leader = joined[0].leader.clone();
+        let other = usize::from(joined[0].member_id == leader).to_string();
+        let id = driver.ask(Command::SyncGroup(sync(&leader, 1, &[])));
+        assert_eq!(driver.synced(id).error_code, 0);
+        let id = driver.join(instance(&other, ""));
+        let new = driver.joined(id).member_id;
+        if syncs {
+            let id = driver.ask(Command::SyncGroup(sync(&new, 1, &[])));
+            assert_eq!(driver.synced(id).error_code, 0);
+        }
+        for _ in 0..10 {
+            driver.advance(Duration::from_secs(6));
+            for member in [&leader, &new] {
+                driver.heartbeat(member, 1);
+            }
+        }
+        assert_eq!(
+            driver.state(GROUP),
+            if syncs { "Stable" } else { "PreparingRebalance" }
+        );
+    }
+}
+
+#[test]
 fn those_that_are_late_stay_until_their_session_is_over() {
     let mut driver = Driver::new();
     let (ids, leader) = stable_group(&mut driver, 2);

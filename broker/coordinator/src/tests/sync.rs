@@ -229,6 +229,48 @@ fn a_rebalance_that_begins_while_the_assignment_is_written_wins() {
 }
 
 #[test]
+fn an_assignment_of_the_past_is_not_that_of_the_next_generation() {
+    let mut driver = Driver::new();
+    let ids = completing_group(&mut driver, 2);
+    driver.hold = true;
+    ask(&mut driver, sync(&ids[0], 2, &[(&ids[0], "old")]));
+    driver.join(JoinGroupRequest {
+        protocols: vec![protocol("v0", "new")],
+        ..join(&ids[1])
+    });
+    driver.join(join(&ids[0]));
+    let waiting = ask(&mut driver, sync(&ids[1], 3, &[]));
+    driver.commit();
+    assert_eq!(driver.answer(waiting), None);
+    let leader = ask(&mut driver, sync(&ids[0], 3, &[(&ids[1], "new")]));
+    driver.commit();
+    assert_eq!(&*driver.synced(waiting).assignment, b"new");
+    assert_eq!(driver.synced(leader).error_code, 0);
+}
+
+#[test]
+fn a_leader_that_loses_patience_and_assigns_again_changes_nothing() {
+    let mut driver = Driver::new();
+    let ids = completing_group(&mut driver, 2);
+    driver.hold = true;
+    let follower = ask(&mut driver, sync(&ids[1], 2, &[]));
+    let first = ask(&mut driver, sync(&ids[0], 2, &[(&ids[1], "first")]));
+    let second = ask(&mut driver, sync(&ids[0], 2, &[(&ids[1], "second")]));
+    assert_eq!(error(driver.synced(first).error_code), RebalanceInProgress);
+    driver.commit();
+    driver.hold = false;
+    assert_eq!(driver.synced(second).error_code, 0);
+    assert_eq!(&*driver.synced(follower).assignment, b"first");
+    driver.restart();
+    let again = ask(&mut driver, sync(&ids[1], 2, &[]));
+    assert_eq!(
+        &*driver.synced(again).assignment,
+        b"first",
+        "the log says the same"
+    );
+}
+
+#[test]
 fn a_sync_that_replaces_a_parked_one_sends_that_back() {
     let mut driver = Driver::new();
     let ids = completing_group(&mut driver, 2);
