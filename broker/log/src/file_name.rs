@@ -17,6 +17,8 @@ pub(crate) const TRANSACTION_INDEX: &str = "txnindex";
 pub(crate) const PRODUCER_SNAPSHOT: &str = "snapshot";
 /// To be removed when the delay is over.
 pub(crate) const DELETED: &str = ".deleted";
+/// Found behind a gap after a crash; kept for whoever knows better.
+pub(crate) const STRAY: &str = ".stray";
 /// The compactor's unfinished work.
 pub(crate) const CLEANED: &str = ".cleaned";
 /// The compactor's finished work, to take the place of what it replaces.

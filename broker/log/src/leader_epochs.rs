@@ -20,7 +20,7 @@ impl LeaderEpochs {
         for (epoch, start) in entries {
             epochs.assign(*epoch, *start);
         }
-        epochs.dirty = epochs.starts.len() != entries.len();
+        epochs.dirty = false;
         epochs
     }
 

@@ -251,7 +251,8 @@ impl LogDirectory {
         let Some(log) = self.log(partition)? else {
             return Ok(false);
         };
-        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, offset)?;
+        let end = log.batch_boundary(offset)?;
+        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, end)?;
         log.truncate_to(offset, now)
     }
 

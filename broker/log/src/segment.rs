@@ -180,10 +180,19 @@ impl Segment {
 
     /// Renames its files so that they are no longer part of the log; gives their new names.
     pub(crate) fn mark_deleted(&self) -> Result<Vec<PathBuf>> {
+        self.rename_files(file_name::DELETED)
+    }
+
+    /// Renames its files so that they are no longer part of the log, nor ever removed.
+    pub(crate) fn set_aside(&self) -> Result<Vec<PathBuf>> {
+        self.rename_files(file_name::STRAY)
+    }
+
+    fn rename_files(&self, suffix: &str) -> Result<Vec<PathBuf>> {
         let mut renamed = Vec::with_capacity(file_name::SEGMENT_KINDS.len());
         for kind in file_name::SEGMENT_KINDS {
             let path = file_name::path(&self.folder, self.base_offset, kind);
-            renamed.extend(mark_deleted(&*self.disk, &path)?);
+            renamed.extend(rename(&*self.disk, &path, suffix)?);
         }
         Ok(renamed)
     }
@@ -231,11 +240,15 @@ pub(crate) struct SegmentOptions<'a> {
 
 /// Renames a file so that it is no longer part of the log; gives its new name, or none if it was not there.
 pub(crate) fn mark_deleted(disk: &dyn Disk, path: &Path) -> Result<Option<PathBuf>> {
-    let mut deleted = path.as_os_str().to_owned();
-    deleted.push(file_name::DELETED);
-    let deleted = PathBuf::from(deleted);
-    match disk.rename(path, &deleted) {
-        Ok(()) => Ok(Some(deleted)),
+    rename(disk, path, file_name::DELETED)
+}
+
+fn rename(disk: &dyn Disk, path: &Path, suffix: &str) -> Result<Option<PathBuf>> {
+    let mut renamed = path.as_os_str().to_owned();
+    renamed.push(suffix);
+    let renamed = PathBuf::from(renamed);
+    match disk.rename(path, &renamed) {
+        Ok(()) => Ok(Some(renamed)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -113,11 +113,11 @@ impl TransactionIndex {
 
     /// Whether every entry makes sense for a segment that begins at `base_offset` and ends before `next_offset`.
     pub(crate) fn is_sane(&self, base_offset: Offset, next_offset: Offset) -> Result<bool> {
-        if self.count == 0 {
-            return Ok(true);
-        }
-        if self.disk.metadata(&self.path)?.length % ENTRY_BYTES as u64 != 0 {
-            return Ok(false);
+        match self.disk.metadata(&self.path) {
+            Ok(metadata) if metadata.length.is_multiple_of(ENTRY_BYTES as u64) => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error.into()),
         }
         let mut sane = true;
         let mut previous = base_offset - 1;

@@ -46,7 +46,7 @@ pub struct LoadReport {
     pub recovered_segments: usize,
     /// Bytes cut off after the last good batch.
     pub truncated_bytes: u64,
-    /// Segments deleted because they lay behind a cut.
+    /// Segments that went because they lay behind a cut or a gap.
     pub deleted_segments: usize,
     /// Segments whose indexes were missing or wrong.
     pub rebuilt_indexes: usize,
@@ -190,17 +190,33 @@ impl Loader {
 
     /// Removes the files of the segments from `index` on, the last first.
     fn delete_from(&mut self, index: usize) -> Result<()> {
-        while self.segments.len() > index
-            && let Some(segment) = self.segments.pop()
-        {
-            let offset = segment.base_offset().value();
-            tracing::warn!(partition = %self.log.partition, offset, "deleting a segment behind the log's end");
+        while let Some(segment) = self.pop_from(index) {
             for path in segment.mark_deleted()? {
                 self.log.disk.remove_file(&path)?;
             }
-            self.report.deleted_segments += 1;
         }
         Ok(())
+    }
+
+    /// Takes the segments from `index` on out of the log, the last first, but keeps their files.
+    fn set_aside_from(&mut self, index: usize) -> Result<()> {
+        while let Some(segment) = self.pop_from(index) {
+            for path in segment.set_aside()? {
+                tracing::error!(file = %path.display(), "set aside: what should be before it is missing");
+            }
+        }
+        Ok(())
+    }
+
+    fn pop_from(&mut self, index: usize) -> Option<Arc<Segment>> {
+        if self.segments.len() <= index {
+            return None;
+        }
+        let segment = self.segments.pop()?;
+        let offset = segment.base_offset().value();
+        tracing::warn!(partition = %self.log.partition, offset, "a segment behind the log's end goes");
+        self.report.deleted_segments += 1;
+        Some(segment)
     }
 
     /// Leader epochs from their file, or if that does not agree with the batches, from them.
@@ -215,7 +231,8 @@ impl Loader {
             Err(error) => return Err(error),
         };
         let recovered = std::mem::take(&mut self.epochs);
-        self.epochs = LeaderEpochs::from_entries(&stored.clone().unwrap_or_default());
+        self.epochs = LeaderEpochs::from_entries(stored.as_deref().unwrap_or_default());
+        let consistent = stored.is_some_and(|stored| stored.len() == self.epochs.entries().len());
         for (epoch, offset) in recovered.entries() {
             if self.epochs.latest().is_none_or(|latest| *epoch > latest) {
                 self.epochs.assign(*epoch, *offset);
@@ -223,8 +240,8 @@ impl Loader {
         }
         self.epochs.truncate_from_end(end);
         self.epochs.truncate_from_start(start);
-        let complete = stored.is_some() && (start == end || !self.epochs.entries().is_empty());
-        if !complete || !self.epochs_agree(start, end)? {
+        let complete = start == end || !self.epochs.entries().is_empty();
+        if !consistent || !complete || !self.epochs_agree(start, end)? {
             self.epochs = self.epochs_of_batches()?;
             self.epochs.truncate_from_start(start);
             self.epochs.mark_dirty();
@@ -232,23 +249,17 @@ impl Loader {
         Ok(())
     }
 
-    /// Whether each epoch begins where its entry says.
+    /// Whether each epoch begins where its entry says, behind the one before it.
     fn epochs_agree(&self, start: Offset, end: Offset) -> Result<bool> {
-        let inside = self
-            .epochs
-            .entries()
-            .iter()
-            .filter(|(_, offset)| (start..end).contains(offset));
-        for (epoch, offset) in inside {
-            let first = self.epoch_at(*offset)?;
-            let before = if *offset > start {
-                self.epoch_at(*offset - 1)?
-            } else {
-                None
-            };
-            if first != Some(*epoch) || before == Some(*epoch) {
+        let mut previous = None;
+        for (epoch, offset) in self.epochs.entries() {
+            if (start..end).contains(offset) && self.epoch_at(*offset)? != Some(*epoch) {
                 return Ok(false);
             }
+            if (start.next()..=end).contains(offset) && self.epoch_at(*offset - 1)? != previous {
+                return Ok(false);
+            }
+            previous = Some(*epoch);
         }
         Ok(true)
     }

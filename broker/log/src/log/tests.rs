@@ -1,4 +1,11 @@
-//! A log as its users see it: append, read, look up, delete, cut.
+//! A log as its users see it: append and read; more in the modules below.
+
+mod crash;
+mod damage;
+mod lookup;
+mod model;
+mod reopen;
+mod retention;
 
 use std::sync::Arc;
 

@@ -23,14 +23,18 @@ impl Log {
             write_lock(&self.epochs).truncate_from_end(end);
             return Ok(false);
         }
-        let first = read_lock(&self.view)
-            .segments
-            .first_key_value()
-            .map(|(base_offset, _)| *base_offset);
+        let boundary = self.batch_boundary(offset)?;
+        let view = read_lock(&self.view);
+        let log_start_offset = view.log_start_offset;
+        let first = view.segments.keys().next().copied();
+        drop(view);
         let truncated = if first.is_none_or(|first| offset < first) {
             self.restart_at(&mut writer, offset, now)
+        } else if boundary < log_start_offset && offset >= log_start_offset {
+            // The batch that goes as a whole has the first records, of which the first are deleted already.
+            self.restart_at(&mut writer, log_start_offset, now)
         } else {
-            self.cut(&mut writer, offset, now)
+            self.cut(&mut writer, boundary, now)
         };
         truncated
             .map(|()| true)
@@ -44,6 +48,13 @@ impl Log {
         writer.touched = true;
         self.restart_at(&mut writer, offset, now)
             .map_err(|error| self.directory.fail(&error))
+    }
+
+    /// Where the log ends if it is cut at `offset`: a batch goes as a whole.
+    pub(crate) fn batch_boundary(&self, offset: Offset) -> Result<Offset> {
+        let segment = read_lock(&self.view).segment_of(offset);
+        let first_cut = segment.map_or(Ok(None), |segment| segment.locate(offset))?;
+        Ok(first_cut.map_or(offset, |batch| offset.min(batch.header.base_offset)))
     }
 
     fn cut(&self, writer: &mut Writer, offset: Offset, now: Timestamp) -> Result<()> {

@@ -103,7 +103,7 @@ impl Checkpoints {
         self.write(disk, directory, current, Some(high_watermarks))
     }
 
-    /// Lowers a recovery point before the log is cut.
+    /// Lowers recovery point and log start before a log is cut.
     pub(super) fn lower(
         &mut self,
         disk: &dyn Disk,
@@ -111,25 +111,18 @@ impl Checkpoints {
         partition: &TopicPartition,
         offset: Offset,
     ) -> Result<()> {
-        if self
-            .recovery_points
-            .get(partition)
-            .is_none_or(|stored| *stored <= offset)
-        {
-            return Ok(());
-        }
-        let mut recovery_points = self.recovery_points.clone();
-        recovery_points.insert(partition.clone(), offset);
-        let log_start_offsets = self.log_start_offsets.clone();
-        self.write(
-            disk,
-            directory,
-            Checkpointed {
-                recovery_points,
-                log_start_offsets,
-            },
-            None,
-        )
+        let lowered = |offsets: &Offsets| {
+            let mut offsets = offsets.clone();
+            if let Some(stored) = offsets.get_mut(partition) {
+                *stored = offset.min(*stored);
+            }
+            offsets
+        };
+        let current = Checkpointed {
+            recovery_points: lowered(&self.recovery_points),
+            log_start_offsets: lowered(&self.log_start_offsets),
+        };
+        self.write(disk, directory, current, None)
     }
 }
 

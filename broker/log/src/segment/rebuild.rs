@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use forebay_disk::File;
 use forebay_records::{Offset, Timestamp};
 
 use super::{BatchAt, Found, Known, Scan, Segment, only_zeros};
@@ -68,19 +69,45 @@ impl Indexer<'_> {
 
 impl Segment {
     /// Makes the offset and the time index anew from the headers of the batches.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if they do not form a chain to the end; then the indexes stay as they are.
     pub(crate) fn rebuild_indexes(&self) -> Result<()> {
         tracing::warn!(segment = %self.path.display(), "rebuilding the indexes");
         let file = self.file()?;
-        let mut scan = Scan::all_headers(&*file, &self.path, 0, self.size());
-        self.index(|indexer| {
-            loop {
-                match scan.next()? {
-                    Found::Batch(batch) | Found::Damaged(batch) => indexer.add(&batch)?,
-                    Found::End => return Ok(()),
-                    Found::Broken { position, reason, .. } => return Err(self.corrupt(position, reason)),
+        self.for_each_header(&*file, |_| Ok(()))?;
+        self.index(|indexer| self.for_each_header(&*file, |batch| indexer.add(batch)))
+    }
+
+    fn for_each_header(&self, file: &dyn File, mut visit: impl FnMut(&BatchAt) -> Result<()>) -> Result<()> {
+        let mut scan = Scan::all_headers(file, &self.path, 0, self.size());
+        let mut next_offset = self.base_offset;
+        loop {
+            match scan.next()? {
+                Found::Batch(batch) | Found::Damaged(batch) => {
+                    if !self.follows(&batch, next_offset) {
+                        return Err(self.corrupt(batch.position, self.out_of_place(&batch, next_offset)));
+                    }
+                    visit(&batch)?;
+                    next_offset = batch.header.next_offset();
                 }
+                Found::End => return Ok(()),
+                Found::Broken { position, reason, .. } => return Err(self.corrupt(position, reason)),
             }
-        })
+        }
+    }
+
+    /// Whether a batch can be at `next_offset`, or behind a gap that compaction has left, and in this segment.
+    fn follows(&self, batch: &BatchAt, next_offset: Offset) -> bool {
+        batch.header.base_offset >= next_offset
+            && batch.last_offset() - self.base_offset <= i64::from(i32::MAX)
+    }
+
+    fn out_of_place(&self, batch: &BatchAt, next_offset: Offset) -> String {
+        format!(
+            "a batch at offset {} follows where {next_offset} is due",
+            batch.header.base_offset
+        )
     }
 
     /// Empties the indexes, lets `fill` fill them, and writes them.
@@ -170,7 +197,9 @@ impl Segment {
         recovered: &mut Recovered,
     ) -> Result<Option<BatchAt>> {
         let expected = recovered.next_offset;
-        let (position, reason) = match scan.next()? {
+        // Where the log would go on: at a batch that is out of place this is the lower one, as the batch before it may be
+        // the one whose offset is wrong.
+        let (position, reason, next) = match scan.next()? {
             Found::End => return Ok(None),
             Found::Broken {
                 position: 0,
@@ -182,16 +211,10 @@ impl Segment {
                     magic,
                 });
             }
-            Found::Broken { position, reason, .. } => (position, reason),
-            Found::Batch(batch) | Found::Damaged(batch)
-                if batch.header.base_offset < expected
-                    || batch.last_offset() - self.base_offset > i64::from(i32::MAX) =>
-            {
-                let offset = batch.header.base_offset;
-                (
-                    batch.position,
-                    format!("a batch at offset {offset} follows where {expected} is due"),
-                )
+            Found::Broken { position, reason, .. } => (position, reason, expected),
+            Found::Batch(batch) | Found::Damaged(batch) if !self.follows(&batch, expected) => {
+                let next = expected.min(batch.header.base_offset);
+                (batch.position, self.out_of_place(&batch, expected), next)
             }
             Found::Batch(batch) => return Ok(Some(batch)),
             Found::Damaged(batch) if batch.header.next_offset() <= synced => {
@@ -200,9 +223,13 @@ impl Segment {
                 recovered.damaged_batches += 1;
                 return Ok(Some(batch));
             }
-            Found::Damaged(batch) => (batch.position, "a batch has a wrong checksum".to_owned()),
+            Found::Damaged(batch) => (
+                batch.position,
+                "a batch has a wrong checksum".to_owned(),
+                expected,
+            ),
         };
-        if expected < synced {
+        if next < synced {
             let reason = format!("{reason}; offsets up to {synced} had been synced, so nothing is cut off");
             return Err(self.corrupt(position, reason));
         }
@@ -230,7 +257,7 @@ impl Segment {
                 Found::Batch(batch) | Found::Damaged(batch) => {
                     let entry = expected.take();
                     if entry.is_some_and(|entry| entry.last_offset != batch.last_offset())
-                        || batch.header.base_offset < next_offset
+                        || !self.follows(&batch, next_offset)
                     {
                         return Ok(None);
                     }
@@ -252,7 +279,7 @@ impl Segment {
         Ok(Some(next_offset))
     }
 
-    fn load_first_timestamp(&self, file: &std::sync::Arc<dyn forebay_disk::File>) -> Result<()> {
+    fn load_first_timestamp(&self, file: &std::sync::Arc<dyn File>) -> Result<()> {
         let mut scan = Scan::headers(&**file, &self.path, 0, self.size());
         if let Found::Batch(first) = scan.next()? {
             lock(&self.growth).first_timestamp = Some(first.header.max_timestamp);

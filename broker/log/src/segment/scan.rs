@@ -130,6 +130,7 @@ impl<'a> Scan<'a> {
                     } => Some(magic),
                     _ => None,
                 };
+                let old_magic = old_magic.filter(|_| self.is_old_message(position).unwrap_or(false));
                 return Ok(Found::Broken {
                     position,
                     reason: error.to_string(),
@@ -165,6 +166,30 @@ impl<'a> Scan<'a> {
         } else {
             Found::Damaged(batch)
         })
+    }
+
+    /// Whether a message of format 0 or 1 lies here, whole: an old log, and not some garbage.
+    fn is_old_message(&mut self, position: u64) -> Result<bool> {
+        const HEAD_BYTES: usize = 16;
+        if self.end - position < HEAD_BYTES as u64 {
+            return Ok(false);
+        }
+        let head = self.bytes_at(position, HEAD_BYTES)?;
+        let field = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (size, crc) = (u64::from(field(8)), field(12));
+        let (mut at, end) = (position + HEAD_BYTES as u64, position + 12 + size);
+        if end > self.end {
+            return Ok(false);
+        }
+        let mut computed = !0;
+        while at < end {
+            let left = (end - at) as usize;
+            let bytes = self.some_bytes_at(at)?;
+            let bytes = &bytes[..bytes.len().min(left)];
+            computed = bytes.iter().fold(computed, crc32_step);
+            at += bytes.len() as u64;
+        }
+        Ok(!computed == crc)
     }
 
     fn checksum(&mut self, batch: &BatchAt) -> Result<u32> {
@@ -209,6 +234,17 @@ impl<'a> Scan<'a> {
         };
         Ok(&self.block[start..start + count])
     }
+}
+
+/// One byte of the CRC-32 that the old formats have (not Castagnoli's); for an error message only, hence without a table.
+fn crc32_step(crc: u32, byte: &u8) -> u32 {
+    (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+        if crc & 1 == 1 {
+            (crc >> 1) ^ 0xedb8_8320
+        } else {
+            crc >> 1
+        }
+    })
 }
 
 /// Whether the file holds nothing but zeros from `position` to `end`: space that was filled ahead.

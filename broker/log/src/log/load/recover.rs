@@ -11,6 +11,17 @@ use crate::segment::{BatchAt, Found, Recovered, Scan, Segment};
 use crate::topic_partition::TopicPartition;
 use crate::transaction_index::AbortedTransaction;
 
+/// Why offsets are missing between two segments.
+enum Gap {
+    /// The compactor has removed their records.
+    Compacted,
+    /// They never reached the disk: the segment before them ends torn.
+    Torn,
+    /// As [`Gap::Torn`], with an end that happens to be whole, because a sync had made the file that long; or, which
+    /// looks the same, somebody has taken a file away whose sync had not been noted yet.
+    Unexplained,
+}
+
 impl Loader {
     /// Recovers the segments from `first` on; gives the log's end.
     pub(super) fn recover_from(&mut self, first: usize) -> Result<Offset> {
@@ -34,9 +45,18 @@ impl Loader {
         let mut torn = false;
         for index in first..self.segments.len() {
             let segment = Arc::clone(&self.segments[index]);
-            if segment.base_offset() != end && self.must_go(&segment, end, torn)? {
-                self.delete_from(index)?;
-                break;
+            if segment.base_offset() != end {
+                match self.judge_gap(&segment, end, torn)? {
+                    Gap::Compacted => {}
+                    Gap::Torn => {
+                        self.delete_from(index)?;
+                        break;
+                    }
+                    Gap::Unexplained => {
+                        self.set_aside_from(index)?;
+                        break;
+                    }
+                }
             }
             if index > first {
                 self.producers.take_snapshot(&*disk, &folder)?;
@@ -53,12 +73,11 @@ impl Loader {
         Ok(end)
     }
 
-    /// Whether a segment that does not begin at `end`, where those before it end, must go: what should be between them
-    /// never reached the disk, as the torn end before it shows. A gap in a compacted log is the compactor's.
+    /// Why a segment does not begin at `end`, where those before it end.
     ///
     /// # Errors
-    /// [`Error::Hole`] if the missing offsets had been synced, or if a whole file must have been taken away.
-    fn must_go(&self, segment: &Segment, end: Offset, torn: bool) -> Result<bool> {
+    /// [`Error::Hole`] if the missing offsets had been synced: somebody has taken a file away.
+    fn judge_gap(&self, segment: &Segment, end: Offset, torn: bool) -> Result<Gap> {
         let next = segment.base_offset();
         if end > next {
             let reason = Arc::from(format!(
@@ -70,12 +89,12 @@ impl Loader {
                 reason,
             });
         }
-        if torn && end >= self.load.recovery_point {
-            Ok(true)
-        } else if self.log.config.compact {
-            Ok(false)
-        } else {
-            Err(self.hole(end, next))
+        let was_synced = end < self.load.recovery_point;
+        match (was_synced, self.log.config.compact) {
+            (false, _) if torn => Ok(Gap::Torn),
+            (_, true) => Ok(Gap::Compacted),
+            (false, false) => Ok(Gap::Unexplained),
+            (true, false) => Err(self.hole(end, next)),
         }
     }
 

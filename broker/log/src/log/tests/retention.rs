@@ -1,0 +1,250 @@
+//! What is deleted, when, and what readers see of it.
+
+use forebay_disk::{Disk, DiskExt, MemoryDisk, Survivors};
+
+use super::*;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn names(disk: &MemoryDisk) -> Vec<String> {
+    let entries = disk
+        .read_dir(std::path::Path::new("/data/topic-0"))
+        .expect("list");
+    entries
+        .into_iter()
+        .map(|entry| entry.name.into_string().expect("text"))
+        .collect()
+}
+
+fn append_at(log: &Log, tag: u8, timestamp: Timestamp) {
+    let value = [tag; 150];
+    let batch = batch_at(&[(&value, timestamp)], ProducerIdentity::NONE);
+    append(
+        log,
+        Append {
+            batches: vec![batch],
+            origin: AppendOrigin::Client,
+        },
+    )
+    .expect("appended");
+}
+
+#[test]
+fn by_time_whole_segments_and_all_of_them_if_all_are_old() {
+    let config = LogConfig {
+        retention_ms: DAY_MS,
+        ..small_segments()
+    };
+    let Fixture { log, disk, .. } = fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW + i64::from(tag) * 1000);
+    }
+    assert_eq!(log.segment_count(), 3, "offsets 0-3, 4-7, 8-9");
+    let all = Offset(10);
+    let delete = |after_ms: i64| {
+        log.delete_old_segments(all, NOW + DAY_MS + after_ms)
+            .expect("deleted")
+    };
+    assert_eq!(
+        delete(3000),
+        0,
+        "the newest record of the first segment is exactly a day old"
+    );
+    assert_eq!(delete(3001), 1);
+    assert_eq!((log.log_start_offset(), read_all(&log)[0]), (Offset(4), (4, 4)));
+    assert_eq!(
+        log.delete_old_segments(Offset(7), NOW + 9 * DAY_MS)
+            .expect("none"),
+        0,
+        "not replicated"
+    );
+    assert_eq!(delete(9 * DAY_MS), 2);
+    assert_eq!(
+        (log.log_start_offset(), log.log_end_offset(), log.segment_count()),
+        (Offset(10), Offset(10), 1)
+    );
+    assert_eq!(delete(99 * DAY_MS), 0, "an empty segment stays");
+    append_at(&log, 10, NOW);
+    assert_eq!(read_all(&log), [(10, 10)]);
+    assert!(
+        names(&disk)
+            .iter()
+            .filter(|name| name.ends_with(".log.deleted"))
+            .count()
+            == 3
+    );
+    log.purge(NOW + DAY_MS + 3001 + config.file_delete_delay_ms - 1);
+    assert!(names(&disk).contains(&"00000000000000000000.log.deleted".to_owned()));
+    log.purge(NOW + DAY_MS + 3001 + config.file_delete_delay_ms);
+    assert!(!names(&disk).contains(&"00000000000000000000.log.deleted".to_owned()));
+    log.purge(NOW + 900 * DAY_MS);
+    assert_eq!(
+        names(&disk)
+            .iter()
+            .filter(|name| name.contains("deleted"))
+            .count(),
+        0,
+        "{:?}",
+        names(&disk)
+    );
+    let crashed = open(Arc::new(disk.crash(Survivors::Everything)), &config).expect("open");
+    let log = crashed.log(&partition()).expect("open").expect("there");
+    assert_eq!(
+        (read_all(&log), log.log_end_offset()),
+        (vec![(10, 10)], Offset(11))
+    );
+}
+
+#[test]
+fn by_size_and_not_at_all_without_the_policy() {
+    let config = LogConfig {
+        retention_bytes: 1500,
+        retention_ms: -1,
+        ..small_segments()
+    };
+    let Fixture { log, .. } = fixture(&config);
+    for tag in 0..12 {
+        append_at(&log, tag, NOW);
+    }
+    let segment = log.size_in_bytes() / 3;
+    assert!((850..1000).contains(&segment));
+    log.set_config(Arc::new(LogConfig {
+        delete: false,
+        ..config.clone()
+    }));
+    assert_eq!(log.delete_old_segments(Offset(12), NOW).expect("kept"), 0);
+    log.set_config(Arc::new(config.clone()));
+    assert_eq!(
+        log.delete_old_segments(Offset(12), NOW).expect("deleted"),
+        1,
+        "two segments are still enough"
+    );
+    assert_eq!(log.delete_old_segments(Offset(12), NOW).expect("deleted"), 0);
+    log.set_config(Arc::new(LogConfig {
+        retention_bytes: 0,
+        ..config
+    }));
+    assert_eq!(log.delete_old_segments(Offset(12), NOW).expect("deleted"), 2);
+    assert_eq!((log.log_start_offset(), log.size_in_bytes()), (Offset(12), 0));
+}
+
+#[test]
+fn deleted_records_stay_deleted() {
+    let config = LogConfig {
+        delete: false,
+        ..small_segments()
+    };
+    let Fixture { log, disk, directory } = fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW);
+    }
+    log.sync(NOW).expect("synced");
+    let beyond = log.delete_records_before(Offset(8), Offset(7));
+    assert!(
+        matches!(beyond, Err(Error::OffsetOutOfRange { .. })),
+        "{beyond:?}"
+    );
+    assert_eq!(
+        log.delete_records_before(Offset(6), Offset(10)).expect("deleted"),
+        Offset(6)
+    );
+    assert_eq!(
+        log.delete_records_before(Offset(5), Offset(10)).expect("already"),
+        Offset(6)
+    );
+    assert!(matches!(log.read(&read(5)), Err(Error::OffsetOutOfRange { .. })));
+    assert_eq!(read_all(&log), [(6, 6), (7, 7), (8, 8), (9, 9)]);
+    assert_eq!(
+        log.delete_old_segments(Offset(10), NOW)
+            .expect("the first segment"),
+        1
+    );
+    directory.checkpoint(None).expect("written");
+    let crashed = open(Arc::new(disk.crash(Survivors::OnlySynced)), &config).expect("open");
+    let log = crashed.log(&partition()).expect("open").expect("there");
+    assert_eq!(log.log_start_offset(), Offset(6));
+    assert_eq!(read_all(&log), [(6, 6), (7, 7), (8, 8), (9, 9)]);
+}
+
+#[test]
+fn a_reader_keeps_the_file_of_a_deleted_segment() {
+    let config = LogConfig {
+        retention_ms: 0,
+        file_delete_delay_ms: 0,
+        ..small_segments()
+    };
+    let Fixture { log, .. } = fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW);
+    }
+    log.release_idle(NOW + 1);
+    let slow = log.read(&read(0)).expect("a range of the first segment's file");
+    assert!(matches!(slow.chunks[..], [Chunk::File(_)]));
+    assert_eq!(log.delete_old_segments(Offset(10), NOW + 1).expect("all"), 3);
+    log.purge(NOW + 1);
+    assert_eq!(records_of(bytes_of(&slow)).len(), 4, "still readable");
+    assert!(matches!(log.read(&read(0)), Err(Error::OffsetOutOfRange { .. })));
+    assert_eq!(log.offset_for_timestamp(Timestamp(0)).expect("nothing"), None);
+}
+
+#[test]
+fn a_cut_log_goes_on_from_there() {
+    let config = small_segments();
+    for cut_at in 0..=20_i64 {
+        let Fixture { log, disk, directory } = fixture(&config);
+        for tag in 0..10 {
+            log.append(LeaderEpoch(i32::from(tag) / 4), NOW, vec![append_of(tag, 2, 150)]);
+        }
+        log.sync(NOW).expect("synced");
+        directory.checkpoint(None).expect("written");
+        let anything = directory
+            .truncate_to(&partition(), Offset(cut_at), NOW)
+            .expect("cut");
+        assert_eq!(anything, cut_at < 20);
+        // A batch goes as a whole.
+        let left = cut_at / 2 * 2;
+        let expected: Vec<(i64, u8)> = (0..left).map(|offset| (offset, (offset / 2) as u8)).collect();
+        assert_eq!(
+            (read_all(&log), log.log_end_offset()),
+            (expected.clone(), Offset(left)),
+            "cut at {cut_at}"
+        );
+        assert!(
+            log.latest_epoch()
+                .is_none_or(|epoch| i64::from(epoch.value()) <= (left - 1) / 8)
+        );
+        append(&log, append_of(99, 1, 1)).expect("appended");
+        log.sync(NOW).expect("synced");
+        let crashed = open(Arc::new(disk.crash(Survivors::OnlySynced)), &config).expect("open");
+        let log = crashed.log(&partition()).expect("open").expect("there");
+        let expected: Vec<(i64, u8)> = expected.into_iter().chain([(left, 99)]).collect();
+        assert_eq!(read_all(&log), expected, "cut at {cut_at}, after a crash");
+    }
+}
+
+#[test]
+fn a_log_can_start_anew_elsewhere() {
+    let config = small_segments();
+    let Fixture { log, disk, directory } = fixture(&config);
+    append(&log, idempotent(7, 0, 0, 3)).expect("appended");
+    directory.checkpoint(None).expect("written");
+    directory
+        .truncate_fully_and_start_at(&partition(), Offset(100), NOW)
+        .expect("emptied");
+    assert_eq!(
+        (log.log_start_offset(), log.log_end_offset(), log.producer_count()),
+        (Offset(100), Offset(100), 0)
+    );
+    append(&log, append_of(1, 1, 1)).expect("appended");
+    log.sync(NOW).expect("synced");
+    let crashed = open(Arc::new(disk.crash(Survivors::OnlySynced)), &config).expect("open");
+    assert_eq!(
+        read_all(&crashed.log(&partition()).expect("open").expect("there")),
+        [(100, 1)]
+    );
+    assert!(
+        !disk
+            .exists(std::path::Path::new("/data/topic-0/00000000000000000000.log"))
+            .expect("exists")
+    );
+}
