@@ -28,6 +28,26 @@ impl Records {
         }
     }
 
+    /// The batches in one piece, copied only if they are in several; `None` if part of them is in a file.
+    pub fn into_bytes(self) -> Option<Bytes> {
+        let chunks = match self {
+            Self::Memory(bytes) => return Some(bytes),
+            Self::File(_) => return None,
+            Self::Chunks(chunks) => chunks,
+        };
+        let mut pieces = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            match chunk {
+                Chunk::Bytes(bytes) => pieces.push(bytes),
+                Chunk::File(_) => return None,
+            }
+        }
+        match <[Bytes; 1]>::try_from(pieces) {
+            Ok([bytes]) => Some(bytes),
+            Err(pieces) => Some(pieces.concat().into()),
+        }
+    }
+
     /// Whether there is no batch.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

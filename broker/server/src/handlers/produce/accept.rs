@@ -97,8 +97,9 @@ impl<'a> Acceptance<'a> {
     /// The one batch that a request has for a partition (`ProduceRequest.validateRecords`).
     fn batch(&self, records: Option<Records>) -> Result<RecordBatch, Refusal> {
         let version = self.call.version;
-        let bytes = match records {
-            Some(Records::Memory(bytes)) if !bytes.is_empty() => bytes,
+        // A caller in this process may hand over pieces.
+        let bytes = match records.and_then(Records::into_bytes) {
+            Some(bytes) if !bytes.is_empty() => bytes,
             _ => {
                 let message = format!(
                     "Produce requests with version {version} must have at least one record batch per partition"
