@@ -1,0 +1,165 @@
+//! Kafka's command-line tools, one file each, over the client: they work against any Kafka cluster. What several tools share is
+//! here: how one is run, its properties, and the clients it needs.
+
+pub(crate) mod console_consumer;
+pub(crate) mod console_producer;
+pub(crate) mod consumer_groups;
+mod options;
+pub(crate) mod topics;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use forebay_client::{Client, ClientConfig};
+use forebay_config::{Origin, Properties};
+
+use options::{Options, Stop, Tool};
+
+/// A tool: the names of Kafka's script that stand for it (without `.sh`), and what runs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// Its subcommand.
+    pub name: &'static str,
+    /// Kafka's script.
+    pub script: &'static str,
+    /// One line for `forebay --help`.
+    pub about: &'static str,
+    /// Runs it with the arguments behind its name.
+    pub run: fn(&[String]) -> ExitCode,
+}
+
+/// Every tool.
+pub(crate) const TOOLS: [Entry; 4] = [
+    Entry {
+        name: "topics",
+        script: "kafka-topics",
+        about: "Create, list, describe, alter and delete topics",
+        run: topics::run,
+    },
+    Entry {
+        name: "console-producer",
+        script: "kafka-console-producer",
+        about: "Send the lines of standard input to a topic",
+        run: console_producer::run,
+    },
+    Entry {
+        name: "console-consumer",
+        script: "kafka-console-consumer",
+        about: "Print what a topic holds and receives",
+        run: console_consumer::run,
+    },
+    Entry {
+        name: "consumer-groups",
+        script: "kafka-consumer-groups",
+        about: "List, describe, delete and reset consumer groups",
+        run: consumer_groups::run,
+    },
+];
+
+/// The tool that the program was called as (`kafka-topics.sh`, by a symbolic link), if it was.
+pub(crate) fn called_as(program: &str) -> Option<&'static Entry> {
+    let file = std::path::Path::new(program).file_name()?.to_str()?;
+    let script = file.strip_suffix(".sh").unwrap_or(file);
+    TOOLS.iter().find(|tool| tool.script == script)
+}
+
+/// Reads the arguments, and runs `body` with them on a runtime of its own; `body` says how it ended. A mistake in the arguments goes
+/// to standard error, with exit code 1, as with Kafka's tools.
+fn run_tool<F>(tool: &'static Tool, arguments: &[String], body: impl FnOnce(Options) -> F) -> ExitCode
+where
+    F: Future<Output = Result<ExitCode, Stop>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let ended = match (tool.parse(arguments), runtime) {
+        (Ok(options), Ok(runtime)) => {
+            let ended = runtime.block_on(body(options));
+            // A read of standard input cannot be interrupted: the thread that waits in it ends with the process.
+            runtime.shutdown_background();
+            ended
+        }
+        (Err(stop), _) => Err(stop),
+        (_, Err(error)) => Err(Stop::Failed(format!("cannot start: {error}"))),
+    };
+    ended.unwrap_or_else(|stop| stop.report(tool))
+}
+
+/// Reads a file of properties that an option names, such as `--command-config`.
+fn properties_file(path: &str) -> anyhow::Result<Properties> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(forebay_config::properties::parse(path, &bytes)?.to_properties())
+}
+
+/// `key=value` pairs as options give them; `key` alone is an empty value.
+fn pairs(arguments: &[&str]) -> Properties {
+    let pair = |argument: &&str| match argument.split_once('=') {
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => ((*argument).to_owned(), String::new()),
+    };
+    arguments.iter().map(pair).collect()
+}
+
+/// What makes clients for a cluster.
+fn client(bootstrap_server: &str) -> anyhow::Result<Client> {
+    let shared = Properties::from([("bootstrap.servers".to_owned(), bootstrap_server.to_owned())]);
+    Ok(Client::new(ClientConfig::new(&shared, Origin::CommandLine)?))
+}
+
+/// Waits for Ctrl-C or SIGTERM; gives the exit code by which a shell knows it.
+async fn interrupted() -> ExitCode {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = terminate.recv() => ExitCode::from(128 + 15),
+                _ = tokio::signal::ctrl_c() => ExitCode::from(128 + 2),
+            };
+        }
+    }
+    // Without a handler the signal ends the process by itself.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    ExitCode::from(128 + 2)
+}
+
+/// What went wrong, as Kafka's tools put it: what the broker said of it, else the message of its code, else our own words.
+fn reason(error: &forebay_client::Error) -> String {
+    match (error, error.broker_message(), error.code()) {
+        (_, Some(message), _) if !message.is_empty() => message.to_owned(),
+        (forebay_client::Error::Broker { .. }, _, Some(code)) => code.message().to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kafkas_scripts_are_known_by_their_names() {
+        let cases = [
+            ("/usr/bin/kafka-topics.sh", Some("topics")),
+            ("kafka-topics", Some("topics")),
+            ("./kafka-console-consumer.sh", Some("console-consumer")),
+            ("kafka-consumer-groups", Some("consumer-groups")),
+            ("/opt/forebay", None),
+            ("topics", None),
+            ("", None),
+        ];
+        for (program, expected) in cases {
+            assert_eq!(called_as(program).map(|tool| tool.name), expected, "{program}");
+        }
+    }
+
+    #[test]
+    fn pairs_may_lack_a_value_and_hold_an_equals_sign() {
+        let expected =
+            [("a", "b=c"), ("d", ""), ("e", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(pairs(&["a=b=c", "d=", "e"]), Properties::from(expected));
+    }
+}
