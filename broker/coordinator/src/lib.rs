@@ -12,13 +12,12 @@
 //!    [`RequestId`], from this call or from a later one. The driver calls `tick` no earlier than `next_deadline`.
 //! 3. **Append.** The records of an [`Append`] go into ONE batch (it is never larger than
 //!    [`Config::append_bytes_max`]); several appends may share a batch. Appends are written in the order of their ids.
-//! 4. **Commit.** When the high watermark has passed the last record of an append, `committed(id, now)` releases what
-//!    waited for it and for all before it. If an append cannot be written, `append_failed(id, error, now)` takes
-//!    back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do,
-//!    and answers their requests with the error that Kafka maps `error` to. The driver then throws away the records
-//!    of those appends. Both calls return an [`Outcome`] of their own, and both come in the order of the ids: a success that
-//!    overtakes a failure would confirm what failed. Should the log hold records after all that were taken back, the log is
-//!    right: the driver resigns this coordinator and loads another.
+//! 4. **Commit.** When the high watermark has passed the last record of an append, `committed(id, now)` says so; what waited for
+//!    it is released once all earlier ones are committed, too. If an append cannot be written, `append_failed(id, error, now)`
+//!    takes back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do, and
+//!    answers their requests with the error that Kafka maps `error` to. The driver then throws away the records of those
+//!    appends; should the log hold some of them after all, the log is right: the driver resigns this coordinator and loads
+//!    another. Both calls return an [`Outcome`] of their own.
 //! 5. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.
 //!

@@ -25,6 +25,8 @@ pub(super) struct Appends {
 #[derive(Debug)]
 struct Uncommitted {
     id: AppendId,
+    /// It is, but one before it is not known to be.
+    is_committed: bool,
     waiting: Vec<Waiting>,
     then: Option<(Utf8Bytes, Then)>,
     created: Vec<Utf8Bytes>,
@@ -59,36 +61,45 @@ impl Appends {
 }
 
 impl GroupCoordinator {
-    /// Everything up to and including `through` is committed: on enough replicas, on disk, whatever the driver promises.
-    pub fn committed(&mut self, through: AppendId, now: Now) -> Outcome {
+    /// `append` is committed: on enough replicas, on disk, whatever the driver promises. What waited for it is released as soon as every
+    /// earlier append is committed too, whichever order the driver hears of them in.
+    pub fn committed(&mut self, append: AppendId, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
-        self.persisted.commit(through);
+        if let Some(append) = self.appends.get_mut(append) {
+            append.is_committed = true;
+        }
         while let Some(append) = self
             .appends
             .uncommitted
-            .pop_front_if(|append| append.id <= through)
+            .pop_front_if(|append| append.is_committed)
         {
-            self.timers.cancel_append(append.id);
-            for id in &append.created {
-                if let Some(group) = self
-                    .groups
-                    .get_mut(id)
-                    .filter(|group| group.created == Some(append.id))
-                {
-                    group.created = None;
-                }
-            }
-            if let Some((group, then)) = append.then {
-                self.decide(&group, now, &mut outcome, |turn, group| turn.written(group, then));
-            }
-            for Waiting { asker, response } in append.waiting {
-                answer(asker, response, &mut outcome);
-            }
+            self.release(append, now, &mut outcome);
         }
         outcome
     }
 
-    /// The log refused `from` with `error`, so that no later append was or will be written either.
+    fn release(&mut self, append: Uncommitted, now: Now, outcome: &mut Outcome) {
+        self.persisted.commit(append.id);
+        self.timers.cancel_append(append.id);
+        for id in &append.created {
+            if let Some(group) = self
+                .groups
+                .get_mut(id)
+                .filter(|group| group.created == Some(append.id))
+            {
+                group.created = None;
+            }
+        }
+        if let Some((group, then)) = append.then {
+            self.decide(&group, now, outcome, |turn, group| turn.written(group, then));
+        }
+        for Waiting { asker, response } in append.waiting {
+            answer(asker, response, outcome);
+        }
+    }
+
+    /// The log refused `from` with `error`: it and every later append are taken back, even one that is committed, whose answers have
+    /// not gone out. See the crate's documentation for what the driver does with such a log.
     pub fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
         self.persisted.revert(from);
@@ -225,6 +236,7 @@ impl GroupCoordinator {
         self.appends.next += 1;
         let mut append = Uncommitted {
             id,
+            is_committed: false,
             waiting: Vec::new(),
             then: None,
             created: Vec::new(),

@@ -114,16 +114,13 @@ impl Driver {
 
     /// Commits the oldest `count` appends.
     pub(super) fn commit_some(&mut self, count: usize) {
-        let committed: Vec<Append> = self.written.drain(..count).collect();
-        let Some(last) = committed.last().map(|append| append.id) else {
-            return;
-        };
-        self.log
-            .extend(committed.into_iter().flat_map(|append| append.records));
-        let outcome = self.coordinator.committed(last, self.now);
-        let hold = std::mem::replace(&mut self.hold, true);
-        self.take(outcome);
-        self.hold = hold;
+        for append in self.written.drain(..count).collect::<Vec<_>>() {
+            self.log.extend(append.records);
+            let outcome = self.coordinator.committed(append.id, self.now);
+            let hold = std::mem::replace(&mut self.hold, true);
+            self.take(outcome);
+            self.hold = hold;
+        }
     }
 
     /// The log refuses all but the oldest `kept` appends.

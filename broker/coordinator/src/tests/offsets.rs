@@ -274,6 +274,46 @@ fn an_offset_is_seen_when_it_is_committed_and_by_those_who_insist_on_the_newest_
 }
 
 #[test]
+fn success_that_overtakes_is_not_told_before_what_it_was_decided_upon() {
+    for first_succeeds in [true, false] {
+        let mut driver = Driver::new();
+        driver.hold = true;
+        let asked =
+            [1, 2].map(|offset| driver.ask(Command::OffsetCommit(commit(GROUP, &[("t", 0, offset)]))));
+        let [first, second] = [0, 1].map(|index| driver.written[index].id);
+        let outcome = driver.coordinator.committed(second, driver.now);
+        driver.take(outcome);
+        assert!(driver.answers.is_empty());
+        assert_eq!(all_offsets(&mut driver, GROUP), []);
+        let outcome = if first_succeeds {
+            driver.coordinator.committed(first, driver.now)
+        } else {
+            driver
+                .coordinator
+                .append_failed(first, NotEnoughReplicas, driver.now)
+        };
+        driver.take(outcome);
+        for id in asked {
+            let Some(Response::OffsetCommit(response)) = driver.answer(id) else {
+                panic!("no answer")
+            };
+            let expected = if first_succeeds {
+                ErrorCode::None
+            } else {
+                CoordinatorNotAvailable
+            };
+            assert_eq!(first_error(&response), expected);
+        }
+        let left = if first_succeeds {
+            vec![("t".to_owned(), 0, 2)]
+        } else {
+            vec![]
+        };
+        assert_eq!(all_offsets(&mut driver, GROUP), left);
+    }
+}
+
+#[test]
 fn what_could_not_be_written_never_was() {
     let mut driver = Driver::new();
     assert_eq!(
