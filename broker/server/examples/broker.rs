@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use forebay_broker_server::{Broker, BrokerConfig, Options};
 use forebay_config::Properties;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,15 +27,17 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(properties: &Properties) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the first client can be served: a signal must not find the default handler.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let broker = Broker::start(Options::new(BrokerConfig::parse(properties)?)).await?;
     for listener in broker.handle().listeners() {
         write(format_args!("{}", listener.advertised));
     }
-    let interrupted = async {
-        // Without a signal handler there is nothing to wait for.
-        let _registered = tokio::signal::ctrl_c().await;
-    };
-    Ok(broker.run(interrupted).await?)
+    Ok(broker
+        .run(async move {
+            interrupt.recv().await;
+        })
+        .await?)
 }
 
 #[allow(clippy::print_stderr)] // A program for people.

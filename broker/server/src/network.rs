@@ -6,4 +6,5 @@ pub mod endpoint;
 pub(crate) mod frame;
 pub mod listener;
 pub(crate) mod rate_limit;
+pub(crate) mod request_memory;
 pub(crate) mod write;

@@ -22,6 +22,7 @@ use crate::network::acceptor::Gate;
 use crate::network::connection;
 use crate::network::endpoint::Endpoint;
 use crate::network::listener::{self, Bound};
+use crate::network::request_memory::RequestMemory;
 use crate::producer_ids::ProducerIds;
 use crate::random::random_bits;
 use crate::replicas::Shared;
@@ -82,6 +83,7 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         router: router.clone(),
         reads,
         request_bytes_max: core.config.network.request_bytes_max,
+        memory: RequestMemory::new(core.config.network.queued_request_bytes_max),
         idle_max: core.config.network.idle_max,
         shutdown: stopped,
     };

@@ -2,7 +2,7 @@
 
 mod load;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,9 @@ pub(super) struct Shard {
     shutdown: Shutdown,
 }
 
+/// Hears when an append is committed, or is not.
+type Written = oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::Error>>;
+
 enum State {
     Loading,
     Active(Box<Active>),
@@ -51,8 +54,17 @@ struct Active {
     coordinator: GroupCoordinator,
     waiting: HashMap<RequestId, oneshot::Sender<Response>>,
     next_request: u64,
-    /// An append has failed: later ones that are in the log nevertheless were taken back by the coordinator.
-    failed: bool,
+    /// Appends that are on their way, in the order of their ids, but for the one that is awaited.
+    appends: VecDeque<InFlight>,
+    /// A task awaits them.
+    committing: bool,
+}
+
+struct InFlight {
+    id: AppendId,
+    result: Written,
+    /// One before it has failed, and the coordinator has taken back all that were decided on top of that.
+    taken_back: bool,
 }
 
 impl Shard {
@@ -174,7 +186,8 @@ impl Shard {
             coordinator,
             waiting: HashMap::new(),
             next_request: 0,
-            failed: false,
+            appends: VecDeque::new(),
+            committing: false,
         };
         self.carry_out(&mut active, outcome);
         *state = State::Active(Box::new(active));
@@ -228,54 +241,86 @@ impl Shard {
         }
         for append in appends {
             let id = append.id;
-            match self.append(append) {
-                Ok(written) => {
-                    let shard = Arc::clone(self);
-                    tokio::spawn(async move {
-                        let result = written.await.unwrap_or(Err(replicas::Error::Lost));
-                        shard.written(id, result.map(drop));
-                    });
-                }
-                Err(error) => {
-                    let outcome = fail(active, id, &error, self.now());
-                    self.carry_out(active, outcome);
-                    break;
-                }
-            }
+            let result = self.append(append);
+            active.appends.push_back(InFlight {
+                id,
+                result,
+                taken_back: false,
+            });
+        }
+        if !active.committing && !active.appends.is_empty() {
+            active.committing = true;
+            tokio::spawn(Arc::clone(self).commit());
         }
         self.rearm.notify_one();
     }
 
-    fn append(
-        &self,
-        append: Append,
-    ) -> Result<oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::Error>>, replicas::Error>
-    {
-        let batch = batch(append).map_err(|error| {
+    /// Queues the records of an append. One that cannot be queued is one that fails in its turn.
+    fn append(&self, append: Append) -> Written {
+        let queued = batch(append).map_err(|error| {
             tracing::error!(partition = self.partition, %error, "group records cannot be encoded");
             replicas::Error::Lost
-        })?;
-        self.replica.append(NewAppend {
-            batches: vec![batch],
-            origin: AppendOrigin::Coordinator,
-            acks: RequiredAcks::All,
+        });
+        let queued = queued.and_then(|batch| {
+            self.replica.append(NewAppend {
+                batches: vec![batch],
+                origin: AppendOrigin::Coordinator,
+                acks: RequiredAcks::All,
+            })
+        });
+        queued.unwrap_or_else(|error| {
+            let (sender, receiver) = oneshot::channel();
+            // The receiver is right here.
+            let _kept = sender.send(Err(error));
+            receiver
         })
     }
 
+    /// Tells the coordinator what became of its appends, one after the other, until none is on its way.
+    async fn commit(self: Arc<Self>) {
+        loop {
+            let next = match &mut *self.state() {
+                State::Active(active) => {
+                    let next = active.appends.pop_front();
+                    active.committing = next.is_some();
+                    next
+                }
+                State::Loading | State::Resigned => None,
+            };
+            let Some(InFlight {
+                id,
+                result,
+                taken_back,
+            }) = next
+            else {
+                return;
+            };
+            let result = result.await.unwrap_or(Err(replicas::Error::Lost));
+            match result {
+                // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
+                Ok(_) if taken_back => return self.reload(),
+                Err(_) if taken_back => {}
+                result => self.settle(id, result.map(drop)),
+            }
+        }
+    }
+
     /// An append is in the log and committed, or is not.
-    fn written(self: &Arc<Self>, id: AppendId, result: Result<(), replicas::Error>) {
+    fn settle(self: &Arc<Self>, id: AppendId, result: Result<(), replicas::Error>) {
         let mut state = self.state();
         let State::Active(active) = &mut *state else {
             return;
         };
         let outcome = match result {
-            Ok(()) if active.failed => {
-                // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
-                drop(state);
-                return self.reload();
-            }
             Ok(()) => active.coordinator.committed(id, self.now()),
-            Err(error) => fail(active, id, &error, self.now()),
+            Err(error) => {
+                for later in &mut active.appends {
+                    later.taken_back = true;
+                }
+                active
+                    .coordinator
+                    .append_failed(id, error.error_code(), self.now())
+            }
         };
         self.carry_out(active, outcome);
     }
@@ -310,11 +355,6 @@ impl std::fmt::Debug for Shard {
             .field("partition", &self.partition)
             .finish_non_exhaustive()
     }
-}
-
-fn fail(active: &mut Active, id: AppendId, error: &replicas::Error, now: Now) -> Outcome {
-    active.failed = true;
-    active.coordinator.append_failed(id, error.error_code(), now)
 }
 
 fn report(event: &Event) {

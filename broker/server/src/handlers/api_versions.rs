@@ -1,6 +1,9 @@
 //! ApiVersions: the ranges that Kafka 4.3.1 offers, of the APIs that are served.
 
-use forebay_protocol::messages::api_versions_response::ApiVersion;
+use forebay_broker_controller::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SUPPORTED_FEATURES};
+use forebay_protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use forebay_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use forebay_protocol::{ApiKey, ErrorCode};
 
@@ -16,11 +19,41 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
             ..Default::default()
         };
     }
+    let image = call.core.metadata.image();
+    let served = SUPPORTED_FEATURES
+        .iter()
+        .filter(|feature| FEATURES.contains(&feature.name));
+    // Older clients take a range from 0 for no range at all (KIP-1022).
+    let shown = served
+        .clone()
+        .filter(|feature| feature.min > 0 || call.version >= 4);
+    let finalized = served.map(|feature| (feature.name, image.feature_level(feature.name)));
     ApiVersionsResponse {
         api_keys: SERVED.iter().copied().map(range).collect(),
-        ..Default::default()
+        supported_features: shown
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.into(),
+                min_version: feature.min,
+                max_version: feature.max,
+                ..SupportedFeatureKey::default()
+            })
+            .collect(),
+        finalized_features_epoch: image.next_offset().0 - 1,
+        finalized_features: finalized
+            .filter(|(_, level)| *level > 0)
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: name.into(),
+                max_version_level: level,
+                min_version_level: level,
+                ..FinalizedFeatureKey::default()
+            })
+            .collect(),
+        ..ApiVersionsResponse::default()
     }
 }
+
+/// The features that are served in full. `group.version`, `transaction.version` and their like switch clients to what is not here.
+const FEATURES: [&str; 2] = [METADATA_VERSION, ELIGIBLE_LEADER_REPLICAS_VERSION];
 
 /// The answer to a version that is not known: read at version 0, it tells which are (KIP-511).
 pub(crate) fn unsupported_version() -> ApiVersionsResponse {

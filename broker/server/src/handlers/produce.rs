@@ -2,6 +2,7 @@
 //! rest, the acknowledgements, is waited for (`KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`).
 
 mod accept;
+mod recompress;
 
 use std::time::Duration;
 

@@ -9,13 +9,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use forebay_protocol::header::{self, RequestHeader};
 use forebay_protocol::{ApiKey, Reader, Request, Response};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::frame::{self, FrameReader};
+use super::frame::{self, Frame, FrameReader};
+use super::request_memory::{Grant, RequestMemory};
 use super::write::ResponseWriter;
 use crate::handlers::api_versions;
 use crate::io_pool::IoPool;
@@ -80,6 +80,7 @@ pub(crate) struct Shared {
     /// Where responses read cold data.
     pub(crate) reads: IoPool,
     pub(crate) request_bytes_max: usize,
+    pub(crate) memory: RequestMemory,
     pub(crate) idle_max: Duration,
     pub(crate) shutdown: Shutdown,
 }
@@ -91,6 +92,8 @@ struct Header {
     correlation_id: i32,
     frame_bytes: usize,
     received: Instant,
+    /// Given back when the request is answered.
+    _grant: Grant,
 }
 
 struct InFlight {
@@ -116,7 +119,7 @@ pub(crate) struct Connection<'a> {
 }
 
 enum Event {
-    Frame(Option<Bytes>),
+    Frame(Option<Frame>),
     Answer(Reply),
     Idle,
     Shutdown,
@@ -135,7 +138,7 @@ impl<'a> Connection<'a> {
             peer,
             listener,
             shared,
-            reader: FrameReader::new(shared.request_bytes_max),
+            reader: FrameReader::new(shared.request_bytes_max, shared.memory.clone()),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             held: None,
@@ -198,10 +201,11 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    async fn receive(&mut self, frame: Bytes) -> Result<(), Error> {
+    async fn receive(&mut self, frame: Frame) -> Result<(), Error> {
         self.last_received = Instant::now();
-        let frame_bytes = frame.len();
-        let mut reader = Reader::new(frame);
+        let Frame { bytes, grant } = frame;
+        let frame_bytes = bytes.len();
+        let mut reader = Reader::new(bytes);
         let RequestHeader {
             api_key,
             api_version: version,
@@ -214,6 +218,7 @@ impl<'a> Connection<'a> {
             correlation_id,
             frame_bytes,
             received: self.last_received,
+            _grant: grant,
         };
         let router = &self.shared.router;
         router.metrics().request_received(api_key, frame_bytes);

@@ -2,9 +2,13 @@
 //! the buffer grows as bytes arrive, and a connection that waits for its next frame holds no buffer at all.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::request_memory::{Grant, RequestMemory};
 
 /// The length in front of a frame.
 const LENGTH_BYTES: usize = 4;
@@ -12,6 +16,10 @@ const LENGTH_BYTES: usize = 4;
 const FIRST_BUFFER_BYTES: usize = 4 * 1024;
 /// A frame longer than the buffer so far is read into one that is at most this many times as large as what has arrived.
 const GROWTH: usize = 16;
+/// Buffers up to this size are not counted against the memory for requests.
+const UNCOUNTED_BYTES: usize = 64 * 1024;
+/// A frame that has taken memory from others must go on arriving: so long may it rest.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Why a connection's input ends.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +35,19 @@ pub(crate) enum Error {
     /// The peer closed in the middle of a frame.
     #[error("connection closed within a frame")]
     Truncated,
+    /// A large frame stopped arriving.
+    #[error("a large frame stopped arriving for {STALL_MAX:?}")]
+    Stalled,
     /// The socket failed.
     #[error("socket: {0}")]
     Io(#[from] io::Error),
+}
+
+/// A frame without its length, with the memory that it has taken from others.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Bytes,
+    pub(crate) grant: Grant,
 }
 
 /// Reads the frames of one connection.
@@ -37,27 +55,32 @@ pub(crate) enum Error {
 pub(crate) struct FrameReader {
     buffer: BytesMut,
     bytes_max: usize,
+    memory: RequestMemory,
+    /// Of the frame that is arriving.
+    grant: Grant,
 }
 
 impl FrameReader {
-    /// Frames of up to `bytes_max` bytes are let in.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    /// Frames of up to `bytes_max` bytes are let in, as far as there is memory.
+    pub(crate) fn new(bytes_max: usize, memory: RequestMemory) -> Self {
         Self {
             buffer: BytesMut::new(),
             bytes_max,
+            memory,
+            grant: Grant::default(),
         }
     }
 
     /// The next frame without its length, or `None` when the peer has closed between frames.
     ///
     /// Cancel safe: what has been read stays in the buffer.
-    pub(crate) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, Error> {
         loop {
             if let Some(frame) = self.take()? {
                 return Ok(Some(frame));
             }
-            stream.readable().await?;
-            self.grow();
+            self.wait(stream).await?;
+            self.grow().await;
             match stream.try_read_buf(&mut self.buffer) {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(Error::Truncated),
@@ -68,8 +91,16 @@ impl FrameReader {
         }
     }
 
+    async fn wait(&self, stream: &TcpStream) -> Result<(), Error> {
+        if self.grant.is_some() {
+            let readable = timeout(STALL_MAX, stream.readable()).await;
+            return Ok(readable.map_err(|_elapsed| Error::Stalled)??);
+        }
+        Ok(stream.readable().await?)
+    }
+
     /// A frame that is whole in the buffer.
-    fn take(&mut self) -> Result<Option<Bytes>, Error> {
+    fn take(&mut self) -> Result<Option<Frame>, Error> {
         let Some(length) = self.announced()? else {
             return Ok(None);
         };
@@ -78,7 +109,11 @@ impl FrameReader {
         }
         let mut frame = self.buffer.split_to(LENGTH_BYTES + length).freeze();
         self.release_if_empty();
-        Ok(Some(frame.split_off(LENGTH_BYTES)))
+        let bytes = frame.split_off(LENGTH_BYTES);
+        Ok(Some(Frame {
+            bytes,
+            grant: std::mem::take(&mut self.grant),
+        }))
     }
 
     fn announced(&self) -> Result<Option<usize>, Error> {
@@ -96,7 +131,7 @@ impl FrameReader {
     }
 
     /// Makes room for the next read: the rest of the frame, but never more than `GROWTH` times what has arrived.
-    fn grow(&mut self) {
+    async fn grow(&mut self) {
         let have = self.buffer.len();
         let wanted = match self.announced() {
             Ok(Some(length)) => LENGTH_BYTES + length,
@@ -104,6 +139,9 @@ impl FrameReader {
         };
         let target = wanted.min(FIRST_BUFFER_BYTES.max(have * GROWTH)).max(have + 1);
         if self.buffer.capacity() < target {
+            if target > UNCOUNTED_BYTES {
+                self.memory.raise(&mut self.grant, target).await;
+            }
             self.buffer.reserve(target - have);
         }
     }
@@ -136,11 +174,11 @@ mod tests {
             // The reader may have refused and gone.
             let _refused = client.write_all(&input).await;
         });
-        let mut reader = FrameReader::new(max);
+        let mut reader = FrameReader::new(max, RequestMemory::new(Some(1 << 20)));
         let mut lengths = Vec::new();
         let end = loop {
             match reader.next(&server).await {
-                Ok(Some(frame)) => lengths.push(frame.len()),
+                Ok(Some(frame)) => lengths.push(frame.bytes.len()),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -193,14 +231,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_announced_length_reserves_nothing() {
-        let mut reader = FrameReader::new(100 << 20);
+    #[tokio::test]
+    async fn an_announced_length_reserves_nothing() {
+        let mut reader = FrameReader::new(100 << 20, RequestMemory::new(None));
         reader.buffer.extend_from_slice(&(99_i32 << 20).to_be_bytes());
-        reader.grow();
+        reader.grow().await;
         assert!(reader.buffer.capacity() <= FIRST_BUFFER_BYTES);
         reader.buffer.resize(FIRST_BUFFER_BYTES, 0);
-        reader.grow();
+        reader.grow().await;
         assert!(
             reader.buffer.capacity() <= 2 * GROWTH * FIRST_BUFFER_BYTES,
             "{}",

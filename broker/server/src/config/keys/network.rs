@@ -68,9 +68,9 @@ pub(super) fn connections() -> Vec<ConfigKey> {
             "A connection on which nothing arrives for so long is closed.")
             .default(600_000),
         key("queued.max.request.bytes", Long, Medium,
-            "How many bytes of requests may be in memory over all connections before the broker stops \
-             reading; -1: no such bound.")
-            .default(-1),
+            "How many bytes of large requests may be in memory over all connections before the broker reads them one \
+             at a time only; -1: no such bound. The default here is twice that of socket.request.max.bytes; Kafka's is -1.")
+            .default(200 * 1024 * 1024),
         key("num.io.threads", Int, High,
             "How many threads write, sync and read files, at most; they are started as they are needed.")
             .default(8).validator(Validator::at_least(1)),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use forebay_broker_coordinator::{Config, GroupCoordinator, Source};
+use forebay_broker_coordinator::{Config, GroupCoordinator};
 use forebay_broker_log::Read;
-use forebay_records::{ControlRecordType, NO_PRODUCER_ID, Offset, RecordBatch, batches};
+use forebay_records::batches;
 
 use crate::replicas::{self, Replica, read_whole};
 
@@ -21,13 +21,8 @@ pub(super) enum Error {
     #[error(transparent)]
     Batch(#[from] forebay_records::Error),
     /// A record is not one of groups.
-    #[error("record at offset {offset}: {source}")]
-    Record {
-        /// Where it is.
-        offset: Offset,
-        /// What is wrong.
-        source: forebay_broker_coordinator::Error,
-    },
+    #[error(transparent)]
+    Record(#[from] forebay_broker_coordinator::Error),
 }
 
 /// A coordinator that knows what the log of its partition says.
@@ -53,39 +48,9 @@ pub(super) async fn load(replica: &Arc<Replica>, config: Config) -> Result<Group
             break;
         }
         for batch in batches(found) {
-            replay(&mut coordinator, &batch?)?;
+            coordinator.replay_batch(&batch?)?;
         }
         offset = next;
     }
     Ok(coordinator)
-}
-
-fn replay(coordinator: &mut GroupCoordinator, batch: &RecordBatch) -> Result<(), Error> {
-    let header = batch.header();
-    let producer_id = if header.is_transactional() {
-        header.producer_id
-    } else {
-        NO_PRODUCER_ID
-    };
-    for record in batch.records()? {
-        let record = record?;
-        if header.is_control() {
-            let kind = record.key.as_deref().map(ControlRecordType::parse).transpose()?;
-            match kind {
-                Some(ControlRecordType::Commit) => coordinator.replay_end_of_transaction(producer_id, true),
-                Some(ControlRecordType::Abort) => coordinator.replay_end_of_transaction(producer_id, false),
-                _ => {}
-            }
-            continue;
-        }
-        let offset = record.offset;
-        coordinator
-            .replay(
-                Source { offset, producer_id },
-                record.key.as_ref(),
-                record.value.as_ref(),
-            )
-            .map_err(|source| Error::Record { offset, source })?;
-    }
-    Ok(())
 }

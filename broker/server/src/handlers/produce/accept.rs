@@ -4,24 +4,28 @@ use std::sync::Arc;
 
 use forebay_broker_controller::{MetadataImage, is_internal_topic};
 use forebay_broker_log::{LogConfig, ValidatedBatch};
-use forebay_broker_partition::RequiredAcks;
+use forebay_broker_partition::{Partition, RequiredAcks};
 use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use forebay_protocol::messages::produce_response::BatchIndexAndErrorMessage;
-use forebay_protocol::{ErrorCode, Records, Utf8Bytes};
+use forebay_protocol::{ErrorCode, Records, TopicPartition, Utf8Bytes};
 use forebay_records::{
-    AppendOrigin, CompressionType, DECOMPRESSED_BYTES_MAX, RecordBatch, ValidationOptions, batches, validate,
+    AppendOrigin, CompressionType, DECOMPRESSED_BYTES_MAX, Error, Offset, RecordBatch, RecordError,
+    RecordErrorReason, ValidationOptions, batches, validate,
 };
 
+use super::recompress::recompress;
 use super::{Acknowledgement, Refusal};
 use crate::clock;
 use crate::error_code::HasErrorCode;
-use crate::replicas::NewAppend;
+use crate::replicas::{NewAppend, Replica};
 use crate::router::Call;
 
 /// Clients that call themselves so may write to Kafka's own topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 /// The first version whose clients know zstd.
 const ZSTD_VERSION: i16 = 7;
+/// Errors of single records that the message of the whole names.
+const RECORD_ERRORS_SHOWN: usize = 3;
 const NO_TRANSACTIONS: &str = "transactions are not supported yet";
 
 /// One Produce request on its way into the queues.
@@ -86,7 +90,7 @@ impl<'a> Acceptance<'a> {
             tracing::debug!(%topic, partition = data.index, leader = partition.leader.0, "not a replica");
             return Err(ErrorCode::NotLeaderOrFollower.into());
         };
-        let batches = vec![check(batch, &replica.config())?];
+        let batches = vec![check(batch, &replica)?];
         Ok(replica.append(NewAppend {
             batches,
             origin: AppendOrigin::Client,
@@ -110,18 +114,17 @@ impl<'a> Acceptance<'a> {
         let mut found = batches(bytes);
         let batch = match found.next() {
             Some(Ok(batch)) => batch,
-            Some(Err(error)) => return Err(of_records(&error)),
-            // Fewer bytes than the batch says.
-            None => return Err(ErrorCode::CorruptMessage.into()),
+            Some(Err(error)) => return Err(refuse(error.error_code(), &error.to_string())),
+            // Fewer bytes than the batch says: as if there were none.
+            None => return Err(refuse(ErrorCode::InvalidRecord, "the record batch is cut off")),
         };
-        match found.next() {
-            None if found.rest().is_empty() => {}
-            _ => {
-                let message = format!(
-                    "Produce requests with version {version} are only allowed to contain exactly one record batch per partition"
-                );
-                return Err(refuse(ErrorCode::InvalidRecord, &message));
-            }
+        // What follows and is no whole batch is not looked at, as in Kafka.
+        if found.next().is_some() {
+            let message = format!(
+                "Produce requests with version {version} are only allowed to contain exactly one record batch per \
+                 partition"
+            );
+            return Err(refuse(ErrorCode::InvalidRecord, &message));
         }
         if version < ZSTD_VERSION
             && batch
@@ -138,15 +141,9 @@ impl<'a> Acceptance<'a> {
 }
 
 /// Checks a batch against its topic's configuration.
-fn check(batch: RecordBatch, config: &LogConfig) -> Result<ValidatedBatch, Refusal> {
-    let size = batch.size_in_bytes();
-    if size > config.max_message_bytes {
-        let message = format!(
-            "The record batch size in the append is {size} bytes which exceeds the maximum configured value of {}.",
-            config.max_message_bytes
-        );
-        return Err(refuse(ErrorCode::MessageTooLarge, &message));
-    }
+fn check(batch: RecordBatch, replica: &Replica) -> Result<ValidatedBatch, Refusal> {
+    let config = &*replica.config();
+    check_size(&batch, config)?;
     let options = ValidationOptions {
         origin: AppendOrigin::Client,
         compacted: config.compact,
@@ -156,8 +153,26 @@ fn check(batch: RecordBatch, config: &LogConfig) -> Result<ValidatedBatch, Refus
         timestamp_after_max_ms: config.timestamp_after_max_ms,
         decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
     };
-    let validated = validate(&batch, &options).map_err(|error| of_records(&error))?;
+    let validated = validate(&batch, &options).map_err(|error| {
+        let log_start_offset = replica.with_partition(Partition::log_start_offset);
+        of_records(&error, replica.name(), log_start_offset)
+    })?;
+    let batch = recompress(batch, config.compression)
+        .map_err(|error| refuse(ErrorCode::UnknownServerError, &error.to_string()))?;
+    check_size(&batch, config)?;
     Ok(ValidatedBatch { batch, validated })
+}
+
+fn check_size(batch: &RecordBatch, config: &LogConfig) -> Result<(), Refusal> {
+    let size = batch.size_in_bytes();
+    if size <= config.max_message_bytes {
+        return Ok(());
+    }
+    let message = format!(
+        "The record batch size in the append is {size} bytes which exceeds the maximum configured value of {}.",
+        config.max_message_bytes
+    );
+    Err(refuse(ErrorCode::MessageTooLarge, &message))
 }
 
 fn refuse(code: ErrorCode, message: &str) -> Refusal {
@@ -168,20 +183,59 @@ fn refuse(code: ErrorCode, message: &str) -> Refusal {
     }
 }
 
-fn of_records(error: &forebay_records::Error) -> Refusal {
-    let records = match error {
-        forebay_records::Error::InvalidRecords { errors } => errors
-            .iter()
-            .map(|error| BatchIndexAndErrorMessage {
-                batch_index: error.index,
-                batch_index_error_message: Some(error.reason.to_string().into()),
-                ..BatchIndexAndErrorMessage::default()
-            })
-            .collect(),
-        _ => Vec::new(),
+/// A batch that was refused for what is in it, in Kafka's words where single records are named (KIP-467).
+fn of_records(error: &Error, partition: &TopicPartition, log_start_offset: Offset) -> Refusal {
+    let refusal = |message: String| Refusal {
+        log_start_offset: Some(log_start_offset.0),
+        ..refuse(error.error_code(), &message)
     };
+    let Error::InvalidRecords { errors } = error else {
+        return refusal(error.to_string());
+    };
+    let records: Vec<_> = errors
+        .iter()
+        .map(|error| (error.index, reason(error, partition)))
+        .collect();
+    let message = if error.error_code() == ErrorCode::InvalidTimestamp {
+        "One or more records have been rejected due to invalid timestamp".to_owned()
+    } else {
+        let shown: Vec<String> = records
+            .iter()
+            .take(RECORD_ERRORS_SHOWN)
+            .map(|(index, message)| format!("RecordError(batchIndex={index}, message='{message}')"))
+            .collect();
+        format!(
+            "One or more records have been rejected due to {} record errors in total, and only showing the first three \
+             errors at most: [{}]",
+            records.len(),
+            shown.join(", ")
+        )
+    };
+    let records = records
+        .into_iter()
+        .map(|(batch_index, message)| BatchIndexAndErrorMessage {
+            batch_index,
+            batch_index_error_message: Some(message.into()),
+            ..BatchIndexAndErrorMessage::default()
+        });
     Refusal {
-        records,
-        ..refuse(error.error_code(), &error.to_string())
+        records: records.collect(),
+        ..refusal(message)
+    }
+}
+
+fn reason(error: &RecordError, partition: &TopicPartition) -> String {
+    match error.reason {
+        RecordErrorReason::MissingKey => format!("{} in topic partition {partition}", error.reason),
+        RecordErrorReason::TimestampOutOfRange {
+            timestamp,
+            earliest,
+            latest,
+        } => format!(
+            "Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within \
+             [{earliest}, {latest}]",
+            error.index
+        ),
+        RecordErrorReason::TimestampType | RecordErrorReason::OffsetDelta { .. } => error.reason.to_string(),
     }
 }
