@@ -1,5 +1,4 @@
-//! The `forebay` binary: reads the command line and hands over to one file per tool, or to the tool whose Kafka script it was called
-//! as (`kafka-topics.sh`, by a symbolic link).
+//! The `forebay` binary: reads the command line and hands over to one file per tool.
 
 #![allow(
     clippy::print_stdout,
@@ -8,10 +7,33 @@
 )]
 
 mod cli;
+mod demo;
+mod start;
+mod streams;
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// The whole Kafka integration stack in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "forebay", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+/// What is Forebay's own; the tools with Kafka's flags are in [`cli::TOOLS`].
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Start the hub: broker, schema registry, REST proxy, Connect and console.
+    Start(start::StartArguments),
+    /// See it work: a file becomes a topic, a word count and Parquet.
+    Demo(demo::DemoArguments),
+    /// Micro-batch queries over topics.
+    #[command(subcommand)]
+    Streams(streams::StreamsCommand),
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
@@ -23,18 +45,38 @@ fn main() -> ExitCode {
         return (tool.run)(&arguments[1..]);
     }
     // Tools read their own arguments, as Kafka's do: `--help` behind the name of a tool is the tool's.
-    if let Some(tool) = arguments
+    let named = arguments
         .get(1)
-        .and_then(|name| cli::TOOLS.iter().find(|tool| tool.name == name))
-    {
+        .and_then(|name| cli::TOOLS.iter().find(|tool| tool.name == name));
+    if let Some(tool) = named {
         return (tool.run)(&arguments[2..]);
     }
-    // Whatever else there is, clap has shown or refused: help, the version, a name that is nobody's.
-    command().get_matches_from(arguments);
-    ExitCode::SUCCESS
+    match Arguments::from_arg_matches(&command().get_matches_from(arguments)) {
+        Ok(Arguments { role }) => exit_code(run(role)),
+        Err(error) => error.exit(),
+    }
 }
 
-/// What `forebay --help` shows.
+fn run(role: Role) -> anyhow::Result<bool> {
+    match role {
+        Role::Start(arguments) => start::run(arguments).map(|()| true),
+        Role::Demo(arguments) => demo::run(arguments),
+        Role::Streams(command) => streams::run(command).map(|()| true),
+    }
+}
+
+fn exit_code(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("forebay: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `forebay --help` shows: the roles, and the tools behind them.
 fn command() -> Command {
     let tool = |tool: &cli::Entry| {
         let arguments = Arg::new("arguments")
@@ -46,12 +88,7 @@ fn command() -> Command {
             .disable_help_flag(true)
             .arg(arguments)
     };
-    Command::new("forebay")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("The whole Kafka integration stack in one binary")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(cli::TOOLS.iter().map(tool))
+    Arguments::command().subcommands(cli::TOOLS.iter().map(tool))
 }
 
 /// Warnings and errors, or what `FOREBAY_LOG` asks for (`info`, `forebay_client=debug`, ...).

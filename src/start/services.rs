@@ -1,0 +1,179 @@
+//! The HTTP services, in the order in which they need each other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use forebay_client::Client;
+use forebay_config::Properties;
+use forebay_http::Listeners;
+use forebay_schema_registry_server as registry;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinHandle;
+
+use super::settings::{Role, Settings};
+
+/// What is running above the broker.
+pub(super) struct Services {
+    registry: Option<registry::Service>,
+    rest: Option<forebay_rest_proxy::Service>,
+    connect: Option<()>,
+    console: Option<forebay_console::Service>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Services {
+    pub(super) async fn start(
+        settings: &Settings,
+        client: &Client,
+        metrics: PrometheusHandle,
+        is_ready: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        // All ports first: a port in use is told before anything else is begun.
+        let mut listeners = Bound::default();
+        for role in settings
+            .roles
+            .iter()
+            .copied()
+            .filter(|role| *role != Role::Broker)
+        {
+            listeners.bind(role, settings.port(role)).await?;
+        }
+        let url = |port: Option<u16>| port.map(|port| format!("http://localhost:{port}"));
+        let (registry_url, connect_url) = (
+            url(listeners.port(Role::Registry)),
+            url(listeners.port(Role::Connect)),
+        );
+        let registry = async {
+            let Some(bound) = listeners.take(Role::Registry) else {
+                return Ok(None);
+            };
+            let own = settings.of_role(Role::Registry, &registry::config_def());
+            let config = registry::Config::new(&own)?;
+            let started =
+                registry::Service::start(client, config, bound, settings.http(Role::Registry)).await?;
+            anyhow::Ok(Some(started))
+        };
+        let registry = registry.await?;
+        let connect = match listeners.take(Role::Connect) {
+            Some(_) => None,
+            None => None,
+        };
+        let rest = match listeners.take(Role::Rest) {
+            Some(bound) => {
+                let definition = forebay_rest_proxy::config_def();
+                let own = with_registry(
+                    settings.of_role(Role::Rest, &definition),
+                    "schema.registry.url",
+                    registry_url.as_deref(),
+                );
+                let config = forebay_rest_proxy::Config::new(&own)?;
+                Some(forebay_rest_proxy::Service::start(
+                    client,
+                    config,
+                    bound,
+                    settings.http(Role::Rest),
+                )?)
+            }
+            None => None,
+        };
+        let upkeep = tokio::spawn(upkeep(metrics.clone()));
+        let console = match listeners.take(Role::Console) {
+            Some(bound) => {
+                let is_ready = Arc::clone(is_ready);
+                let options = forebay_console::Options {
+                    connect_url,
+                    registry_url,
+                    metrics: Arc::new(move || metrics.render()),
+                    is_ready: Arc::new(move || is_ready.load(Ordering::Acquire)),
+                    http: settings.http(Role::Console),
+                };
+                Some(forebay_console::Service::start(client, bound, options)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            registry,
+            rest,
+            connect,
+            console,
+            upkeep,
+        })
+    }
+
+    pub(super) fn addresses(&self) -> Vec<(Role, Vec<SocketAddr>)> {
+        let all = [
+            (
+                Role::Registry,
+                self.registry.as_ref().map(registry::Service::addresses),
+            ),
+            (
+                Role::Rest,
+                self.rest.as_ref().map(forebay_rest_proxy::Service::addresses),
+            ),
+            (Role::Connect, None),
+            (
+                Role::Console,
+                self.console.as_ref().map(forebay_console::Service::addresses),
+            ),
+        ];
+        all.into_iter()
+            .filter_map(|(role, bound)| Some((role, bound?.to_vec())))
+            .collect()
+    }
+
+    /// Connect first: its tasks commit what they have done.
+    pub(super) async fn stop(self) {
+        self.upkeep.abort();
+        if let Some(connect) = self.connect {
+            let () = connect;
+        }
+        if let Some(rest) = self.rest {
+            rest.stop().await;
+        }
+        if let Some(registry) = self.registry {
+            registry.stop().await;
+        }
+        if let Some(console) = self.console {
+            console.stop().await;
+        }
+    }
+}
+
+/// Ports that are bound and wait for their service.
+#[derive(Default)]
+struct Bound(Vec<(Role, Listeners)>);
+
+impl Bound {
+    async fn bind(&mut self, role: Role, port: u16) -> anyhow::Result<()> {
+        self.0.push((role, Listeners::loopback(role.name(), port).await?));
+        Ok(())
+    }
+
+    fn port(&self, role: Role) -> Option<u16> {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == role)
+            .map(|(_, listeners)| listeners.port())
+    }
+
+    fn take(&mut self, role: Role) -> Option<Listeners> {
+        let index = self.0.iter().position(|(known, _)| *known == role)?;
+        Some(self.0.swap_remove(index).1)
+    }
+}
+
+fn with_registry(mut own: Properties, key: &str, url: Option<&str>) -> Properties {
+    if let Some(url) = url {
+        own.entry(key.to_owned()).or_insert_with(|| url.to_owned());
+    }
+    own
+}
+
+async fn upkeep(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(super::METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
+}
