@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 /// How many lines [`write`] makes: enough for several micro-batches and Parquet files, read in a second or two.
-pub(crate) const LINES: u64 = 60_000;
+pub(crate) const LINES: u64 = 60_010;
 
 const SUBJECTS: &[&str] = &[
     "the miller",
