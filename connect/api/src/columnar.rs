@@ -28,12 +28,11 @@ pub trait ColumnarFormat: fmt::Debug + Send + Sync {
 pub enum Appended {
     /// It is the last row now.
     Row,
-    /// It is not taken: its columns differ from those of the rows so far. Take these by [`ColumnarDecoder::finish`], then
-    /// append it again.
+    /// It is not taken: its columns differ from those of the rows that this decoder was made for. It goes into a new decoder.
     OtherSchema,
 }
 
-/// Gathers values as rows of columns.
+/// Gathers values as rows of columns. Its columns are settled by the first row, for as long as it lives.
 pub trait ColumnarDecoder: fmt::Debug + Send {
     /// Appends one record's value.
     ///
@@ -47,7 +46,7 @@ pub trait ColumnarDecoder: fmt::Debug + Send {
     /// Memory that they take, roughly.
     fn bytes(&self) -> usize;
 
-    /// Gives the rows and begins anew. Empty if there are none.
+    /// Gives the rows and goes on without them, with the same columns. Empty if there are none.
     ///
     /// # Errors
     /// If the columns cannot be made.

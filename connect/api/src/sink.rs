@@ -20,12 +20,13 @@ pub trait SinkConnector: Connector {
 
     /// Judges offsets that a user wants to set while the connector is STOPPED (KIP-875): the next offset to consume per
     /// partition, `None` to forget it. `true`: the connector knows them and they are good. `false`: it has no opinion; the
-    /// worker sets them and says so.
+    /// worker sets them and says so. Called on an instance that has not started; `access` is the worker's.
     ///
     /// # Errors
     /// What is wrong with them; nothing is set then.
     fn alter_offsets<'a>(
         &'a self,
+        _access: &'a Access,
         _properties: &'a Properties,
         _offsets: &'a BTreeMap<TopicPartition, Option<Offset>>,
     ) -> BoxFuture<'a, Result<bool, Error>> {

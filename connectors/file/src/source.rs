@@ -20,7 +20,7 @@ mod task;
 use std::sync::Arc;
 
 use forebay_connect_api::{
-    AlteredOffset, BoxFuture, Connector, ConnectorContext, Error, ExactlyOnceSupport, OffsetValue,
+    Access, AlteredOffset, BoxFuture, Connector, ConnectorContext, Error, ExactlyOnceSupport, OffsetValue,
     SourceConnector, SourceTask,
     config::{ConfigDef, Properties},
 };
@@ -79,6 +79,7 @@ impl SourceConnector for FileStreamSourceConnector {
 
     fn alter_offsets<'a>(
         &'a self,
+        _access: &'a Access,
         properties: &'a Properties,
         offsets: &'a [AlteredOffset],
     ) -> BoxFuture<'a, Result<bool, Error>> {

@@ -333,7 +333,7 @@ async fn altered_offsets_are_judged_as_by_kafka() {
         ),
     ];
     for (offsets, expected) in cases {
-        let judged = connector.alter_offsets(&file, &offsets).await;
+        let judged = connector.alter_offsets(&Access::none(), &file, &offsets).await;
         match (judged, expected) {
             (Ok(judged), Ok(expected)) => assert_eq!(judged, expected),
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
@@ -342,7 +342,7 @@ async fn altered_offsets_are_judged_as_by_kafka() {
     }
     let stdin = [("topic".to_owned(), "t".to_owned())].into_iter().collect();
     let error = connector
-        .alter_offsets(&stdin, &[])
+        .alter_offsets(&Access::none(), &stdin, &[])
         .await
         .expect_err("stdin has no offsets");
     assert!(error.to_string().contains("stdin is used for input"));
