@@ -39,6 +39,7 @@ pub struct Log {
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     directory: Arc<DirectoryState>,
+    topic_id: RwLock<TopicId>,
     config: RwLock<Arc<LogConfig>>,
     epochs: RwLock<LeaderEpochs>,
     view: RwLock<View>,
@@ -74,7 +75,6 @@ struct View {
 /// What only the writer touches.
 #[derive(Debug)]
 struct Writer {
-    topic_id: TopicId,
     /// The folder is there, with the topic's id in it.
     folder_exists: bool,
     producers: ProducerStates,
@@ -83,6 +83,8 @@ struct Writer {
     /// Counts the changes of names in the folder, and up to which they are synced.
     names_changed: u64,
     names_synced: u64,
+    /// Counts the truncations.
+    cuts: u64,
     /// Something was written since the log was closed properly the last time.
     touched: bool,
     /// When the oldest batch that is not synced was appended.
@@ -96,12 +98,12 @@ impl Log {
     /// A log without records that starts at offset 0. Nothing is on disk until the first append.
     pub(crate) fn create(options: LogOptions, topic_id: TopicId) -> Log {
         let writer = Writer {
-            topic_id,
             folder_exists: false,
             producers: ProducerStates::default(),
             unsynced: Vec::new(),
             names_changed: 0,
             names_synced: 0,
+            cuts: 0,
             touched: false,
             unsynced_since: None,
             doomed: Vec::new(),
@@ -121,6 +123,7 @@ impl Log {
             folder: options.folder,
             disk: options.disk,
             directory: options.directory,
+            topic_id: RwLock::new(topic_id),
             config: RwLock::new(options.config),
             epochs: RwLock::default(),
             view: RwLock::new(view),
@@ -140,7 +143,7 @@ impl Log {
 
     /// The topic's id; [`TopicId::NONE`] if nobody has said.
     pub fn topic_id(&self) -> TopicId {
-        lock(&self.writer).topic_id
+        *read_lock(&self.topic_id)
     }
 
     /// The configuration in force.
@@ -271,8 +274,9 @@ impl Log {
         }
         if !writer.folder_exists {
             self.disk.create_dir_all(&self.folder)?;
-            if writer.topic_id != TopicId::NONE {
-                partition_metadata::write(&*self.disk, &self.folder, writer.topic_id)?;
+            let topic_id = self.topic_id();
+            if topic_id != TopicId::NONE {
+                partition_metadata::write(&*self.disk, &self.folder, topic_id)?;
             }
             writer.folder_exists = true;
         }
@@ -319,16 +323,19 @@ impl Log {
         Ok(new)
     }
 
-    /// Writes the leader epochs if they have changed; durable when this returns.
-    fn write_epochs(&self) -> Result<()> {
+    /// Writes the leader epochs if they have changed; durable when this returns. The writer calls it, so that the file is
+    /// never older than what was written before.
+    fn write_epochs(&self, _writer: &Writer) -> Result<()> {
         let mut epochs = write_lock(&self.epochs);
         if !epochs.take_dirty() {
             return Ok(());
         }
+        let entries = epochs.entries().clone();
+        drop(epochs);
         let path = self.folder.join(checkpoint::LEADER_EPOCHS);
-        let written = checkpoint::write_epochs(&*self.disk, &path, epochs.entries());
+        let written = checkpoint::write_epochs(&*self.disk, &path, &entries);
         if written.is_err() {
-            epochs.mark_dirty();
+            write_lock(&self.epochs).mark_dirty();
         }
         written
     }

@@ -158,21 +158,24 @@ impl LogDirectory {
         config: &Arc<LogConfig>,
     ) -> Result<Arc<Log>> {
         self.state.check()?;
-        let mut logs = write_lock(&self.logs);
-        match logs.get(partition) {
-            Some(Slot::Failed(error)) => Err(error.clone()),
-            Some(Slot::Open(log)) => {
-                let log = Arc::clone(log);
-                drop(logs);
-                log.claim(topic_id)?;
-                Ok(log)
-            }
+        let log = match self.log(partition)? {
+            Some(log) => log,
             None => {
-                let log = Arc::new(Log::create(self.log_options(partition, config), topic_id));
-                logs.insert(partition.clone(), Slot::Open(Arc::clone(&log)));
-                Ok(log)
+                let mut logs = write_lock(&self.logs);
+                let create = || {
+                    Slot::Open(Arc::new(Log::create(
+                        self.log_options(partition, config),
+                        topic_id,
+                    )))
+                };
+                match logs.entry(partition.clone()).or_insert_with(create) {
+                    Slot::Open(log) => Arc::clone(log),
+                    Slot::Failed(error) => return Err(error.clone()),
+                }
             }
-        }
+        };
+        log.claim(topic_id)?;
+        Ok(log)
     }
 
     /// All open logs, sorted by partition.

@@ -169,7 +169,8 @@ impl ProducerStates {
 
     /// Whether the state is on the disk.
     pub(crate) fn is_snapshotted(&self) -> bool {
-        self.snapshots.contains(&self.end_offset)
+        let nothing_yet = self.end_offset == Offset::ZERO && self.entries.is_empty();
+        nothing_yet || self.snapshots.contains(&self.end_offset)
     }
 
     /// The snapshots before `offset` are not needed any more; gives them.

@@ -15,7 +15,7 @@ use super::{Log, LogOptions, View, Writer};
 use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
-use crate::locks::lock;
+use crate::locks::{lock, write_lock};
 use crate::partition_metadata;
 use crate::producer_state::ProducerStates;
 use crate::segment::{Found, Scan, Segment, SegmentOptions};
@@ -101,22 +101,24 @@ impl Log {
 
     /// Takes over the topic's id if the folder has none, and refuses the log of another topic.
     pub(crate) fn claim(&self, topic_id: TopicId) -> Result<()> {
-        let mut writer = lock(&self.writer);
-        if writer.topic_id == topic_id || topic_id == TopicId::NONE {
+        if self.topic_id() == topic_id || topic_id == TopicId::NONE {
             return Ok(());
         }
-        if writer.topic_id != TopicId::NONE {
-            let (path, found) = (self.folder.clone(), writer.topic_id);
+        let writer = lock(&self.writer);
+        let mut claimed = write_lock(&self.topic_id);
+        if *claimed != TopicId::NONE && *claimed != topic_id {
+            let (path, found) = (self.folder.clone(), *claimed);
+            let expected = topic_id;
             return Err(Error::InconsistentTopicId {
                 path,
-                expected: topic_id,
+                expected,
                 found,
             });
         }
         if writer.folder_exists {
             partition_metadata::write(&*self.disk, &self.folder, topic_id)?;
         }
-        writer.topic_id = topic_id;
+        *claimed = topic_id;
         Ok(())
     }
 }
@@ -233,13 +235,15 @@ impl Loader {
         let recovered = std::mem::take(&mut self.epochs);
         self.epochs = LeaderEpochs::from_entries(stored.as_deref().unwrap_or_default());
         let consistent = stored.is_some_and(|stored| stored.len() == self.epochs.entries().len());
+        self.epochs.truncate_from_end(end);
+        self.epochs.truncate_from_start(start);
+        // The next start would do the same again: no reason to write the file.
+        self.epochs.take_dirty();
         for (epoch, offset) in recovered.entries() {
             if self.epochs.latest().is_none_or(|latest| *epoch > latest) {
                 self.epochs.assign(*epoch, *offset);
             }
         }
-        self.epochs.truncate_from_end(end);
-        self.epochs.truncate_from_start(start);
         let complete = start == end || !self.epochs.entries().is_empty();
         if !consistent || !complete || !self.epochs_agree(start, end)? {
             self.epochs = self.epochs_of_batches()?;
@@ -336,12 +340,12 @@ impl Loader {
             tail: TailCache::new(self.log.tail_bytes_max, self.log.tail_budget),
         };
         let writer = Writer {
-            topic_id,
             folder_exists: true,
             producers: self.producers,
             unsynced: Vec::new(),
             names_changed: 0,
             names_synced: 0,
+            cuts: 0,
             touched,
             unsynced_since: None,
             doomed: Vec::new(),
@@ -352,6 +356,7 @@ impl Loader {
             folder: self.log.folder,
             disk: self.log.disk,
             directory: self.log.directory,
+            topic_id: RwLock::new(topic_id),
             config: RwLock::new(self.log.config),
             epochs: RwLock::new(self.epochs),
             view: RwLock::new(view),

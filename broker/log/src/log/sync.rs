@@ -6,8 +6,9 @@ use std::sync::Arc;
 use forebay_records::{Offset, Timestamp};
 
 use super::Log;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::locks::{lock, read_lock, write_lock};
+use crate::segment::Segment;
 
 impl Log {
     /// Whether the records that wait for a sync have reached `flush.messages`: then none of them may be acknowledged,
@@ -39,7 +40,7 @@ impl Log {
         self.check(&writer)?;
         let end = self.log_end_offset();
         let active = self.active();
-        let (closed, names) = (writer.unsynced.clone(), writer.names_changed);
+        let (closed, names, cuts) = (writer.unsynced.clone(), writer.names_changed, writer.cuts);
         let names_synced = names == writer.names_synced;
         if end == self.synced_offset() && closed.is_empty() && names_synced {
             return Ok(end);
@@ -48,14 +49,19 @@ impl Log {
         writer.unsynced_since = None;
         drop(writer);
 
-        let mut synced = closed.iter().try_for_each(|segment| segment.sync());
-        if let Some(active) = active {
-            synced = synced.and_then(|()| active.sync());
-        }
+        // The closed ones first: whatever is on the disk then follows something that is.
+        let mut synced = closed
+            .iter()
+            .chain(&active)
+            .try_for_each(|segment| self.sync_segment(segment));
         if !names_synced {
             synced = synced.and_then(|()| Ok(self.disk.sync_dir(&self.folder)?));
         }
-        synced.map_err(|error| self.directory.fail(&error))?;
+        if let Err(error) = synced {
+            // A deletion meanwhile has taken the folder away: no fault of the disk's.
+            self.check(&lock(&self.writer))?;
+            return Err(self.directory.fail(&error));
+        }
 
         let mut writer = lock(&self.writer);
         writer
@@ -63,8 +69,10 @@ impl Log {
             .retain(|segment| !closed.iter().any(|done| Arc::ptr_eq(done, segment)));
         writer.names_synced = writer.names_synced.max(names);
         let mut view = write_lock(&self.view);
-        // A truncation meanwhile has lowered the end.
-        view.synced_offset = view.synced_offset.max(end).min(view.log_end_offset);
+        // After a truncation meanwhile, what lies before `end` may be something that was appended since.
+        if writer.cuts == cuts {
+            view.synced_offset = view.synced_offset.max(end);
+        }
         let synced_offset = view.synced_offset;
         drop(view);
         if synced_offset < self.log_end_offset() {
@@ -73,13 +81,27 @@ impl Log {
         Ok(synced_offset)
     }
 
+    /// Syncs a segment; one that was deleted meanwhile needs none.
+    fn sync_segment(&self, segment: &Arc<Segment>) -> Result<()> {
+        match segment.sync() {
+            Err(Error::Storage(cause)) if cause.is_not_found() && !self.has(segment) => Ok(()),
+            synced => synced,
+        }
+    }
+
+    fn has(&self, segment: &Arc<Segment>) -> bool {
+        let view = read_lock(&self.view);
+        let there = view.segments.get(&segment.base_offset());
+        there.is_some_and(|there| Arc::ptr_eq(there, segment))
+    }
+
     /// Makes durable what recovery does not find in the segments after the recovery point, and gives that point.
     pub(crate) fn prepare_checkpoint(&self) -> Result<Offset> {
         let writer = lock(&self.writer);
         self.check(&writer)?;
         let synced_offset = self.synced_offset();
         if writer.folder_exists {
-            self.write_epochs()?;
+            self.write_epochs(&writer)?;
         }
         Ok(synced_offset)
     }
@@ -95,7 +117,7 @@ impl Log {
         if let Some(active) = self.active().filter(|_| writer.touched) {
             let closed = active.finish().and_then(|()| active.sync()).and_then(|()| {
                 writer.producers.take_snapshot(&*self.disk, &self.folder)?;
-                self.write_epochs()?;
+                self.write_epochs(&writer)?;
                 Ok(self.disk.sync_dir(&self.folder)?)
             });
             closed.map_err(|error| self.directory.fail(&error))?;

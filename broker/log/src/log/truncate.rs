@@ -18,6 +18,7 @@ impl Log {
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         writer.touched = true;
+        writer.cuts += 1;
         let end = self.log_end_offset();
         if offset >= end {
             write_lock(&self.epochs).truncate_from_end(end);
@@ -46,6 +47,7 @@ impl Log {
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         writer.touched = true;
+        writer.cuts += 1;
         self.restart_at(&mut writer, offset, now)
             .map_err(|error| self.directory.fail(&error))
     }
