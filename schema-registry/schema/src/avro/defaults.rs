@@ -74,7 +74,8 @@ pub(super) fn canonical(default: &Value, of: &Type) -> Value {
     canonical_numbers(default)
 }
 
-fn canonical_numbers(value: &Value) -> Value {
+/// Every fraction in a JSON tree, as Java's parser keeps it.
+pub(super) fn canonical_numbers(value: &Value) -> Value {
     match value {
         Value::Number(number) if number.as_str().contains(['.', 'e', 'E']) => number
             .as_f64()

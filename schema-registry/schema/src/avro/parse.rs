@@ -429,5 +429,6 @@ fn strings(object: &Map<String, Value>, key: &str) -> Vec<String> {
 
 fn properties(object: &Map<String, Value>, reserved: &[&str]) -> Properties {
     let own = object.iter().filter(|(key, _)| !reserved.contains(&key.as_str()));
-    own.map(|(key, value)| (key.clone(), value.clone())).collect()
+    own.map(|(key, value)| (key.clone(), defaults::canonical_numbers(value)))
+        .collect()
 }
