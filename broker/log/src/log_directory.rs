@@ -2,6 +2,7 @@
 //! the last process ended properly (Kafka's `LogManager` for one `log.dir`). Locked as long as this lives.
 
 mod checkpoints;
+mod claim;
 mod load;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use forebay_disk::{Disk, FileKind, Lock, OpenOptions};
+use forebay_disk::{Disk, Lock, OpenOptions};
 use forebay_records::{Offset, Timestamp};
 
 use crate::config::LogConfig;
@@ -18,7 +19,7 @@ use crate::directory_state::DirectoryState;
 use crate::error::{Error, Result};
 use crate::locks::{lock, read_lock, write_lock};
 use crate::log::{Log, LogOptions};
-use crate::meta_properties::{self, MetaProperties};
+use crate::meta_properties::MetaProperties;
 use crate::tail_cache::TailBudget;
 use crate::topic_partition::TopicPartition;
 use crate::uuid::{DirectoryId, TopicId};
@@ -101,7 +102,7 @@ impl LogDirectory {
         let DirectoryOptions { disk, path, .. } = &options;
         disk.create_dir_all(path)?;
         let held = disk.lock(&path.join(LOCK_FILE))?;
-        let meta = claim(&options)?;
+        let meta = claim::claim(&options)?;
         Ok(LogDirectory {
             state: Arc::new(DirectoryState::new(path)),
             meta,
@@ -312,64 +313,6 @@ impl LogDirectory {
     }
 }
 
-/// Reads `meta.properties`, or writes it into a new directory.
-fn claim(options: &DirectoryOptions) -> Result<MetaProperties> {
-    let DirectoryOptions {
-        disk, path, node_id, ..
-    } = options;
-    let file = path.join(meta_properties::FILE_NAME);
-    let foreign = |what, expected: String, found: String| Error::ForeignDirectory {
-        path: file.clone(),
-        what,
-        expected,
-        found,
-    };
-    let Some(mut meta) = meta_properties::read(&**disk, path)? else {
-        if holds_logs(&**disk, path)? {
-            return Err(Error::InvalidFile {
-                path: file,
-                reason: Arc::from("it is missing although there are partitions beside it: bring it back"),
-            });
-        }
-        let cluster_id = options
-            .cluster_id
-            .as_ref()
-            .unwrap_or(&options.new_cluster_id)
-            .clone();
-        let meta = MetaProperties {
-            cluster_id,
-            node_id: *node_id,
-            directory_id: options.new_directory_id,
-        };
-        meta_properties::write(&**disk, path, &meta)?;
-        return Ok(meta);
-    };
-    if let Some(cluster_id) = &options.cluster_id
-        && *cluster_id != meta.cluster_id
-    {
-        return Err(foreign("cluster", cluster_id.clone(), meta.cluster_id));
-    }
-    if *node_id != meta.node_id {
-        return Err(foreign("node", node_id.to_string(), meta.node_id.to_string()));
-    }
-    if meta.directory_id == DirectoryId::NONE {
-        meta.directory_id = options.new_directory_id;
-        meta_properties::write(&**disk, path, &meta)?;
-    }
-    Ok(meta)
-}
-
-fn holds_logs(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    let entries = disk.read_dir(path)?;
-    let mut folders = entries.iter().filter(|entry| entry.kind == FileKind::Directory);
-    Ok(folders.any(|folder| {
-        folder
-            .name
-            .to_str()
-            .is_some_and(|name| TopicPartition::from_folder_name(name).is_some())
-    }))
-}
-
 /// `<topic>-<partition>.<unique>-delete`; a long topic name is shortened so that it is still a file name.
 fn deleted_folder_name(partition: &TopicPartition, unique: u128) -> String {
     let suffix = format!("-{}.{unique:032x}{DELETE_SUFFIX}", partition.partition());
@@ -406,6 +349,3 @@ fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) 
     results.sort_unstable_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,28 +1,27 @@
 //! Appending: the batches of several requests are checked one after the other, given their offsets, and written with one
 //! vectored write. Large batches go from the request's buffer to the file as they are; small ones are gathered first.
 
+mod group;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use forebay_records::{
-    AppendOrigin, AssignedBatch, BatchHeader, LeaderEpoch, NO_TIMESTAMP, Offset, RecordBatch, Timestamp,
-    TimestampType, batches,
+    AppendOrigin, AssignedBatch, LeaderEpoch, NO_TIMESTAMP, Offset, RecordBatch, Timestamp, TimestampType,
+    batches,
 };
+
+use group::{Assigned, Group};
 
 use super::{Log, Writer};
 use crate::append::{Append, Appended};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::locks::{lock, write_lock};
-use crate::producer_state::{Checks, Marker, Pending, ProducerUpdate};
+use crate::producer_state::{Checks, Marker, Pending};
 use crate::segment::{Place, RollLimits, Segment};
-use crate::tail_cache::Block;
 use crate::topic_partition::TopicPartition;
-
-/// Batches up to this size are copied together: cheaper than a buffer each in the write and in every later read, and
-/// what is kept in memory does not pin a whole request.
-const GATHERED_BYTES_MAX: usize = 32 * 1024;
 
 impl Log {
     /// Appends the batches of several requests, each request as a whole or not at all, in their order. The answers are
@@ -77,95 +76,6 @@ impl Log {
         Error::CorruptControlBatch {
             partition: self.partition.clone(),
             reason: Arc::from(reason),
-        }
-    }
-}
-
-/// A batch with its place in the log.
-struct Assigned {
-    header: BatchHeader,
-    /// The rewritten head; none if the batch stays as it is.
-    head: Option<[u8; forebay_records::HEADER_BYTES]>,
-    /// What follows the head, or all of it.
-    rest: Bytes,
-    marker: Option<Marker>,
-}
-
-impl Assigned {
-    fn place(&self) -> Place {
-        Place {
-            last_offset: self.header.last_offset(),
-            max_timestamp: self.header.max_timestamp,
-            size: self.header.size_in_bytes() as u64,
-        }
-    }
-}
-
-/// What is about to be written at once.
-#[derive(Default)]
-struct Group {
-    base_offset: Offset,
-    next_offset: Offset,
-    parts: Vec<Bytes>,
-    gathered: BytesMut,
-    places: Vec<Place>,
-    epochs: Vec<(LeaderEpoch, Offset)>,
-    update: ProducerUpdate,
-    /// The answers that depend on the write.
-    answers: Vec<usize>,
-}
-
-impl Group {
-    fn at(offset: Offset) -> Group {
-        Group {
-            base_offset: offset,
-            next_offset: offset,
-            ..Group::default()
-        }
-    }
-
-    fn push(&mut self, batch: Assigned) {
-        self.places.push(batch.place());
-        self.next_offset = batch.header.next_offset();
-        let epoch = batch.header.partition_leader_epoch;
-        if self.epochs.last().is_none_or(|(last, _)| *last != epoch) {
-            self.epochs.push((epoch, batch.header.base_offset));
-        }
-        self.gathered
-            .extend_from_slice(batch.head.as_ref().map_or(&[][..], |head| head));
-        if batch.rest.len() <= GATHERED_BYTES_MAX {
-            self.gathered.extend_from_slice(&batch.rest);
-        } else {
-            self.close_gathered();
-            self.parts.push(batch.rest);
-        }
-    }
-
-    fn close_gathered(&mut self) {
-        if !self.gathered.is_empty() {
-            self.parts.push(self.gathered.split().freeze());
-        }
-    }
-
-    fn into_block(self, now: Timestamp) -> Block {
-        let mut end = 0;
-        let ends = self.places.iter().map(|place| {
-            end += place.size as usize;
-            (place.last_offset, end)
-        });
-        let ends = ends.collect();
-        let Group {
-            base_offset,
-            next_offset,
-            parts,
-            ..
-        } = self;
-        Block {
-            base_offset,
-            next_offset,
-            appended_at: now,
-            parts,
-            ends,
         }
     }
 }

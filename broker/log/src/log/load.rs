@@ -3,22 +3,22 @@
 //! is derived from it made anew. What cannot be explained by a crash is an error, and nothing is deleted for it.
 
 mod check;
+mod epochs;
 mod files;
 mod recover;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
-use forebay_records::{LeaderEpoch, Offset, Timestamp};
+use forebay_records::{Offset, Timestamp};
 
 use super::{Log, LogOptions, View, Writer};
-use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::locks::{lock, write_lock};
 use crate::partition_metadata;
 use crate::producer_state::ProducerStates;
-use crate::segment::{Found, Scan, Segment, SegmentOptions};
+use crate::segment::{Segment, SegmentOptions};
 use crate::tail_cache::TailCache;
 use crate::uuid::TopicId;
 
@@ -219,81 +219,6 @@ impl Loader {
         tracing::warn!(partition = %self.log.partition, offset, "a segment behind the log's end goes");
         self.report.deleted_segments += 1;
         Some(segment)
-    }
-
-    /// Leader epochs from their file, or if that does not agree with the batches, from them.
-    fn load_epochs(&mut self, start: Offset, end: Offset) -> Result<()> {
-        let path = self.folder().join(checkpoint::LEADER_EPOCHS);
-        let stored = match checkpoint::read_epochs(&*self.log.disk, &path) {
-            Ok(entries) => Some(entries),
-            Err(Error::InvalidFile { reason, .. }) => {
-                tracing::warn!(file = %path.display(), %reason, "leader epochs are taken from the batches");
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        let recovered = std::mem::take(&mut self.epochs);
-        self.epochs = LeaderEpochs::from_entries(stored.as_deref().unwrap_or_default());
-        let consistent = stored.is_some_and(|stored| stored.len() == self.epochs.entries().len());
-        self.epochs.truncate_from_end(end);
-        self.epochs.truncate_from_start(start);
-        // The next start would do the same again: no reason to write the file.
-        self.epochs.take_dirty();
-        for (epoch, offset) in recovered.entries() {
-            if self.epochs.latest().is_none_or(|latest| *epoch > latest) {
-                self.epochs.assign(*epoch, *offset);
-            }
-        }
-        let complete = start == end || !self.epochs.entries().is_empty();
-        if !consistent || !complete || !self.epochs_agree(start, end)? {
-            self.epochs = self.epochs_of_batches()?;
-            self.epochs.truncate_from_start(start);
-            self.epochs.mark_dirty();
-        }
-        Ok(())
-    }
-
-    /// Whether each epoch begins where its entry says, behind the one before it.
-    fn epochs_agree(&self, start: Offset, end: Offset) -> Result<bool> {
-        let mut previous = None;
-        for (epoch, offset) in self.epochs.entries() {
-            if (start..end).contains(offset) && self.epoch_at(*offset)? != Some(*epoch) {
-                return Ok(false);
-            }
-            if (start.next()..=end).contains(offset) && self.epoch_at(*offset - 1)? != previous {
-                return Ok(false);
-            }
-            previous = Some(*epoch);
-        }
-        Ok(true)
-    }
-
-    fn epoch_at(&self, offset: Offset) -> Result<Option<LeaderEpoch>> {
-        let index = self
-            .segments
-            .partition_point(|segment| segment.base_offset() <= offset)
-            .saturating_sub(1);
-        for segment in &self.segments[index..] {
-            if let Some(batch) = segment.locate(offset)? {
-                return Ok(Some(batch.header.partition_leader_epoch));
-            }
-        }
-        Ok(None)
-    }
-
-    fn epochs_of_batches(&self) -> Result<LeaderEpochs> {
-        let mut epochs = LeaderEpochs::default();
-        for segment in &self.segments {
-            let file = segment.file()?;
-            let mut scan = Scan::all_headers(&*file, segment.path(), 0, segment.size());
-            while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
-                let epoch = batch.header.partition_leader_epoch;
-                if epochs.latest().is_none_or(|latest| epoch > latest) {
-                    epochs.assign(epoch, batch.header.base_offset);
-                }
-            }
-        }
-        Ok(epochs)
     }
 
     fn load_producers(&mut self, start: Offset, end: Offset) -> Result<()> {
