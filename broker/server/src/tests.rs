@@ -1,6 +1,12 @@
 //! The broker as a whole, in this process: requests by the router, bytes by sockets, restarts after a clean end and after a crash.
 
+mod admin;
+mod bad_batches;
+mod groups;
+mod lifecycle;
 mod produce_and_fetch;
+mod ranges;
+mod raw_socket;
 
 use std::path::Path;
 
