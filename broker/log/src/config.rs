@@ -76,7 +76,7 @@ pub struct LogConfig {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`: a record's timestamp may lie so far in the future.
     pub timestamp_after_max_ms: i64,
-    /// `producer.id.expiration.ms`, a broker key: a producer that was silent for so long is forgotten.
+    /// `producer.id.expiration.ms`, a broker key, which the broker sets: a producer that was silent for so long is forgotten.
     pub producer_id_expiration_ms: i64,
 }
 
@@ -101,10 +101,12 @@ impl LogConfig {
     /// From values that [`definition`] has parsed.
     pub fn new(config: &Config, replication_factor: usize) -> LogConfig {
         let bytes = |key| u64::try_from(config.get_int(key)).unwrap_or(0);
+        let for_tests: Option<i32> = config.get_optional("internal.segment.bytes");
+        let for_tests = for_tests.and_then(|bytes| u64::try_from(bytes).ok());
         let policies = config.get_list(CLEANUP_POLICY);
         let has_policy = |name: &str| policies.iter().any(|policy| policy.eq_ignore_ascii_case(name));
         LogConfig {
-            segment_bytes: bytes(SEGMENT_BYTES),
+            segment_bytes: for_tests.unwrap_or_else(|| bytes(SEGMENT_BYTES)),
             segment_ms: config.get_long(SEGMENT_MS),
             segment_jitter_ms: config.get_long("segment.jitter.ms"),
             segment_index_bytes: bytes("segment.index.bytes"),

@@ -116,9 +116,9 @@ pub enum Error {
         /// The newest known.
         last_coordinator_epoch: i32,
     },
-    /// A control batch's record does not parse. `CORRUPT_MESSAGE`.
-    #[error("a control batch for {partition} is corrupt: {reason}")]
-    CorruptControlBatch {
+    /// A batch that was to be appended is damaged, or there is none. `CORRUPT_MESSAGE`.
+    #[error("a batch for {partition} is corrupt: {reason}")]
+    CorruptBatch {
         /// Whose log.
         partition: TopicPartition,
         /// What is wrong.

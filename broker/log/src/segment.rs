@@ -34,6 +34,9 @@ pub(crate) struct Segment {
     /// Open while it is in use; [`Segment::close_if_idle`] lets go of it.
     file: Mutex<Option<Arc<dyn File>>>,
     used: AtomicBool,
+    /// Something was written that is not synced. The file stays open as long: the kernel tells of a failed write-back only
+    /// those who had it open.
+    unsynced: AtomicBool,
     /// The logical size in bytes; grows after the bytes are written.
     size: AtomicU64,
     index_interval_bytes: u64,
@@ -105,6 +108,7 @@ impl Segment {
             path: path(file_name::LOG),
             file: Mutex::new(None),
             used: AtomicBool::new(false),
+            unsynced: AtomicBool::new(false),
             size: AtomicU64::new(size),
             index_interval_bytes: *index_interval_bytes,
             offset_index: RwLock::new(offset_index),
@@ -146,10 +150,11 @@ impl Segment {
         Ok(opened)
     }
 
-    /// Lets go of the file if nobody has asked for it since the last call.
+    /// Lets go of the file if nobody has asked for it since the last call, and all of it is synced.
     pub(crate) fn close_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            *lock(&self.file) = None;
+        let mut file = lock(&self.file);
+        if !self.used.swap(false, Ordering::Relaxed) && !self.unsynced.load(Ordering::Acquire) {
+            *file = None;
         }
     }
 
@@ -175,7 +180,10 @@ impl Segment {
 
     /// Makes the batches durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        Ok(self.file()?.sync_data()?)
+        let file = self.file()?;
+        // Before the sync: what is written from here on is not covered by it.
+        self.unsynced.store(false, Ordering::Release);
+        Ok(file.sync_data()?)
     }
 
     /// Renames its files so that they are no longer part of the log; gives their new names.
@@ -203,6 +211,10 @@ impl Segment {
 
     pub(crate) fn clear_aborted(&self) -> Result<()> {
         write_lock(&self.transaction_index).clear()
+    }
+
+    pub(crate) fn has_aborted(&self) -> bool {
+        !read_lock(&self.transaction_index).is_empty()
     }
 
     /// See [`TransactionIndex::collect`].

@@ -56,7 +56,7 @@ impl HasErrorCode for log::Error {
             Self::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
             Self::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
             Self::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
-            Self::CorruptControlBatch { .. } | Self::Corrupt { .. } => ErrorCode::CorruptMessage,
+            Self::CorruptBatch { .. } | Self::Corrupt { .. } => ErrorCode::CorruptMessage,
             Self::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,
             Self::InvalidTopic(_) => ErrorCode::InvalidTopicException,
             Self::UnexpectedAppendOffset { .. }

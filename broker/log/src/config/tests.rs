@@ -116,6 +116,13 @@ fn flush_messages_is_one_for_a_single_replica_unless_set() {
 }
 
 #[test]
+fn tests_may_have_smaller_segments() {
+    let topic = properties(&[("internal.segment.bytes", "500")]);
+    let config = LogConfig::parse(&topic, &Properties::new(), 1).expect("valid");
+    assert_eq!(config.segment_bytes, 500);
+}
+
+#[test]
 fn values_outside_of_the_bounds_are_refused() {
     for (key, last_good, first_bad) in [
         ("segment.bytes", "1048576", "1048575"),

@@ -73,7 +73,7 @@ impl Log {
     }
 
     fn corrupt_from_leader(&self, reason: &str) -> Error {
-        Error::CorruptControlBatch {
+        Error::CorruptBatch {
             partition: self.partition.clone(),
             reason: Arc::from(reason),
         }
@@ -360,7 +360,7 @@ fn parse_marker(batch: &RecordBatch, partition: &TopicPartition) -> Result<Optio
     if !batch.header().is_control() {
         return Ok(None);
     }
-    Marker::parse(batch).map_err(|error| Error::CorruptControlBatch {
+    Marker::parse(batch).map_err(|error| Error::CorruptBatch {
         partition: partition.clone(),
         reason: Arc::from(error.to_string()),
     })

@@ -122,6 +122,17 @@ impl Log {
         view.high_watermark.min(first_unstable)
     }
 
+    /// Whether [`Log::aborted_transactions`] may find any at or after `from`. Never blocks.
+    pub fn may_have_aborted_transactions(&self, from: Offset) -> bool {
+        let view = read_lock(&self.view);
+        let first = view
+            .segment_of(from)
+            .map_or(from, |segment| segment.base_offset());
+        view.segments
+            .range(first..)
+            .any(|(_, segment)| segment.has_aborted())
+    }
+
     /// The aborted transactions that overlap `from..up_to`, sorted by their first offset: what a consumer of committed
     /// records needs with these records. May wait for the disk if there are any.
     ///

@@ -84,7 +84,11 @@ impl Segment {
             error,
             cut_back: true,
         })?;
-        if let Err(error) = file.write_all_vectored_at(buffers, size) {
+        // Before and after: a sync in between may or may not cover the write.
+        self.unsynced.store(true, Ordering::Release);
+        let outcome = file.write_all_vectored_at(buffers, size);
+        self.unsynced.store(true, Ordering::Release);
+        if let Err(error) = outcome {
             let cut_back = match file.set_len(size) {
                 Ok(()) => true,
                 Err(second) => {

@@ -214,6 +214,7 @@ fn transactions_hold_the_last_stable_offset_and_aborted_ones_are_indexed() {
         last_stable_offset: Offset(stable),
     };
     let (first, second) = (aborted(1, 0, 4, 2), aborted(3, 10, 11, 9));
+    assert!(log.may_have_aborted_transactions(Offset(0)) && log.may_have_aborted_transactions(Offset(11)));
     let check = |log: &Log| {
         for (from, up_to, expected) in [
             (0, 12, &[first, second][..]),
