@@ -240,9 +240,12 @@ fn count(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
 
-/// Negative durations are Kafka's "without limit"; a hundred years is as good.
+/// So long is for ever, and still no overflow when it is added to a moment.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Negative durations are Kafka's "without limit".
 fn milliseconds(value: i64) -> Duration {
-    u64::try_from(value).map_or(Duration::from_secs(100 * 365 * 86_400), Duration::from_millis)
+    u64::try_from(value).map_or(FOR_EVER, |value| Duration::from_millis(value).min(FOR_EVER))
 }
 
 #[cfg(test)]

@@ -243,7 +243,7 @@ impl Replicas {
                 .partitions
                 .entry(index)
                 .or_insert_with(|| Arc::new(self.make(topic, index, &config, now)));
-            replica.handle(role(self.shared.node_id, partition));
+            replica.take_role(role(self.shared.node_id, partition));
         }
     }
 

@@ -135,6 +135,7 @@ impl Gate {
 
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        rustix::net::sockopt::set_socket_keepalive(stream, true)?;
         if let Some(bytes) = self.config.send_buffer_bytes {
             rustix::net::sockopt::set_socket_send_buffer_size(stream, bytes)?;
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use forebay_broker_log::{Append, Appended, Log, LogConfig, Read, ReadResult, ValidatedBatch};
 use forebay_broker_partition::{
     Action, AwaitFetch, AwaitProduce, Command, EpochEntry, FetchAnswer, FetchCheck, FetchWaiter, Partition,
-    ProduceWaiter, RequiredAcks,
+    ProduceWaiter, RequiredAcks, Role,
 };
 use forebay_protocol::{TopicPartition, Uuid};
 use forebay_records::{AppendOrigin, Offset, Timestamp};
@@ -141,6 +141,21 @@ impl Replica {
             self.sync_wanted.store(true, Ordering::Release);
             // False: the broker stops; closing the log syncs it.
             let _scheduled = self.shared.appends.schedule(self);
+        }
+    }
+
+    /// Takes the role that the metadata give this broker. A new leader's epoch is noted in the log, so that consumers that have
+    /// heard of it find it there although it has no records yet (KIP-320).
+    pub(crate) fn take_role(self: &Arc<Self>, role: Command) {
+        let before = self.with_partition(Partition::leader_epoch);
+        self.handle(role);
+        let (leads, epoch) =
+            self.with_partition(|state| (state.role() == Role::Leader, state.leader_epoch()));
+        if let Some(log) = &self.log
+            && leads
+            && epoch > before
+        {
+            log.assign_epoch_start_offset(epoch);
         }
     }
 

@@ -214,44 +214,68 @@ async fn offsets_are_found_by_time() {
     }
 }
 
+async fn end_of_epoch(broker: &TestBroker, current: i32, asked: i32) -> (ErrorCode, i32, i64) {
+    let partition = OffsetForLeaderPartition {
+        current_leader_epoch: current,
+        leader_epoch: asked,
+        ..Default::default()
+    };
+    let topic = OffsetForLeaderTopic {
+        topic: "t".into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = OffsetForLeaderEpochRequest {
+        replica_id: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let answer = broker
+        .call(4, request)
+        .await
+        .topics
+        .remove(0)
+        .partitions
+        .remove(0);
+    (
+        ErrorCode::from_i16(answer.error_code),
+        answer.leader_epoch,
+        answer.end_offset,
+    )
+}
+
 #[tokio::test]
 async fn leader_epochs_end_where_the_log_does() {
     let broker = TestBroker::start().await;
     broker.create_topic("t", 1, &[]).await;
     broker.produce("t", 0, -1, batch(&["a", "b"])).await;
-    for (current, asked, expected) in [
-        (-1, 0, (ErrorCode::None, 0, 2)),
-        (0, 0, (ErrorCode::None, 0, 2)),
-        (-1, 1, (ErrorCode::None, -1, -1)),
-        (1, 0, (ErrorCode::UnknownLeaderEpoch, -1, -1)),
-    ] {
-        let partition = OffsetForLeaderPartition {
-            current_leader_epoch: current,
-            leader_epoch: asked,
-            ..Default::default()
-        };
-        let topic = OffsetForLeaderTopic {
-            topic: "t".into(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        let request = OffsetForLeaderEpochRequest {
-            replica_id: -1,
-            topics: vec![topic],
-            ..Default::default()
-        };
-        let answer = broker
-            .call(4, request)
-            .await
-            .topics
-            .remove(0)
-            .partitions
-            .remove(0);
-        let found = (
-            ErrorCode::from_i16(answer.error_code),
-            answer.leader_epoch,
-            answer.end_offset,
-        );
-        assert_eq!(found, expected, "epoch {asked} of {current}");
-    }
+    assert_eq!(end_of_epoch(&broker, -1, 0).await, (ErrorCode::None, 0, 2));
+    assert_eq!(end_of_epoch(&broker, 0, 0).await, (ErrorCode::None, 0, 2));
+    assert_eq!(end_of_epoch(&broker, -1, 1).await, (ErrorCode::None, -1, -1));
+    assert_eq!(
+        end_of_epoch(&broker, 1, 0).await,
+        (ErrorCode::UnknownLeaderEpoch, -1, -1)
+    );
+
+    // A restart is a new epoch; who has heard of it can ask for it before it has records.
+    let broker = broker.restart().await;
+    let topic = forebay_protocol::messages::metadata_request::MetadataRequestTopic {
+        name: Some("t".into()),
+        ..Default::default()
+    };
+    let request = forebay_protocol::messages::MetadataRequest {
+        topics: Some(vec![topic]),
+        ..Default::default()
+    };
+    let epoch = broker.call(12, request).await.topics[0].partitions[0].leader_epoch;
+    assert!(epoch > 0);
+    assert_eq!(
+        end_of_epoch(&broker, epoch, epoch).await,
+        (ErrorCode::None, epoch, 2)
+    );
+    assert_eq!(end_of_epoch(&broker, epoch, 0).await, (ErrorCode::None, 0, 2));
+    assert_eq!(
+        end_of_epoch(&broker, 0, 0).await,
+        (ErrorCode::FencedLeaderEpoch, -1, -1)
+    );
 }
