@@ -9,6 +9,7 @@ pub(crate) mod topics;
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use forebay_client::{Client, ClientConfig};
@@ -100,6 +101,20 @@ fn pairs(arguments: &[&str]) -> Properties {
         None => ((*argument).to_owned(), String::new()),
     };
     arguments.iter().map(pair).collect()
+}
+
+/// After how long without an answer the user is told that we still wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits for `work`, and says so on standard error when it takes long: the usual reason is a wrong address.
+async fn patiently<T>(bootstrap_server: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    eprintln!("no answer from {bootstrap_server} yet; waiting on");
+    work.await
 }
 
 /// What makes clients for a cluster.

@@ -133,7 +133,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         if let Some(regex) = options.value("validate-regex")? {
             return Ok(validate(regex));
         }
-        match act(&options).await {
+        let server = options.required("bootstrap-server")?;
+        match super::patiently(server, act(&options)).await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(Stop::Failed(cause)) => {
                 println!("\nError: Executing consumer group command failed due to {cause}");

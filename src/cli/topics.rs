@@ -114,7 +114,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         if options.has("delete-config") {
             eprintln!("--delete-config does nothing any more: use forebay configs --alter --delete-config");
         }
-        match act(&options).await {
+        let server = options.required("bootstrap-server")?;
+        match super::patiently(server, act(&options)).await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => {
                 // Kafka's goes to standard output, too.

@@ -10,6 +10,7 @@ pub(crate) mod topic;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forebay_config::Properties;
 use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::{Offset, ProducerId};
@@ -27,7 +28,8 @@ pub use topic::{LeaderRecoveryState, PartitionImage, TopicImage};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetadataImage {
     pub(crate) next_offset: Offset,
-    pub(crate) topics: RedBlackTreeMapSync<Utf8Bytes, Arc<TopicImage>>,
+    /// By the bytes of the name: to compare them as text would check each time that they are.
+    pub(crate) topics: RedBlackTreeMapSync<Bytes, Arc<TopicImage>>,
     pub(crate) topic_names: RedBlackTreeMapSync<Uuid, Utf8Bytes>,
     /// By the name with every `.` replaced by `_`: the topics of that name that have a `.` or a `_`.
     pub(crate) colliding_names: RedBlackTreeMapSync<String, RedBlackTreeSetSync<Utf8Bytes>>,
@@ -67,12 +69,12 @@ impl MetadataImage {
 
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
-        self.topics.get(name)
+        self.topics.get(name.as_bytes())
     }
 
     /// The topic of this id.
     pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicImage>> {
-        self.topics.get(self.topic_names.get(&id)?)
+        self.topics.get(self.topic_names.get(&id)?.as_bytes())
     }
 
     /// All topics by name.
@@ -83,7 +85,10 @@ impl MetadataImage {
     /// All topics whose name is `name` or sorts after it: where a listing in pages goes on.
     pub fn topics_from(&self, name: &str) -> impl Iterator<Item = &Arc<TopicImage>> {
         self.topics
-            .range::<str, _>((std::ops::Bound::Included(name), std::ops::Bound::Unbounded))
+            .range::<[u8], _>((
+                std::ops::Bound::Included(name.as_bytes()),
+                std::ops::Bound::Unbounded,
+            ))
             .map(|(_, topic)| topic)
     }
 

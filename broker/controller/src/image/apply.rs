@@ -160,7 +160,8 @@ impl MetadataImage {
     }
 
     fn add_topic(&mut self, record: &TopicRecord) -> Result<(), Error> {
-        if self.topics.contains_key(record.name.as_str()) || self.topic_names.contains_key(&record.topic_id) {
+        if self.topics.contains_key(record.name.as_bytes()) || self.topic_names.contains_key(&record.topic_id)
+        {
             return Err(Error::DuplicateTopic {
                 name: String::from(&*record.name),
                 id: record.topic_id,
@@ -179,7 +180,7 @@ impl MetadataImage {
             id: record.topic_id,
             partitions: Default::default(),
         };
-        self.topics.insert_mut(name, Arc::new(topic));
+        self.topics.insert_mut(name.into_bytes(), Arc::new(topic));
         Ok(())
     }
 
@@ -187,7 +188,7 @@ impl MetadataImage {
         let name = self.topic_names.get(&id).ok_or(Error::UnknownTopicId { id })?;
         let topic = self
             .topics
-            .get_mut(name.as_str())
+            .get_mut(name.as_bytes())
             .expect("every id has its topic");
         Ok(Arc::make_mut(topic))
     }
@@ -229,7 +230,7 @@ impl MetadataImage {
             .cloned()
             .ok_or(Error::UnknownTopicId { id })?;
         self.topic_names.remove_mut(&id);
-        self.topics.remove_mut(name.as_str());
+        self.topics.remove_mut(name.as_bytes());
         self.configs.remove_mut(&ConfigResource::topic(name.clone()));
         if topic_name::has_collision_chars(&name) {
             let unified = topic_name::unify(&name);
@@ -249,7 +250,7 @@ impl MetadataImage {
         let ids: Vec<Uuid> = if topic.is_empty() {
             self.topics.values().map(|topic| topic.id).collect()
         } else {
-            let topic = self.topics.get(topic).ok_or_else(|| Error::UnknownTopic {
+            let topic = self.topic(topic).ok_or_else(|| Error::UnknownTopic {
                 name: topic.to_owned(),
             })?;
             vec![topic.id]
