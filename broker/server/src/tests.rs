@@ -2,6 +2,7 @@
 
 mod admin;
 mod bad_batches;
+mod crashes;
 mod groups;
 mod lifecycle;
 mod produce_and_fetch;

@@ -110,7 +110,7 @@ pub(crate) struct Connection<'a> {
     reader: FrameReader,
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
-    /// A request that may not begin before all before it are answered.
+    /// A request that may not begin before all before it are answered; nothing is read behind it.
     held: Option<(Header, CallContext, Request)>,
     idle: Pin<Box<Sleep>>,
     /// Not to be polled again once it is done.
@@ -157,7 +157,11 @@ impl<'a> Connection<'a> {
         while !closing || !self.in_flight.is_empty() {
             match self.next_event(closing).await? {
                 Event::Frame(Some(frame)) => self.receive(frame).await?,
-                Event::Frame(None) | Event::Shutdown => closing = true,
+                Event::Frame(None) => {
+                    closing = true;
+                    self.forget_waits();
+                }
+                Event::Shutdown => closing = true,
                 Event::Answer(reply) => self.answer(reply).await?,
                 Event::Idle => self.check_idle()?,
             }
@@ -170,11 +174,7 @@ impl<'a> Connection<'a> {
         let may_read = !closing
             && self.held.is_none()
             && self.in_flight.len() < IN_FLIGHT_MAX
-            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX
-            && self
-                .in_flight
-                .back()
-                .is_none_or(|last| is_ordered(last.header.api_key));
+            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX;
         let may_idle = may_read && self.in_flight.is_empty();
         let answer = async {
             match self.in_flight.front_mut() {
@@ -189,6 +189,16 @@ impl<'a> Connection<'a> {
             () = &mut self.shutdown, if !closing => Ok(Event::Shutdown),
             () = &mut self.idle, if may_idle => Ok(Event::Idle),
         }
+    }
+
+    /// The peer has gone: nobody waits any more for what may take long and changes nothing.
+    fn forget_waits(&mut self) {
+        self.in_flight.retain(|one| {
+            !matches!(
+                one.header.api_key,
+                ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup
+            )
+        });
     }
 
     fn check_idle(&mut self) -> Result<(), Error> {
@@ -237,7 +247,8 @@ impl<'a> Connection<'a> {
         }
         let request = Request::decode(api_key, version, &mut reader)?;
         let context = CallContext::of_socket(client_id, self.peer, Arc::clone(&self.listener));
-        if self.in_flight.is_empty() || is_ordered(api_key) {
+        let follows = |last: &InFlight| is_ordered(last.header.api_key) && is_ordered(api_key);
+        if self.in_flight.back().is_none_or(follows) {
             return self.begin(header, context, request).await;
         }
         self.held = Some((header, context, request));

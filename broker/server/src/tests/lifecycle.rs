@@ -152,3 +152,32 @@ async fn a_failed_sync_is_never_acknowledged() {
         Some("kept")
     );
 }
+
+/// Retention by size, from the interval to the reader that comes too late.
+#[tokio::test]
+async fn old_segments_go() {
+    let broker = TestBroker::start_with(&[("log.retention.check.interval.ms", "10")]).await;
+    broker
+        .create_topic(
+            "t",
+            1,
+            &[
+                ("segment.bytes", "1048576"),
+                ("retention.bytes", "1"),
+                ("file.delete.delay.ms", "0"),
+            ],
+        )
+        .await;
+    let large = "x".repeat(700_000);
+    for _ in 0..4 {
+        assert_eq!(broker.produce("t", 0, -1, batch(&[&large])).await.error_code, 0);
+    }
+    loop {
+        let answer = broker.fetch("t", 0, 0).await;
+        if ErrorCode::from_i16(answer.error_code) == ErrorCode::OffsetOutOfRange {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(broker.values("t", 0, 3).await, [large]);
+}

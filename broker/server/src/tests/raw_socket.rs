@@ -231,3 +231,32 @@ async fn pipelined_requests_are_answered_in_their_order() {
     assert_eq!(ids, (0..40).collect::<Vec<_>>());
     assert_eq!(broker.values("t", 0, 0).await, expected);
 }
+
+/// Who goes away while a fetch waits, perhaps for weeks, leaves nothing behind.
+#[tokio::test]
+async fn a_waiting_fetch_ends_with_its_connection() {
+    use tokio::io::AsyncWriteExt;
+    let broker = TestBroker::start_with(&[("max.connections", "1")]).await;
+    broker.create_topic("t", 1, &[]).await;
+    let address = broker.handle.listeners()[0].addresses[0];
+    let request = forebay_protocol::Request::from(fetch_request("t", 0, 0, i32::MAX));
+    let header = forebay_protocol::header::RequestHeader {
+        api_key: request.api_key(),
+        api_version: 11,
+        correlation_id: 1,
+        client_id: None,
+    };
+    let chunks = forebay_protocol::header::encode_request_frame(&header, &request).expect("encodes");
+    let mut first = tokio::net::TcpStream::connect(address).await.expect("connects");
+    for chunk in chunks {
+        let Chunk::Bytes(chunk) = chunk else {
+            panic!("a request lies in memory")
+        };
+        first.write_all(&chunk).await.expect("writes");
+    }
+    drop(first);
+    // There is room for one connection only: this one is answered once the other is gone.
+    let mut second = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let answer = round_trip(&mut second, &with(18, 0, &[])).await;
+    assert_eq!(answer[..6], [0, 0, 0, 7, 0, 0]);
+}

@@ -128,6 +128,12 @@ async fn aborted(
     from: Offset,
     result: &ReadResult,
 ) -> Result<Vec<AbortedTransaction>, ErrorCode> {
+    if replica
+        .log()
+        .is_none_or(|log| !log.may_have_aborted_transactions(from))
+    {
+        return Ok(Vec::new());
+    }
     let up_to = result.next_offset;
     let found = replica
         .on_log(move |log| log.aborted_transactions(from, up_to))
