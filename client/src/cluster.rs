@@ -128,19 +128,6 @@ impl Cluster {
         fetched_at.is_none_or(|at| at.elapsed() >= self.0.config.metadata_max_age)
     }
 
-    /// Refreshes in the background if that is due and not under way. An error is left to whoever needs the answer.
-    pub(crate) fn refresh_if_old(&self) {
-        if self.is_old() && self.0.refreshing.try_lock().is_ok() {
-            let this = self.clone();
-            tokio::spawn(async move {
-                let seen = this.snapshot().version;
-                if let Err(error) = this.refresh(seen).await {
-                    tracing::debug!("metadata could not be refreshed: {error}");
-                }
-            });
-        }
-    }
-
     /// Something newer than `seen`: what a refresh under way brings, or one made now. Every broker that is known is asked in
     /// turn, then the bootstrap addresses, until one answers.
     pub(crate) async fn refresh(&self, seen: u64) -> Result<Arc<Snapshot>, Error> {

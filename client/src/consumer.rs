@@ -1,42 +1,165 @@
 //! Reading records (Kafka's `KafkaConsumer`): of partitions given by [`Consumer::assign`], or of a member's share of a
-//! classic group by [`Consumer::subscribe`]. Heartbeats go out in the background; everything else happens inside a poll, so
-//! that nothing changes under the caller's feet. A poll that is dropped halfway loses nothing.
+//! classic group by [`Consumer::subscribe`]. Heartbeats go out in the background; everything else takes effect inside a poll,
+//! so that nothing changes under the caller's feet. A poll that is dropped halfway loses nothing.
 
+mod buffer;
+mod commit;
+mod fetch;
+mod group;
+mod locate;
+mod partition;
+mod rebalance;
 mod record;
 mod subscription;
+mod take;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use forebay_protocol::TopicPartition;
+use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
 use forebay_records::{Offset, Timestamp};
+use futures_util::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinHandle},
+    time::Instant,
+};
 
 pub use record::{ConsumerRecord, FetchedBatch, FetchedRecords, OffsetAndMetadata};
 pub use subscription::{GroupMetadata, RebalanceEvent, Subscription};
 
-use crate::{ConsumerConfig, Error, LocalNode, admin::ListedOffset};
+use crate::{
+    ConsumerConfig, Error, LocalNode,
+    admin::{ListedOffset, OffsetSpec},
+    chore::{Chore, at, sooner},
+    cluster::{Attempts, Cluster, Results, Snapshot, gather, retry},
+    group_offsets::{self, Offsets},
+    offsets::{self, Wanted},
+};
+use group::{AssignedFrom, Group, Joined};
+use partition::{Partition, Position};
+use rebalance::Phase;
+use subscription::Topics;
 
 /// A consumer. Not for several tasks at once, [`Wakeup`] aside.
-#[derive(Debug)]
 pub struct Consumer {
-    config: ConsumerConfig,
+    config: Arc<ConsumerConfig>,
+    cluster: Cluster,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// What runs beside the polls; each poll picks up what has ended.
+    tasks: FuturesUnordered<JoinHandle<Event>>,
+    /// Errors that the next poll tells.
+    errors: VecDeque<Error>,
+    wakeup: Arc<WakeupState>,
+    fetching_from: HashSet<NodeId>,
+    /// Moves on with each fetch and poll, so that no partition is always the first.
+    turn: usize,
+    metadata: Chore,
+    metadata_wanted: bool,
+    // Of the group:
+    subscription: Option<Subscription>,
+    group: Option<Group>,
+    phase: Phase,
+    join: Chore,
+    joined_topics: Option<Vec<String>>,
+    assigned_from: Option<AssignedFrom>,
+    /// What was assigned last, for assignors that members tell it although they have given it up.
+    last_owned: Vec<TopicPartition>,
+    noticed_version: u64,
+    events: Vec<RebalanceEvent>,
+    /// An event has come up that no poll has returned for yet.
+    untold: bool,
+    auto_commit_at: Instant,
+    auto_committing: bool,
+}
+
+/// What has ended beside the polls.
+enum Event {
+    Fetched {
+        leader: NodeId,
+        partitions: Vec<TopicPartition>,
+        result: Result<fetch::Answers, Error>,
+    },
+    OffsetsFetched {
+        partitions: Vec<TopicPartition>,
+        result: Result<Offsets, Error>,
+    },
+    Listed {
+        wanted: Wanted,
+        result: Result<Results<TopicPartition, ListedOffset>, Error>,
+    },
+    Refreshed(Result<Arc<Snapshot>, Error>),
+    Joined(Result<Joined, Error>),
+    AutoCommitted(Result<(), Error>),
+    CommittedBeforeRevocation(Result<(), Error>),
 }
 
 /// Ends a poll from another task.
 #[derive(Debug, Clone)]
-pub struct Wakeup {}
+pub struct Wakeup(Arc<WakeupState>);
+
+#[derive(Debug, Default)]
+struct WakeupState {
+    asked: AtomicBool,
+    notify: Notify,
+}
 
 impl Wakeup {
     /// The poll under way, or else the next one, fails with [`Error::Wakeup`].
     pub fn wakeup(&self) {
-        crate::arriving_now(self)
+        self.0.asked.store(true, Ordering::Release);
+        self.0.notify.notify_one();
     }
 }
 
 impl Consumer {
     /// A consumer of nothing yet; must be called inside a tokio runtime.
     pub fn new(config: ConsumerConfig, local: Option<LocalNode>) -> Self {
-        let _ = local;
-        Self { config }
+        let cluster = Cluster::new(config.client.clone(), local, config.allow_auto_create_topics);
+        Self::with_cluster(config, cluster)
+    }
+
+    pub(crate) fn with_cluster(config: ConsumerConfig, cluster: Cluster) -> Self {
+        Self {
+            auto_commit_at: Instant::now() + config.auto_commit_interval,
+            config: Arc::new(config),
+            cluster,
+            partitions: BTreeMap::new(),
+            tasks: FuturesUnordered::new(),
+            errors: VecDeque::new(),
+            wakeup: Arc::default(),
+            fetching_from: HashSet::new(),
+            turn: 0,
+            metadata: Chore::default(),
+            metadata_wanted: false,
+            subscription: None,
+            group: None,
+            phase: Phase::Steady,
+            join: Chore::default(),
+            joined_topics: None,
+            assigned_from: None,
+            last_owned: Vec::new(),
+            noticed_version: 0,
+            events: Vec::new(),
+            untold: false,
+            auto_committing: false,
+        }
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.config
     }
 
     /// Reads these partitions from their committed offsets, else as `auto.offset.reset` says. Replaces what was assigned;
@@ -45,20 +168,62 @@ impl Consumer {
     /// # Errors
     /// [`Error::IllegalState`] after `subscribe`.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Result<(), Error> {
-        crate::arriving_now((self, partitions.into_iter().count()))
+        if self.subscription.is_some() {
+            let reason = "assign and subscribe exclude each other; call unsubscribe first";
+            return Err(Error::IllegalState(reason.into()));
+        }
+        let wanted: BTreeSet<TopicPartition> = partitions.into_iter().collect();
+        self.cluster
+            .want(wanted.iter().map(|partition| &*partition.topic));
+        self.partitions.retain(|partition, _| wanted.contains(partition));
+        for partition in wanted {
+            self.partitions.entry(partition).or_insert_with(Partition::new);
+        }
+        Ok(())
     }
 
-    /// Joins the group, with the next polls, and reads what it is given.
+    /// Joins the group, with the next polls, and reads what it is given. Called again, it changes what the member wants.
     ///
     /// # Errors
     /// [`Error::IllegalState`] without `group.id`, or after `assign`.
     pub fn subscribe(&mut self, subscription: Subscription) -> Result<(), Error> {
-        crate::arriving_now((self, subscription))
+        let group_id = self.check_group("subscribe")?.to_owned();
+        if self.subscription.is_none() && !self.partitions.is_empty() {
+            let reason = "assign and subscribe exclude each other; call unsubscribe first";
+            return Err(Error::IllegalState(reason.into()));
+        }
+        match &subscription.topics {
+            Topics::Named(topics) => drop(self.cluster.want(topics.iter().map(String::as_str))),
+            Topics::Matching(_) => {
+                self.cluster.want_only(None);
+                self.metadata_wanted = true;
+            }
+        }
+        self.subscription = Some(subscription);
+        match &self.group {
+            Some(group) => group.shared.request_join("the subscription has changed"),
+            None => self.group = Some(Group::new(&self.config, &self.cluster, &group_id)),
+        }
+        Ok(())
     }
 
     /// Leaves the group, or gives up what was assigned.
     pub async fn unsubscribe(&mut self) {
-        crate::arriving::<()>(self).await;
+        if let Phase::Joining(task) = std::mem::take(&mut self.phase) {
+            task.abort();
+        }
+        if let Some(group) = self.group.take() {
+            group
+                .shared
+                .leave("the consumer unsubscribed from all topics")
+                .await;
+        }
+        self.subscription = None;
+        self.joined_topics = None;
+        self.assigned_from = None;
+        self.last_owned.clear();
+        self.partitions.clear();
+        self.cluster.want_only(Some(BTreeSet::new()));
     }
 
     /// The next batches, at least one unless `max_wait` passes or an event or error comes first, and no more than it takes
@@ -69,7 +234,7 @@ impl Consumer {
     /// Of the group, of the offsets, or of a partition; a retry of those that [`Error::is_retriable`] happens by polling
     /// again.
     pub async fn poll_batches(&mut self, max_wait: Duration) -> Result<Vec<FetchedBatch>, Error> {
-        crate::arriving((self, max_wait)).await
+        self.poll_with(max_wait, Self::take_batches).await
     }
 
     /// The next records, at most `max.poll.records`, else as [`Consumer::poll_batches`].
@@ -77,17 +242,53 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::poll_batches`], and [`Error::Corrupt`].
     pub async fn poll(&mut self, max_wait: Duration) -> Result<Vec<ConsumerRecord>, Error> {
-        crate::arriving((self, max_wait)).await
+        self.poll_with(max_wait, Self::take_records).await
+    }
+
+    async fn poll_with<T>(
+        &mut self,
+        max_wait: Duration,
+        take: impl Fn(&mut Self) -> Result<Vec<T>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        if self.subscription.is_none() && self.partitions.is_empty() {
+            let reason = "the consumer reads nothing: call subscribe or assign first";
+            return Err(Error::IllegalState(reason.into()));
+        }
+        let deadline = Instant::now() + max_wait;
+        self.acknowledge();
+        loop {
+            self.pick_up();
+            self.check_wakeup()?;
+            let now = Instant::now();
+            let mut next = Some(deadline);
+            self.membership(now, &mut next)?;
+            if let Some(error) = self.errors.pop_front() {
+                return Err(error);
+            }
+            if std::mem::take(&mut self.untold) {
+                return Ok(Vec::new());
+            }
+            self.auto_commit(now, &mut next);
+            self.locate(now, &mut next);
+            let taken = take(self)?;
+            // The next fetch is under way before the caller looks at what this one brought.
+            self.fetch(now, &mut next);
+            self.refresh(now, &mut next)?;
+            if !taken.is_empty() || now >= deadline {
+                return Ok(taken);
+            }
+            self.wait(next).await;
+        }
     }
 
     /// What has happened to the partitions since the last call, for subscriptions [`Subscription::with_events`].
     pub fn take_events(&mut self) -> Vec<RebalanceEvent> {
-        crate::arriving_now(self)
+        std::mem::take(&mut self.events)
     }
 
     /// What is assigned, by topic and number.
     pub fn assignment(&self) -> Vec<TopicPartition> {
-        crate::arriving_now(self)
+        self.partitions.keys().cloned().collect()
     }
 
     /// Reads on from here.
@@ -95,7 +296,11 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`].
     pub fn seek(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), Error> {
-        crate::arriving_now((self, partition, offset))
+        self.assigned(partition)?.move_to(Position::At {
+            offset,
+            last_epoch: None,
+        });
+        Ok(())
     }
 
     /// Reads on from the first record there is; all assigned partitions if none is named.
@@ -103,7 +308,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`].
     pub fn seek_to_beginning(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        crate::arriving_now((self, partitions))
+        self.seek_to(partitions, OffsetSpec::Earliest)
     }
 
     /// Reads on behind the last record there is; all assigned partitions if none is named.
@@ -111,7 +316,19 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`].
     pub fn seek_to_end(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        crate::arriving_now((self, partitions))
+        self.seek_to(partitions, OffsetSpec::Latest)
+    }
+
+    fn seek_to(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Result<(), Error> {
+        let all = if partitions.is_empty() {
+            self.assignment()
+        } else {
+            partitions.to_vec()
+        };
+        for partition in &all {
+            self.assigned(partition)?.move_to(Position::Listed(spec));
+        }
+        Ok(())
     }
 
     /// The next offset to read, found out if it is not known yet.
@@ -119,12 +336,31 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`], or of finding it out within `default.api.timeout.ms`.
     pub async fn position(&mut self, partition: &TopicPartition) -> Result<Offset, Error> {
-        crate::arriving((self, partition)).await
-    }
-
-    /// The positions that are known: what [`Consumer::commit_positions`] would commit.
-    pub fn positions(&self) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
-        crate::arriving_now(self)
+        let after = self.config.client.default_api_timeout;
+        let deadline = Instant::now() + after;
+        loop {
+            self.pick_up();
+            self.check_wakeup()?;
+            if let Some(offset) = self.assigned(partition)?.offset() {
+                return Ok(offset);
+            }
+            if let Some(error) = self.errors.pop_front() {
+                return Err(error);
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                let action = format!("find out the position in {partition}").into();
+                return Err(Error::Timeout {
+                    action,
+                    after,
+                    last: None,
+                });
+            }
+            let mut next = Some(deadline);
+            self.locate(now, &mut next);
+            self.refresh(now, &mut next)?;
+            self.wait(next).await;
+        }
     }
 
     /// The group's committed offsets of these partitions; those without one are left out.
@@ -135,26 +371,10 @@ impl Consumer {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
-        crate::arriving((self, partitions)).await
-    }
-
-    /// Commits these offsets for the group and waits for it.
-    ///
-    /// # Errors
-    /// Of the call; when the member was replaced, the partitions belong to somebody else.
-    pub async fn commit(
-        &mut self,
-        offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
-    ) -> Result<(), Error> {
-        crate::arriving((self, offsets)).await
-    }
-
-    /// Commits all positions and waits for it (Kafka's `commitSync()`).
-    ///
-    /// # Errors
-    /// As [`Consumer::commit`].
-    pub async fn commit_positions(&mut self) -> Result<(), Error> {
-        crate::arriving(self).await
+        let group_id = self.check_group("fetch committed offsets")?;
+        let action = format!("fetch the offsets of group {group_id}");
+        let fetch = || group_offsets::fetch(&self.cluster, group_id, Some(partitions));
+        retry(&self.cluster, self.attempts(&action), fetch).await
     }
 
     /// Fetches these no more until they are resumed.
@@ -162,7 +382,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`].
     pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        crate::arriving_now((self, partitions))
+        self.set_paused(partitions, true)
     }
 
     /// Fetches these again.
@@ -170,12 +390,22 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAssigned`].
     pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        crate::arriving_now((self, partitions))
+        self.set_paused(partitions, false)
+    }
+
+    fn set_paused(&mut self, partitions: &[TopicPartition], paused: bool) -> Result<(), Error> {
+        for partition in partitions {
+            self.assigned(partition)?.paused = paused;
+        }
+        Ok(())
     }
 
     /// What is paused.
     pub fn paused(&self) -> Vec<TopicPartition> {
-        crate::arriving_now(self)
+        let paused = self.partitions.iter().filter(|(_, partition)| partition.paused);
+        paused
+            .map(|(topic_partition, _)| topic_partition.clone())
+            .collect()
     }
 
     /// The first offset of each partition.
@@ -186,7 +416,7 @@ impl Consumer {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        crate::arriving((self, partitions)).await
+        self.end_of(partitions, OffsetSpec::Earliest).await
     }
 
     /// The offset that the next record of each partition gets; with `read_committed`, the last stable offset.
@@ -197,7 +427,23 @@ impl Consumer {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        crate::arriving((self, partitions)).await
+        self.end_of(partitions, OffsetSpec::Latest).await
+    }
+
+    async fn end_of(
+        &self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
+        let wanted = partitions
+            .iter()
+            .map(|partition| (partition.clone(), spec))
+            .collect();
+        let listed = self.list_offsets(wanted).await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|(partition, listed)| Some((partition, listed.offset?)))
+            .collect())
     }
 
     /// The first record of each partition at or after a time.
@@ -208,7 +454,32 @@ impl Consumer {
         &mut self,
         times: &BTreeMap<TopicPartition, Timestamp>,
     ) -> Result<BTreeMap<TopicPartition, ListedOffset>, Error> {
-        crate::arriving((self, times)).await
+        let spec = |time: &Timestamp| OffsetSpec::Timestamp(*time);
+        self.list_offsets(
+            times
+                .iter()
+                .map(|(partition, time)| (partition.clone(), spec(time)))
+                .collect(),
+        )
+        .await
+    }
+
+    async fn list_offsets(&self, wanted: Wanted) -> Result<BTreeMap<TopicPartition, ListedOffset>, Error> {
+        let keys: Vec<TopicPartition> = wanted.keys().cloned().collect();
+        let wanted = &wanted;
+        let outcome = gather(&self.cluster, self.attempts("list offsets"), keys, |pending| {
+            let specs = pending.into_iter().filter_map(|partition| {
+                let spec = *wanted.get(&partition)?;
+                Some((partition, spec))
+            });
+            let specs: Wanted = specs.collect();
+            async move { offsets::list(&self.cluster, &specs, self.config.isolation_level).await }
+        });
+        outcome
+            .await?
+            .into_iter()
+            .map(|(partition, result)| Ok((partition, result?)))
+            .collect()
     }
 
     /// How many partitions a topic has.
@@ -216,29 +487,200 @@ impl Consumer {
     /// # Errors
     /// If that cannot be found out.
     pub async fn partition_count(&mut self, topic: &str) -> Result<i32, Error> {
-        crate::arriving((self, topic)).await
+        let action = format!("find topic {topic}");
+        self.cluster.want([topic]);
+        let find = || async {
+            let mut snapshot = self.cluster.snapshot();
+            if snapshot
+                .topics
+                .get(topic)
+                .is_none_or(|topic| topic.error != ErrorCode::None)
+            {
+                snapshot = self.cluster.refresh(snapshot.version).await?;
+            }
+            match snapshot.topics.get(topic) {
+                Some(found) if found.error == ErrorCode::None => {
+                    Ok(i32::try_from(found.partitions.len()).unwrap_or(i32::MAX))
+                }
+                Some(found) => Err(Error::broker(action.as_str(), found.error)),
+                None => Err(Error::broker(action.as_str(), ErrorCode::UnknownTopicOrPartition)),
+            }
+        };
+        retry(&self.cluster, self.attempts(&action), find).await
     }
 
     /// Who it is in its group.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
-        crate::arriving_now(self)
+        self.group.as_ref().map(|group| group.shared.metadata())
     }
 
     /// Ends polls from another task.
     pub fn wakeup_handle(&self) -> Wakeup {
-        crate::arriving_now(self)
+        Wakeup(self.wakeup.clone())
     }
 
     /// Commits, if `enable.auto.commit` is on, and leaves the group, unless the member is static.
     ///
     /// # Errors
     /// Of the commit; the consumer is closed all the same.
-    pub async fn close(self) -> Result<(), Error> {
-        crate::arriving(self).await
+    pub async fn close(mut self) -> Result<(), Error> {
+        let told = matches!(self.phase, Phase::Told(_));
+        let offsets = self.positions();
+        let committable = self.group.is_none()
+            || self
+                .group_metadata()
+                .is_some_and(|group| group.generation_id >= 0);
+        let committed = if self.config.enable_auto_commit && committable && !told && !offsets.is_empty() {
+            self.commit_within(offsets, self.config.client.default_api_timeout)
+                .await
+        } else {
+            Ok(())
+        };
+        if self.config.leave_group_on_close {
+            self.unsubscribe().await;
+        }
+        committed
     }
 
-    /// What it was made from.
-    pub fn config(&self) -> &ConsumerConfig {
-        &self.config
+    fn attempts<'a>(&self, action: &'a str) -> Attempts<'a> {
+        Attempts {
+            action,
+            within: self.config.client.default_api_timeout,
+        }
+    }
+
+    fn assigned(&mut self, partition: &TopicPartition) -> Result<&mut Partition, Error> {
+        self.partitions
+            .get_mut(partition)
+            .ok_or_else(|| Error::NotAssigned(partition.clone()))
+    }
+
+    fn check_group(&self, action: &str) -> Result<&str, Error> {
+        let missing = || Error::IllegalState(format!("cannot {action} without a group: set group.id").into());
+        self.config.group_id.as_deref().ok_or_else(missing)
+    }
+
+    fn check_wakeup(&self) -> Result<(), Error> {
+        if self.wakeup.asked.swap(false, Ordering::AcqRel) {
+            Err(Error::Wakeup)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs something beside the polls.
+    fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
+        let task = tokio::spawn(work);
+        let abort = task.abort_handle();
+        self.tasks.push(task);
+        abort
+    }
+
+    /// Takes what has ended already.
+    fn pick_up(&mut self) {
+        while let Some(Some(ended)) = self.tasks.next().now_or_never() {
+            self.take_event(ended.ok());
+        }
+    }
+
+    /// Waits for something to happen, at most until `next`.
+    async fn wait(&mut self, next: Option<Instant>) {
+        let shared = self.group.as_ref().map(|group| group.shared.clone());
+        let group_changed = async {
+            match &shared {
+                Some(shared) => shared.changed.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        let wakeup = self.wakeup.clone();
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.next() => ended.ok(),
+            () = group_changed => None,
+            () = wakeup.notify.notified() => None,
+            () = at(next) => None,
+        };
+        self.take_event(ended);
+    }
+
+    /// A task that was aborted has nothing to say.
+    fn take_event(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::Fetched {
+                leader,
+                partitions,
+                result,
+            }) => self.fetched(leader, &partitions, result),
+            Some(Event::OffsetsFetched { partitions, result }) => self.located_committed(&partitions, result),
+            Some(Event::Listed { wanted, result }) => self.located_listed(&wanted, result),
+            Some(Event::Refreshed(result)) => self.refreshed(&result),
+            Some(Event::Joined(result)) => self.joined(result),
+            Some(Event::AutoCommitted(result)) => self.auto_committed(result),
+            Some(Event::CommittedBeforeRevocation(result)) => self.committed_before_revocation(result),
+            None => {}
+        }
+    }
+
+    /// Refreshes what is known of the cluster if that is wanted, or due by age. A topic that cannot be read is an error.
+    fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) -> Result<(), Error> {
+        let due = self
+            .cluster
+            .snapshot()
+            .fetched_at
+            .map(|at| at + self.config.client.metadata_max_age);
+        if let Some(due) = due.filter(|due| *due > now) {
+            sooner(next, due);
+        }
+        if (self.metadata_wanted || self.cluster.is_old()) && self.metadata.begin(now, next) {
+            let cluster = self.cluster.clone();
+            self.spawn(async move { Event::Refreshed(cluster.refresh(cluster.snapshot().version).await) });
+        }
+        let snapshot = self.cluster.snapshot();
+        let unreadable = |topic: &&Arc<crate::cluster::Topic>| {
+            matches!(
+                topic.error,
+                ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed
+            )
+        };
+        match snapshot.topics.values().find(unreadable) {
+            Some(topic) if self.subscription.as_ref().is_none_or(Subscription::is_named) => {
+                Err(Error::broker(format!("read topic {}", topic.name), topic.error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refreshed(&mut self, result: &Result<Arc<Snapshot>, Error>) {
+        if let Err(error) = result {
+            tracing::warn!("{error}");
+        }
+        self.metadata_wanted &= result.is_err();
+        let backoff = self.cluster.backoff();
+        // Also after a success some time passes before the next: what is still unknown then may take a moment.
+        self.metadata
+            .ended(result.is_ok(), |failures| backoff.delay(failures));
+        if result.is_ok() {
+            self.metadata.pause(backoff.delay(1));
+        }
     }
 }
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("subscription", &self.subscription)
+            .field("assignment", &self.partitions.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // A member that nobody polls should not come into being.
+        if let Phase::Joining(task) = &self.phase {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,8 @@
 //! data holds up nobody else. Record batches travel whole ([`Producer::send_batch`], [`Consumer::poll_batches`]); records
 //! one by one stand on top. Knows nothing of how a broker works.
 
-#![allow(
-    dead_code,
-    clippy::needless_pass_by_value,
-    clippy::semicolon_if_nothing_returned
-)] // Until the engine is in.
-
 mod backoff;
+mod chore;
 mod client;
 mod cluster;
 mod error;
@@ -34,14 +29,3 @@ pub use consumer::Consumer;
 pub use error::Error;
 pub use producer::{Producer, ProducerRecord};
 pub use transport::Transport;
-
-/// Stands where the engine is being put in; gone with the next commits.
-async fn arriving<T>(used: impl Sized) -> T {
-    drop(used);
-    std::future::pending().await
-}
-
-fn arriving_now<T>(used: impl Sized) -> T {
-    drop(used);
-    panic!("forebay-client: this part has not arrived yet")
-}

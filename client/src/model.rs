@@ -15,7 +15,7 @@ use std::{
 
 use forebay_config::{Origin, Properties};
 use forebay_protocol::{ApiKey, ErrorCode, NodeId, Request, Uuid};
-use forebay_records::{LeaderEpoch, Offset, RecordBatch};
+use forebay_records::{BatchBuilder, BatchOptions, Headers, LeaderEpoch, RecordBatch, Timestamp};
 use tokio::sync::watch;
 
 pub(crate) use data::PartitionState;
@@ -176,10 +176,6 @@ impl Model {
         )
     }
 
-    pub(crate) fn client_config(pairs: &[(&str, &str)]) -> ClientConfig {
-        ClientConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
-    }
-
     pub(crate) fn producer(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Producer {
         let config = ProducerConfig::new(&Self::properties(pairs), Origin::CommandLine)
             .expect("a valid configuration");
@@ -187,12 +183,46 @@ impl Model {
         crate::Producer::with_cluster(config, cluster)
     }
 
-    pub(crate) fn consumer_config(pairs: &[(&str, &str)]) -> ConsumerConfig {
-        ConsumerConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    pub(crate) fn consumer(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Consumer {
+        let config = ConsumerConfig::new(&Self::properties(pairs), Origin::CommandLine)
+            .expect("a valid configuration");
+        let cluster = self.cluster(config.client.clone(), config.allow_auto_create_topics);
+        crate::Consumer::with_cluster(config, cluster)
     }
 
-    pub(crate) fn admin_config(pairs: &[(&str, &str)]) -> AdminConfig {
-        AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    pub(crate) fn admin(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Admin {
+        let config =
+            AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration");
+        let cluster = self.cluster(config.client.clone(), false);
+        crate::Admin::with_cluster(config, cluster)
+    }
+
+    /// Appends a batch of these values, each an offset of its own, to a partition.
+    pub(crate) fn append<S: AsRef<str>>(&self, topic: &str, partition: usize, values: &[S]) {
+        self.append_with(topic, partition, values, BatchOptions::default());
+    }
+
+    pub(crate) fn append_with<S: AsRef<str>>(
+        &self,
+        topic: &str,
+        partition: usize,
+        values: &[S],
+        options: BatchOptions,
+    ) {
+        let mut builder = BatchBuilder::new(options);
+        for (timestamp, value) in (1000..).zip(values) {
+            let value = value.as_ref().as_bytes();
+            builder
+                .append(Timestamp(timestamp), None, Some(value), &Headers::EMPTY)
+                .expect("room");
+        }
+        self.append_batch(topic, partition, &builder.build().expect("records"));
+    }
+
+    pub(crate) fn append_batch(&self, topic: &str, partition: usize, batch: &RecordBatch) {
+        self.change(|state| {
+            state.topics.get_mut(topic).expect("the topic exists").partitions[partition].append(batch);
+        });
     }
 }
 
@@ -229,8 +259,3 @@ impl fmt::Debug for Model {
 
 /// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(1);
-
-/// An offset for tests.
-pub(crate) fn offset(offset: i64) -> Offset {
-    Offset(offset)
-}

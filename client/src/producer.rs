@@ -218,7 +218,7 @@ impl Producer {
                     return Ok(accumulator.ensure_partitions(&topic.name, topic.partitions.len()));
                 }
                 Some(topic) if topic.error == ErrorCode::None => {
-                    last = Some(missing(name, topic.partitions.len()))
+                    last = Some(missing(name, topic.partitions.len()));
                 }
                 Some(topic) if topic.error.is_retriable() => {
                     last = Some(Error::broker(format!("send to topic {name}"), topic.error));

@@ -37,6 +37,11 @@ impl Subscription {
         }
     }
 
+    /// Whether the caller named the topics.
+    pub(super) fn is_named(&self) -> bool {
+        matches!(self.topics, Topics::Named(_))
+    }
+
     /// Keeps [`RebalanceEvent`]s, and lets the caller act on a revocation before it takes effect: the poll that finds
     /// one returns early, and only the NEXT poll gives the partitions up.
     #[must_use]

@@ -14,9 +14,7 @@ use forebay_protocol::{
         produce_response::{LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse},
     },
 };
-use forebay_records::{
-    Assignment, LeaderEpoch, Offset, ProducerEpoch, ProducerId, RecordBatch, Sequence, batches,
-};
+use forebay_records::{Assignment, LeaderEpoch, Offset, ProducerEpoch, ProducerId, RecordBatch, Sequence};
 
 use super::{CLUSTER_ID, State};
 
@@ -422,10 +420,4 @@ impl PartitionState {
         });
         data.aborted_transactions = (isolation_level == 1).then(|| aborted.collect());
     }
-}
-
-/// The batches of a test's bytes.
-#[allow(dead_code)]
-pub(crate) fn all(bytes: Bytes) -> Vec<RecordBatch> {
-    batches(bytes).map(|batch| batch.expect("sound")).collect()
 }

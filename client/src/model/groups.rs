@@ -29,6 +29,8 @@ pub(super) struct GroupState {
     phase: Phase,
     protocol: String,
     leader: String,
+    /// When those who have not come are out.
+    deadline: Option<Instant>,
     members: BTreeMap<String, Member>,
     /// By topic and partition: offset, leader epoch, metadata.
     pub(super) offsets: BTreeMap<(String, i32), (i64, i32, String)>,
@@ -43,18 +45,40 @@ enum Phase {
     Stable,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Member {
     instance_id: Option<String>,
     protocols: Vec<(String, Bytes)>,
     joined: bool,
     assignment: Option<Bytes>,
     rebalance_timeout: Duration,
+    session_timeout: Duration,
+    last_seen: Instant,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Self {
+            instance_id: None,
+            protocols: Vec::new(),
+            joined: false,
+            assignment: None,
+            rebalance_timeout: Duration::ZERO,
+            session_timeout: Duration::from_secs(3600),
+            last_seen: Instant::now(),
+        }
+    }
 }
 
 impl GroupState {
     fn rebalance(&mut self) {
+        // Who waits already need not come again.
+        if self.phase == Phase::Joining {
+            return;
+        }
         self.phase = Phase::Joining;
+        let latest = self.members.values().map(|member| member.rebalance_timeout).max();
+        self.deadline = Some(Instant::now() + latest.unwrap_or(Duration::from_secs(60)));
         for member in self.members.values_mut() {
             member.joined = false;
             member.assignment = None;
@@ -62,18 +86,24 @@ impl GroupState {
     }
 
     /// Ends the joining if all have come, or those who have not are late.
-    fn complete_join(&mut self, late: bool) {
+    fn complete_join(&mut self) {
         if self.phase != Phase::Joining {
             return;
         }
-        if late {
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.members.retain(|_, member| member.joined);
+            if self.members.is_empty() {
+                self.phase = Phase::Empty;
+            }
         }
         if self.members.is_empty() || self.members.values().any(|member| !member.joined) {
             return;
         }
         self.generation += 1;
         self.phase = Phase::Syncing;
+        self.members
+            .values_mut()
+            .for_each(|member| member.last_seen = Instant::now());
         let first = self.members.values().next().expect("there is one");
         let common = first.protocols.iter().find(|(name, _)| {
             self.members
@@ -83,6 +113,25 @@ impl GroupState {
         self.protocol = common.expect("the members have a protocol in common").0.clone();
         if !self.members.contains_key(&self.leader) {
             self.leader = self.members.keys().next().expect("there is one").clone();
+        }
+    }
+
+    /// Ends the sessions of those who have not been heard of.
+    fn expire(&mut self) {
+        if self.phase == Phase::Joining {
+            return;
+        }
+        let before = self.members.len();
+        self.members
+            .retain(|_, member| member.last_seen.elapsed() <= member.session_timeout);
+        if self.members.len() != before {
+            self.rebalance();
+        }
+    }
+
+    fn heard(&mut self, member_id: &str) {
+        if let Some(member) = self.members.get_mut(member_id) {
+            member.last_seen = Instant::now();
         }
     }
 
@@ -146,6 +195,7 @@ impl State {
         refuse: Option<ErrorCode>,
     ) -> Ticket {
         let answer = |response: Response| Ticket::Answer(Box::new(response));
+        self.groups.values_mut().for_each(GroupState::expire);
         match request {
             Request::FindCoordinator(request) => {
                 let keys = request.coordinator_keys.iter().map(|key| Coordinator {
@@ -179,6 +229,7 @@ impl State {
             Request::Heartbeat(request) => {
                 let instance_id = request.group_instance_id.as_deref();
                 let group = self.groups.entry(request.group_id.to_string()).or_default();
+                group.heard(&request.member_id);
                 let mut code = group.check(&request.member_id, instance_id, request.generation_id);
                 if code == ErrorCode::None && group.phase == Phase::Joining {
                     code = ErrorCode::RebalanceInProgress;
@@ -256,16 +307,10 @@ impl State {
             .collect();
         member.joined = true;
         member.rebalance_timeout = timeout;
-        let latest = group
-            .members
-            .values()
-            .map(|member| member.rebalance_timeout)
-            .max()
-            .unwrap_or_default();
+        member.session_timeout = Duration::from_millis(request.session_timeout_ms.try_into().unwrap_or(0));
+        let until = group.deadline.expect("a rebalance is under way");
         self.joining.insert(request.clone_key(), member_id);
-        Ticket::Wait {
-            until: Instant::now() + latest,
-        }
+        Ticket::Wait { until }
     }
 
     fn sync(&mut self, request: &SyncGroupRequest, refuse: Option<ErrorCode>) -> Ticket {
@@ -307,12 +352,12 @@ impl State {
     }
 
     /// The answer to a request that waits, once there is one.
-    pub(super) fn group_response(&mut self, request: &Request, late: bool) -> Option<Response> {
+    pub(super) fn group_response(&mut self, request: &Request) -> Option<Response> {
         match request {
             Request::JoinGroup(request) => {
                 let member_id = self.joining.get(&request.clone_key())?.clone();
                 let group = self.groups.get_mut(&*request.group_id)?;
-                group.complete_join(late);
+                group.complete_join();
                 if group.phase == Phase::Joining {
                     return None;
                 }

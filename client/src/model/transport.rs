@@ -168,7 +168,7 @@ impl Model {
                     (late || response_is_full(&response)).then(|| response.into())
                 }
                 other => {
-                    let response = self.lock().group_response(other, late);
+                    let response = self.lock().group_response(other);
                     // Who is answered may be what others wait for.
                     response.inspect(|_| self.changed.send_modify(|count| *count += 1))
                 }
@@ -178,7 +178,9 @@ impl Model {
             }
             tokio::select! {
                 changed = changed.changed() => changed.expect("the model lives"),
-                () = tokio::time::sleep_until(until) => {}
+                // Not again and again when it is over.
+                () = tokio::time::sleep_until(until), if !late => {}
+                () = tokio::time::sleep(std::time::Duration::from_secs(1)), if late => {}
             }
         }
     }

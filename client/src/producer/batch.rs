@@ -177,7 +177,7 @@ impl Batch {
     }
 
     fn halves(whole: &RecordBatch, half: i32, compression: Compression) -> Result<[RecordBatch; 2], Error> {
-        let mut records = whole.records().map_err(unreadable)?;
+        let mut records = whole.records().map_err(|error| unreadable(&error))?;
         let options = BatchOptions {
             compression,
             ..BatchOptions::default()
@@ -185,7 +185,7 @@ impl Batch {
         let mut builders = [BatchBuilder::new(options), BatchBuilder::new(options)];
         let mut index = 0;
         while let Some(record) = records.next_ref() {
-            let record = record.map_err(unreadable)?;
+            let record = record.map_err(|error| unreadable(&error))?;
             let builder = &mut builders[usize::from(index >= half)];
             let renumbered = forebay_records::RecordRef {
                 offset: builder.next_offset(),
@@ -211,6 +211,6 @@ impl Batch {
     }
 }
 
-fn unreadable(error: forebay_records::Error) -> Error {
+fn unreadable(error: &forebay_records::Error) -> Error {
     Error::IllegalState(format!("the batch cannot be read: {error}").into())
 }

@@ -10,7 +10,6 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    time::Duration,
 };
 
 use forebay_protocol::{
@@ -19,7 +18,7 @@ use forebay_protocol::{
 };
 use forebay_records::{ProducerEpoch, ProducerId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{
     accumulator::{Accumulator, PartitionQueue},
@@ -28,6 +27,7 @@ use super::{
     sequences::{Identity, Sequences},
 };
 use crate::{
+    chore::{Chore, at, sooner},
     cluster::{Cluster, Lane, Snapshot},
     error::Error,
     node::Node,
@@ -59,14 +59,6 @@ struct NodeState {
     connection: Chore,
 }
 
-/// Something that is done in the background, and again after a pause if it fails.
-#[derive(Debug, Default)]
-struct Chore {
-    under_way: bool,
-    failures: u32,
-    not_before: Option<Instant>,
-}
-
 /// What the sender waits for.
 enum Event {
     Connected(NodeId, Result<Arc<Node>, Error>),
@@ -80,40 +72,6 @@ struct Answered {
     node: NodeId,
     batches: Vec<Batch>,
     result: Result<ProduceResponse, Error>,
-}
-
-impl Chore {
-    /// Whether to begin now; else notes when.
-    fn begin(&mut self, now: Instant, next: &mut Option<Instant>) -> bool {
-        if self.under_way {
-            return false;
-        }
-        match self.not_before.filter(|not_before| *not_before > now) {
-            Some(not_before) => {
-                sooner(next, not_before);
-                false
-            }
-            None => {
-                self.under_way = true;
-                true
-            }
-        }
-    }
-
-    fn ended(&mut self, succeeded: bool, pause: impl FnOnce(u32) -> Duration) {
-        self.under_way = false;
-        self.failures = if succeeded {
-            0
-        } else {
-            self.failures.saturating_add(1)
-        };
-        self.not_before = (!succeeded).then(|| Instant::now() + pause(self.failures));
-    }
-}
-
-/// Brings the next moment to look forward.
-fn sooner(next: &mut Option<Instant>, moment: Instant) {
-    *next = Some(next.map_or(moment, |next| next.min(moment)));
 }
 
 impl Sender {
@@ -378,13 +336,6 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.accumulator.close();
         self.accumulator.abandon();
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

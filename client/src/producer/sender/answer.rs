@@ -128,9 +128,9 @@ impl Sender {
                 );
             }
             ErrorCode::MessageTooLarge if batch.count() > 1 && !batch.delivery.is_done() => {
-                self.split(batch, code)
+                self.split(batch, code);
             }
-            _ => self.refused(batch, code, answer),
+            _ => self.refused(batch, code, &answer),
         }
     }
 
@@ -159,11 +159,11 @@ impl Sender {
         if error.is_retriable() && self.may_retry(&batch) {
             self.retry(batch, error);
         } else {
-            self.fail(batch, Outcome::Failed(error));
+            self.fail(&batch, Outcome::Failed(error));
         }
     }
 
-    fn refused(&mut self, batch: Batch, code: ErrorCode, answer: PartitionProduceResponse) {
+    fn refused(&mut self, batch: Batch, code: ErrorCode, answer: &PartitionProduceResponse) {
         let refusal = Refusal {
             code,
             log_start_offset_unknown: answer.log_start_offset < 0,
@@ -175,7 +175,7 @@ impl Sender {
             _ if code.is_retriable() => Verdict::Retry,
             _ => Verdict::Fail,
         };
-        self.follow_leader(&batch.topic_partition, code, &answer);
+        self.follow_leader(&batch.topic_partition, code, answer);
         let error = Error::Broker {
             action: format!("produce to {}", batch.topic_partition).into(),
             code,
@@ -186,7 +186,7 @@ impl Sender {
             self.retry(batch, error);
         } else {
             let outcome = outcome(error, &answer.record_errors);
-            self.fail(batch, outcome);
+            self.fail(&batch, outcome);
         }
     }
 
@@ -244,7 +244,7 @@ impl Sender {
         self.accumulator.list(&queue, &mut locked);
     }
 
-    fn fail(&mut self, batch: Batch, outcome: Outcome) {
+    fn fail(&mut self, batch: &Batch, outcome: Outcome) {
         if let (Some(sequences), Some(producer)) = (&mut self.sequences, batch.producer) {
             sequences.failed(&batch.topic_partition, producer.base_sequence);
         }
@@ -272,7 +272,7 @@ impl Sender {
                 let error = batch.last_error.clone();
                 let error =
                     error.unwrap_or_else(|| Error::broker(format!("produce to {topic_partition}"), code));
-                self.fail(*batch, Outcome::Failed(error));
+                self.fail(&batch, Outcome::Failed(error));
             }
         }
     }

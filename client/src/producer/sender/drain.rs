@@ -15,8 +15,9 @@ use forebay_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Answered, Event, Sender, sooner};
+use super::{Answered, Event, Sender};
 use crate::{
+    chore::sooner,
     cluster::Snapshot,
     node::Node,
     producer::{accumulator::PartitionQueue, batch::Batch},
