@@ -23,7 +23,7 @@ use groups::GroupState;
 
 use crate::{
     cluster::Cluster,
-    config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig},
+    config::{ClientConfig, ConsumerConfig, ProducerConfig},
 };
 
 /// What happens to a request.
@@ -188,13 +188,6 @@ impl Model {
             .expect("a valid configuration");
         let cluster = self.cluster(config.client.clone(), config.allow_auto_create_topics);
         crate::Consumer::with_cluster(config, cluster)
-    }
-
-    pub(crate) fn admin(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Admin {
-        let config =
-            AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration");
-        let cluster = self.cluster(config.client.clone(), false);
-        crate::Admin::with_cluster(config, cluster)
     }
 
     /// Appends a batch of these values, each an offset of its own, to a partition.

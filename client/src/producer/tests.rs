@@ -322,7 +322,7 @@ async fn topics_that_are_not_there_are_named() {
             .get_mut("t")
             .expect("it exists")
             .partitions
-            .push(crate::model::PartitionState::new(forebay_protocol::NodeId(1)))
+            .push(crate::model::PartitionState::new(forebay_protocol::NodeId(1)));
     });
     producer
         .send(ProducerRecord::new("t", None, Some(b"v")).partition(1))
@@ -409,7 +409,7 @@ async fn under_faults(
                     moves += 1;
                     let (partition, leader) = (moves % 2, moves % 3 + 1);
                     tokio::spawn(async move {
-                        model.move_leader("t", partition, i32::try_from(leader).expect("few"))
+                        model.move_leader("t", partition, i32::try_from(leader).expect("few"));
                     });
                 }
                 Fault::None

@@ -91,7 +91,7 @@ impl Sender {
         }
         for batch in batches {
             match answers.remove(&batch.topic_partition) {
-                Some(answer) => self.answered_for(batch, answer),
+                Some(answer) => self.answered_for(batch, &answer),
                 None => {
                     let action = format!("produce to {}", batch.topic_partition);
                     let reason = "it does not mention the partition".into();
@@ -107,7 +107,7 @@ impl Sender {
         }
     }
 
-    fn answered_for(&mut self, batch: Batch, answer: PartitionProduceResponse) {
+    fn answered_for(&mut self, batch: Batch, answer: &PartitionProduceResponse) {
         let code = ErrorCode::from_i16(answer.error_code);
         match code {
             ErrorCode::None => {
@@ -130,7 +130,7 @@ impl Sender {
             ErrorCode::MessageTooLarge if batch.count() > 1 && !batch.delivery.is_done() => {
                 self.split(batch, code);
             }
-            _ => self.refused(batch, code, &answer),
+            _ => self.refused(batch, code, answer),
         }
     }
 
