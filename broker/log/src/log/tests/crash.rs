@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use forebay_disk::{Effect, Fault, FaultyDisk, Operation, Survivors};
+use forebay_disk::{Disk, Effect, Fault, FaultyDisk, Operation, Survivors};
 use forebay_records::{ProducerEpoch, ProducerId, Sequence};
 
 use super::*;
@@ -302,6 +302,57 @@ fn a_full_disk_refuses_appends_until_there_is_space() {
         .map(|(at, tag)| (at as i64, tag))
         .collect();
     assert_eq!(read_all(&log), expected);
+}
+
+#[test]
+fn a_write_that_fails_leaves_nothing_behind() {
+    let memory = MemoryDisk::new();
+    let disk = FaultyDisk::new(Arc::new(memory.clone()));
+    let directory = open(Arc::new(disk.clone()), &LogConfig::default()).expect("open");
+    let config = Arc::new(LogConfig::default());
+    let log = directory
+        .log_or_create(&partition(), topic_id(), &config)
+        .expect("new");
+    append(&log, append_of(1, 1, 100)).expect("appended");
+    let length = || {
+        let path = log.folder().join("00000000000000000000.log");
+        memory.metadata(&path).expect("there").length
+    };
+    let before = length();
+    for bytes in [1, 100, 300, 700] {
+        disk.set(Fault {
+            operation: Operation::Write,
+            nth: 1,
+            effect: Effect::ShortWrite { bytes },
+        });
+        let answers = log.append(
+            EPOCH,
+            NOW,
+            vec![append_of(2, 1, 100), append_of(3, 1, 100), append_of(4, 1, 100)],
+        );
+        assert!(answers.iter().all(Result::is_err), "all that were in the write");
+        assert_eq!(
+            (length(), log.log_end_offset()),
+            (before, Offset(1)),
+            "{bytes} bytes were written"
+        );
+    }
+    // If not even that works, nobody knows what is in the file.
+    disk.set(Fault {
+        operation: Operation::Write,
+        nth: 1,
+        effect: Effect::Freeze,
+    });
+    let error = append(&log, append_of(2, 1, 100)).expect_err("frozen");
+    assert!(matches!(error, Error::Offline { .. }), "{error}");
+    assert_eq!(read_all_of(&memory), [(0, 1)]);
+}
+
+/// What the next process reads.
+fn read_all_of(disk: &MemoryDisk) -> Vec<(i64, u8)> {
+    let crashed = disk.crash(Survivors::Everything);
+    let directory = open(Arc::new(crashed), &LogConfig::default()).expect("open");
+    read_all(&directory.log(&partition()).expect("open").expect("there"))
 }
 
 #[test]
