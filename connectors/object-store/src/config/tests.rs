@@ -1,0 +1,150 @@
+use forebay_connect_api::config::Properties;
+
+use super::*;
+
+fn properties(more: &[(&str, &str)]) -> Properties {
+    let own = [
+        (
+            "format.class",
+            "io.confluent.connect.s3.format.parquet.ParquetFormat",
+        ),
+        ("flush.size", "3"),
+        ("store.url", "file:///data"),
+    ];
+    own.iter()
+        .chain(more)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn what_confluent_users_paste_is_taken() {
+    let pasted = properties(&[
+        ("storage.class", "io.confluent.connect.s3.storage.S3Storage"),
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.DefaultPartitioner",
+        ),
+        ("schema.compatibility", "NONE"),
+        ("s3.part.size", "5242880"),
+        ("timezone", "UTC"),
+        ("locale", "en-US"),
+        ("rotate.interval.ms", "60000"),
+        ("rotate.schedule.interval.ms", "0"),
+    ]);
+    let config = Config::parse(&pasted).expect("it is known");
+    assert_eq!(config.layout.extension, "snappy.parquet");
+    assert_eq!(
+        (config.rotation.interval_ms, config.rotation.schedule_ms),
+        (Some(60_000), None)
+    );
+    let hdfs = properties(&[
+        ("format.class", "io.confluent.connect.hdfs.json.JsonFormat"),
+        ("topics.dir", "/a/b/"),
+    ]);
+    let config = Config::parse(&hdfs).expect("it is known");
+    assert_eq!(
+        (
+            config.layout.extension.as_str(),
+            config.layout.topics_dir.as_str()
+        ),
+        ("json", "a/b")
+    );
+    for (codec, extension) in [
+        ("none", "parquet"),
+        ("gzip", "gz.parquet"),
+        ("lz4", "lz4.parquet"),
+        ("zstd", "zstd.parquet"),
+    ] {
+        let config = Config::parse(&properties(&[("parquet.codec", codec)])).expect("it is known");
+        assert_eq!(config.layout.extension, extension);
+    }
+}
+
+#[test]
+fn what_would_change_the_data_is_refused_with_its_reason() {
+    let cases = [
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
+            "no other class yet",
+        ),
+        (
+            "format.class",
+            "io.confluent.connect.s3.format.avro.AvroFormat",
+            "no other class yet",
+        ),
+        ("store.kafka.keys", "true", "keys are not stored"),
+        ("hive.integration", "true", "no Hive integration"),
+        ("s3.acl.canned", "public-read", "use the bucket's policy"),
+        ("s3.compression.type", "gzip", "String must be one of: none"),
+        ("schema.compatibility", "BACKWARD", "String must be one of: NONE"),
+        ("flush.size", "0", "Value must be at least 1"),
+        ("file.delim", "0", "names could not be read again"),
+        ("topics.dir", "a/../b", "must not contain . or .."),
+        ("directory.delim", "-", "String must be one of: /"),
+        ("store.url", "hdfs://namenode:8020", "HDFS is not supported yet"),
+        ("store.url", "file://data", "file:///directory"),
+        ("store.url", "data", "a URL is needed"),
+        ("store.url", "ftp://x", "known are file:///directory"),
+        ("store.url", "s3:///prefix", "the bucket is missing"),
+        ("store.url", "http://localhost:9000", "s3.bucket.name is needed"),
+    ];
+    for (key, value, reason) in cases {
+        let error = Config::parse(&properties(&[(key, value)]))
+            .expect_err(value)
+            .to_string();
+        assert!(error.contains(key) && error.contains(reason), "{error}");
+    }
+    let half = [("store.url", "s3://b"), ("aws.access.key.id", "k")];
+    let error = Config::parse(&properties(&half))
+        .expect_err("half the credentials")
+        .to_string();
+    assert!(error.contains("aws.secret.access.key"), "{error}");
+}
+
+#[test]
+fn stores_are_found_in_the_url() {
+    let target = |more: &[(&str, &str)]| Config::parse(&properties(more)).expect("it is known").target;
+    for url in ["file:///data/lake", "file://localhost/data/lake"] {
+        assert!(
+            matches!(target(&[("store.url", url)]), Target::Local(path) if path.ends_with("data/lake")),
+            "{url}"
+        );
+    }
+    let bucket = |more: &[(&str, &str)]| match target(more) {
+        Target::S3(options) => (options.bucket, options.prefix, options.endpoint),
+        Target::Local(path) => panic!("{path:?}"),
+    };
+    assert_eq!(
+        bucket(&[("store.url", "s3://b/p/q/")]),
+        ("b".into(), "p/q".into(), None)
+    );
+    let minio = [("store.url", "http://minio:9000"), ("s3.bucket.name", "b")];
+    assert_eq!(
+        bucket(&minio),
+        ("b".into(), String::new(), Some("http://minio:9000".into()))
+    );
+    assert_eq!(
+        bucket(&[("store.url", ""), ("s3.bucket.name", "b")]),
+        ("b".into(), String::new(), None)
+    );
+}
+
+#[test]
+fn zones_are_offsets() {
+    let hour = 3_600_000;
+    let cases = [
+        ("UTC", Some(0)),
+        ("Z", Some(0)),
+        ("+02:00", Some(2 * hour)),
+        ("GMT-5", Some(-5 * hour)),
+        ("UTC+05:30", Some(5 * hour + hour / 2)),
+        ("Europe/Paris", None),
+        ("+99", None),
+        ("é", None),
+    ];
+    for (zone, expected) in cases {
+        assert_eq!(known_zone_ms(zone), expected, "{zone}");
+    }
+}

@@ -1,0 +1,139 @@
+//! The connector: validation, task configurations, and whether offsets may be altered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use forebay_connect_api::{
+    Access, BoxFuture, Connector, ConnectorContext, Error, Offset, SinkConnector, SinkTask, TopicPartition,
+    config::{ConfigDef, ConfigValue, Properties},
+};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{self, Config},
+    resume::Stored,
+    store::{self, Store},
+    task::ObjectStoreSinkTask,
+};
+
+/// What tasks work with besides their configuration; tests bring their own.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// Used instead of the store that the configuration names.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            store: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Environment {
+    pub(crate) async fn open(&self, config: &Config, access: &Access) -> Result<Arc<dyn Store>, Error> {
+        match &self.store {
+            Some(store) => Ok(Arc::clone(store)),
+            None => store::open(&config.target, access).await,
+        }
+    }
+}
+
+/// Objects from topics.
+#[derive(Debug, Default)]
+pub struct ObjectStoreSinkConnector {
+    environment: Environment,
+    properties: Properties,
+}
+
+impl ObjectStoreSinkConnector {
+    #[cfg(test)]
+    pub(crate) fn with(environment: Environment) -> Self {
+        Self {
+            environment,
+            ..Self::default()
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn environment(&self) -> Environment {
+        self.environment.clone()
+    }
+}
+
+impl Connector for ObjectStoreSinkConnector {
+    fn config(&self) -> ConfigDef {
+        config::definition()
+    }
+
+    fn validate(&self, properties: &Properties) -> Vec<ConfigValue> {
+        let mut values = config::definition().validate(properties);
+        if values.iter().all(|value| value.errors.is_empty())
+            && let Err(Error::Config(errors)) = Config::parse(properties)
+        {
+            for error in &errors {
+                if let Some(value) = values
+                    .iter_mut()
+                    .find(|value| Some(value.name.as_str()) == error.key())
+                {
+                    value.errors.push(error.to_string());
+                }
+            }
+        }
+        values
+    }
+
+    fn start<'a>(
+        &'a mut self,
+        _context: Arc<dyn ConnectorContext>,
+        properties: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.properties = properties.clone();
+        let parsed = Config::parse(properties).map(|_| ());
+        Box::pin(std::future::ready(parsed))
+    }
+
+    fn task_configs(&self, tasks_max: u32) -> BoxFuture<'_, Result<Vec<Properties>, Error>> {
+        let configs = vec![self.properties.clone(); tasks_max as usize];
+        Box::pin(std::future::ready(Ok(configs)))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl SinkConnector for ObjectStoreSinkConnector {
+    fn task(&self) -> Box<dyn SinkTask> {
+        Box::new(ObjectStoreSinkTask::new(self.environment.clone()))
+    }
+
+    // An offset below what the store has would be ignored, as tasks go on after the last end of its list. So it is refused.
+    fn alter_offsets<'a>(
+        &'a self,
+        access: &'a Access,
+        properties: &'a Properties,
+        offsets: &'a BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let config = Config::parse(properties)?;
+            let store = self.environment.open(&config, access).await?;
+            for (topic_partition, offset) in offsets {
+                let stored = Stored::list(&*store, &config.layout, topic_partition).await?;
+                let wanted = offset.unwrap_or(Offset::ZERO);
+                if let Some(names) = stored.names_from(wanted) {
+                    return Err(Error::fatal(format!(
+                        "{topic_partition} cannot go on at offset {wanted}: {} already has objects up to offset {}, and a task goes on after \
+                         them. To write these records again, first move these objects out of {}: {names}",
+                        store.describe(),
+                        stored.next_offset().value() - 1,
+                        config.layout.folder(topic_partition)
+                    )));
+                }
+            }
+            Ok(true)
+        })
+    }
+}

@@ -1,0 +1,297 @@
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, RecordBatch,
+    cast::AsArray,
+    types::{Date32Type, Decimal128Type, Int64Type, TimestampMillisecondType},
+};
+use forebay_connect_api::{
+    Schema, Struct, Value,
+    schema::{self, Decimal},
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::*;
+
+const PARQUET: Format = Format::Parquet(Compression::SNAPPY);
+
+fn rows(content: Bytes) -> Vec<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content)
+        .expect("Parquet")
+        .build()
+        .expect("a reader");
+    reader.map(|batch| batch.expect("rows")).collect()
+}
+
+fn message(refused: Refused) -> (bool, String) {
+    match refused {
+        Refused::Record(error) => (false, error.trace()),
+        Refused::All(error) => (true, error.trace()),
+    }
+}
+
+#[test]
+fn raw_and_schemaless_strings_and_bytes_are_the_one_column_value() {
+    let raw = [Some(b"a".as_slice()), None, Some(b"\xff")];
+    for (format, nullable_strings) in [(ValueFormat::String, true), (ValueFormat::Bytes, false)] {
+        let mut from_raw = PARQUET.writer();
+        let mut converted = PARQUET.writer();
+        for value in raw {
+            assert_eq!(
+                from_raw.write(Cell::Raw(&format, value)).expect("taken"),
+                Written::Row
+            );
+            let bytes = value.map(Bytes::copy_from_slice);
+            let value: Value = match nullable_strings {
+                true => bytes.map(forebay_connect_api::Text::from_utf8_lossy).into(),
+                false => bytes.into(),
+            };
+            let written = converted.write(Cell::Converted(&SchemaAndValue::schemaless(value)));
+            assert_eq!(written.expect("taken"), Written::Row);
+        }
+        let (from_raw, converted) = (
+            rows(from_raw.finish().expect("whole")),
+            rows(converted.finish().expect("whole")),
+        );
+        assert_eq!(from_raw, converted);
+        let column = from_raw[0].column_by_name("value").expect("the column");
+        assert_eq!((column.len(), column.null_count()), (3, 1));
+        if nullable_strings {
+            assert_eq!(column.as_string::<i32>().value(2), "\u{fffd}");
+        } else {
+            assert_eq!(column.as_binary::<i32>().value(2), b"\xff");
+        }
+    }
+}
+
+fn order() -> Arc<Schema> {
+    let tags = Schema::array(Schema::string_schema())
+        .optional()
+        .build()
+        .expect("fits");
+    let counts = Schema::map(
+        Schema::string_schema(),
+        Schema::primitive(schema::Type::Int64, true).expect("primitive"),
+    );
+    let place = Schema::structure()
+        .field("zip", Schema::string_schema())
+        .optional()
+        .build()
+        .expect("fits");
+    Schema::structure()
+        .name("order")
+        .field("id", Schema::int64().build().expect("fits"))
+        .field("price", schema::decimal(2).optional().build().expect("fits"))
+        .field("day", schema::date().optional().build().expect("fits"))
+        .field("at", schema::timestamp().optional().build().expect("fits"))
+        .field(
+            "state",
+            Schema::string()
+                .default_value("new".into())
+                .build()
+                .expect("fits"),
+        )
+        .field("tags", tags)
+        .field("counts", counts.optional().build().expect("fits"))
+        .field("place", place)
+        .build()
+        .expect("fits")
+}
+
+fn full(schema: &Arc<Schema>) -> Struct {
+    let place = Arc::clone(&schema.field("place").expect("a field").schema);
+    let place = Struct::new(place)
+        .expect("a struct")
+        .with("zip", "8000")
+        .expect("fits");
+    let fields: [(&str, Value); 8] = [
+        ("id", 7_i64.into()),
+        ("price", Decimal::encode(-1_999).into()),
+        ("day", 20_000.into()),
+        ("at", 1_700_000_000_123_i64.into()),
+        ("state", "sent".into()),
+        ("tags", vec!["a".into(), "b".into()].into()),
+        (
+            "counts",
+            Value::Map(vec![("x".into(), 1_i64.into()), ("y".into(), Value::Null)]),
+        ),
+        ("place", place.into()),
+    ];
+    let empty = Struct::new(Arc::clone(schema)).expect("a struct");
+    fields
+        .into_iter()
+        .fold(empty, |row, (field, value)| row.with(field, value).expect("fits"))
+}
+
+#[test]
+fn a_schema_becomes_columns_with_logical_types() {
+    let schema = order();
+    let sparse = Struct::new(Arc::clone(&schema))
+        .expect("a struct")
+        .with("id", 8_i64)
+        .expect("fits");
+    let mut file = PARQUET.writer();
+    for row in [full(&schema), sparse] {
+        let value = SchemaAndValue::new(Arc::clone(&schema), row);
+        assert_eq!(file.write(Cell::Converted(&value)).expect("taken"), Written::Row);
+    }
+    let batch = &rows(file.finish().expect("whole"))[0];
+    let column = |name: &str| batch.column_by_name(name).expect(name);
+    assert_eq!(column("id").as_primitive::<Int64Type>().values(), &[7, 8]);
+    assert_eq!(
+        column("price")
+            .as_primitive::<Decimal128Type>()
+            .value_as_string(0),
+        "-19.99"
+    );
+    assert_eq!(column("day").as_primitive::<Date32Type>().value(0), 20_000);
+    assert_eq!(
+        column("at").as_primitive::<TimestampMillisecondType>().value(0),
+        1_700_000_000_123
+    );
+    let states = column("state").as_string::<i32>();
+    assert_eq!(
+        (states.value(0), states.value(1)),
+        ("sent", "new"),
+        "a default stands for null"
+    );
+    assert_eq!(
+        column("tags")
+            .as_list::<i32>()
+            .value(0)
+            .as_string::<i32>()
+            .value(1),
+        "b"
+    );
+    assert_eq!(
+        column("counts")
+            .as_map()
+            .value(0)
+            .column(1)
+            .as_primitive::<Int64Type>()
+            .value(0),
+        1
+    );
+    assert_eq!(
+        column("place").as_struct().column(0).as_string::<i32>().value(0),
+        "8000"
+    );
+    for name in ["price", "day", "at", "tags", "counts", "place"] {
+        assert!(column(name).is_null(1), "{name}");
+    }
+    assert_eq!(column("id").null_count() + column("state").null_count(), 0);
+}
+
+#[test]
+fn another_schema_belongs_into_another_file_unless_its_columns_are_the_same() {
+    let schema = |field: &str, doc: &str| {
+        let schema = Schema::structure().doc(doc).field(field, Schema::string_schema());
+        schema.build().expect("fits")
+    };
+    let value = |schema: &Arc<Schema>| {
+        let field = &schema.fields()[0].name;
+        let row = Struct::new(Arc::clone(schema))
+            .expect("a struct")
+            .with(field, "x")
+            .expect("fits");
+        SchemaAndValue::new(Arc::clone(schema), row)
+    };
+    let first = value(&schema("a", "one"));
+    let cases = [
+        (value(&schema("a", "two")), Written::Row),
+        (value(&schema("b", "one")), Written::OtherSchema),
+        (SchemaAndValue::string("x"), Written::OtherSchema),
+        (first.clone(), Written::Row),
+    ];
+    let mut file = PARQUET.writer();
+    file.write(Cell::Converted(&first)).expect("taken");
+    for (value, expected) in cases {
+        assert_eq!(
+            file.write(Cell::Converted(&value)).expect("judged"),
+            expected,
+            "{value:?}"
+        );
+    }
+    assert_eq!(rows(file.finish().expect("whole"))[0].num_rows(), 3);
+}
+
+#[test]
+fn what_cannot_be_written_says_what_to_do() {
+    let object = SchemaAndValue::schemaless(Value::Map(vec![("a".into(), 1.into())]));
+    let (all, text) = message(
+        PARQUET
+            .writer()
+            .write(Cell::Converted(&object))
+            .expect_err("an object"),
+    );
+    assert!(all, "no other record will do better");
+    for way in [
+        "json.JsonFormat",
+        "value.converter.schemas.enable=true",
+        "AvroConverter",
+    ] {
+        assert!(text.contains(way), "{text}");
+    }
+
+    let schema = order();
+    let mut file = PARQUET.writer();
+    let good = SchemaAndValue::new(Arc::clone(&schema), full(&schema));
+    file.write(Cell::Converted(&good)).expect("taken");
+    let long = Bytes::from(vec![0x7f; 20]);
+    let bad = full(&schema).with("price", long).expect("bytes are bytes");
+    let bad = SchemaAndValue::new(Arc::clone(&schema), bad);
+    let (all, text) = message(file.write(Cell::Converted(&bad)).expect_err("too many digits"));
+    assert!(!all && text.contains("more than the 38 digits"), "{text}");
+    let missing = SchemaAndValue::new(
+        Arc::clone(&schema),
+        Struct::new(Arc::clone(&schema)).expect("a struct"),
+    );
+    let (all, text) = message(file.write(Cell::Converted(&missing)).expect_err("no id"));
+    assert!(
+        !all && text.contains("id: null used for a required value"),
+        "{text}"
+    );
+    file.write(Cell::Converted(&good)).expect("the file is as it was");
+    assert_eq!(rows(file.finish().expect("whole"))[0].num_rows(), 2);
+}
+
+#[test]
+fn json_lines_are_jacksons() {
+    let schema = order();
+    let struct_line = "{\"id\":7,\"price\":\"+DE=\",\"day\":20000,\"at\":1700000000123,\"state\":\"sent\",\"tags\":[\"a\",\"b\"],\
+                       \"counts\":{\"x\":1,\"y\":null},\"place\":{\"zip\":\"8000\"}}";
+    let cases: [(Value, &str); 8] = [
+        (full(&schema).into(), struct_line),
+        (
+            Struct::new(schema)
+                .expect("a struct")
+                .with("id", 8_i64)
+                .expect("fits")
+                .into(),
+            "{\"id\":8,\"price\":null,\"day\":null,\"at\":null,\"state\":\"new\",\"tags\":null,\"counts\":null,\"place\":null}",
+        ),
+        (
+            Value::Map(vec![("a\"".into(), 1.into()), ("b".into(), Value::Array(vec![]))]),
+            "{\"a\\\"\":1,\"b\":[]}",
+        ),
+        (Value::Map(vec![(1.into(), true.into())]), "[[1,true]]"),
+        ("li\nne\u{1}é".into(), "\"li\\nne\\u0001é\""),
+        (1.0.into(), "1.0"),
+        (f64::NAN.into(), "\"NaN\""),
+        (Value::Null, "null"),
+    ];
+    for (value, expected) in cases {
+        let mut file = Format::Json.writer();
+        file.write(Cell::Converted(&SchemaAndValue::schemaless(value)))
+            .expect("taken");
+        let line = String::from_utf8(file.finish().expect("whole").to_vec()).expect("UTF-8");
+        assert_eq!(line, format!("{expected}\n"));
+        let _: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    }
+    let mut file = Format::Json.writer();
+    file.write(Cell::Raw(&ValueFormat::String, Some(b"a\"\xff")))
+        .expect("taken");
+    file.write(Cell::Raw(&ValueFormat::Bytes, Some(b"abc")))
+        .expect("taken");
+    assert_eq!(file.finish().expect("whole"), "\"a\\\"\u{fffd}\"\n\"YWJj\"\n");
+}

@@ -1,0 +1,55 @@
+//! Where objects go: what this sink needs of a store, and the stores that it knows.
+
+mod local;
+mod remote;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use forebay_connect_api::{Access, BoxFuture, Error};
+
+pub(crate) use local::LocalStore;
+pub(crate) use remote::RemoteStore;
+
+use crate::config::Target;
+
+/// A store of objects that are made once and never change.
+pub(crate) trait Store: fmt::Debug + Send + Sync {
+    /// Makes an object. When this returns `New`, it is durable; until it is complete, nobody sees it.
+    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>>;
+
+    /// The objects in a folder, without those in folders below it.
+    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
+
+    /// What a user calls it: `s3://bucket/prefix`.
+    fn describe(&self) -> String;
+}
+
+/// What came of making an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It is there now.
+    New,
+    /// One of that name was there before, and stays as it is.
+    Exists {
+        /// Its length.
+        bytes: u64,
+    },
+}
+
+/// An object of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Its name without the folder.
+    pub(crate) name: String,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+/// The store that a configuration names, if the worker allows it.
+pub(crate) async fn open(target: &Target, access: &Access) -> Result<Arc<dyn Store>, Error> {
+    Ok(match target {
+        Target::Local(root) => Arc::new(LocalStore::open(root.clone(), access.clone()).await?),
+        Target::S3(options) => Arc::new(RemoteStore::s3(options, access).await?),
+    })
+}

@@ -1,0 +1,251 @@
+//! A directory as a store. `object_store`'s own never syncs: after a power loss a name could stand for a torn file. Here an object
+//! is written under another name, synced, linked to its own name (which fails if that exists), and the directory is synced.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use forebay_connect_api::{Access, BoxFuture, Error};
+
+use super::{Created, Found, Store};
+
+/// What unfinished objects begin and end with. Readers of data sets skip names with a leading dot.
+const UNFINISHED: (&str, &str) = (".", ".unfinished");
+
+/// A directory.
+#[derive(Debug)]
+pub(crate) struct LocalStore {
+    root: PathBuf,
+    access: Access,
+}
+
+impl LocalStore {
+    pub(crate) async fn open(root: PathBuf, access: Access) -> Result<Self, Error> {
+        let path = root.clone();
+        let store = Self { root, access };
+        let access = store.access.clone();
+        blocking(move || access.check_path(&path)).await?;
+        Ok(store)
+    }
+
+    /// Refuses names that lead out of the root, whatever they are made of.
+    fn path(&self, name: &str) -> Result<PathBuf, Error> {
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if name.split('/').all(is_plain) {
+            return Ok(self.root.join(name));
+        }
+        Err(Error::fatal(format!(
+            "{name:?} is no name for an object in {}",
+            self.describe()
+        )))
+    }
+}
+
+impl Store for LocalStore {
+    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>> {
+        Box::pin(async move {
+            let (path, access) = (self.path(name)?, self.access.clone());
+            blocking(move || {
+                access.check_path(&path)?;
+                create(&path, &content).map_err(|error| failed("write", &path, error))
+            })
+            .await
+        })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+        Box::pin(async move {
+            let (path, access) = (self.path(folder)?, self.access.clone());
+            blocking(move || {
+                access.check_path(&path)?;
+                list(&path).map_err(|error| failed("list", &path, error))
+            })
+            .await
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("file://{}", self.root.display())
+    }
+}
+
+/// The order must hold: the bytes are durable before they have their name, and the name is before anyone is told.
+fn create(path: &Path, content: &[u8]) -> io::Result<Created> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let parent = path.parent().expect("a name has a folder");
+    let name = path.file_name().expect("a name has a file").to_string_lossy();
+    create_directories(parent)?;
+    let unique = format!(
+        "{}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    );
+    let unfinished = parent.join(format!("{}{name}.{unique}{}", UNFINISHED.0, UNFINISHED.1));
+    let linked = write_and_link(&unfinished, path, content);
+    // If this does not succeed, whoever lists the folder next tries again.
+    let _ = fs::remove_file(&unfinished);
+    match linked {
+        Ok(()) => {
+            sync_directory(parent)?;
+            Ok(Created::New)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Its maker may have died before it synced the name.
+            sync_directory(parent)?;
+            let bytes = fs::metadata(path)?.len();
+            Ok(Created::Exists { bytes })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write_and_link(unfinished: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    drop(file);
+    fs::hard_link(unfinished, path)
+}
+
+/// Creates a directory and its missing parents, and makes the name of each new one durable.
+fn create_directories(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .ok_or(error)?;
+            create_directories(parent)?;
+            create_directories(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    File::open(path)?.sync_all()
+}
+
+/// Lists a folder and removes what a killed task left unfinished. A task that still lives, though it lost the partition, then
+/// fails to link its object; that is what should become of it.
+fn list(folder: &Path) -> io::Result<Vec<Found>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1) {
+            tracing::info!(file = %entry.path().display(), "removing what a killed task left unfinished");
+            let _ = fs::remove_file(entry.path());
+            continue;
+        }
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            let bytes = metadata.len();
+            found.push(Found { name, bytes });
+        }
+    }
+    Ok(found)
+}
+
+/// A full disk may have room later, so the task waits; what is wrong with the path itself stays wrong.
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    let message = format!("cannot {what} {}", path.display());
+    let later = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+    );
+    let wrapped = if later {
+        Error::retriable(message)
+    } else {
+        Error::fatal(message)
+    };
+    wrapped.with_source(error)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::fatal("the thread that works on the store ended").with_source(error))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_made_once_and_leftovers_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("not/yet");
+        let store = LocalStore::open(root.clone(), Access::unrestricted())
+            .await
+            .expect("opened");
+        assert_eq!(store.list("t/partition=0").await.expect("listed"), []);
+        let created = store.create("t/partition=0/a", Bytes::from_static(b"abc")).await;
+        assert_eq!(created.expect("made"), Created::New);
+        let again = store
+            .create("t/partition=0/a", Bytes::from_static(b"other"))
+            .await;
+        assert_eq!(again.expect("refused"), Created::Exists { bytes: 3 });
+        let folder = root.join("t/partition=0");
+        assert_eq!(fs::read(folder.join("a")).expect("there"), b"abc");
+        fs::write(folder.join(".b.1-1.unfinished"), "torn").expect("written");
+        fs::create_dir(folder.join("below")).expect("made");
+        let found = store.list("t/partition=0").await.expect("listed");
+        assert_eq!(
+            found,
+            [Found {
+                name: "a".to_owned(),
+                bytes: 3
+            }]
+        );
+        assert_eq!(
+            fs::read_dir(&folder).expect("listed").count(),
+            2,
+            "the leftover is gone"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_leads_out_of_the_root_or_of_what_is_allowed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
+        fs::create_dir_all(root.join("topics")).expect("made");
+        fs::create_dir_all(&outside).expect("made");
+        std::os::unix::fs::symlink(&outside, root.join("topics/t")).expect("linked");
+        let access = Access::unrestricted().with_paths([root.clone()]);
+        let store = LocalStore::open(root, access.clone()).await.expect("allowed");
+        for name in [
+            "../a",
+            "a/../../b",
+            "/etc/a",
+            "a//b",
+            "",
+            "topics/t/partition=0/a",
+        ] {
+            assert!(store.create(name, Bytes::new()).await.is_err(), "{name}");
+        }
+        assert!(LocalStore::open(outside, access).await.is_err());
+    }
+}

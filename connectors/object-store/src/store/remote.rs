@@ -1,0 +1,174 @@
+//! Stores of the `object_store` crate: S3 and, in tests, memory. Objects are put in one piece, because only single puts can be made
+//! conditional on the name being free.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use forebay_connect_api::{Access, BoxFuture, Error};
+use object_store::{
+    BackoffConfig, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    path::Path,
+};
+
+use super::{Created, Found, Store};
+use crate::config::S3Options;
+
+/// How often one request is tried before the task hears of it, which then tries again after `retry.backoff.ms`.
+const REQUEST_RETRIES: usize = 3;
+/// How long one request is tried.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+const HTTP_PORT: u16 = 80;
+
+/// A store that the `object_store` crate knows.
+#[derive(Debug)]
+pub(crate) struct RemoteStore {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    description: String,
+}
+
+impl RemoteStore {
+    /// Any store, for its objects below `prefix`.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: &str, description: String) -> Self {
+        Self {
+            store,
+            prefix: prefix.trim_matches('/').to_owned(),
+            description,
+        }
+    }
+
+    /// A bucket. Credentials that the configuration does not give come from the environment, as the AWS SDK has it.
+    pub(crate) async fn s3(options: &S3Options, access: &Access) -> Result<Self, Error> {
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(&options.bucket)
+            .with_region(&options.region)
+            .with_virtual_hosted_style_request(!options.path_style)
+            .with_retry(RetryConfig {
+                max_retries: REQUEST_RETRIES,
+                retry_timeout: REQUEST_TIME_MAX,
+                backoff: BackoffConfig::default(),
+            });
+        if let Some((key_id, secret)) = &options.credentials {
+            builder = builder
+                .with_access_key_id(key_id)
+                .with_secret_access_key(secret.value());
+        }
+        if let Some(endpoint) = &options.endpoint {
+            check_endpoint(endpoint, access).await?;
+            let plain = endpoint.starts_with("http://");
+            builder = builder
+                .with_endpoint(endpoint.trim_end_matches('/'))
+                .with_allow_http(plain);
+        }
+        if let Some(algorithm) = &options.encryption {
+            builder = builder.with_config(encryption_key("aws_server_side_encryption")?, algorithm);
+        }
+        if let Some(key) = &options.kms_key {
+            builder = builder.with_config(encryption_key("aws_sse_kms_key_id")?, key);
+        }
+        let store = builder
+            .build()
+            .map_err(|error| Error::fatal("the S3 settings are not complete").with_source(error))?;
+        let slash = if options.prefix.is_empty() { "" } else { "/" };
+        let description = format!("s3://{}{slash}{}", options.bucket, options.prefix);
+        Ok(Self::new(Arc::new(store), &options.prefix, description))
+    }
+
+    fn path(&self, name: &str) -> Path {
+        match self.prefix.as_str() {
+            "" => Path::from(name),
+            prefix => Path::from(format!("{prefix}/{name}")),
+        }
+    }
+
+    fn failed(&self, what: &str, name: &str, error: object_store::Error) -> Error {
+        let message = format!("cannot {what} {name} in {}", self.description);
+        // What a user has to put right is shown at once; everything else may pass.
+        let wrapped = match &error {
+            object_store::Error::NotFound { .. }
+            | object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. }
+            | object_store::Error::InvalidPath { .. }
+            | object_store::Error::NotImplemented { .. }
+            | object_store::Error::NotSupported { .. }
+            | object_store::Error::UnknownConfigurationKey { .. } => Error::fatal(message),
+            _ => Error::retriable(message),
+        };
+        wrapped.with_source(error)
+    }
+}
+
+impl Store for RemoteStore {
+    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>> {
+        Box::pin(async move {
+            let path = self.path(name);
+            let options = PutOptions::from(PutMode::Create);
+            match self.store.put_opts(&path, content.into(), options).await {
+                Ok(_) => Ok(Created::New),
+                // Perhaps our own put, of which the answer was lost: the caller compares.
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    let found = self.store.head(&path).await;
+                    let found = found.map_err(|error| self.failed("look at", name, error))?;
+                    Ok(Created::Exists { bytes: found.size })
+                }
+                Err(error) => Err(self.failed("write", name, error)),
+            }
+        })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+        Box::pin(async move {
+            let listed = self.store.list_with_delimiter(Some(&self.path(folder))).await;
+            let listed = listed.map_err(|error| self.failed("list", folder, error))?;
+            let found = listed.objects.into_iter().filter_map(|object| {
+                let name = object.location.filename()?.to_owned();
+                let bytes = object.size;
+                Some(Found { name, bytes })
+            });
+            Ok(found.collect())
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+}
+
+fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, Error> {
+    name.parse().map_err(|error: object_store::Error| {
+        Error::fatal("server-side encryption cannot be set").with_source(error)
+    })
+}
+
+/// Whether the worker allows connections to all addresses of an endpoint's host.
+async fn check_endpoint(endpoint: &str, access: &Access) -> Result<(), Error> {
+    let unspecified = IpAddr::from([0, 0, 0, 0]);
+    if access.allows_address(unspecified) {
+        return Ok(());
+    }
+    let refused = || {
+        Error::fatal(format!(
+            "store.url {endpoint} leads to a private address, which the worker does not allow"
+        ))
+    };
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = host.trim_matches(['[', ']']);
+    let addresses = tokio::net::lookup_host((host, HTTP_PORT)).await;
+    let addresses =
+        addresses.map_err(|error| Error::retriable(format!("cannot resolve {host}")).with_source(error))?;
+    if addresses
+        .into_iter()
+        .all(|address| access.allows_address(address.ip()))
+    {
+        Ok(())
+    } else {
+        Err(refused())
+    }
+}

@@ -1,0 +1,281 @@
+//! The task: routes batches to their partitions, keeps their open files within one memory budget, and commits what is stored.
+
+mod partition;
+mod upload;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use forebay_connect_api::{
+    AssignedPartition, BoxFuture, Error, Offset, Offsets, RawRecords, SinkBatch, SinkRecords, SinkTask,
+    SinkTaskContext, TopicPartition, ValueFormat, config::Properties,
+};
+use futures_util::{StreamExt, TryStreamExt};
+
+use self::partition::{AtFault, Partition, Take};
+use crate::{config::Config, connector::Environment, format::Cell, resume::Stored, store::Store};
+
+/// Partitions that are listed or written at the same time.
+const CONCURRENT_MAX: usize = 8;
+
+/// Writes the partitions that it is given.
+#[derive(Debug)]
+pub(crate) struct ObjectStoreSinkTask {
+    environment: Environment,
+    started: Option<Started>,
+}
+
+#[derive(Debug)]
+struct Started {
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    environment: Environment,
+    context: Arc<dyn SinkTaskContext>,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// After a failure of the store: not to be tried again before.
+    retry_at: Option<Instant>,
+}
+
+impl ObjectStoreSinkTask {
+    pub(crate) fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            started: None,
+        }
+    }
+
+    fn started(&mut self) -> Result<&mut Started, Error> {
+        self.started
+            .as_mut()
+            .ok_or_else(|| Error::fatal("the task has not started"))
+    }
+}
+
+impl SinkTask for ObjectStoreSinkTask {
+    fn start<'a>(
+        &'a mut self,
+        context: Arc<dyn SinkTaskContext>,
+        properties: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let config = Arc::new(Config::parse(properties)?);
+            let store = self.environment.open(&config, context.access()).await?;
+            self.started = Some(Started {
+                config,
+                store,
+                environment: self.environment.clone(),
+                context,
+                partitions: BTreeMap::new(),
+                retry_at: None,
+            });
+            Ok(())
+        })
+    }
+
+    fn takes_raw(&self, format: &ValueFormat) -> bool {
+        let started = self.started.as_ref();
+        started.is_some_and(|started| started.config.format.takes_raw(format))
+    }
+
+    fn open<'a>(&'a mut self, partitions: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.started()?.open(partitions).await })
+    }
+
+    fn put<'a>(&'a mut self, batch: &'a SinkBatch) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.started()?.put(batch).await })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let started = self.started.as_ref()?;
+        let deadlines = started.partitions.values().filter_map(Partition::deadline);
+        let wait_ms = deadlines
+            .min()?
+            .value()
+            .saturating_sub(started.environment.clock.now().value());
+        Some(Instant::now() + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
+    }
+
+    fn on_deadline(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.started()?.close_due().await })
+    }
+
+    fn pre_commit<'a>(&'a mut self, current: &'a Offsets) -> BoxFuture<'a, Result<Offsets, Error>> {
+        Box::pin(async move {
+            let started = self.started()?;
+            started.close_due().await?;
+            let safe = current.iter().filter_map(|(topic_partition, delivered)| {
+                let partition = started.partitions.get(topic_partition)?;
+                Some((topic_partition.clone(), partition.safe_offset().min(*delivered)))
+            });
+            Ok(safe.collect())
+        })
+    }
+
+    // What is not in the store yet is delivered to the next owner.
+    fn close<'a>(&'a mut self, partitions: &'a [TopicPartition]) -> BoxFuture<'a, Result<(), Error>> {
+        if let Some(started) = &mut self.started {
+            started
+                .partitions
+                .retain(|topic_partition, _| !partitions.contains(topic_partition));
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        self.started = None;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Started {
+    async fn open(&mut self, assigned: &[AssignedPartition]) -> Result<(), Error> {
+        let mut positions: Vec<BoxFuture<'_, Result<Offset, Error>>> = Vec::new();
+        for one in assigned {
+            let (store, layout) = (&*self.store, &self.config.layout);
+            positions.push(Box::pin(async move {
+                let stored = Stored::list(store, layout, &one.topic_partition).await?;
+                stored.position(store, layout, one)
+            }));
+        }
+        let positions = futures_util::stream::iter(positions).buffered(CONCURRENT_MAX);
+        let positions: Vec<Offset> = positions.try_collect().await?;
+        for (one, position) in assigned.iter().zip(positions) {
+            if position != one.position {
+                tracing::info!(partition = %one.topic_partition, %position, committed = ?one.committed, "going on after the last object");
+                self.context.offset(&one.topic_partition, position);
+            }
+            let partition = Partition::new(one.topic_partition.clone(), position, Arc::clone(&self.config));
+            self.partitions.insert(one.topic_partition.clone(), partition);
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, batch: &SinkBatch) -> Result<(), Error> {
+        self.check_routes(batch)?;
+        // What failed to get into the store comes first; until it is there, nothing more is taken.
+        self.upload().await?;
+        if let SinkRecords::Raw(records) = &batch.records {
+            prepare(records).await?;
+        }
+        let now = self.environment.clock.now();
+        let reporter = self.context.errant_record_reporter();
+        let partition = self
+            .partitions
+            .get_mut(&batch.topic_partition)
+            .ok_or_else(|| Error::fatal(format!("{} is not assigned to the task", batch.topic_partition)))?;
+        let mut at_fault = Vec::new();
+        let mut take = Take {
+            partition: &mut *partition,
+            now,
+            at_fault: reporter.is_some().then_some(&mut at_fault),
+        };
+        take_all(batch, &mut take)?;
+        partition.end_batch(batch.next_offset);
+        if let Some(reporter) = reporter {
+            for AtFault { offset, error } in at_fault {
+                // The rest of the batch has been taken: delivered again, it would be skipped, this record with it.
+                let reported = reporter.report(batch, offset, error).await;
+                reported.map_err(Error::into_fatal)?;
+            }
+        }
+        self.close_largest_beyond_budget()?;
+        self.upload().await
+    }
+
+    /// Ranges of offsets are the log's, so records stay in the folder of the topic they are from.
+    fn check_routes(&self, batch: &SinkBatch) -> Result<(), Error> {
+        let SinkRecords::Converted(records) = &batch.records else {
+            return Ok(());
+        };
+        let of = &batch.topic_partition;
+        match records.iter().find(|record| record.topic != of.topic) {
+            None => Ok(()),
+            Some(record) => Err(Error::fatal(format!(
+                "a transform sent the record at offset {} of {of} to topic {}; this sink does not support transforms that change the topic",
+                record.offset, record.topic
+            ))),
+        }
+    }
+
+    /// Closes the files whose time has come.
+    async fn close_due(&mut self) -> Result<(), Error> {
+        let now = self.environment.clock.now();
+        for partition in self.partitions.values_mut() {
+            if partition.deadline().is_some_and(|deadline| deadline <= now) {
+                partition.close()?;
+            }
+        }
+        self.upload().await
+    }
+
+    /// A file that takes more than its share is closed early: many small objects are better than no memory.
+    fn close_largest_beyond_budget(&mut self) -> Result<(), Error> {
+        loop {
+            let bytes: usize = self.partitions.values().map(Partition::bytes).sum();
+            let largest = self
+                .partitions
+                .values_mut()
+                .max_by_key(|partition| partition.bytes());
+            match largest {
+                Some(partition) if bytes > self.config.buffer_bytes_max && partition.bytes() > 0 => {
+                    tracing::debug!(
+                        bytes,
+                        "open files take more than max.buffer.bytes: closing the largest"
+                    );
+                    partition.close()?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Puts closed files into the store: those of one partition one after the other, partitions at the same time.
+    async fn upload(&mut self) -> Result<(), Error> {
+        let store = &*self.store;
+        let mut uploads: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::new();
+        for partition in self.partitions.values_mut().filter(|one| one.has_closed_files()) {
+            uploads.push(Box::pin(partition.upload(store)));
+        }
+        if uploads.is_empty() {
+            return Ok(());
+        }
+        if let Some(retry_at) = self.retry_at {
+            tokio::time::sleep_until(retry_at.into()).await;
+        }
+        let uploads = futures_util::stream::iter(uploads).buffer_unordered(CONCURRENT_MAX);
+        let results: Vec<Result<(), Error>> = uploads.collect().await;
+        // A fatal error says more than one that may pass.
+        let mut errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+        errors.sort_by_key(Error::is_retriable);
+        let error = errors.into_iter().next();
+        let backoff = Duration::from_millis(self.config.retry_backoff_ms);
+        self.retry_at = error.is_some().then(|| Instant::now() + backoff);
+        error.map_or(Ok(()), Err)
+    }
+}
+
+async fn prepare(records: &RawRecords) -> Result<(), Error> {
+    match records.format() {
+        ValueFormat::Columnar(format) => format.prepare(records).await,
+        _ => Ok(()),
+    }
+}
+
+fn take_all(batch: &SinkBatch, take: &mut Take<'_>) -> Result<(), Error> {
+    match &batch.records {
+        SinkRecords::Converted(records) => records.iter().try_for_each(|record| {
+            let cell = Cell::Converted(&record.value);
+            take.record(record.offset, record.timestamp, cell)
+        }),
+        SinkRecords::Raw(records) => records.try_for_each(|record| {
+            let cell = Cell::Raw(records.format(), record.value);
+            take.record(record.offset, record.timestamp, cell)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

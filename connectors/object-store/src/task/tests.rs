@@ -1,0 +1,6 @@
+//! The whole sink, against stores in memory, on disk and behind S3's protocol.
+
+mod bench;
+mod contract;
+mod rules;
+mod s3;
