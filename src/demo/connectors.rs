@@ -21,6 +21,7 @@ pub(super) fn source(input: &Path) -> Value {
         "file": input,
         "file.complete": "true",
         "topic": TOPIC,
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     })
 }
@@ -36,6 +37,7 @@ pub(super) fn sink(store: &Path) -> Value {
         "flush.size": "10000",
         "rotate.schedule.interval.ms": "1000",
         "timezone": "UTC",
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     })
 }
