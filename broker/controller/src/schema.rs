@@ -134,7 +134,7 @@ impl ConfigSchema {
             if names.is_empty() {
                 Ok(())
             } else {
-                Err(format!("{message}: Set({})", names.join(", ")))
+                Err(format!("{message}: [{}]", names.join(", ")))
             }
         };
         let names = || properties.keys().map(String::as_str);

@@ -291,7 +291,8 @@ fn validate(cluster: &Cluster<'_>, resource: &ConfigResource, after: &Properties
         .map_err(ApiError::invalid_config)?;
     // As in Kafka only now: a bad value counts more than a topic that is not there.
     if image.topic(&resource.name).is_none() {
-        return Err(ApiError::bare(ErrorCode::UnknownTopicOrPartition));
+        let text = format!("The topic '{}' does not exist.", resource.name);
+        return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, text));
     }
     Ok(())
 }

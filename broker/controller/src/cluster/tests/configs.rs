@@ -156,7 +156,11 @@ fn changes_of_topics_are_refused_in_kafkas_words() {
     let [default] = set("", "5");
     let [nobody_and_bad] = set("nobody", "x");
     assert_refused(vec![
-        (nobody, E::UnknownTopicOrPartition, ""),
+        (
+            nobody,
+            E::UnknownTopicOrPartition,
+            "The topic 'nobody' does not exist.",
+        ),
         (
             default,
             E::InvalidRequest,
@@ -236,13 +240,13 @@ fn changes_of_brokers_are_refused_in_kafkas_words() {
         (
             change("0", ("node.id", SET, Some("5"))),
             E::InvalidRequest,
-            "Cannot update these configs dynamically: Set(node.id)",
+            "Cannot update these configs dynamically: [node.id]",
         ),
         (
             change("", ("ssl.keystore.password", SET, Some("secret"))),
             E::InvalidRequest,
             "Cannot update these configs at default cluster level, broker id must be specified: \
-             Set(ssl.keystore.password)",
+             [ssl.keystore.password]",
         ),
         (
             change("0", ("min.insync.replicas", SET, Some("1"))),
