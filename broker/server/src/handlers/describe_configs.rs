@@ -20,7 +20,7 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
     let results = request.resources.iter().map(|resource| {
         let (code, message, entries) = match describe(call, &image, resource) {
             // On success Kafka says "" where it could say null.
-            Ok(entries) => (ErrorCode::None, Some(String::new()), entries),
+            Ok(entries) => (ErrorCode::None, String::new(), entries),
             Err((code, message)) => (code, message, Vec::new()),
         };
         let wanted = |entry: &ConfigEntry| match resource.configuration_keys.as_deref() {
@@ -29,7 +29,7 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
         };
         DescribeConfigsResult {
             error_code: code.into(),
-            error_message: message.map(Into::into),
+            error_message: Some(message.into()),
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             configs: entries
@@ -46,14 +46,14 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
     }
 }
 
-type Refusal = (ErrorCode, Option<String>);
+type Refusal = (ErrorCode, String);
 
 fn describe(
     call: &Call,
     image: &MetadataImage,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
-    let invalid = |message: String| (ErrorCode::InvalidRequest, Some(message));
+    let invalid = |message: String| (ErrorCode::InvalidRequest, message);
     let name = &*resource.resource_name;
     match ResourceType::of(resource.resource_type) {
         Some(ResourceType::Topic) => describe_topic(call, image, name),
@@ -71,19 +71,17 @@ fn describe(
             }
         }
         Some(other) => Err(invalid(format!("Unsupported resource type: {other}"))),
-        None => Err(invalid(format!(
-            "Unexpected resource type UNKNOWN for resource {name}"
-        ))),
+        None => Err(invalid(ErrorCode::InvalidRequest.message().to_owned())),
     }
 }
 
 fn describe_topic(call: &Call, image: &MetadataImage, name: &str) -> Result<Vec<ConfigEntry>, Refusal> {
     if let Err(error) = validate_topic_name(name) {
-        return Err((ErrorCode::InvalidTopicException, Some(error.to_string())));
+        return Err((ErrorCode::InvalidTopicException, error.to_string()));
     }
     let Some(topic) = image.topic(name) else {
-        // As Kafka: with a code and no message.
-        return Err((ErrorCode::UnknownTopicOrPartition, None));
+        // As Kafka: with a code and no words.
+        return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
     };
     let own = image.topic_configs(name).cloned().unwrap_or_default();
     let mut entries = call

@@ -17,7 +17,10 @@ use crate::router::{Call, Reply};
 /// Answers a DescribeTopicPartitions request.
 pub(crate) fn handle(call: &Call, request: &DescribeTopicPartitionsRequest) -> Reply {
     if let Some(code) = refuse(request) {
-        let topic = |name: &Utf8Bytes| failed(name, code);
+        let topic = |name: &Utf8Bytes| DescribeTopicPartitionsResponseTopic {
+            topic_authorized_operations: authorized_operations::UNKNOWN,
+            ..failed(name, code)
+        };
         let topics = request.topics.iter().map(|asked| topic(&asked.name)).collect();
         return DescribeTopicPartitionsResponse {
             topics,

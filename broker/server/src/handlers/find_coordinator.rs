@@ -56,7 +56,13 @@ async fn find(call: &Call, key_type: i8, key: &Utf8Bytes) -> Result<(NodeId, End
                 message,
             });
         }
-        _ => return Err(ErrorCode::InvalidRequest.into()),
+        _ => {
+            let message = Some(ErrorCode::InvalidRequest.message());
+            return Err(Refusal {
+                code: ErrorCode::InvalidRequest,
+                message,
+            });
+        }
     }
     let image = with_offsets_topic(call).await?;
     let count = image

@@ -45,11 +45,18 @@ pub(crate) async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffs
     };
     let leader_only = request.replica_id != DEBUGGING;
     let repeated = repeated(&request);
+    let mut told = HashSet::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
-            let found = if repeated.contains(&(topic.name.clone(), partition.partition_index)) {
+            let name = (topic.name.clone(), partition.partition_index);
+            let is_repeated = repeated.contains(&name);
+            // As Kafka: refused, and told of once.
+            if is_repeated && !told.insert(name) {
+                continue;
+            }
+            let found = if is_repeated {
                 Err(ErrorCode::InvalidRequest)
             } else if call.version < first_version(partition.timestamp) {
                 Err(ErrorCode::UnsupportedVersion)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forebay_broker_controller::{
-    AutoCreateTopics, BrokerImage, CONSUMER_OFFSETS, MetadataImage, PartitionImage, TopicImage,
+    AutoCreateTopics, BrokerImage, MetadataImage, PartitionImage, TopicImage, is_internal_topic,
     validate_topic_name,
 };
 use forebay_protocol::messages::metadata_response::{
@@ -47,7 +47,8 @@ pub(crate) async fn handle(call: &Call, request: MetadataRequest) -> MetadataRes
         Asked::Ids(ids) => ids.iter().map(|id| view.identified(*id)).collect::<Vec<_>>(),
     };
     if call.version >= 8 && request.include_topic_authorized_operations {
-        for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        // As Kafka: also of topics that do not exist, but not of ids that do not.
+        for topic in topics.iter_mut().filter(|topic| topic.name.is_some()) {
             topic.topic_authorized_operations = authorized_operations::TOPIC;
         }
     }
@@ -204,7 +205,7 @@ impl View<'_> {
         MetadataResponseTopic {
             error_code: code.into(),
             name: Some(name.clone()),
-            is_internal: &**name == CONSUMER_OFFSETS,
+            is_internal: is_internal_topic(name),
             ..nameless()
         }
     }
@@ -213,6 +214,7 @@ impl View<'_> {
         self.image.topic_by_id(id).map_or_else(
             || MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId.into(),
+                name: None,
                 topic_id: id,
                 ..nameless()
             },

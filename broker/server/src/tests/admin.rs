@@ -308,7 +308,7 @@ async fn configurations_tell_where_they_come_from() {
             99,
             "x",
             ErrorCode::InvalidRequest,
-            Some("Unexpected resource type"),
+            Some("This most likely occurs"),
         ),
     ] {
         let answer = describe(&broker, resource_type, name).await;

@@ -173,6 +173,7 @@ fn failed(version: i16, partition_index: i32, code: ErrorCode) -> PartitionData 
         high_watermark: NO_OFFSET.0,
         last_stable_offset: NO_OFFSET.0,
         log_start_offset: NO_OFFSET.0,
+        aborted_transactions: None,
         preferred_read_replica: -1,
         records: Some(Records::EMPTY),
         ..PartitionData::default()
