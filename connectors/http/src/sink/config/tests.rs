@@ -1,0 +1,142 @@
+use super::*;
+use crate::testing::properties;
+
+const URL: (&str, &str) = ("http.url", "http://a/");
+
+/// Keys with their errors.
+fn errors(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let values = validate(&properties(pairs));
+    let errors = values.into_iter().flat_map(|value| {
+        let name = value.name;
+        value.errors.into_iter().map(move |error| (name.clone(), error))
+    });
+    errors.collect()
+}
+
+#[test]
+fn the_configurations_that_people_have_are_read() {
+    let aiven = [
+        URL,
+        ("http.authorization.type", "static"),
+        ("http.headers.authorization", "Bearer x"),
+        ("http.headers.content.type", "application/x-ndjson"),
+        ("http.headers.additional", "A: 1, B: 2"),
+        ("batching.enabled", "true"),
+        ("batch.max.size", "10"),
+        ("batch.suffix", "\n\n"),
+        ("http.timeout", "5"),
+    ];
+    let config = Config::parse(&properties(&aiven)).expect("it is right");
+    let batching = config.batching.expect("it is enabled");
+    let frame = (
+        batching.frame.prefix.as_str(),
+        batching.frame.separator.as_str(),
+        batching.frame.suffix.as_str(),
+    );
+    assert_eq!((batching.records_max, frame), (10, ("", "\n", "\n\n")));
+    let header = |name: &str| config.headers[name].to_str().expect("text");
+    assert_eq!(
+        (
+            header("authorization"),
+            header("content-type"),
+            header("a"),
+            header("b")
+        ),
+        ("Bearer x", "application/x-ndjson", "1", "2")
+    );
+    assert_eq!(config.client.request_timeout, Duration::from_secs(5));
+
+    let confluent = [
+        ("http.api.url", "http://a/"),
+        ("request.method", "put"),
+        ("headers", "A:1|B:2"),
+        ("http.request.timeout.ms", "1500"),
+        ("behavior.on.null.values", "FAIL"),
+    ];
+    let config = Config::parse(&properties(&confluent)).expect("it is right");
+    assert_eq!(
+        (config.method, config.on_null, config.batching),
+        (Method::PUT, OnNull::Fail, None)
+    );
+    assert_eq!(config.client.request_timeout, Duration::from_millis(1500));
+}
+
+#[test]
+fn keys_that_belong_together_are_held_against_each_other() {
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 12] = [
+        (&[], "http.url", "Missing required configuration"),
+        (&[("http.url", "ftp://a/")], "http.url", "only http and https"),
+        (
+            &[("http.url", "http://a/${topic}")],
+            "http.url",
+            "variables in the URL",
+        ),
+        (
+            &[("http.url", "http://u:secret@a/")],
+            "http.url",
+            "belong into the keys for authorization",
+        ),
+        (
+            &[URL, ("http.authorization.type", "oauth2")],
+            "http.authorization.type",
+            "must be one of",
+        ),
+        (
+            &[URL, ("http.authorization.type", "static")],
+            "http.headers.authorization",
+            "it is needed by",
+        ),
+        (
+            &[URL, ("http.headers.authorization", "secret")],
+            "http.headers.authorization",
+            "no meaning without",
+        ),
+        (
+            &[
+                URL,
+                ("http.headers.content.type", "a/b"),
+                ("http.headers.additional", "Content-Type: secret"),
+            ],
+            "http.headers.additional",
+            "content-type is there already",
+        ),
+        (
+            &[URL, ("batch.prefix", "[")],
+            "batch.prefix",
+            "no meaning without batching.enabled",
+        ),
+        (
+            &[URL, ("batch.json.as.array", "true")],
+            "batch.json.as.array",
+            "it needs batching.enabled",
+        ),
+        (
+            &[
+                URL,
+                ("batching.enabled", "true"),
+                ("batch.json.as.array", "true"),
+                ("batch.suffix", "x"),
+            ],
+            "batch.suffix",
+            "no meaning with batch.json.as.array",
+        ),
+        (
+            &[URL, ("http.request.timeout.ms", "0")],
+            "http.request.timeout.ms",
+            "at least 1",
+        ),
+    ];
+    for (pairs, key, reason) in cases {
+        let found = errors(pairs);
+        let right = found
+            .iter()
+            .any(|(name, error)| name == key && error.contains(reason));
+        assert!(right, "{pairs:?}: {found:?}");
+        assert!(
+            found.iter().all(|(_, error)| !error.contains("secret")),
+            "{found:?}"
+        );
+    }
+    assert_eq!(errors(&[URL]), []);
+}

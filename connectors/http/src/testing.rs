@@ -1,0 +1,349 @@
+//! What the tests share: a time that they move, a server that does as it is told, and the worker's side of tasks.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    http::{HeaderMap, Response},
+};
+use forebay_connect_api::{
+    Access, BoxFuture, ErrantRecordReporter, Error, Offset, OffsetMap, OffsetReader, SinkBatch,
+    SinkTaskContext, SourceTaskContext, TaskId, TopicPartition, config::Properties,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+use crate::time::Time;
+
+/// Pauses are over at once and remembered; limits pass when a test says so.
+#[derive(Debug)]
+pub(crate) struct TestTime {
+    pauses: Mutex<Vec<Duration>>,
+    expired: watch::Sender<()>,
+    chance: u64,
+}
+
+/// What [`TestTime::now`] says: 06 Nov 1994 08:49:37 GMT.
+const NOW: i64 = 784_111_777_000;
+
+impl TestTime {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with_chance(0)
+    }
+
+    pub(crate) fn with_chance(chance: u64) -> Arc<Self> {
+        Arc::new(Self {
+            pauses: Mutex::default(),
+            expired: watch::Sender::new(()),
+            chance,
+        })
+    }
+
+    /// The pauses since the last call, in milliseconds.
+    pub(crate) fn pauses(&self) -> Vec<u128> {
+        let pauses = std::mem::take(&mut *self.pauses.lock().expect("no panic"));
+        pauses.iter().map(Duration::as_millis).collect()
+    }
+
+    /// Lets all limits pass that somebody waits for.
+    pub(crate) fn expire(&self) {
+        self.expired.send_replace(());
+    }
+}
+
+impl Time for TestTime {
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.pauses.lock().expect("no panic").push(duration);
+        Box::pin(tokio::task::yield_now())
+    }
+
+    fn limit(&self, _duration: Duration) -> BoxFuture<'static, ()> {
+        let mut expired = self.expired.subscribe();
+        Box::pin(async move {
+            if expired.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    fn now(&self) -> i64 {
+        NOW
+    }
+
+    fn chance(&self) -> u64 {
+        self.chance
+    }
+}
+
+/// A request as the server saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// What the server does with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Answer(u16, Vec<(&'static str, String)>, String),
+    /// Nothing, for ever.
+    Hang,
+}
+
+/// An answer without headers.
+pub(crate) fn answer(status: u16, body: impl Into<String>) -> Reply {
+    Reply::Answer(status, Vec::new(), body.into())
+}
+
+/// A redirect.
+pub(crate) fn redirect(status: u16, location: impl Into<String>) -> Reply {
+    Reply::Answer(status, vec![("location", location.into())], String::new())
+}
+
+/// An HTTP server on loopback, gone with the value.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) port: u16,
+    requests: Arc<Mutex<Vec<Seen>>>,
+    /// Told whenever a request begins to hang.
+    pub(crate) hung: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// The handler gets each request and how many came before it.
+    pub(crate) async fn start(handler: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let requests = Arc::<Mutex<Vec<Seen>>>::default();
+        let hung = Arc::new(Notify::new());
+        let (handler, count) = (Arc::new(handler), Arc::new(AtomicUsize::new(0)));
+        let (log, notify) = (Arc::clone(&requests), Arc::clone(&hung));
+        let router = Router::new().fallback(move |request: Request| {
+            let (handler, count) = (Arc::clone(&handler), Arc::clone(&count));
+            let (log, notify) = (Arc::clone(&log), Arc::clone(&notify));
+            async move {
+                let seen = see(request).await;
+                log.lock().expect("no panic").push(seen.clone());
+                match handler(&seen, count.fetch_add(1, Ordering::Relaxed)) {
+                    Reply::Hang => {
+                        notify.notify_one();
+                        std::future::pending().await
+                    }
+                    Reply::Answer(status, headers, body) => {
+                        let response = Response::builder().status(status);
+                        let response = headers
+                            .into_iter()
+                            .fold(response, |response, (name, value)| response.header(name, value));
+                        response.body(Body::from(body)).expect("a valid answer")
+                    }
+                }
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let port = listener.local_addr().expect("it is bound").port();
+        let task = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .await
+                .expect("it serves until it is aborted");
+        });
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            port,
+            requests,
+            hung,
+            task,
+        }
+    }
+
+    /// How many requests it has seen since the last call of [`Server::requests`].
+    pub(crate) fn count(&self) -> usize {
+        self.requests.lock().expect("no panic").len()
+    }
+
+    /// Everything it has seen since the last call.
+    pub(crate) fn requests(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.requests.lock().expect("no panic"))
+    }
+}
+
+async fn see(request: Request) -> Seen {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a complete body");
+    Seen {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: head.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    }
+}
+
+/// How a connection ends on which a raw answer was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending {
+    Close,
+    Reset,
+    Hold,
+}
+
+/// A server that writes these bytes to one connection after the other, whatever is asked; the last goes on for ever.
+pub(crate) async fn raw_server(answers: Vec<(String, Ending)>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let task = tokio::spawn(async move {
+        let mut held = Vec::new();
+        let last = answers.last().cloned().expect("at least one");
+        for (answer, ending) in answers.into_iter().chain(std::iter::repeat(last)) {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            // Who asked may have gone away.
+            let _ = stream.write_all(answer.as_bytes()).await;
+            match ending {
+                Ending::Close => drop(stream),
+                Ending::Reset => stream.set_zero_linger().expect("a socket option"),
+                Ending::Hold => held.push(stream),
+            }
+        }
+    });
+    (url, task)
+}
+
+/// Properties from pairs.
+pub(crate) fn properties(pairs: &[(&str, &str)]) -> Properties {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// A worker.
+#[derive(Debug)]
+pub(crate) struct Context {
+    task_id: TaskId,
+    access: Access,
+    offset: Option<OffsetMap>,
+    reporter: Option<Reporter>,
+}
+
+/// A reporter that remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Reporter(Mutex<Vec<(i64, String)>>);
+
+impl Context {
+    pub(crate) fn new(access: Access) -> Self {
+        Self {
+            task_id: TaskId {
+                connector: "c".into(),
+                task: 0,
+            },
+            access,
+            offset: None,
+            reporter: None,
+        }
+    }
+
+    pub(crate) fn with_offset(mut self, offset: Option<OffsetMap>) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    pub(crate) fn with_reporter(mut self) -> Self {
+        self.reporter = Some(Reporter::default());
+        self
+    }
+
+    /// Offsets and errors that were reported.
+    pub(crate) fn reported(&self) -> Vec<(i64, String)> {
+        let reporter = self.reporter.as_ref().expect("made with one");
+        reporter.0.lock().expect("no panic").clone()
+    }
+}
+
+impl SourceTaskContext for Context {
+    fn task_id(&self) -> &TaskId {
+        &self.task_id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn offset_reader(&self) -> &dyn OffsetReader {
+        self
+    }
+}
+
+impl OffsetReader for Context {
+    fn offsets<'a>(
+        &'a self,
+        partitions: &'a [OffsetMap],
+    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
+        let found = partitions.iter().map(|_| self.offset.clone()).collect();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+impl SinkTaskContext for Context {
+    fn task_id(&self) -> &TaskId {
+        &self.task_id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn offset(&self, _topic_partition: &TopicPartition, _offset: Offset) {}
+
+    fn pause(&self, _partitions: &[TopicPartition]) {}
+
+    fn resume(&self, _partitions: &[TopicPartition]) {}
+
+    fn request_commit(&self) {}
+
+    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
+        self.reporter.as_ref().map(|reporter| reporter as _)
+    }
+}
+
+impl ErrantRecordReporter for Reporter {
+    fn report<'a>(
+        &'a self,
+        _batch: &'a SinkBatch,
+        offset: Offset,
+        error: Error,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        let reported = (offset.value(), error.trace());
+        self.0.lock().expect("no panic").push(reported);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
