@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
+    process::ExitCode,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -35,7 +36,17 @@ struct Tour {
 }
 
 #[tokio::main]
-async fn main() -> Outcome {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("NOT as it should be: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Outcome {
     let servers = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:9092".to_owned());
@@ -445,12 +456,15 @@ impl Tour {
 
     async fn clean_up(&self) -> Outcome {
         let before = BTreeMap::from([(self.partition(0), Offset(100))]);
-        match self.admin.delete_records(&before).await {
-            Ok(mut deleted) => {
-                let left = deleted.remove(&self.partition(0)).ok_or("no answer")??;
-                check(left == Offset(100), "records were deleted")?;
-            }
-            Err(error) => println!("not checked: {error}"),
+        let deleted = self
+            .admin
+            .delete_records(&before)
+            .await?
+            .remove(&self.partition(0));
+        match deleted.ok_or("no answer")? {
+            Ok(left) => check(left == Offset(100), "records were deleted")?,
+            Err(error @ forebay_client::Error::UnsupportedVersion { .. }) => println!("not checked: {error}"),
+            Err(error) => return Err(error.into()),
         }
         self.admin
             .delete_groups(&[&self.group])
