@@ -8,49 +8,35 @@ mod fetch;
 mod group;
 mod locate;
 mod partition;
+mod queries;
 mod rebalance;
 mod record;
 mod subscription;
 mod take;
+mod tasks;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
-use forebay_records::{Offset, Timestamp};
-use futures_util::{
-    FutureExt,
-    stream::{FuturesUnordered, StreamExt},
-};
-use tokio::{
-    sync::Notify,
-    task::{AbortHandle, JoinHandle},
-    time::Instant,
-};
+use forebay_protocol::{NodeId, TopicPartition};
+use forebay_records::Offset;
+use futures_util::stream::FuturesUnordered;
+use tokio::{task::JoinHandle, time::Instant};
 
 pub use record::{ConsumerRecord, FetchedBatch, FetchedRecords, OffsetAndMetadata};
 pub use subscription::{GroupMetadata, RebalanceEvent, Subscription};
+pub use tasks::Wakeup;
 
-use crate::{
-    ConsumerConfig, Error, LocalNode,
-    admin::{ListedOffset, OffsetSpec},
-    chore::{Chore, at, sooner},
-    cluster::{Attempts, Cluster, Results, Snapshot, gather, retry},
-    group_offsets::{self, Offsets},
-    offsets::{self, Wanted},
-};
-use group::{AssignedFrom, Group, Joined};
+use crate::{ConsumerConfig, Error, LocalNode, admin::OffsetSpec, chore::Chore, cluster::Cluster};
+use group::{AssignedFrom, Group};
 use partition::{Partition, Position};
 use rebalance::Phase;
 use subscription::Topics;
+use tasks::{Event, WakeupState};
 
 /// A consumer. Not for several tasks at once, [`Wakeup`] aside.
 pub struct Consumer {
@@ -82,45 +68,6 @@ pub struct Consumer {
     untold: bool,
     auto_commit_at: Instant,
     auto_committing: bool,
-}
-
-/// What has ended beside the polls.
-enum Event {
-    Fetched {
-        leader: NodeId,
-        partitions: Vec<TopicPartition>,
-        result: Result<fetch::Answers, Error>,
-    },
-    OffsetsFetched {
-        partitions: Vec<TopicPartition>,
-        result: Result<Offsets, Error>,
-    },
-    Listed {
-        wanted: Wanted,
-        result: Result<Results<TopicPartition, ListedOffset>, Error>,
-    },
-    Refreshed(Result<Arc<Snapshot>, Error>),
-    Joined(Result<Joined, Error>),
-    AutoCommitted(Result<(), Error>),
-    CommittedBeforeRevocation(Result<(), Error>),
-}
-
-/// Ends a poll from another task.
-#[derive(Debug, Clone)]
-pub struct Wakeup(Arc<WakeupState>);
-
-#[derive(Debug, Default)]
-struct WakeupState {
-    asked: AtomicBool,
-    notify: Notify,
-}
-
-impl Wakeup {
-    /// The poll under way, or else the next one, fails with [`Error::Wakeup`].
-    pub fn wakeup(&self) {
-        self.0.asked.store(true, Ordering::Release);
-        self.0.notify.notify_one();
-    }
 }
 
 impl Consumer {
@@ -331,52 +278,6 @@ impl Consumer {
         Ok(())
     }
 
-    /// The next offset to read, found out if it is not known yet.
-    ///
-    /// # Errors
-    /// [`Error::NotAssigned`], or of finding it out within `default.api.timeout.ms`.
-    pub async fn position(&mut self, partition: &TopicPartition) -> Result<Offset, Error> {
-        let after = self.config.client.default_api_timeout;
-        let deadline = Instant::now() + after;
-        loop {
-            self.pick_up();
-            self.check_wakeup()?;
-            if let Some(offset) = self.assigned(partition)?.offset() {
-                return Ok(offset);
-            }
-            if let Some(error) = self.errors.pop_front() {
-                return Err(error);
-            }
-            let now = Instant::now();
-            if now >= deadline {
-                let action = format!("find out the position in {partition}").into();
-                return Err(Error::Timeout {
-                    action,
-                    after,
-                    last: None,
-                });
-            }
-            let mut next = Some(deadline);
-            self.locate(now, &mut next);
-            self.refresh(now, &mut next)?;
-            self.wait(next).await;
-        }
-    }
-
-    /// The group's committed offsets of these partitions; those without one are left out.
-    ///
-    /// # Errors
-    /// Of the call, or [`Error::IllegalState`] without `group.id`.
-    pub async fn committed(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
-        let group_id = self.check_group("fetch committed offsets")?;
-        let action = format!("fetch the offsets of group {group_id}");
-        let fetch = || group_offsets::fetch(&self.cluster, group_id, Some(partitions));
-        retry(&self.cluster, self.attempts(&action), fetch).await
-    }
-
     /// Fetches these no more until they are resumed.
     ///
     /// # Errors
@@ -406,107 +307,6 @@ impl Consumer {
         paused
             .map(|(topic_partition, _)| topic_partition.clone())
             .collect()
-    }
-
-    /// The first offset of each partition.
-    ///
-    /// # Errors
-    /// Of the call.
-    pub async fn beginning_offsets(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        self.end_of(partitions, OffsetSpec::Earliest).await
-    }
-
-    /// The offset that the next record of each partition gets; with `read_committed`, the last stable offset.
-    ///
-    /// # Errors
-    /// Of the call.
-    pub async fn end_offsets(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        self.end_of(partitions, OffsetSpec::Latest).await
-    }
-
-    async fn end_of(
-        &self,
-        partitions: &[TopicPartition],
-        spec: OffsetSpec,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
-        let wanted = partitions
-            .iter()
-            .map(|partition| (partition.clone(), spec))
-            .collect();
-        let listed = self.list_offsets(wanted).await?;
-        Ok(listed
-            .into_iter()
-            .filter_map(|(partition, listed)| Some((partition, listed.offset?)))
-            .collect())
-    }
-
-    /// The first record of each partition at or after a time.
-    ///
-    /// # Errors
-    /// Of the call.
-    pub async fn offsets_for_times(
-        &mut self,
-        times: &BTreeMap<TopicPartition, Timestamp>,
-    ) -> Result<BTreeMap<TopicPartition, ListedOffset>, Error> {
-        let spec = |time: &Timestamp| OffsetSpec::Timestamp(*time);
-        self.list_offsets(
-            times
-                .iter()
-                .map(|(partition, time)| (partition.clone(), spec(time)))
-                .collect(),
-        )
-        .await
-    }
-
-    async fn list_offsets(&self, wanted: Wanted) -> Result<BTreeMap<TopicPartition, ListedOffset>, Error> {
-        let keys: Vec<TopicPartition> = wanted.keys().cloned().collect();
-        let wanted = &wanted;
-        let outcome = gather(&self.cluster, self.attempts("list offsets"), keys, |pending| {
-            let specs = pending.into_iter().filter_map(|partition| {
-                let spec = *wanted.get(&partition)?;
-                Some((partition, spec))
-            });
-            let specs: Wanted = specs.collect();
-            async move { offsets::list(&self.cluster, &specs, self.config.isolation_level).await }
-        });
-        outcome
-            .await?
-            .into_iter()
-            .map(|(partition, result)| Ok((partition, result?)))
-            .collect()
-    }
-
-    /// How many partitions a topic has.
-    ///
-    /// # Errors
-    /// If that cannot be found out.
-    pub async fn partition_count(&mut self, topic: &str) -> Result<i32, Error> {
-        let action = format!("find topic {topic}");
-        self.cluster.want([topic]);
-        let find = || async {
-            let mut snapshot = self.cluster.snapshot();
-            if snapshot
-                .topics
-                .get(topic)
-                .is_none_or(|topic| topic.error != ErrorCode::None)
-            {
-                snapshot = self.cluster.refresh(snapshot.version).await?;
-            }
-            match snapshot.topics.get(topic) {
-                Some(found) if found.error == ErrorCode::None => {
-                    Ok(i32::try_from(found.partitions.len()).unwrap_or(i32::MAX))
-                }
-                Some(found) => Err(Error::broker(action.as_str(), found.error)),
-                None => Err(Error::broker(action.as_str(), ErrorCode::UnknownTopicOrPartition)),
-            }
-        };
-        retry(&self.cluster, self.attempts(&action), find).await
     }
 
     /// Who it is in its group.
@@ -542,13 +342,6 @@ impl Consumer {
         committed
     }
 
-    fn attempts<'a>(&self, action: &'a str) -> Attempts<'a> {
-        Attempts {
-            action,
-            within: self.config.client.default_api_timeout,
-        }
-    }
-
     fn assigned(&mut self, partition: &TopicPartition) -> Result<&mut Partition, Error> {
         self.partitions
             .get_mut(partition)
@@ -565,101 +358,6 @@ impl Consumer {
             Err(Error::Wakeup)
         } else {
             Ok(())
-        }
-    }
-
-    /// Runs something beside the polls.
-    fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
-        let task = tokio::spawn(work);
-        let abort = task.abort_handle();
-        self.tasks.push(task);
-        abort
-    }
-
-    /// Takes what has ended already.
-    fn pick_up(&mut self) {
-        while let Some(Some(ended)) = self.tasks.next().now_or_never() {
-            self.take_event(ended.ok());
-        }
-    }
-
-    /// Waits for something to happen, at most until `next`.
-    async fn wait(&mut self, next: Option<Instant>) {
-        let shared = self.group.as_ref().map(|group| group.shared.clone());
-        let group_changed = async {
-            match &shared {
-                Some(shared) => shared.changed.notified().await,
-                None => std::future::pending().await,
-            }
-        };
-        let wakeup = self.wakeup.clone();
-        let ended = tokio::select! {
-            Some(ended) = self.tasks.next() => ended.ok(),
-            () = group_changed => None,
-            () = wakeup.notify.notified() => None,
-            () = at(next) => None,
-        };
-        self.take_event(ended);
-    }
-
-    /// A task that was aborted has nothing to say.
-    fn take_event(&mut self, event: Option<Event>) {
-        match event {
-            Some(Event::Fetched {
-                leader,
-                partitions,
-                result,
-            }) => self.fetched(leader, &partitions, result),
-            Some(Event::OffsetsFetched { partitions, result }) => self.located_committed(&partitions, result),
-            Some(Event::Listed { wanted, result }) => self.located_listed(&wanted, result),
-            Some(Event::Refreshed(result)) => self.refreshed(&result),
-            Some(Event::Joined(result)) => self.joined(result),
-            Some(Event::AutoCommitted(result)) => self.auto_committed(result),
-            Some(Event::CommittedBeforeRevocation(result)) => self.committed_before_revocation(result),
-            None => {}
-        }
-    }
-
-    /// Refreshes what is known of the cluster if that is wanted, or due by age. A topic that cannot be read is an error.
-    fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) -> Result<(), Error> {
-        let due = self
-            .cluster
-            .snapshot()
-            .fetched_at
-            .map(|at| at + self.config.client.metadata_max_age);
-        if let Some(due) = due.filter(|due| *due > now) {
-            sooner(next, due);
-        }
-        if (self.metadata_wanted || self.cluster.is_old()) && self.metadata.begin(now, next) {
-            let cluster = self.cluster.clone();
-            self.spawn(async move { Event::Refreshed(cluster.refresh(cluster.snapshot().version).await) });
-        }
-        let snapshot = self.cluster.snapshot();
-        let unreadable = |topic: &&Arc<crate::cluster::Topic>| {
-            matches!(
-                topic.error,
-                ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed
-            )
-        };
-        match snapshot.topics.values().find(unreadable) {
-            Some(topic) if self.subscription.as_ref().is_none_or(Subscription::is_named) => {
-                Err(Error::broker(format!("read topic {}", topic.name), topic.error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn refreshed(&mut self, result: &Result<Arc<Snapshot>, Error>) {
-        if let Err(error) = result {
-            tracing::warn!("{error}");
-        }
-        self.metadata_wanted &= result.is_err();
-        let backoff = self.cluster.backoff();
-        // Also after a success some time passes before the next: what is still unknown then may take a moment.
-        self.metadata
-            .ended(result.is_ok(), |failures| backoff.delay(failures));
-        if result.is_ok() {
-            self.metadata.pause(backoff.delay(1));
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod group;
 
-use forebay_protocol::{ApiKey, Request};
+use std::future::Future;
+
+use forebay_protocol::{ApiKey, ErrorCode, Request};
 use forebay_records::{
     BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId,
-    ProducerIdentity, Sequence,
+    ProducerIdentity, Sequence, Timestamp,
 };
 
 use super::*;

@@ -1,0 +1,159 @@
+//! What runs beside the polls, and how a poll picks up what has ended.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
+use futures_util::{FutureExt, stream::StreamExt};
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
+
+use super::{Consumer, fetch, group::Joined, subscription::Subscription};
+use crate::{
+    admin::ListedOffset,
+    chore::{at, sooner},
+    cluster::{Results, Snapshot, Topic},
+    error::Error,
+    group_offsets::Offsets,
+    offsets::Wanted,
+};
+
+/// What has ended beside the polls.
+pub(super) enum Event {
+    Fetched {
+        leader: NodeId,
+        partitions: Vec<TopicPartition>,
+        result: Result<fetch::Answers, Error>,
+    },
+    OffsetsFetched {
+        partitions: Vec<TopicPartition>,
+        result: Result<Offsets, Error>,
+    },
+    Listed {
+        wanted: Wanted,
+        result: Result<Results<TopicPartition, ListedOffset>, Error>,
+    },
+    Refreshed(Result<Arc<Snapshot>, Error>),
+    Joined(Result<Joined, Error>),
+    AutoCommitted(Result<(), Error>),
+    CommittedBeforeRevocation(Result<(), Error>),
+}
+
+/// Ends a poll from another task.
+#[derive(Debug, Clone)]
+pub struct Wakeup(pub(super) Arc<WakeupState>);
+
+#[derive(Debug, Default)]
+pub(super) struct WakeupState {
+    pub(super) asked: AtomicBool,
+    notify: Notify,
+}
+
+impl Wakeup {
+    /// The poll under way, or else the next one, fails with [`Error::Wakeup`].
+    pub fn wakeup(&self) {
+        self.0.asked.store(true, Ordering::Release);
+        self.0.notify.notify_one();
+    }
+}
+
+impl Consumer {
+    /// Runs something beside the polls.
+    pub(super) fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
+        let task = tokio::spawn(work);
+        let abort = task.abort_handle();
+        self.tasks.push(task);
+        abort
+    }
+
+    /// Takes what has ended already.
+    pub(super) fn pick_up(&mut self) {
+        while let Some(Some(ended)) = self.tasks.next().now_or_never() {
+            self.take_event(ended.ok());
+        }
+    }
+
+    /// Waits for something to happen, at most until `next`.
+    pub(super) async fn wait(&mut self, next: Option<Instant>) {
+        let shared = self.group.as_ref().map(|group| group.shared.clone());
+        let group_changed = async {
+            match &shared {
+                Some(shared) => shared.changed.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        let wakeup = self.wakeup.clone();
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.next() => ended.ok(),
+            () = group_changed => None,
+            () = wakeup.notify.notified() => None,
+            () = at(next) => None,
+        };
+        self.take_event(ended);
+    }
+
+    /// A task that was aborted has nothing to say.
+    fn take_event(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::Fetched {
+                leader,
+                partitions,
+                result,
+            }) => self.fetched(leader, &partitions, result),
+            Some(Event::OffsetsFetched { partitions, result }) => self.located_committed(&partitions, result),
+            Some(Event::Listed { wanted, result }) => self.located_listed(&wanted, result),
+            Some(Event::Refreshed(result)) => self.refreshed(&result),
+            Some(Event::Joined(result)) => self.joined(result),
+            Some(Event::AutoCommitted(result)) => self.auto_committed(result),
+            Some(Event::CommittedBeforeRevocation(result)) => self.committed_before_revocation(result),
+            None => {}
+        }
+    }
+
+    /// Refreshes what is known of the cluster if that is wanted, or due by age. A topic that cannot be read is an error.
+    pub(super) fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) -> Result<(), Error> {
+        let due = self
+            .cluster
+            .snapshot()
+            .fetched_at
+            .map(|at| at + self.config.client.metadata_max_age);
+        if let Some(due) = due.filter(|due| *due > now) {
+            sooner(next, due);
+        }
+        if (self.metadata_wanted || self.cluster.is_old()) && self.metadata.begin(now, next) {
+            let cluster = self.cluster.clone();
+            self.spawn(async move { Event::Refreshed(cluster.refresh(cluster.snapshot().version).await) });
+        }
+        let snapshot = self.cluster.snapshot();
+        let unreadable = |topic: &&Arc<Topic>| {
+            matches!(
+                topic.error,
+                ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed
+            )
+        };
+        match snapshot.topics.values().find(unreadable) {
+            Some(topic) if self.subscription.as_ref().is_none_or(Subscription::is_named) => {
+                Err(Error::broker(format!("read topic {}", topic.name), topic.error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refreshed(&mut self, result: &Result<Arc<Snapshot>, Error>) {
+        if let Err(error) = result {
+            tracing::warn!("{error}");
+        }
+        self.metadata_wanted &= result.is_err();
+        let backoff = self.cluster.backoff();
+        // Also after a success some time passes before the next: what is still unknown then may take a moment.
+        self.metadata
+            .ended(result.is_ok(), |failures| backoff.delay(failures));
+        if result.is_ok() {
+            self.metadata.pause(backoff.delay(1));
+        }
+    }
+}
