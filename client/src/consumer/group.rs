@@ -54,6 +54,8 @@ struct State {
     generation_id: i32,
     /// Why the member has to join, if it has to.
     rejoin: Option<&'static str>,
+    /// A JoinGroup is under way. What is heard of the generation before it changes nothing any more.
+    joining: bool,
     /// The generation ended without us: what we had may be somebody else's.
     lost: bool,
     /// What no joining helps against.
@@ -71,6 +73,7 @@ impl Group {
                 member_id: String::new(),
                 generation_id: -1,
                 rejoin: Some("the member is new"),
+                joining: false,
                 lost: false,
                 fatal: None,
                 last_poll: Instant::now(),
@@ -155,6 +158,7 @@ impl Shared {
             return;
         }
         match code {
+            ErrorCode::RebalanceInProgress if state.joining => return,
             ErrorCode::RebalanceInProgress => {
                 state.rejoin.get_or_insert("the group is rebalancing");
             }

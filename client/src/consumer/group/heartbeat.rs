@@ -54,9 +54,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// The generation, if there is one to keep up.
+/// The generation, if there is one to keep up. Who waits in a JoinGroup is known to be alive.
 fn generation(shared: &Shared) -> Option<i32> {
-    Some(shared.lock().generation_id).filter(|generation_id| *generation_id >= 0)
+    let state = shared.lock();
+    Some(state.generation_id).filter(|generation_id| *generation_id >= 0 && !state.joining)
 }
 
 fn is_overdue(shared: &Shared) -> bool {

@@ -64,6 +64,7 @@ pub(in crate::consumer) async fn join(shared: Arc<Shared>, wish: Wish) -> Result
 async fn join_at(shared: &Shared, coordinator: &Coordinator, wish: Wish) -> Result<Joined, Error> {
     let (generation_id, reason) = {
         let mut state = shared.lock();
+        state.joining = true;
         (state.generation_id, state.rejoin.take())
     };
     let said = Said {
@@ -153,7 +154,7 @@ async fn send_join(
                 let mut state = shared.lock();
                 state.member_id = answer.member_id.to_string();
                 state.generation_id = answer.generation_id;
-                state.lost = false;
+                (state.joining, state.lost) = (false, false);
                 drop(state);
                 // From here on the session counts.
                 shared.beat.notify_one();
@@ -259,6 +260,7 @@ impl Shared {
     /// Whether another attempt may succeed, and as whom.
     fn join_failed(&self, error: &Error, reason: Option<&'static str>) {
         let mut state = self.lock();
+        state.joining = false;
         state.rejoin.get_or_insert(reason.unwrap_or("joining failed"));
         match error.code() {
             Some(ErrorCode::UnknownMemberId) => {
