@@ -25,8 +25,8 @@ mod task;
 use std::sync::Arc;
 
 use forebay_connect_api::{
-    AlteredOffset, BoxFuture, Connector, ConnectorContext, Error, ExactlyOnceSupport, SourceConnector,
-    SourceTask,
+    Access, AlteredOffset, BoxFuture, Connector, ConnectorContext, Error, ExactlyOnceSupport,
+    SourceConnector, SourceTask,
     config::{ConfigDef, ConfigValue, Properties},
 };
 
@@ -91,6 +91,7 @@ impl SourceConnector for HttpSourceConnector {
 
     fn alter_offsets<'a>(
         &'a self,
+        _access: &'a Access,
         properties: &'a Properties,
         offsets: &'a [AlteredOffset],
     ) -> BoxFuture<'a, Result<bool, Error>> {

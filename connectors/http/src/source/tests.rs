@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use forebay_connect_api::{
-    Access, OffsetMap, SourceRecord, Timestamp,
+    OffsetMap, SourceRecord, Timestamp,
     conformance::{SourceSubject, check_source},
 };
 
@@ -226,7 +226,12 @@ async fn without_offsets_every_answer_is_given_out() {
         connector.exactly_once_support(&keys),
         ExactlyOnceSupport::Unsupported
     );
-    assert!(connector.alter_offsets(&keys, &[]).await.is_err());
+    assert!(
+        connector
+            .alter_offsets(&Access::none(), &keys, &[])
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -289,7 +294,7 @@ async fn altered_offsets_are_judged() {
     ];
     assert!(
         connector
-            .alter_offsets(&keys, &good)
+            .alter_offsets(&Access::none(), &keys, &good)
             .await
             .expect("they are good")
     );
@@ -299,7 +304,7 @@ async fn altered_offsets_are_judged() {
         (partition(), Some(OffsetMap::new().with("offset", true))),
     ] {
         connector
-            .alter_offsets(&keys, &[bad])
+            .alter_offsets(&Access::none(), &keys, &[bad])
             .await
             .expect_err("it is no offset");
     }
