@@ -10,8 +10,10 @@ mod ranges;
 mod raw_socket;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use forebay_config::Properties;
+use forebay_disk::{Disk, RealDisk};
 use forebay_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use forebay_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use forebay_protocol::messages::fetch_response::PartitionData;
@@ -30,6 +32,7 @@ struct TestBroker {
     handle: Handle,
     settings: Vec<(&'static str, &'static str)>,
     directory: TempDir,
+    disk: Arc<dyn Disk>,
 }
 
 impl TestBroker {
@@ -38,8 +41,12 @@ impl TestBroker {
     }
 
     async fn start_with(settings: &[(&'static str, &'static str)]) -> Self {
+        Self::start_on(Arc::new(RealDisk), settings).await
+    }
+
+    async fn start_on(disk: Arc<dyn Disk>, settings: &[(&'static str, &'static str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let broker = launch(directory.path(), settings)
+        let broker = launch(directory.path(), &disk, settings)
             .await
             .expect("the broker starts");
         Self {
@@ -47,7 +54,13 @@ impl TestBroker {
             broker: Some(broker),
             settings: settings.to_vec(),
             directory,
+            disk,
         }
+    }
+
+    /// The broker itself, to be ended by its own means, and all but that.
+    fn split(mut self) -> (Broker, Self) {
+        (self.broker.take().expect("it runs"), self)
     }
 
     /// Ends cleanly and starts again.
@@ -68,10 +81,11 @@ impl TestBroker {
             handle,
             settings,
             directory,
+            disk,
             ..
         } = self;
         drop(handle);
-        let broker = launch(directory.path(), &settings)
+        let broker = launch(directory.path(), &disk, &settings)
             .await
             .expect("the broker starts again");
         Self {
@@ -79,6 +93,7 @@ impl TestBroker {
             broker: Some(broker),
             settings,
             directory,
+            disk,
         }
     }
 
@@ -160,19 +175,27 @@ impl TestBroker {
     }
 }
 
-async fn launch(directory: &Path, settings: &[(&str, &str)]) -> Result<Broker, crate::Error> {
-    let mut properties: Properties = settings
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    properties.insert("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned());
-    properties.insert("log.dirs".to_owned(), directory.display().to_string());
-    properties
-        .entry("group.initial.rebalance.delay.ms".to_owned())
-        .or_insert_with(|| "0".to_owned());
-    Broker::start(Options::new(
-        BrokerConfig::parse(&properties).expect("a valid configuration"),
-    ))
+async fn launch(
+    directory: &Path,
+    disk: &Arc<dyn Disk>,
+    settings: &[(&str, &str)],
+) -> Result<Broker, crate::Error> {
+    let own = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0".to_owned()),
+        ("log.dirs", directory.display().to_string()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+    ];
+    let mut properties: Properties = own.map(|(key, value)| (key.to_owned(), value)).into();
+    properties.extend(
+        settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    );
+    let config = BrokerConfig::parse(&properties).expect("a valid configuration");
+    Broker::start(Options {
+        disk: Arc::clone(disk),
+        ..Options::new(config)
+    })
     .await
 }
 

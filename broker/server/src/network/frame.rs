@@ -14,6 +14,8 @@ use super::request_memory::{Grant, RequestMemory};
 const LENGTH_BYTES: usize = 4;
 /// What a connection that begins to send gets; most requests fit.
 const FIRST_BUFFER_BYTES: usize = 4 * 1024;
+/// So little of a frame is moved into a buffer of its size while the rest does not come.
+const CRUMBS_BYTES: usize = 64;
 /// A frame longer than the buffer so far is read into one that is at most this many times as large as what has arrived.
 const GROWTH: usize = 16;
 /// Buffers up to this size are not counted against the memory for requests.
@@ -84,8 +86,9 @@ impl FrameReader {
             match stream.try_read_buf(&mut self.buffer) {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(Error::Truncated),
+                Ok(_) if self.buffer.len() <= CRUMBS_BYTES => self.shrink(),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.release_if_empty(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.shrink(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -143,6 +146,24 @@ impl FrameReader {
                 self.memory.raise(&mut self.grant, target).await;
             }
             self.buffer.reserve(target - have);
+        }
+    }
+
+    /// Gives memory back that waits for a peer which sends nothing, or a few bytes and no more.
+    fn shrink(&mut self) {
+        self.release_if_empty();
+        if self.buffer.len() <= CRUMBS_BYTES && self.buffer.capacity() > 2 * CRUMBS_BYTES && !self.is_whole()
+        {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
+    /// Whether a frame, or a length that is refused, is in the buffer.
+    fn is_whole(&self) -> bool {
+        match self.announced() {
+            Ok(Some(length)) => self.buffer.len() >= LENGTH_BYTES + length,
+            Ok(None) => false,
+            Err(_) => true,
         }
     }
 

@@ -278,23 +278,11 @@ async fn a_parked_join_is_answered_when_the_broker_stops() {
     let broker = TestBroker::start_with(&[("group.initial.rebalance.delay.ms", "60000")]).await;
     find_coordinator(&broker, "g").await;
     let member = join(&broker, &Utf8Bytes::default()).await.member_id;
-    let TestBroker {
-        broker: running,
-        handle,
-        directory,
-        settings,
-    } = broker;
-    let parked = TestBroker {
-        broker: None,
-        handle,
-        directory,
-        settings,
-    };
+    let (running, parked) = broker.split();
     let joining = join(&parked, &member);
     let stopping = async {
         // The join runs first: it is polled until it is parked before this begins.
         running
-            .expect("it runs")
             .run(std::future::ready(()))
             .await
             .expect("it ends cleanly");

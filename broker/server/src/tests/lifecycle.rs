@@ -10,7 +10,7 @@ use super::*;
 #[tokio::test]
 async fn two_brokers_cannot_have_one_directory_or_port() {
     let broker = TestBroker::start().await;
-    let error = launch(broker.directory.path(), &[])
+    let error = launch(broker.directory.path(), &broker.disk, &[])
         .await
         .expect_err("locked")
         .to_string();
@@ -42,19 +42,19 @@ async fn two_brokers_cannot_have_one_directory_or_port() {
 #[tokio::test]
 async fn a_directory_of_another_node_is_refused() {
     let broker = TestBroker::start().await;
-    let TestBroker {
-        broker: running,
-        handle,
-        directory,
-        ..
-    } = broker;
-    drop(handle);
+    let (running, stopped) = broker.split();
     running
-        .expect("it runs")
         .run(std::future::ready(()))
         .await
         .expect("it ends cleanly");
-    let error = launch(directory.path(), &[("node.id", "7")])
+    let TestBroker {
+        handle,
+        directory,
+        disk,
+        ..
+    } = stopped;
+    drop(handle);
+    let error = launch(directory.path(), &disk, &[("node.id", "7")])
         .await
         .expect_err("foreign")
         .to_string();
@@ -90,26 +90,8 @@ async fn a_torn_tail_is_cut_after_the_last_whole_batch() {
 /// A log that cannot be synced acknowledges nothing more, and the broker ends with the reason.
 #[tokio::test]
 async fn a_failed_sync_is_never_acknowledged() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let disk = Arc::new(FaultyDisk::new(Arc::new(RealDisk)));
-    let properties: Properties = [
-        ("listeners", "PLAINTEXT://127.0.0.1:0".to_owned()),
-        ("log.dirs", directory.path().display().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
-    let config = BrokerConfig::parse(&properties).expect("valid");
-    let options = Options {
-        disk: Arc::clone(&disk) as Arc<dyn forebay_disk::Disk>,
-        ..Options::new(config)
-    };
-    let broker = Broker::start(options).await.expect("starts");
-    let broker = TestBroker {
-        handle: broker.handle(),
-        broker: Some(broker),
-        settings: Vec::new(),
-        directory,
-    };
+    let disk = FaultyDisk::new(Arc::new(RealDisk));
+    let broker = TestBroker::start_on(Arc::new(disk.clone()), &[]).await;
     broker.create_topic("t", 1, &[]).await;
     assert_eq!(broker.produce("t", 0, 1, batch(&["kept"])).await.error_code, 0);
     disk.set(Fault {
@@ -128,24 +110,12 @@ async fn a_failed_sync_is_never_acknowledged() {
         ErrorCode::KafkaStorageError
     );
     assert!(!broker.handle.is_ready());
-    let TestBroker {
-        broker: running,
-        handle,
-        directory,
-        settings,
-    } = broker;
+    let (running, stopped) = broker.split();
     let error = running
-        .expect("it runs")
         .run(std::future::pending())
         .await
         .expect_err("it ends by itself");
     assert!(matches!(error, crate::Error::DirectoryFailed(_)), "{error}");
-    let stopped = TestBroker {
-        broker: None,
-        handle,
-        directory,
-        settings,
-    };
     let broker = stopped.again().await;
     assert_eq!(
         broker.values("t", 0, 0).await.first().map(String::as_str),
@@ -180,4 +150,35 @@ async fn old_segments_go() {
         tokio::task::yield_now().await;
     }
     assert_eq!(broker.values("t", 0, 3).await, [large]);
+}
+
+/// A full disk refuses, serves what there is, and goes on when there is room again (faults B13, B14).
+#[tokio::test]
+async fn a_full_disk_is_no_end() {
+    let disk = FaultyDisk::new(Arc::new(RealDisk));
+    let broker = TestBroker::start_on(Arc::new(disk.clone()), &[]).await;
+    broker.create_topic("t", 1, &[]).await;
+    assert_eq!(broker.produce("t", 0, 1, batch(&["a"])).await.error_code, 0);
+    for effect in [Effect::NoSpaceFromNowOn, Effect::ShortWrite { bytes: 30 }] {
+        disk.set(Fault {
+            operation: Operation::Write,
+            nth: 1,
+            effect,
+        });
+        let refused = broker.produce("t", 0, 1, batch(&["lost"])).await;
+        assert_eq!(
+            ErrorCode::from_i16(refused.error_code),
+            ErrorCode::KafkaStorageError
+        );
+        assert_eq!(broker.values("t", 0, 0).await[0], "a");
+        disk.clear();
+        assert_eq!(
+            broker.produce("t", 0, 1, batch(&["b"])).await.error_code,
+            0,
+            "{effect:?}"
+        );
+    }
+    assert!(broker.handle.is_ready());
+    let broker = broker.crash_and_restart().await;
+    assert_eq!(broker.values("t", 0, 0).await, ["a", "b", "b"]);
 }
