@@ -1,0 +1,239 @@
+//! The worker's keys, under Kafka's names (`WorkerConfig`, `DistributedConfig`), read into a struct.
+
+mod def;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_config::{Config as Parsed, Error, Errors, Properties};
+use forebay_connect_api::Access;
+
+pub use def::config_def;
+
+/// A topic in which the worker keeps its state.
+#[derive(Debug, Clone)]
+pub(crate) struct StorageTopic {
+    /// `….storage.topic`
+    pub(crate) name: String,
+    /// `….storage.partitions`; `None` leaves it to the broker.
+    pub(crate) partitions: Option<i32>,
+    /// `….storage.replication.factor`; `None` leaves it to the broker.
+    pub(crate) replication_factor: Option<i16>,
+}
+
+/// Which client keys a connector may override (`connector.client.config.override.policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OverridePolicy {
+    /// All of them.
+    All,
+    /// None.
+    None,
+    /// Who it is only: `sasl.jaas.config`, `sasl.mechanism`, `security.protocol`.
+    Principal,
+}
+
+/// The keys, read.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) config_topic: StorageTopic,
+    pub(crate) offset_topic: StorageTopic,
+    pub(crate) status_topic: StorageTopic,
+    pub(crate) init_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) offset_flush_interval: Duration,
+    pub(crate) offset_flush_timeout: Duration,
+    pub(crate) task_shutdown_graceful_timeout: Duration,
+    pub(crate) topic_creation: bool,
+    pub(crate) topic_tracking: bool,
+    pub(crate) topic_tracking_allow_reset: bool,
+    pub(crate) override_policy: OverridePolicy,
+    allowed_paths: Option<Vec<PathBuf>>,
+    allowed_private_addresses: Option<bool>,
+    pub(crate) rest_advertised_host: Option<String>,
+    pub(crate) rest_advertised_port: Option<u16>,
+    pub(crate) schema_registry_url: Option<String>,
+    /// Everything that was given: converters and the `producer.`, `consumer.`, `admin.` prefixes are read from it.
+    pub(crate) originals: Arc<Properties>,
+}
+
+impl Config {
+    /// Reads `properties`; keys that the worker does not know are left alone.
+    ///
+    /// # Errors
+    /// Every value that is wrong.
+    pub fn new(properties: &Properties) -> Result<Self, Errors> {
+        let config = config_def().parse(properties)?;
+        refuse_what_is_not_there_yet(&config)?;
+        let milliseconds = |key| Duration::from_millis(config.get_long(key).unsigned_abs());
+        Ok(Self {
+            config_topic: storage_topic(&config, "config"),
+            offset_topic: storage_topic(&config, "offset"),
+            status_topic: storage_topic(&config, "status"),
+            init_timeout: milliseconds("storage.init.timeout.ms"),
+            request_timeout: milliseconds("rest.request.timeout.ms"),
+            offset_flush_interval: milliseconds("offset.flush.interval.ms"),
+            offset_flush_timeout: milliseconds("offset.flush.timeout.ms"),
+            task_shutdown_graceful_timeout: milliseconds("task.shutdown.graceful.timeout.ms"),
+            topic_creation: config.get_boolean("topic.creation.enable"),
+            topic_tracking: config.get_boolean("topic.tracking.enable"),
+            topic_tracking_allow_reset: config.get_boolean("topic.tracking.allow.reset"),
+            override_policy: match config.get_string("connector.client.config.override.policy") {
+                "None" => OverridePolicy::None,
+                "Principal" => OverridePolicy::Principal,
+                _ => OverridePolicy::All,
+            },
+            allowed_paths: config
+                .get_optional::<&[String]>("connect.allowed.paths")
+                .map(|paths| {
+                    paths
+                        .iter()
+                        .filter(|path| !path.is_empty())
+                        .map(PathBuf::from)
+                        .collect()
+                }),
+            allowed_private_addresses: config.get_optional("connect.allowed.private.addresses"),
+            rest_advertised_host: config
+                .get_optional::<&str>("rest.advertised.host.name")
+                .map(str::to_owned),
+            rest_advertised_port: config
+                .get_optional::<i32>("rest.advertised.port")
+                .and_then(|port| u16::try_from(port).ok()),
+            schema_registry_url: config
+                .get_optional::<&str>("schema.registry.url")
+                .map(str::to_owned),
+            originals: Arc::new(with_default_converters(&config)),
+        })
+    }
+
+    /// What connectors may reach: everything while only this machine can create them, else what is allowed by name.
+    pub(crate) fn access(&self, is_loopback: bool) -> Access {
+        let access = if is_loopback {
+            Access::unrestricted()
+        } else {
+            Access::none()
+        };
+        let access = match &self.allowed_paths {
+            Some(paths) => access.with_paths(paths.clone()),
+            None => access,
+        };
+        access.with_private_addresses(self.allowed_private_addresses.unwrap_or(is_loopback))
+    }
+
+    /// What was given under keys with this prefix, the prefix cut off: `producer.`.
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Properties {
+        self.originals
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
+            .collect()
+    }
+}
+
+/// What would change how records are delivered or what is read must not be ignored.
+fn refuse_what_is_not_there_yet(config: &Parsed) -> Result<(), Errors> {
+    let mut errors = Vec::new();
+    if !config.get_list("config.providers").is_empty() {
+        let providers = config.get_list("config.providers").join(",");
+        let reason = "config providers are not supported yet; write the values themselves";
+        errors.push(Error::invalid("config.providers", providers, reason));
+    }
+    let exactly_once = config.get_string("exactly.once.source.support");
+    if !exactly_once.eq_ignore_ascii_case("disabled") {
+        let reason = "exactly-once source connectors are not supported yet; only disabled is";
+        errors.push(Error::invalid(
+            "exactly.once.source.support",
+            exactly_once,
+            reason,
+        ));
+    }
+    Errors::check(errors)
+}
+
+fn storage_topic(config: &Parsed, which: &str) -> StorageTopic {
+    let key = |suffix: &str| format!("{which}.storage.{suffix}");
+    // The config topic has one partition by nature, and so no key for it.
+    let partitions = match which {
+        "config" => 1,
+        _ => config.get_int(&key("partitions")),
+    };
+    let replication_factor = config.get_short(&key("replication.factor"));
+    StorageTopic {
+        name: config.get_string(&key("topic")).to_owned(),
+        partitions: Some(partitions).filter(|partitions| *partitions > 0),
+        replication_factor: Some(replication_factor).filter(|factor| *factor > 0),
+    }
+}
+
+/// Kafka wants the converters to be given; here they have defaults, which are what its quick start has.
+fn with_default_converters(config: &Parsed) -> Properties {
+    let mut originals = config.originals().clone();
+    for key in ["key.converter", "value.converter", "header.converter"] {
+        originals
+            .entry(key.to_owned())
+            .or_insert_with(|| config.get_class(key).to_owned());
+    }
+    originals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(pairs: &[(&str, &str)]) -> Properties {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_file_is_enough_and_prefixes_are_kept() {
+        let config = Config::new(&Properties::new()).expect("every key has a default");
+        assert_eq!(config.config_topic.partitions, Some(1));
+        assert_eq!(config.offset_topic.replication_factor, None);
+        assert_eq!(
+            config.originals["value.converter"],
+            "org.apache.kafka.connect.json.JsonConverter"
+        );
+        let given = properties(&[("producer.linger.ms", "7"), ("offset.storage.partitions", "-1")]);
+        let config = Config::new(&given).expect("both are allowed");
+        assert_eq!(config.with_prefix("producer."), properties(&[("linger.ms", "7")]));
+        assert_eq!(config.offset_topic.partitions, None);
+    }
+
+    #[test]
+    fn the_keys_do_not_collide_with_those_of_a_client() {
+        let both = forebay_client::config::client_def().extend(&config_def());
+        assert!(both.key("bootstrap.servers").is_some() && both.key("group.id").is_some());
+    }
+
+    #[test]
+    fn what_others_can_reach_is_closed_unless_opened() {
+        let of = |pairs: &[(&str, &str)], is_loopback| {
+            Config::new(&properties(pairs))
+                .expect("both are allowed")
+                .access(is_loopback)
+        };
+        assert_eq!(of(&[], true), Access::unrestricted());
+        assert_eq!(of(&[], false), Access::none());
+        let data = [PathBuf::from("/data")];
+        let paths = [("connect.allowed.paths", "/data")];
+        assert_eq!(of(&paths, true), Access::unrestricted().with_paths(data.clone()));
+        assert_eq!(of(&paths, false), Access::none().with_paths(data));
+        let private = [("connect.allowed.private.addresses", "true")];
+        assert_eq!(of(&private, false), Access::none().with_private_addresses(true));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused() {
+        for (key, value) in [
+            ("config.providers", "file"),
+            ("exactly.once.source.support", "enabled"),
+            ("offset.storage.partitions", "0"),
+            ("connector.client.config.override.policy", "com.example.Mine"),
+        ] {
+            let errors = Config::new(&properties(&[(key, value)])).expect_err(key);
+            assert!(errors.to_string().contains(key), "{errors}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Between Connect's data and the bytes of records (Kafka's `Converter`, `HeaderConverter`): one file per converter, and the
+//! table that lists them under the names of the Java classes.
+
+mod byte_array;
+mod error;
+mod header;
+mod json;
+mod number;
+mod string;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_config::{ConfigDef, Errors, Properties};
+use forebay_connect_api::{BoxFuture, SchemaAndValue, ValueFormat};
+
+pub(crate) use error::{Error, Wanted};
+
+#[allow(clippy::wrong_self_convention)] // Kafka's names.
+/// Converts keys, values or headers. Neither direction waits: what has to be fetched first is named by [`Error::Wanted`], and
+/// the same call succeeds after [`Converter::prepare`].
+pub(crate) trait Converter: fmt::Debug + Send + Sync {
+    /// The bytes of data for a topic; `None` is null.
+    fn from_connect_data(&self, topic: &str, data: &SchemaAndValue) -> Result<Option<Bytes>, Error>;
+
+    /// The data in bytes of a topic.
+    fn to_connect_data(&self, topic: &str, bytes: Option<&Bytes>) -> Result<SchemaAndValue, Error>;
+
+    /// Fetches what an earlier call wanted.
+    fn prepare<'a>(&'a self, _wanted: &'a Wanted) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// How a sink may read the bytes without this converter.
+    fn value_format(&self) -> Option<ValueFormat> {
+        None
+    }
+}
+
+/// What a converter is for, which Kafka tells it by `converter.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// `key.converter`
+    Key,
+    /// `value.converter`
+    Value,
+    /// `header.converter`
+    Header,
+}
+
+impl Role {
+    /// The key of a configuration that names the class.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Key => "key.converter",
+            Self::Value => "value.converter",
+            Self::Header => "header.converter",
+        }
+    }
+}
+
+/// A class of converters.
+#[derive(Debug)]
+pub(crate) struct Class {
+    /// The full name of the Java class; `/connector-plugins` shows it.
+    pub(crate) class: &'static str,
+    /// Whether it converts keys and values.
+    pub(crate) converts_data: bool,
+    /// Whether it converts headers.
+    pub(crate) converts_headers: bool,
+    /// Its keys.
+    pub(crate) config_def: fn() -> ConfigDef,
+    new: New,
+}
+
+/// Makes a converter of the keys under its name.
+type New = fn(Role, &Properties) -> Result<Arc<dyn Converter>, Errors>;
+
+/// Every class.
+pub(crate) const CLASSES: &[Class] = &[
+    byte_array::CLASS,
+    json::CLASS,
+    string::CLASS,
+    number::BOOLEAN,
+    number::SHORT,
+    number::INTEGER,
+    number::LONG,
+    number::FLOAT,
+    number::DOUBLE,
+    header::CLASS,
+];
+
+/// The class of that name: in full, simple, or simple without `Converter`.
+pub(crate) fn find(name: &str) -> Option<&'static Class> {
+    CLASSES.iter().find(|class| {
+        let simple = class.class.rsplit('.').next().unwrap_or(class.class);
+        let short = simple.strip_suffix("Converter").unwrap_or(simple);
+        [class.class, simple, short].contains(&name)
+    })
+}
+
+/// Whether that is the name of a converter of keys and values.
+pub(crate) fn is_converter(name: &str) -> bool {
+    find(name).is_some_and(|class| class.converts_data)
+}
+
+/// Whether that is the name of a converter of headers.
+pub(crate) fn is_header_converter(name: &str) -> bool {
+    find(name).is_some_and(|class| class.converts_headers)
+}
+
+/// The full name of a connector's converter.
+pub(crate) fn class_of(role: Role, connector: &Properties, worker: &Properties) -> Option<&'static str> {
+    let key = role.key();
+    let name = connector.get(key).or_else(|| worker.get(key))?;
+    find(name.trim()).map(|class| class.class)
+}
+
+/// Makes the converter of a connector: the one that it names with the keys under that name, else the worker's with the worker's.
+///
+/// # Errors
+/// If there is no such class, or its keys are wrong.
+pub(crate) fn new(
+    role: Role,
+    connector: &Properties,
+    worker: &Properties,
+    schema_registry_url: Option<&str>,
+) -> Result<Arc<dyn Converter>, Errors> {
+    let key = role.key();
+    let given = if connector.contains_key(key) {
+        connector
+    } else {
+        worker
+    };
+    let name = given.get(key).map_or("", String::as_str);
+    let class = find(name.trim()).ok_or_else(|| {
+        let reason = format!("Class {name} could not be found.");
+        forebay_config::Error::invalid(key, name, reason)
+    })?;
+    let prefix = format!("{key}.");
+    let mut properties: Properties = given
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
+        .collect();
+    if let Some(url) = schema_registry_url {
+        properties
+            .entry("schema.registry.url".to_owned())
+            .or_insert_with(|| url.to_owned());
+    }
+    (class.new)(role, &properties)
+}

@@ -1,0 +1,75 @@
+//! Why a request is refused, in Kafka's words, and under which HTTP status (`ConnectExceptionMapper`).
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use forebay_connect_api::Error as ConnectError;
+use forebay_http::ErrorBody;
+
+use crate::store;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// There is one already.
+    #[error("Connector {0} already exists")]
+    AlreadyExists(String),
+    /// The request cannot be right.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The worker's configuration does not allow it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It cannot be done now.
+    #[error("{0}")]
+    Conflict(String),
+    /// The connector refuses, or fails to answer.
+    #[error("{}", .0.trace())]
+    Connector(ConnectError),
+    /// The cluster does not take the change.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The cluster does not do what is asked.
+    #[error("{what}: {source}")]
+    Client {
+        /// What was to be done.
+        what: String,
+        /// Why not.
+        source: forebay_client::Error,
+    },
+    /// It takes too long.
+    #[error("Request timed out. The worker is currently {stage}, which began {seconds} s ago")]
+    TimedOut {
+        /// What it is doing.
+        stage: &'static str,
+        /// Since when.
+        seconds: u64,
+    },
+    /// Something of ours failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::AlreadyExists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Connector(_)
+            | Self::Store(_)
+            | Self::Client { .. }
+            | Self::TimedOut { .. }
+            | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        ErrorBody::new(self.status(), self.to_string()).into_response()
+    }
+}

@@ -1,0 +1,87 @@
+//! The REST API of Kafka Connect: one file per resource. Requests are judged here for their form only; what they mean is the
+//! herder's business.
+
+mod body;
+mod config;
+mod connectors;
+mod offsets;
+mod plugins;
+mod root;
+mod state;
+mod tasks;
+mod topics;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use forebay_http::ErrorBody;
+use tokio::time::Instant;
+
+use crate::herder::{Error, Herder};
+
+type Result<T = Response> = std::result::Result<T, Error>;
+
+/// What every resource works on.
+type Shared = axum::extract::State<Arc<Herder>>;
+
+/// The query of a URL, in order; keys may repeat.
+type Query = axum::extract::Query<Vec<(String, String)>>;
+
+pub(crate) fn router(herder: Arc<Herder>) -> Router {
+    Router::new()
+        .merge(root::router())
+        .merge(connectors::router())
+        .merge(config::router())
+        .merge(state::router())
+        .merge(tasks::router())
+        .merge(topics::router())
+        .merge(offsets::router())
+        .merge(plugins::router())
+        .fallback(|| async { ErrorBody::new(StatusCode::NOT_FOUND, "HTTP 404 Not Found") })
+        .method_not_allowed_fallback(|| async {
+            ErrorBody::new(StatusCode::METHOD_NOT_ALLOWED, "HTTP 405 Method Not Allowed")
+        })
+        .with_state(herder)
+}
+
+/// Does the work of a request in a task of its own: what has begun to change something is not cut short because a client has
+/// gone away. One that takes too long is answered with what the worker is doing, and goes on.
+async fn run<T: Send + 'static>(
+    herder: &Arc<Herder>,
+    stage: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let began = Instant::now();
+    let done = tokio::time::timeout(herder.config().request_timeout, tokio::spawn(work)).await;
+    match done {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Err(Error::Internal(format!(
+            "the worker failed while {stage}: {error}"
+        ))),
+        Err(_) => Err(Error::TimedOut {
+            stage,
+            seconds: began.elapsed().as_secs(),
+        }),
+    }
+}
+
+/// JSON under a status.
+fn json(status: StatusCode, body: &impl serde::Serialize) -> Result {
+    let text = serde_json::to_string(body).map_err(|error| Error::Internal(error.to_string()))?;
+    let content_type = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    Ok((status, content_type, text).into_response())
+}
+
+/// JSON under 200.
+fn ok(body: &impl serde::Serialize) -> Result {
+    json(StatusCode::OK, body)
+}
+
+/// Whether the query says `true` for a key (Java's `Boolean.valueOf`).
+fn flag(query: &Query, key: &str) -> Option<bool> {
+    let found = query.iter().find(|(name, _)| name == key);
+    found.map(|(_, value)| value.eq_ignore_ascii_case("true"))
+}

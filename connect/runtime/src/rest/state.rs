@@ -1,0 +1,63 @@
+//! What a connector is doing and should do: `status`, `pause`, `resume`, `stop`, `restart` under `/connectors/{name}`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+
+use super::{Query, Result, Shared, flag, ok, run};
+use crate::herder::{Herder, RestartRequest};
+use crate::store::config::TargetState;
+
+pub(super) fn router() -> Router<Arc<Herder>> {
+    Router::new()
+        .route("/connectors/{connector}/status", get(status))
+        .route("/connectors/{connector}/pause", put(pause))
+        .route("/connectors/{connector}/resume", put(resume))
+        .route("/connectors/{connector}/stop", put(stop))
+        .route("/connectors/{connector}/restart", post(restart))
+}
+
+async fn status(State(herder): Shared, Path(connector): Path<String>) -> Result {
+    ok(&herder.connector_status(&connector)?)
+}
+
+async fn pause(State(herder): Shared, Path(connector): Path<String>) -> Result {
+    set(&herder, connector, TargetState::Paused).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+async fn resume(State(herder): Shared, Path(connector): Path<String>) -> Result {
+    set(&herder, connector, TargetState::Started).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+async fn stop(State(herder): Shared, Path(connector): Path<String>) -> Result {
+    set(&herder, connector, TargetState::Stopped).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn set(herder: &Arc<Herder>, connector: String, state: TargetState) -> Result<()> {
+    let worker = Arc::clone(herder);
+    run(herder, "storing the connector's target state", async move {
+        worker.set_target_state(&connector, state).await
+    })
+    .await
+}
+
+/// Without parameters the connector alone, as ever; with them what they say, and what is going to happen (KIP-745).
+async fn restart(State(herder): Shared, Path(connector): Path<String>, query: Query) -> Result<Response> {
+    let request = RestartRequest {
+        include_tasks: flag(&query, "includeTasks").unwrap_or(false),
+        only_failed: flag(&query, "onlyFailed").unwrap_or(false),
+    };
+    if !request.include_tasks && !request.only_failed {
+        herder.restart_connector(&connector).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let state = herder.restart(&connector, request).await?;
+    super::json(StatusCode::ACCEPTED, &state)
+}

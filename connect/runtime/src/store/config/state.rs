@@ -1,0 +1,224 @@
+//! The cluster's connectors as the config topic says (Kafka's `ClusterConfigState`). Pure: [`ClusterConfig::replay`] is the
+//! only mutator, so that a restart finds what was there before it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use forebay_config::Properties;
+
+use super::record::Record;
+
+/// What the user wants of a connector (Kafka's `TargetState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TargetState {
+    /// It runs.
+    Started,
+    /// Its tasks stay and do nothing.
+    Paused,
+    /// It has no tasks; its offsets may be changed (KIP-875).
+    Stopped,
+}
+
+impl TargetState {
+    /// Kafka's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Started, Self::Paused, Self::Stopped]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// One connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectorConfig {
+    /// Its configuration.
+    pub(crate) config: Arc<Properties>,
+    /// What the user wants of it.
+    pub(crate) target_state: TargetState,
+    /// The configuration of each task, as of the last commit record.
+    pub(crate) tasks: Vec<Arc<Properties>>,
+    /// The connector's configuration at the last commit record, which the tasks were made of; `None`: there was no commit, or it
+    /// lacked a task, and the connector must be asked for its tasks again.
+    pub(crate) applied: Option<Arc<Properties>>,
+}
+
+/// All connectors.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClusterConfig {
+    connectors: BTreeMap<Arc<str>, ConnectorConfig>,
+    /// By connector: task configurations that wait for their commit.
+    uncommitted: BTreeMap<Arc<str>, BTreeMap<u32, Arc<Properties>>>,
+    /// Target states of connectors that do not exist: a created connector's initial one is written before it.
+    early_target_states: BTreeMap<Arc<str>, TargetState>,
+}
+
+impl ClusterConfig {
+    /// The connectors by name.
+    pub(crate) fn connectors(&self) -> &BTreeMap<Arc<str>, ConnectorConfig> {
+        &self.connectors
+    }
+
+    /// The connector of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<&ConnectorConfig> {
+        self.connectors.get(name)
+    }
+
+    /// Applies a record.
+    pub(crate) fn replay(&mut self, record: Record) {
+        match record {
+            Record::Connector(name, Some(config)) => self.put(name.into(), Arc::new(config)),
+            Record::Connector(name, None) => self.remove(&name),
+            Record::Task(id, config) => {
+                let tasks = self.uncommitted.entry(id.connector).or_default();
+                tasks.insert(id.task, Arc::new(config));
+            }
+            Record::Commit(name, count) => self.commit(&name, count),
+            Record::TargetState(name, state) => self.set_target_state(name.into(), state),
+            Record::Other => {}
+        }
+    }
+
+    fn put(&mut self, name: Arc<str>, config: Arc<Properties>) {
+        let early = self.early_target_states.remove(&name);
+        if let Some(connector) = self.connectors.get_mut(&name) {
+            connector.config = config;
+            return;
+        }
+        let connector = ConnectorConfig {
+            config,
+            target_state: early.unwrap_or(TargetState::Started),
+            tasks: Vec::new(),
+            applied: None,
+        };
+        self.connectors.insert(name, connector);
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.connectors.remove(name);
+        self.uncommitted.remove(name);
+    }
+
+    /// Takes the task configurations before the commit as a whole, or, if one is missing, none: compaction may have removed it,
+    /// or a worker died while it wrote the next ones.
+    fn commit(&mut self, name: &str, count: u32) {
+        let uncommitted = self.uncommitted.remove(name).unwrap_or_default();
+        let Some(connector) = self.connectors.get_mut(name) else {
+            return; // Deleted before its tasks were written, and the tombstone compacted away.
+        };
+        let is_complete = uncommitted.keys().copied().eq(0..count);
+        if is_complete {
+            connector.tasks = uncommitted.into_values().collect();
+            connector.applied = Some(Arc::clone(&connector.config));
+        } else {
+            connector.applied = None;
+        }
+    }
+
+    fn set_target_state(&mut self, name: Arc<str>, state: Option<TargetState>) {
+        match (self.connectors.get_mut(&name), state) {
+            (Some(connector), state) => connector.target_state = state.unwrap_or(TargetState::Started),
+            (None, Some(state)) => {
+                self.early_target_states.insert(name, state);
+            }
+            (None, None) => {
+                self.early_target_states.remove(&name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_connect_api::TaskId;
+
+    use super::*;
+
+    fn config(value: &str) -> Properties {
+        [("k".to_owned(), value.to_owned())].into()
+    }
+
+    fn connector(value: &str) -> Record {
+        Record::Connector("c".to_owned(), Some(config(value)))
+    }
+
+    fn task(task: u32, value: &str) -> Record {
+        let connector = "c".into();
+        Record::Task(TaskId { connector, task }, config(value))
+    }
+
+    fn commit(tasks: u32) -> Record {
+        Record::Commit("c".to_owned(), tasks)
+    }
+
+    /// What is known of the connector after these records: its tasks, and the configuration that they were made of.
+    fn after(records: impl IntoIterator<Item = Record>) -> Option<(Vec<String>, Option<String>)> {
+        let mut state = ClusterConfig::default();
+        records.into_iter().for_each(|record| state.replay(record));
+        let connector = state.get("c")?;
+        let tasks = connector.tasks.iter().map(|task| task["k"].clone()).collect();
+        Some((
+            tasks,
+            connector.applied.as_ref().map(|config| config["k"].clone()),
+        ))
+    }
+
+    fn of(tasks: &[&str], applied: Option<&str>) -> Option<(Vec<String>, Option<String>)> {
+        let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
+        Some((tasks, applied.map(str::to_owned)))
+    }
+
+    #[test]
+    fn tasks_hold_from_their_commit_on_and_as_a_whole() {
+        let first = || vec![connector("1"), task(0, "a"), task(1, "b"), commit(2)];
+        let then = |more: Vec<Record>| after(first().into_iter().chain(more));
+        assert_eq!(then(vec![]), of(&["a", "b"], Some("1")));
+        // A worker died while it wrote the next ones.
+        assert_eq!(
+            then(vec![connector("2"), task(0, "x")]),
+            of(&["a", "b"], Some("1"))
+        );
+        assert_eq!(then(vec![task(0, "x"), commit(1)]), of(&["x"], Some("1")));
+        assert_eq!(then(vec![commit(0)]), of(&[], Some("1")));
+        // Half a set: the last good one stays, and the connector must be asked again.
+        assert_eq!(then(vec![task(1, "x"), commit(2)]), of(&["a", "b"], None));
+        assert_eq!(
+            then(vec![task(0, "x"), task(2, "y"), commit(2)]),
+            of(&["a", "b"], None)
+        );
+        assert_eq!(then(vec![Record::Connector("c".to_owned(), None)]), None);
+        // Made anew under the same name: nothing of the old one is left.
+        let anew = vec![Record::Connector("c".to_owned(), None), connector("3")];
+        assert_eq!(then(anew), of(&[], None));
+        // The connector's own record was compacted to behind its commit.
+        assert_eq!(after([task(0, "a"), commit(1), connector("2")]), of(&[], None));
+    }
+
+    #[test]
+    fn target_states_hold_also_before_their_connector() {
+        let mut state = ClusterConfig::default();
+        let paused = || Record::TargetState("c".to_owned(), Some(TargetState::Paused));
+        state.replay(paused());
+        assert!(state.connectors().is_empty());
+        state.replay(connector("1"));
+        let of = |state: &ClusterConfig| state.get("c").map(|connector| connector.target_state);
+        assert_eq!(of(&state), Some(TargetState::Paused));
+        state.replay(connector("2"));
+        assert_eq!(of(&state), Some(TargetState::Paused));
+        state.replay(Record::TargetState("c".to_owned(), None));
+        assert_eq!(of(&state), Some(TargetState::Started));
+        // Deletion writes both tombstones, in this order.
+        state.replay(paused());
+        state.replay(Record::Connector("c".to_owned(), None));
+        state.replay(Record::TargetState("c".to_owned(), None));
+        state.replay(connector("3"));
+        assert_eq!(of(&state), Some(TargetState::Started));
+    }
+}

@@ -1,0 +1,193 @@
+//! Judges a connector's configuration as a whole: the keys that every connector has, its own, its converters', and those that
+//! override client keys (Kafka's `AbstractHerder.validateConnectorConfig`).
+
+mod infos;
+mod overrides;
+mod sink;
+
+use forebay_config::{ConfigDef, ConfigValue, Origin, Properties, UnknownKeys, Warning};
+use forebay_connect_api::{PluginType, Plugins};
+
+use crate::config::OverridePolicy;
+use crate::connector_config::topic_creation::topic_creation_def;
+use crate::connector_config::{OPEN_PREFIXES, connector_def};
+use crate::converter::{self, Role};
+use crate::herder::Error;
+use crate::worker::AnyConnector;
+use infos::ConfigInfo;
+pub(crate) use infos::{ConfigInfos, ConfigKeyInfo};
+
+/// A configuration as a request has it.
+type RawConfig = std::collections::BTreeMap<String, Option<String>>;
+
+/// What is right and wrong with a configuration. May block, as connectors may look at what they are configured with.
+///
+/// # Errors
+/// If it does not say of what connector it is, or there is no such.
+pub(crate) fn validate(
+    plugins: &Plugins,
+    policy: OverridePolicy,
+    config: &RawConfig,
+) -> Result<ConfigInfos, Error> {
+    let properties: Properties = config
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+        .collect();
+    let Some(class) = properties.get("connector.class") else {
+        return Err(Error::BadRequest(
+            "Connector config contains no connector type".to_owned(),
+        ));
+    };
+    let plugin = plugins
+        .find(class)
+        .map_err(|error| Error::BadRequest(error.to_string()))?;
+    let connector = AnyConnector::new(plugin);
+    let connector = connector.connector();
+    let common = common_def(plugin.plugin_type(), &properties);
+    let own = connector.config();
+
+    let mut values = common.validate(&properties);
+    if plugin.plugin_type() == PluginType::Sink {
+        sink::check(&properties, &mut values);
+    }
+    refuse_nulls(config, &mut values);
+    values.extend(connector.validate(&properties));
+    refuse_references(&properties, &mut values);
+    let unknown = unknown_keys(&common, &own, &properties);
+
+    let mut infos = ConfigInfos::new(class, &[&common, &own], values);
+    infos
+        .configs
+        .splice(0..0, unknown.into_iter().map(ConfigInfo::without_definition));
+    for part in overrides::validate(policy, plugin.plugin_type(), &properties) {
+        infos.append(part);
+    }
+    for role in [Role::Header, Role::Key, Role::Value] {
+        infos.append(converter_infos(role, &properties));
+    }
+    infos.count_errors();
+    Ok(infos)
+}
+
+/// The keys of every connector, and those of the topics that a source connector makes.
+fn common_def(plugin_type: PluginType, properties: &Properties) -> ConfigDef {
+    let def = connector_def(plugin_type);
+    match plugin_type {
+        PluginType::Source => def.extend(&topic_creation_def(properties)),
+        PluginType::Sink => def,
+    }
+}
+
+fn refuse_nulls(config: &RawConfig, values: &mut Vec<ConfigValue>) {
+    for (key, _) in config.iter().filter(|(_, value)| value.is_none()) {
+        let reason = "Null value can not be supplied as the configuration value.";
+        add_error(values, key, None, reason.to_owned());
+    }
+}
+
+/// A reference to a config provider must not be taken for the value itself: a password would be `${env:PASSWORD}`.
+fn refuse_references(properties: &Properties, values: &mut Vec<ConfigValue>) {
+    for (key, value) in properties {
+        if let Some(provider) = provider_of(value) {
+            let reason = format!(
+                "config providers are not supported yet: ${{{provider}:…}} cannot be resolved; write the value itself"
+            );
+            add_error(values, key, None, reason);
+        }
+    }
+}
+
+/// The provider of the first reference `${provider:…}` in a value.
+fn provider_of(value: &str) -> Option<&str> {
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once("${") {
+        let name = after.split_once(':').map_or("", |(name, _)| name);
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        if is_name && after.contains('}') {
+            return Some(name);
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Adds an error to a key's value, made if it is not there.
+fn add_error(values: &mut Vec<ConfigValue>, key: &str, value: Option<&str>, error: String) {
+    if let Some(known) = values.iter_mut().find(|value| value.name == key) {
+        known.errors.push(error);
+        return;
+    }
+    values.push(ConfigValue {
+        name: key.to_owned(),
+        value: value.map(|value| forebay_config::Value::String(value.to_owned())),
+        recommended_values: Vec::new(),
+        errors: vec![error],
+        visible: true,
+    });
+}
+
+/// Keys that nobody knows. One that is nearly a key that guards durability or security is an error; of the others, the key that
+/// was meant is recommended, and the log has one warning.
+fn unknown_keys(common: &ConfigDef, own: &ConfigDef, properties: &Properties) -> Vec<ConfigValue> {
+    let mut known = own.clone();
+    for key in common.keys() {
+        if known.key(&key.name).is_none() {
+            known = known.define(key.clone());
+        }
+    }
+    for prefix in OPEN_PREFIXES {
+        known = known.open_prefix(prefix);
+    }
+    let verdict = UnknownKeys::check(
+        &known,
+        properties.keys().map(String::as_str),
+        Origin::ConnectorJson,
+    );
+    let mut values = Vec::new();
+    for error in verdict.errors {
+        add_error(
+            &mut values,
+            error.key().unwrap_or_default(),
+            None,
+            error.to_string(),
+        );
+    }
+    for warning in verdict.warnings {
+        tracing::warn!("{warning}");
+        let Warning::Unknown(keys) = warning else { continue };
+        for (key, nearest) in keys {
+            values.push(ConfigValue {
+                name: key,
+                value: None,
+                recommended_values: nearest.into_iter().map(forebay_config::Value::String).collect(),
+                errors: Vec::new(),
+                visible: true,
+            });
+        }
+    }
+    values
+}
+
+/// The keys of the converter that a connector names itself.
+fn converter_infos(role: Role, properties: &Properties) -> ConfigInfos {
+    let key = role.key();
+    let class = properties
+        .get(key)
+        .and_then(|class| converter::find(class.trim()));
+    let Some(class) = class else {
+        return ConfigInfos::default();
+    };
+    let prefix = format!("{key}.");
+    let own: Properties = properties
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
+        .collect();
+    let def = (class.config_def)();
+    ConfigInfos::prefixed(&prefix, &def, def.validate(&own))
+}
+
+#[cfg(test)]
+mod tests;

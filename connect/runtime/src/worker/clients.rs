@@ -1,0 +1,86 @@
+//! The properties of the clients that tasks use: what the task's guarantees need, above them the worker's `producer.`,
+//! `consumer.` and `admin.` keys, above them the connector's `….override.` keys.
+
+use forebay_client::{Admin, Consumer, Error, Producer};
+use forebay_config::Properties;
+use forebay_connect_api::TaskId;
+
+use super::context::Context;
+use crate::connector_config::ConnectorConfig;
+use crate::store::log::properties;
+
+/// How many records a sink task is given at once, at most; batches stay whole, so this is cheap to have large.
+const SINK_POLL_RECORDS_MAX: &str = "5000";
+
+fn merged(
+    base: Properties,
+    context: &Context,
+    worker_prefix: &str,
+    config: &ConnectorConfig,
+    override_prefix: &str,
+) -> Properties {
+    let mut merged = base;
+    merged.extend(context.config.with_prefix(worker_prefix));
+    merged.extend(config.with_prefix(override_prefix));
+    merged
+}
+
+/// The producer of a source task: it never gives up by itself, so that a cluster that is away delays the task and no more.
+pub(crate) fn source_producer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+) -> Result<Producer, Error> {
+    let mut base = properties(&[
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        ("delivery.timeout.ms", "2147483647"),
+        ("max.block.ms", "9223372036854775807"),
+    ]);
+    base.insert("client.id".to_owned(), format!("connector-producer-{id}"));
+    let merged = merged(base, context, "producer.", config, "producer.override.");
+    context.client.producer(&merged)
+}
+
+/// The producer of a sink task's dead letter queue.
+pub(crate) fn dead_letter_queue_producer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+) -> Result<Producer, Error> {
+    let mut base = properties(&[("acks", "all"), ("enable.idempotence", "true")]);
+    base.insert("client.id".to_owned(), format!("connector-dlq-producer-{id}"));
+    let merged = merged(base, context, "producer.", config, "producer.override.");
+    context.client.producer(&merged)
+}
+
+/// The consumer of a sink task. Its membership is static under a name that is always the same, so that a task that comes back
+/// after its process was killed gets its partitions at once.
+pub(crate) fn sink_consumer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+) -> Result<Consumer, Error> {
+    let mut base = properties(&[
+        ("enable.auto.commit", "false"),
+        ("auto.offset.reset", "earliest"),
+        ("isolation.level", "read_committed"),
+        ("max.poll.records", SINK_POLL_RECORDS_MAX),
+    ]);
+    base.insert("group.id".to_owned(), format!("connect-{}", config.name));
+    base.insert("group.instance.id".to_owned(), instance_id(id));
+    base.insert("client.id".to_owned(), format!("connector-consumer-{id}"));
+    let merged = merged(base, context, "consumer.", config, "consumer.override.");
+    context.client.consumer(&merged)
+}
+
+/// The `group.instance.id` of a sink task.
+pub(crate) fn instance_id(id: &TaskId) -> String {
+    format!("connect-{id}")
+}
+
+/// The admin of a task.
+pub(crate) fn admin(context: &Context, config: &ConnectorConfig) -> Result<Admin, Error> {
+    let merged = merged(Properties::new(), context, "admin.", config, "admin.override.");
+    context.client.admin(&merged)
+}

@@ -1,0 +1,292 @@
+//! Runs one connector: starts and stops it as its target state says, and publishes the tasks that it makes (Kafka's
+//! `WorkerConnector`).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_config::Properties;
+use forebay_connect_api::{
+    Access, BoxFuture, Connector, ConnectorContext, Constructor, Error, Plugin, PluginType, SinkConnector,
+    SourceConnector,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::context::Context;
+use super::supervisor::{Command, Failure, Unit};
+use crate::connector_config::ConnectorConfig;
+use crate::herder::cluster::Cluster;
+use crate::store::config::TargetState;
+use crate::store::status::State;
+
+/// How long to wait before tasks that could not be made or written are tried again, the first time; doubled each time.
+const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// To what that grows.
+const PUBLISH_RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// How many requests of a connector may wait; those beyond are the same as those before.
+const REQUESTS_MAX: usize = 8;
+
+/// A connector of either type.
+pub(crate) enum AnyConnector {
+    /// Of sources.
+    Source(Box<dyn SourceConnector>),
+    /// Of sinks.
+    Sink(Box<dyn SinkConnector>),
+}
+
+impl AnyConnector {
+    /// One that has not started.
+    pub(crate) fn new(plugin: &Plugin) -> Self {
+        match &plugin.constructor {
+            Constructor::Source(new) => Self::Source(new()),
+            Constructor::Sink(new) => Self::Sink(new()),
+        }
+    }
+
+    /// What both types have.
+    pub(crate) fn connector(&self) -> &dyn Connector {
+        match self {
+            Self::Source(connector) => &**connector,
+            Self::Sink(connector) => &**connector,
+        }
+    }
+
+    fn connector_mut(&mut self) -> &mut dyn Connector {
+        match self {
+            Self::Source(connector) => &mut **connector,
+            Self::Sink(connector) => &mut **connector,
+        }
+    }
+}
+
+/// The name of a connector's task class, which Kafka's workers want in a task's configuration.
+pub(crate) fn task_class(plugin: &Plugin) -> String {
+    let stem = plugin.class.strip_suffix("Connector").unwrap_or(plugin.class);
+    format!("{stem}Task")
+}
+
+/// What a connector asks of its worker.
+enum Request {
+    Reconfigure,
+    Fail(Error),
+}
+
+/// A connector's way to its worker.
+struct RunningContext {
+    name: Arc<str>,
+    access: Access,
+    requests: mpsc::Sender<Request>,
+}
+
+impl fmt::Debug for RunningContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningContext")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConnectorContext for RunningContext {
+    fn connector(&self) -> &str {
+        &self.name
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn request_task_reconfiguration(&self) {
+        // Full of the same request, or the connector has stopped: either way nothing is lost.
+        let _ = self.requests.try_send(Request::Reconfigure);
+    }
+
+    fn raise_error(&self, error: Error) {
+        tracing::error!(connector = %self.name, trace = error.trace(), "the connector raised an error");
+        let _ = self.requests.try_send(Request::Fail(error));
+    }
+}
+
+/// A connector to be supervised.
+#[derive(Debug)]
+pub(super) struct ConnectorUnit {
+    pub(super) context: Arc<Context>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) name: Arc<str>,
+}
+
+impl Unit for ConnectorUnit {
+    type Spec = Arc<Properties>;
+
+    fn run(
+        self: Arc<Self>,
+        spec: Arc<Properties>,
+        mut command: watch::Receiver<Command>,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            loop {
+                let now = *command.borrow_and_update();
+                match now {
+                    Command::Stop => return Ok(()),
+                    Command::Be(TargetState::Started) => {
+                        self.run_started(&spec, &mut command).await?;
+                        continue;
+                    }
+                    Command::Be(TargetState::Paused) => self.is(State::Paused),
+                    Command::Be(TargetState::Stopped) => self.is(State::Stopped),
+                }
+                if command.changed().await.is_err() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn failed<'a>(&'a self, _spec: &'a Arc<Properties>, trace: String) -> BoxFuture<'a, ()> {
+        tracing::error!(connector = %self.name, trace, "the connector has failed");
+        self.context.connector_is(&self.name, State::Failed, Some(trace));
+        Box::pin(std::future::ready(()))
+    }
+
+    fn stop_timeout(&self) -> Duration {
+        self.context.config.task_shutdown_graceful_timeout
+    }
+}
+
+/// A connector that has started.
+struct Started<'a> {
+    unit: &'a ConnectorUnit,
+    plugin: &'a Plugin,
+    config: ConnectorConfig,
+    connector: AnyConnector,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl ConnectorUnit {
+    fn is(&self, state: State) {
+        self.context.connector_is(&self.name, state, None);
+    }
+
+    /// Runs until it is no longer to be STARTED.
+    async fn run_started(
+        &self,
+        properties: &Arc<Properties>,
+        command: &mut watch::Receiver<Command>,
+    ) -> Result<(), Failure> {
+        let plugin = self.context.plugin(properties).map_err(Failure::Start)?;
+        let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(properties))
+            .map_err(|errors| Failure::Start(Error::Config(errors)))?;
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let context = Arc::new(RunningContext {
+            name: Arc::clone(&self.name),
+            access: self.context.access.clone(),
+            requests: sender,
+        });
+        let mut connector = AnyConnector::new(plugin);
+        if let Err(error) = connector.connector_mut().start(context, properties).await {
+            connector.connector_mut().stop().await;
+            return Err(Failure::Start(error));
+        }
+        self.is(State::Running);
+        let mut started = Started {
+            unit: self,
+            plugin,
+            config,
+            connector,
+            requests,
+        };
+        let outcome = started.work(command).await;
+        started.connector.connector_mut().stop().await;
+        outcome.map_err(Failure::Run)
+    }
+}
+
+impl Started<'_> {
+    async fn work(&mut self, command: &mut watch::Receiver<Command>) -> Result<(), Error> {
+        let mut publish = true;
+        let mut may_ask = true;
+        let mut delay = PUBLISH_RETRY_DELAY;
+        let mut publish_at = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                changed = command.changed() => {
+                    if changed.is_err() || *command.borrow() != Command::Be(TargetState::Started) {
+                        return Ok(());
+                    }
+                }
+                request = self.requests.recv(), if may_ask => match request {
+                    Some(Request::Reconfigure) => {
+                        publish = true;
+                        delay = PUBLISH_RETRY_DELAY;
+                        publish_at = tokio::time::Instant::now();
+                    }
+                    Some(Request::Fail(error)) => return Err(error),
+                    None => may_ask = false, // The connector did not keep its context: it has nothing to ask.
+                },
+                () = tokio::time::sleep_until(publish_at), if publish => match self.publish().await {
+                    Ok(()) => publish = false,
+                    Err(error) if error.is_retriable() => {
+                        let connector = &self.unit.name;
+                        tracing::warn!(%connector, trace = error.trace(), "the connector's tasks cannot be published; trying again");
+                        publish_at = tokio::time::Instant::now() + delay;
+                        delay = (delay * 2).min(PUBLISH_RETRY_DELAY_MAX);
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Asks the connector for its tasks, and writes them to the config topic unless they are there.
+    async fn publish(&self) -> Result<(), Error> {
+        let tasks = self
+            .connector
+            .connector()
+            .task_configs(self.config.tasks_max)
+            .await?;
+        self.check_count(tasks.len())?;
+        let properties = &self.config.originals;
+        let topics = ["topics", "topics.regex"]
+            .into_iter()
+            .filter(|_| self.plugin.plugin_type() == PluginType::Sink)
+            .filter_map(|key| Some((key.to_owned(), properties.get(key)?.clone())));
+        let framework: Properties = topics
+            .chain([("task.class".to_owned(), task_class(self.plugin))])
+            .collect();
+        let tasks: Vec<Properties> = tasks
+            .into_iter()
+            .map(|mut task| {
+                task.extend(framework.clone());
+                task
+            })
+            .collect();
+        let published = self
+            .unit
+            .cluster
+            .publish_tasks(&self.unit.name, properties, &tasks)
+            .await;
+        published
+            .map_err(|error| Error::retriable("the task configurations cannot be written").with_source(error))
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), Error> {
+        let (name, max) = (&self.unit.name, self.config.tasks_max);
+        if count <= max as usize {
+            return Ok(());
+        }
+        let message = format!(
+            "The connector {name} has generated {count} tasks, which is greater than {max}, the maximum number of tasks it is \
+             configured to create. "
+        );
+        if self.config.tasks_max_enforce {
+            Err(Error::fatal(format!(
+                "{message}This behavior should be considered a bug and is disallowed. If necessary, it can be permitted by \
+                 reconfiguring the connector with 'tasks.max.enforce' set to false."
+            )))
+        } else {
+            tracing::warn!("{message}");
+            Ok(())
+        }
+    }
+}

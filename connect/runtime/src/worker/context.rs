@@ -1,0 +1,68 @@
+//! What all connectors and tasks of a worker share.
+
+use std::sync::Arc;
+
+use forebay_client::Client;
+use forebay_connect_api::{Access, Error, Plugin, Plugins, TaskId};
+
+use crate::config::Config;
+use crate::store::offset::OffsetStore;
+use crate::store::status::{State, Status, StatusStore};
+
+/// The generation of the workers' group; a worker alone has but one.
+const GENERATION: i32 = 0;
+
+/// What a connector or task may use.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The cluster.
+    pub(crate) client: Client,
+    /// The worker's configuration.
+    pub(crate) config: Config,
+    /// What connectors may reach.
+    pub(crate) access: Access,
+    /// The connectors that there are.
+    pub(crate) plugins: Plugins,
+    /// What states name as the worker.
+    pub(crate) worker_id: String,
+    /// Where states are said.
+    pub(crate) statuses: StatusStore,
+    /// Where source offsets are.
+    pub(crate) offsets: OffsetStore,
+}
+
+impl Context {
+    /// The plugin that `connector.class` names.
+    pub(crate) fn plugin(&self, properties: &forebay_config::Properties) -> Result<&Plugin, Error> {
+        let class = properties.get("connector.class").map_or("", String::as_str);
+        let found = self.plugins.find(class);
+        found.map_err(|error| Error::fatal(error.to_string()))
+    }
+
+    /// Says what a connector is doing.
+    pub(crate) fn connector_is(&self, name: &str, state: State, trace: Option<String>) {
+        self.statuses.put_connector(name, self.status(state, trace));
+    }
+
+    /// Says what a task is doing.
+    pub(crate) fn task_is(&self, id: &TaskId, state: State, trace: Option<String>) {
+        self.statuses.put_task(id, self.status(state, trace));
+    }
+
+    fn status(&self, state: State, trace: Option<String>) -> Status {
+        Status {
+            state,
+            trace,
+            worker_id: self.worker_id.clone(),
+            generation: GENERATION,
+        }
+    }
+}
+
+/// The group of a sink connector's consumers.
+pub(crate) fn sink_group(connector: &Arc<forebay_config::Properties>, name: &str) -> String {
+    connector
+        .get("consumer.override.group.id")
+        .cloned()
+        .unwrap_or_else(|| format!("connect-{name}"))
+}

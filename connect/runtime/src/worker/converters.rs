@@ -1,0 +1,244 @@
+//! The three converters of a task, and what happens while they wait for what they need.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_config::{Errors, Properties};
+use forebay_connect_api::{
+    Error as ConnectError, Header, Headers, SchemaAndValue, SinkRecord, SourceRecord, Text, TimestampType,
+};
+use forebay_records::{Headers as RawHeaders, Record};
+use tokio::time::Instant;
+
+use super::stage::Stage;
+use crate::config::Config;
+use crate::connector_config::{ConnectorConfig, ErrorHandling};
+use crate::converter::{self, Converter, Error, Role, Wanted};
+
+/// How long to wait before a retry, the first time (Kafka's `RetryWithToleranceOperator`).
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(300);
+
+/// A task's converters.
+#[derive(Debug, Clone)]
+pub(crate) struct Converters {
+    key: Arc<dyn Converter>,
+    value: Arc<dyn Converter>,
+    header: Arc<dyn Converter>,
+    /// Whether a sink may read values without the converter.
+    pub(crate) value_format: Option<forebay_connect_api::ValueFormat>,
+    errors: ErrorHandling,
+    connector: Arc<Properties>,
+    worker: Arc<Properties>,
+}
+
+/// A record that cannot be converted.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    /// Where it failed.
+    pub(crate) stage: Stage,
+    /// Why.
+    pub(crate) error: ConnectError,
+}
+
+/// A record as it is produced.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: RawHeaders,
+}
+
+impl Converters {
+    /// Those of a connector.
+    pub(crate) fn new(worker: &Config, config: &ConnectorConfig) -> Result<Self, Errors> {
+        let registry = worker.schema_registry_url.as_deref();
+        let new = |role| converter::new(role, &config.originals, &worker.originals, registry);
+        let value = new(Role::Value)?;
+        Ok(Self {
+            key: new(Role::Key)?,
+            value_format: value.value_format(),
+            value,
+            header: new(Role::Header)?,
+            errors: config.errors.clone(),
+            connector: Arc::clone(&config.originals),
+            worker: Arc::clone(&worker.originals),
+        })
+    }
+
+    /// From a task's record to one that is produced.
+    pub(crate) async fn encode(&self, record: &SourceRecord) -> Result<Encoded, Rejected> {
+        let topic = &*record.topic;
+        let headers = if record.headers.is_empty() {
+            RawHeaders::EMPTY
+        } else {
+            let mut pairs = Vec::with_capacity(record.headers.len());
+            for Header { key, value } in &record.headers {
+                let bytes = self
+                    .to_bytes(Stage::HeaderConverter, &*self.header, topic, value)
+                    .await?;
+                pairs.push((key.as_str(), bytes));
+            }
+            pairs.into_iter().collect()
+        };
+        Ok(Encoded {
+            key: self
+                .to_bytes(Stage::KeyConverter, &*self.key, topic, &record.key)
+                .await?,
+            value: self
+                .to_bytes(Stage::ValueConverter, &*self.value, topic, &record.value)
+                .await?,
+            headers,
+        })
+    }
+
+    /// From a task's record back to what was consumed, for one whose bytes are gone: the same data, if not the same bytes.
+    pub(crate) async fn encode_again(&self, record: &SinkRecord) -> Result<Record, Rejected> {
+        let topic = &*record.topic;
+        let mut headers = Vec::with_capacity(record.headers.len());
+        for Header { key, value } in &record.headers {
+            let bytes = self
+                .to_bytes(Stage::HeaderConverter, &*self.header, topic, value)
+                .await?;
+            headers.push((key.as_str(), bytes));
+        }
+        Ok(Record {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: self
+                .to_bytes(Stage::KeyConverter, &*self.key, topic, &record.key)
+                .await?,
+            value: self
+                .to_bytes(Stage::ValueConverter, &*self.value, topic, &record.value)
+                .await?,
+            headers: headers.into_iter().collect(),
+        })
+    }
+
+    /// The Java class of the converter that a stage is about.
+    pub(crate) fn class(&self, stage: Stage) -> Option<&'static str> {
+        let role = match stage {
+            Stage::KeyConverter => Role::Key,
+            Stage::ValueConverter => Role::Value,
+            Stage::HeaderConverter => Role::Header,
+            Stage::TaskPut | Stage::KafkaProduce => return None,
+        };
+        converter::class_of(role, &self.connector, &self.worker)
+    }
+
+    /// From a consumed record to one for a task.
+    pub(crate) async fn decode(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        timestamp_type: TimestampType,
+        record: &Record,
+    ) -> Result<SinkRecord, Rejected> {
+        let key = self
+            .to_data(Stage::KeyConverter, &*self.key, topic, record.key.as_ref())
+            .await?;
+        let value = self
+            .to_data(Stage::ValueConverter, &*self.value, topic, record.value.as_ref())
+            .await?;
+        let mut headers = Headers::new();
+        for header in &record.headers {
+            let bytes = header.value.map(|value| record.headers.share(value));
+            let key = match header.key_text() {
+                Cow::Borrowed(key) => Text::from(key),
+                Cow::Owned(key) => Text::from(key),
+            };
+            let data = self
+                .to_data(Stage::HeaderConverter, &*self.header, topic, bytes.as_ref())
+                .await?;
+            headers.add(key, data);
+        }
+        Ok(SinkRecord {
+            topic: Arc::clone(topic),
+            partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            timestamp_type,
+            key,
+            value,
+            headers,
+        })
+    }
+
+    async fn to_bytes(
+        &self,
+        stage: Stage,
+        converter: &dyn Converter,
+        topic: &str,
+        data: &SchemaAndValue,
+    ) -> Result<Option<Bytes>, Rejected> {
+        loop {
+            match converter.from_connect_data(topic, data) {
+                Ok(bytes) => return Ok(bytes),
+                Err(Error::Wanted(wanted)) => self.prepare(stage, converter, &wanted).await?,
+                Err(error) => {
+                    return Err(Rejected {
+                        stage,
+                        error: error.into(),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn to_data(
+        &self,
+        stage: Stage,
+        converter: &dyn Converter,
+        topic: &str,
+        bytes: Option<&Bytes>,
+    ) -> Result<SchemaAndValue, Rejected> {
+        loop {
+            match converter.to_connect_data(topic, bytes) {
+                Ok(data) => return Ok(data),
+                Err(Error::Wanted(wanted)) => self.prepare(stage, converter, &wanted).await?,
+                Err(error) => {
+                    return Err(Rejected {
+                        stage,
+                        error: error.into(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Fetches what the converter wants, as long as `errors.retry.timeout` allows. Its default of 0 is taken as no bound here:
+    /// a registry that is away is no fault of a record, and the hub's own starts together with the tasks.
+    async fn prepare(
+        &self,
+        stage: Stage,
+        converter: &dyn Converter,
+        wanted: &Wanted,
+    ) -> Result<(), Rejected> {
+        let give_up = self
+            .errors
+            .retry_timeout
+            .filter(|timeout| !timeout.is_zero())
+            .map(|timeout| Instant::now() + timeout);
+        let mut delay = RETRY_DELAY_MIN;
+        loop {
+            let error = match converter.prepare(wanted).await {
+                Ok(()) => return Ok(()),
+                Err(error @ Error::Unavailable { .. }) => error,
+                Err(error) => {
+                    return Err(Rejected {
+                        stage,
+                        error: error.into(),
+                    });
+                }
+            };
+            if give_up.is_some_and(|at| Instant::now() + delay > at) {
+                let error = ConnectError::from(error).into_fatal();
+                return Err(Rejected { stage, error });
+            }
+            tracing::warn!(%error, stage = stage.name(), "a converter has to wait; trying again");
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(self.errors.retry_delay_max.max(RETRY_DELAY_MIN));
+        }
+    }
+}

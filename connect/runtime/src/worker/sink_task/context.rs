@@ -1,0 +1,81 @@
+//! What a sink task asks of its worker: kept until the method that asks has returned, then done.
+
+use std::sync::{Arc, Mutex};
+
+use forebay_connect_api::{Access, ErrantRecordReporter, Offset, SinkTaskContext, TaskId, TopicPartition};
+
+use super::reporter::Reporter;
+
+/// What was asked since it was last taken.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// Where to go on, in the order asked.
+    pub(super) offsets: Vec<(TopicPartition, Offset)>,
+    /// Partitions to pause (true) or resume (false), in the order asked.
+    pub(super) pauses: Vec<(TopicPartition, bool)>,
+    /// Whether to commit soon.
+    pub(super) commit: bool,
+}
+
+/// The context of one task.
+#[derive(Debug)]
+pub(super) struct TaskContext {
+    id: TaskId,
+    access: Access,
+    requests: Mutex<Requests>,
+    reporter: Option<Arc<Reporter>>,
+}
+
+impl TaskContext {
+    pub(super) fn new(id: TaskId, access: Access, reporter: Option<Arc<Reporter>>) -> Self {
+        Self {
+            id,
+            access,
+            requests: Mutex::default(),
+            reporter,
+        }
+    }
+
+    /// What was asked since the last time.
+    pub(super) fn take(&self) -> Requests {
+        std::mem::take(&mut self.requests.lock().expect("nobody panics with the requests"))
+    }
+
+    fn ask(&self, ask: impl FnOnce(&mut Requests)) {
+        ask(&mut self.requests.lock().expect("nobody panics with the requests"));
+    }
+}
+
+impl SinkTaskContext for TaskContext {
+    fn task_id(&self) -> &TaskId {
+        &self.id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn offset(&self, topic_partition: &TopicPartition, offset: Offset) {
+        self.ask(|requests| requests.offsets.push((topic_partition.clone(), offset)));
+    }
+
+    fn pause(&self, partitions: &[TopicPartition]) {
+        let paused = partitions.iter().map(|partition| (partition.clone(), true));
+        self.ask(|requests| requests.pauses.extend(paused));
+    }
+
+    fn resume(&self, partitions: &[TopicPartition]) {
+        let resumed = partitions.iter().map(|partition| (partition.clone(), false));
+        self.ask(|requests| requests.pauses.extend(resumed));
+    }
+
+    fn request_commit(&self) {
+        self.ask(|requests| requests.commit = true);
+    }
+
+    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
+        self.reporter
+            .as_deref()
+            .map(|reporter| reporter as &dyn ErrantRecordReporter)
+    }
+}

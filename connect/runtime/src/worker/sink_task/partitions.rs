@@ -1,0 +1,210 @@
+//! What a sink task knows of each partition that it has: how far records were delivered and committed, and whether they flow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use forebay_connect_api::{Offset, Offsets, TopicPartition};
+use forebay_protocol::TopicPartition as ClientTopicPartition;
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    /// Its name for the client.
+    pub(super) client: ClientTopicPartition,
+    /// The offset that the task gets next.
+    pub(super) next: Offset,
+    /// What the group has committed, as far as this task knows.
+    pub(super) committed: Option<Offset>,
+    /// Whether the task has been given anything, or moved, since the last commit.
+    pub(super) has_moved: bool,
+    /// Whether the task has paused it.
+    paused: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Whether the user has paused the connector.
+    user_paused: bool,
+    /// Whether a batch is being delivered again and nothing else may come.
+    redelivering: bool,
+}
+
+/// The name of a partition for tasks.
+pub(super) fn for_task(partition: &ClientTopicPartition) -> TopicPartition {
+    TopicPartition::new(&*partition.topic, partition.partition)
+}
+
+/// The name of a partition for the client.
+pub(super) fn for_client(partition: &TopicPartition) -> ClientTopicPartition {
+    ClientTopicPartition::new(&*partition.topic, partition.partition)
+}
+
+impl Partitions {
+    /// Takes a partition over.
+    pub(super) fn add(&mut self, topic_partition: TopicPartition, next: Offset, committed: Option<Offset>) {
+        let client = for_client(&topic_partition);
+        let partition = Partition {
+            client,
+            next,
+            committed,
+            has_moved: false,
+            paused: false,
+        };
+        self.partitions.insert(topic_partition, partition);
+    }
+
+    /// Gives a partition up; whether it was there.
+    pub(super) fn remove(&mut self, topic_partition: &TopicPartition) -> bool {
+        self.partitions.remove(topic_partition).is_some()
+    }
+
+    pub(super) fn get(&self, topic_partition: &TopicPartition) -> Option<&Partition> {
+        self.partitions.get(topic_partition)
+    }
+
+    pub(super) fn get_mut(&mut self, topic_partition: &TopicPartition) -> Option<&mut Partition> {
+        self.partitions.get_mut(topic_partition)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
+        self.partitions.iter()
+    }
+
+    /// The names, for closing all of them.
+    pub(super) fn names(&self) -> Vec<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+
+    /// The same name, shared: a record's topic is one.
+    pub(super) fn shared_topic(&self, topic_partition: &TopicPartition) -> Arc<str> {
+        let known = self.partitions.get_key_value(topic_partition);
+        Arc::clone(&known.map_or(topic_partition, |(known, _)| known).topic)
+    }
+
+    /// How far each partition was delivered, of those given or of all.
+    pub(super) fn delivered(&self, of: Option<&[TopicPartition]>) -> Offsets {
+        let wanted = |name: &TopicPartition| of.is_none_or(|of| of.contains(name));
+        let delivered = self.partitions.iter().filter(|(name, _)| wanted(name));
+        delivered
+            .map(|(name, partition)| (name.clone(), partition.next))
+            .collect()
+    }
+
+    /// Whether the task may have something to commit.
+    pub(super) fn has_uncommitted(&self) -> bool {
+        self.partitions.values().any(|partition| partition.has_moved)
+    }
+
+    /// Whether something that was delivered is not committed: the task holds it back, and may not do so any more.
+    pub(super) fn are_behind(&self) -> bool {
+        let mut partitions = self.partitions.values();
+        partitions.any(|partition| partition.has_moved || partition.committed != Some(partition.next))
+    }
+
+    /// Of what the task returned, what is to be committed: partitions that it has, no offset that it was not given, and
+    /// nothing twice.
+    pub(super) fn to_commit(&self, returned: &Offsets) -> Offsets {
+        let mut to_commit = Offsets::new();
+        for (name, offset) in returned {
+            let Some(partition) = self.partitions.get(name) else {
+                tracing::warn!(partition = %name, %offset, "the task wants to commit a partition that it does not have");
+                continue;
+            };
+            if *offset > partition.next {
+                let next = partition.next;
+                tracing::warn!(partition = %name, %offset, %next, "the task wants to commit what it was not given");
+            } else if partition.committed != Some(*offset) {
+                to_commit.insert(name.clone(), *offset);
+            }
+        }
+        to_commit
+    }
+
+    /// The user pauses or resumes the connector.
+    pub(super) fn set_user_paused(&mut self, paused: bool) {
+        self.user_paused = paused;
+    }
+
+    /// A batch is delivered again, or no more.
+    pub(super) fn set_redelivering(&mut self, redelivering: bool) {
+        self.redelivering = redelivering;
+    }
+
+    /// The task pauses or resumes a partition.
+    pub(super) fn set_paused(&mut self, topic_partition: &TopicPartition, paused: bool) {
+        if let Some(partition) = self.partitions.get_mut(topic_partition) {
+            partition.paused = paused;
+        }
+    }
+
+    /// Which partitions must not be fetched, and which must.
+    pub(super) fn pauses(&self) -> (Vec<ClientTopicPartition>, Vec<ClientTopicPartition>) {
+        let none = self.user_paused || self.redelivering;
+        let (paused, flowing): (Vec<&Partition>, Vec<&Partition>) = self
+            .partitions
+            .values()
+            .partition(|partition| none || partition.paused);
+        let names = |partitions: Vec<&Partition>| {
+            let names = partitions.into_iter().map(|partition| partition.client.clone());
+            names.collect()
+        };
+        (names(paused), names(flowing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_delivered_is_committed_and_once() {
+        let (a, b) = (TopicPartition::new("t", 0), TopicPartition::new("t", 1));
+        let mut partitions = Partitions::default();
+        partitions.add(a.clone(), Offset(10), Some(Offset(5)));
+        let commit = |partitions: &Partitions, offsets: &[(&TopicPartition, i64)]| {
+            let returned = offsets
+                .iter()
+                .map(|(name, offset)| ((*name).clone(), Offset(*offset)));
+            partitions.to_commit(&returned.collect())
+        };
+        let one = |offset| Offsets::from([(a.clone(), Offset(offset))]);
+        assert_eq!(commit(&partitions, &[(&a, 10)]), one(10));
+        assert_eq!(commit(&partitions, &[(&a, 4)]), one(4), "a task may go back");
+        assert_eq!(
+            commit(&partitions, &[(&a, 5)]),
+            Offsets::new(),
+            "it is committed already"
+        );
+        assert_eq!(
+            commit(&partitions, &[(&a, 11)]),
+            Offsets::new(),
+            "it was not given"
+        );
+        assert_eq!(commit(&partitions, &[(&a, 9), (&b, 1)]), one(9));
+        assert!(partitions.remove(&a) && !partitions.remove(&a));
+    }
+
+    #[test]
+    fn a_partition_flows_when_nobody_has_paused_it() {
+        let (a, b) = (TopicPartition::new("t", 0), TopicPartition::new("t", 1));
+        let mut partitions = Partitions::default();
+        partitions.add(a.clone(), Offset(0), None);
+        partitions.add(b, Offset(0), None);
+        let counts = |partitions: &Partitions| {
+            let (paused, flowing) = partitions.pauses();
+            (paused.len(), flowing.len())
+        };
+        assert_eq!(counts(&partitions), (0, 2));
+        partitions.set_paused(&a, true);
+        assert_eq!(counts(&partitions), (1, 1));
+        partitions.set_user_paused(true);
+        assert_eq!(counts(&partitions), (2, 0));
+        partitions.set_user_paused(false);
+        partitions.set_redelivering(true);
+        assert_eq!(counts(&partitions), (2, 0));
+        partitions.set_redelivering(false);
+        assert_eq!(counts(&partitions), (1, 1), "the task's own pause is still there");
+    }
+}

@@ -1,0 +1,315 @@
+//! What becomes of records that a sink cannot take: logged if wanted, and sent to the dead letter queue as they were consumed,
+//! with headers that say where they came from and why they are there (KIP-298, KIP-610). No offset behind such a record is
+//! committed before the queue has it; if it cannot have it, the task fails.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_client::admin::NewTopic;
+use forebay_client::consumer::FetchedBatch;
+use forebay_client::producer::DeliveryFuture;
+use forebay_client::{Error as ClientError, Producer, ProducerRecord};
+use forebay_connect_api::{
+    BoxFuture, ErrantRecordReporter, Error, NO_TIMESTAMP, Offset, SinkBatch, SinkRecords, TaskId,
+    TopicPartition,
+};
+use forebay_protocol::ErrorCode;
+use forebay_records::{Headers, Record};
+
+use super::super::clients;
+use super::super::context::Context;
+use super::super::converters::Converters;
+use super::super::stage::Stage;
+use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
+
+/// How many records may be on their way to the queue.
+const PENDING_MAX: usize = 1_000;
+
+/// How long to rest before a queue that could not be made is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The dead letter queue.
+struct Queue {
+    producer: Producer,
+    config: DeadLetterQueueConfig,
+}
+
+/// Reports for one task.
+pub(super) struct Reporter {
+    id: TaskId,
+    errors: ErrorHandling,
+    task_class: String,
+    converters: Converters,
+    queue: Option<Queue>,
+    /// On their way to the queue.
+    pending: Mutex<Vec<DeliveryFuture>>,
+    /// What the task was given last, as it was consumed.
+    originals: Mutex<Vec<FetchedBatch>>,
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = self.queue.as_ref().map(|queue| &queue.config.topic);
+        f.debug_struct("Reporter")
+            .field("id", &self.id)
+            .field("queue", &queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a record is reported.
+pub(super) struct Report<'a> {
+    /// Where it failed.
+    pub(super) stage: Stage,
+    /// The partition that it is from.
+    pub(super) topic_partition: &'a TopicPartition,
+    /// The record as it was consumed.
+    pub(super) record: &'a Record,
+    /// What was wrong.
+    pub(super) error: Error,
+}
+
+impl Reporter {
+    /// Makes sure of the queue, if there is to be one.
+    pub(super) async fn new(
+        context: &Context,
+        config: &ConnectorConfig,
+        id: TaskId,
+        task_class: String,
+        converters: Converters,
+    ) -> Result<Self, Error> {
+        let queue = match config.dead_letter_queue() {
+            Some(queue) => Some(open(context, config, &id, queue).await?),
+            None => None,
+        };
+        Ok(Self {
+            id,
+            errors: config.errors.clone(),
+            task_class,
+            converters,
+            queue,
+            pending: Mutex::default(),
+            originals: Mutex::default(),
+        })
+    }
+
+    /// Keeps what the task is given next.
+    pub(super) fn keep(&self, originals: Vec<FetchedBatch>) {
+        *self.originals.lock().expect("nobody panics with the originals") = originals;
+    }
+
+    /// Lets a record pass that was at fault.
+    ///
+    /// # Errors
+    /// What the task fails with: the error itself, if the user tolerates none, or the queue's.
+    pub(super) async fn report_record(&self, report: Report<'_>) -> Result<(), Error> {
+        let Report {
+            stage,
+            topic_partition,
+            record,
+            error,
+        } = report;
+        let place = || format!("{topic_partition} offset {}", record.offset);
+        let error = self.errors.tolerate(&self.id, stage, error, place)?;
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        let mut headers: Vec<(String, Option<Bytes>)> = record
+            .headers
+            .iter()
+            .map(|header| {
+                let value = header.value.map(|value| record.headers.share(value));
+                (header.key_text().into_owned(), value)
+            })
+            .collect();
+        if queue.config.context_headers {
+            headers.extend(self.context_headers(stage, topic_partition, record.offset, &error));
+        }
+        let headers: Headers = headers.into_iter().collect();
+        let delivery = queue.producer.send(ProducerRecord {
+            topic: &queue.config.topic,
+            partition: None,
+            timestamp: Some(record.timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &headers,
+        });
+        let delivery = delivery.await.map_err(|error| self.not_queued(error))?;
+        let is_full = {
+            let mut pending = self.pending.lock().expect("nobody panics with them");
+            pending.push(delivery);
+            pending.len() >= PENDING_MAX
+        };
+        if is_full { self.flush().await } else { Ok(()) }
+    }
+
+    /// Waits until the queue has everything that was reported.
+    ///
+    /// # Errors
+    /// If it cannot have it; the task fails.
+    pub(super) async fn flush(&self) -> Result<(), Error> {
+        let pending = std::mem::take(&mut *self.pending.lock().expect("nobody panics with them"));
+        for delivery in pending {
+            delivery.await.map_err(|error| self.not_queued(error))?;
+        }
+        Ok(())
+    }
+
+    fn not_queued(&self, error: ClientError) -> Error {
+        let topic = self
+            .queue
+            .as_ref()
+            .map_or("", |queue| queue.config.topic.as_str());
+        let message = format!("Could not produce message to dead letter queue. topic={topic}");
+        Error::fatal(message).with_source(error)
+    }
+
+    fn context_headers(
+        &self,
+        stage: Stage,
+        topic_partition: &TopicPartition,
+        offset: Offset,
+        error: &Error,
+    ) -> [(String, Option<Bytes>); 10] {
+        let exception = match error {
+            Error::Retriable { .. } => "org.apache.kafka.connect.errors.RetriableException",
+            Error::Fatal { .. } if stage == Stage::TaskPut => {
+                "org.apache.kafka.connect.errors.ConnectException"
+            }
+            Error::Fatal { .. } => "org.apache.kafka.connect.errors.DataException",
+            Error::Config(_) => "org.apache.kafka.common.config.ConfigException",
+        };
+        let class = self.converters.class(stage).unwrap_or(&self.task_class);
+        [
+            ("topic", topic_partition.topic.to_string()),
+            ("partition", topic_partition.partition.to_string()),
+            ("offset", offset.to_string()),
+            ("connector.name", self.id.connector.to_string()),
+            ("task.id", self.id.task.to_string()),
+            ("stage", stage.name().to_owned()),
+            ("class.name", class.to_owned()),
+            ("exception.class.name", exception.to_owned()),
+            ("exception.message", error.to_string()),
+            ("exception.stacktrace", error.trace()),
+        ]
+        .map(|(key, value)| (format!("__connect.errors.{key}"), Some(value.into())))
+    }
+
+    /// The record at `offset` of a batch as it was consumed; one that is there no more is made again from what it was converted to.
+    async fn original(&self, batch: &SinkBatch, offset: Offset) -> Result<Record, Error> {
+        let missing = || {
+            Error::fatal(format!(
+                "there is no record at offset {offset} of {}",
+                batch.topic_partition
+            ))
+        };
+        let records = match &batch.records {
+            SinkRecords::Raw(raw) => {
+                let mut found = None;
+                raw.try_for_each(|record| {
+                    if record.offset == offset {
+                        found = Some(owned(&record));
+                    }
+                    Ok::<(), Error>(())
+                })?;
+                return found.ok_or_else(missing);
+            }
+            SinkRecords::Converted(records) => records,
+        };
+        if let Some(kept) = self.kept(&batch.topic_partition, offset) {
+            return Ok(kept);
+        }
+        let record = records
+            .iter()
+            .find(|record| record.offset == offset)
+            .ok_or_else(missing)?;
+        self.converters
+            .encode_again(record)
+            .await
+            .map_err(|rejected| rejected.error)
+    }
+
+    fn kept(&self, topic_partition: &TopicPartition, offset: Offset) -> Option<Record> {
+        let originals = self.originals.lock().expect("nobody panics with the originals");
+        let batch = originals.iter().find(|batch| {
+            batch.topic_partition.partition == topic_partition.partition
+                && *batch.topic_partition.topic == *topic_partition.topic
+                && (batch.first_offset..batch.next_offset()).contains(&offset)
+        })?;
+        let mut records = batch.records().ok()?;
+        records.find_map(|record| record.ok().filter(|record| record.offset == offset))
+    }
+}
+
+fn owned(record: &forebay_connect_api::RecordRef<'_>) -> Record {
+    let headers = record.headers.map(|header| (header.key_text(), header.value));
+    Record {
+        offset: record.offset,
+        timestamp: record.timestamp,
+        key: record.key.map(Bytes::copy_from_slice),
+        value: record.value.map(Bytes::copy_from_slice),
+        headers: headers.collect(),
+    }
+}
+
+impl ErrantRecordReporter for Reporter {
+    fn report<'a>(
+        &'a self,
+        batch: &'a SinkBatch,
+        offset: Offset,
+        error: Error,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let record = self.original(batch, offset).await?;
+            self.report_record(Report {
+                stage: Stage::TaskPut,
+                topic_partition: &batch.topic_partition,
+                record: &record,
+                error,
+            })
+            .await
+        })
+    }
+}
+
+/// Makes the queue's topic, of one partition, if it is missing; waits for a cluster that is away.
+async fn open(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+    queue: DeadLetterQueueConfig,
+) -> Result<Queue, Error> {
+    let failed = |error: ClientError| {
+        let message = format!(
+            "Could not initialize dead letter queue with topic={}",
+            queue.topic
+        );
+        Error::fatal(message).with_source(error)
+    };
+    let admin = clients::admin(context, config).map_err(failed)?;
+    let mut new = NewTopic::new(&queue.topic).partitions(1);
+    new.replication_factor = queue.replication_factor;
+    let new = [new];
+    loop {
+        let outcome = admin.create_topics(&new, false).await;
+        match outcome.map(|created| created.into_values().next()) {
+            Ok(Some(Err(ClientError::Broker {
+                code: ErrorCode::TopicAlreadyExists,
+                ..
+            }))) => break,
+            Ok(Some(Err(error))) | Err(error) if error.is_retriable() => {
+                tracing::warn!(task = %id, topic = queue.topic, %error, "the dead letter queue cannot be made; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            Ok(Some(Err(error))) | Err(error) => return Err(failed(error)),
+            Ok(_) => break,
+        }
+    }
+    let producer = clients::dead_letter_queue_producer(context, config, id).map_err(failed)?;
+    Ok(Queue {
+        producer,
+        config: queue,
+    })
+}

@@ -1,0 +1,392 @@
+//! Runs one source task: poll, convert, produce, and commit source offsets behind what is acknowledged (Kafka's
+//! `WorkerSourceTask`).
+//!
+//! The order that must hold: an offset is committed only after its record and all before it in its source partition are
+//! acknowledged. It is committed soon after that, so that a process that is killed repeats little.
+
+mod submitted;
+mod topics;
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_client::producer::{DeliveryFuture, RecordMetadata};
+use forebay_client::{Error as ClientError, Producer, ProducerRecord};
+use forebay_config::Properties;
+use forebay_connect_api::{
+    Access, BoxFuture, Error, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::clients;
+use super::context::Context;
+use super::converters::Converters;
+use super::stage::Stage;
+use super::supervisor::{Command, Failure, stopped, wait_while_paused};
+use crate::connector_config::ConnectorConfig;
+use crate::store::Error as StoreError;
+use crate::store::config::TargetState;
+use crate::store::offset::Reader;
+use crate::store::status::{State, TopicStatus};
+use submitted::{Committable, Submitted};
+use topics::Topics;
+
+/// How long after an acknowledgement its offset is committed, unless `offset.flush.interval.ms` is shorter.
+const COMMIT_DELAY: Duration = Duration::from_millis(250);
+
+/// How many records may be on their way, beside the producer's own bound of bytes.
+const IN_FLIGHT_MAX: usize = 50_000;
+
+/// How long to wait after a retriable error of `poll`, the first time; doubled each time.
+const POLL_RETRY_DELAY: Duration = Duration::from_millis(300);
+
+/// To what that grows.
+const POLL_RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// What a task sees of its worker.
+#[derive(Debug)]
+struct TaskContext {
+    id: TaskId,
+    access: Access,
+    reader: Reader,
+}
+
+impl SourceTaskContext for TaskContext {
+    fn task_id(&self) -> &TaskId {
+        &self.id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn offset_reader(&self) -> &dyn OffsetReader {
+        &self.reader
+    }
+}
+
+/// A write of offsets that is under way, and what it writes.
+struct Committing {
+    offsets: Vec<Committable>,
+    written: BoxFuture<'static, Result<(), StoreError>>,
+}
+
+/// A source task that runs.
+pub(super) struct SourceTaskRunner {
+    context: Arc<Context>,
+    id: TaskId,
+    config: ConnectorConfig,
+    converters: Converters,
+    producer: Producer,
+    topics: Topics,
+    task: Box<dyn SourceTask>,
+    submitted: Submitted<DeliveryFuture>,
+    /// Topics that are known to be active.
+    active_topics: BTreeSet<String>,
+    committing: Option<Committing>,
+    /// When offsets are next committed; `None`: there are none.
+    commit_at: Option<Instant>,
+}
+
+/// What woke the runner.
+enum Woken {
+    Command,
+    Polled(Result<Vec<SourceRecord>, Error>),
+    Committed(Result<(), StoreError>),
+}
+
+impl SourceTaskRunner {
+    /// Prepares everything but the task itself.
+    pub(super) fn new(
+        context: Arc<Context>,
+        id: TaskId,
+        config: ConnectorConfig,
+        task: Box<dyn SourceTask>,
+    ) -> Result<Self, Error> {
+        let producer = clients::source_producer(&context, &config, &id)
+            .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
+        let topics = Topics::new(&context, &config)?;
+        Ok(Self {
+            converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
+            context,
+            id,
+            config,
+            producer,
+            topics,
+            task,
+            submitted: Submitted::new(),
+            active_topics: BTreeSet::new(),
+            committing: None,
+            commit_at: None,
+        })
+    }
+
+    /// Runs until told to stop or until it fails; what was produced is committed in either case.
+    pub(super) async fn run(
+        mut self,
+        properties: Arc<Properties>,
+        mut command: watch::Receiver<Command>,
+    ) -> Result<(), Failure> {
+        if !wait_while_paused(&mut command, || {
+            self.context.task_is(&self.id, State::Paused, None);
+        })
+        .await
+        {
+            return Ok(());
+        }
+        let context = TaskContext {
+            id: self.id.clone(),
+            access: self.context.access.clone(),
+            reader: self.context.offsets.reader(&self.id.connector),
+        };
+        let started = self.task.start(Arc::new(context), &properties).await;
+        if let Err(error) = started {
+            self.task.stop().await;
+            return Err(Failure::Start(error));
+        }
+        self.context.task_is(&self.id, State::Running, None);
+        let outcome = self.work(&mut command).await;
+        self.finish().await;
+        self.task.stop().await;
+        outcome.map_err(Failure::Run)
+    }
+
+    async fn work(&mut self, command: &mut watch::Receiver<Command>) -> Result<(), Error> {
+        let mut retry_delay = POLL_RETRY_DELAY;
+        loop {
+            let now = *command.borrow_and_update();
+            match now {
+                Command::Stop => return Ok(()),
+                Command::Be(TargetState::Started) => {}
+                Command::Be(_) => {
+                    self.finish().await;
+                    let paused = || self.context.task_is(&self.id, State::Paused, None);
+                    if !wait_while_paused(command, paused).await {
+                        return Ok(());
+                    }
+                    self.context.task_is(&self.id, State::Running, None);
+                }
+            }
+            match self.wait(command).await? {
+                Woken::Command => {}
+                Woken::Polled(Ok(records)) => {
+                    retry_delay = POLL_RETRY_DELAY;
+                    tokio::select! {
+                        sent = self.send(records) => sent?,
+                        () = stopped(command) => return Ok(()),
+                    }
+                }
+                Woken::Polled(Err(error)) if error.is_retriable() => {
+                    tracing::warn!(task = %self.id, %error, "poll failed; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(retry_delay) => {}
+                        _ = command.changed() => {}
+                    }
+                    retry_delay = (retry_delay * 2).min(POLL_RETRY_DELAY_MAX);
+                }
+                Woken::Polled(Err(error)) => return Err(error),
+                Woken::Committed(written) => self.committed(written).await,
+            }
+        }
+    }
+
+    /// Waits for the task's next records, or for what comes first. Acknowledgements are taken meanwhile, and offsets written.
+    async fn wait(&mut self, command: &mut watch::Receiver<Command>) -> Result<Woken, Error> {
+        let is_full = self.submitted.in_flight() >= IN_FLIGHT_MAX;
+        let mut poll: BoxFuture<'_, _> = if is_full {
+            Box::pin(std::future::pending())
+        } else {
+            self.task.poll()
+        };
+        loop {
+            tokio::select! {
+                _ = command.changed() => return Ok(Woken::Command),
+                delivered = delivered(&mut self.submitted, &mut self.active_topics, (&self.context, &self.id, &self.config)) => {
+                    delivered?;
+                    if self.submitted.has_committable() {
+                        let delay = COMMIT_DELAY.min(self.context.config.offset_flush_interval);
+                        self.commit_at.get_or_insert_with(|| Instant::now() + delay);
+                    }
+                    if is_full && self.submitted.in_flight() < IN_FLIGHT_MAX {
+                        return Ok(Woken::Command);
+                    }
+                }
+                () = at(self.commit_at), if self.committing.is_none() => {
+                    self.commit_at = None;
+                    self.committing = begin_commit(&self.context, &self.id, &mut self.submitted);
+                }
+                written = written(&mut self.committing) => return Ok(Woken::Committed(written)),
+                polled = &mut poll => return Ok(Woken::Polled(polled)),
+            }
+        }
+    }
+
+    /// Converts records and gives them to the producer; waits where its buffer is full.
+    async fn send(&mut self, records: Vec<SourceRecord>) -> Result<(), Error> {
+        for mut record in records {
+            let offset = record.source_offset.take();
+            let encoded = match self.converters.encode(&record).await {
+                Ok(encoded) => encoded,
+                Err(rejected) => {
+                    let (errors, stage) = (&self.config.errors, rejected.stage);
+                    errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
+                    self.submitted.submit(&record.source_partition, offset, None);
+                    continue;
+                }
+            };
+            self.topics.ensure(&record.topic).await?;
+            let delivery = self.producer.send(ProducerRecord {
+                topic: &record.topic,
+                partition: record.partition,
+                timestamp: record.timestamp,
+                key: encoded.key.as_deref(),
+                value: encoded.value.as_deref(),
+                headers: &encoded.headers,
+            });
+            let delivery = match delivery.await {
+                Ok(delivery) => Some(delivery),
+                Err(error) => {
+                    let error = Error::fatal("Unrecoverable exception from producer send callback")
+                        .with_source(error);
+                    let (errors, stage) = (&self.config.errors, Stage::KafkaProduce);
+                    errors.tolerate(&self.id, stage, error, || format!("{record:?}"))?;
+                    None
+                }
+            };
+            self.submitted.submit(&record.source_partition, offset, delivery);
+        }
+        Ok(())
+    }
+
+    /// Offsets were written, or not: then they are tried again with the next ones.
+    async fn committed(&mut self, written: Result<(), StoreError>) {
+        let Some(Committing { offsets, .. }) = self.committing.take() else {
+            return;
+        };
+        match written {
+            Ok(()) => {
+                if let Err(error) = self.task.commit(&offsets).await {
+                    tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(task = %self.id, %error, "source offsets cannot be committed; trying again");
+                self.submitted.give_back(offsets);
+                self.commit_at = Some(Instant::now() + self.context.config.offset_flush_timeout);
+            }
+        }
+    }
+
+    /// Waits, at most `offset.flush.timeout.ms`, until what was sent is acknowledged, and commits it.
+    async fn finish(&mut self) {
+        let config = &self.context.config;
+        // The task has yet to stop before the supervisor loses its patience.
+        let patience = config.task_shutdown_graceful_timeout * 4 / 5;
+        let deadline = Instant::now() + config.offset_flush_timeout.min(patience);
+        let acknowledged = async {
+            while self.submitted.in_flight() > 0 {
+                let (submitted, active) = (&mut self.submitted, &mut self.active_topics);
+                if delivered(submitted, active, (&self.context, &self.id, &self.config))
+                    .await
+                    .is_err()
+                {
+                    return; // What is behind the failed record must not be committed.
+                }
+            }
+        };
+        if tokio::time::timeout_at(deadline, acknowledged).await.is_err() {
+            tracing::warn!(
+                task = %self.id, records = self.submitted.in_flight(),
+                "not all records were acknowledged in time; they will be sent again by the next start"
+            );
+        }
+        loop {
+            if self.committing.is_none() {
+                self.committing = begin_commit(&self.context, &self.id, &mut self.submitted);
+            }
+            if self.committing.is_none() {
+                break;
+            }
+            let written = tokio::time::timeout_at(deadline, written(&mut self.committing)).await;
+            let is_over = !matches!(written, Ok(Ok(())));
+            if let Ok(written) = written {
+                self.committed(written).await;
+            }
+            if is_over {
+                break; // Repeated by the next start.
+            }
+        }
+        self.commit_at = None;
+    }
+}
+
+/// Takes acknowledgements; ready once there was one.
+async fn delivered(
+    submitted: &mut Submitted<DeliveryFuture>,
+    active_topics: &mut BTreeSet<String>,
+    (context, id, config): (&Context, &TaskId, &ConnectorConfig),
+) -> Result<(), Error> {
+    let mut outcome = |delivered: Result<RecordMetadata, ClientError>| match delivered {
+        Ok(metadata) => {
+            let topic = &*metadata.topic_partition.topic;
+            if context.config.topic_tracking && !active_topics.contains(topic) {
+                active_topics.insert(topic.to_owned());
+                context.statuses.put_topic(&TopicStatus {
+                    topic: topic.to_owned(),
+                    connector: id.connector.to_string(),
+                    task: id.task,
+                    discover_timestamp: super::now(),
+                });
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let error =
+                Error::fatal("Unrecoverable exception from producer send callback").with_source(error);
+            let tolerated = config
+                .errors
+                .tolerate(id, Stage::KafkaProduce, error, String::new);
+            tolerated.map(drop)
+        }
+    };
+    poll_fn(|context| submitted.poll_delivered(context, &mut outcome)).await
+}
+
+fn begin_commit(
+    context: &Arc<Context>,
+    id: &TaskId,
+    submitted: &mut Submitted<DeliveryFuture>,
+) -> Option<Committing> {
+    let offsets = submitted.take_committable();
+    if offsets.is_empty() {
+        return None;
+    }
+    let (store, connector) = (context.offsets.clone(), Arc::clone(&id.connector));
+    let records = store.records(
+        &connector,
+        offsets
+            .iter()
+            .map(|(partition, offset)| (&**partition, Some(offset))),
+    );
+    let written = Box::pin(async move { store.write(&records).await });
+    Some(Committing { offsets, written })
+}
+
+/// The end of the write that is under way; never without one.
+async fn written(committing: &mut Option<Committing>) -> Result<(), StoreError> {
+    match committing {
+        Some(committing) => Pin::new(&mut committing.written).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

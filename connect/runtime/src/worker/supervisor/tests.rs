@@ -1,0 +1,175 @@
+use std::sync::Mutex;
+
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// Does what its spec says, and tells what happens to it.
+#[derive(Debug)]
+struct Probe {
+    events: mpsc::Sender<String>,
+    attempts: Mutex<u32>,
+}
+
+impl Probe {
+    fn tell(&self, event: impl Into<String>) {
+        self.events
+            .try_send(event.into())
+            .expect("the test takes every event");
+    }
+}
+
+impl Unit for Probe {
+    type Spec = &'static str;
+
+    fn run(
+        self: Arc<Self>,
+        spec: &'static str,
+        mut command: watch::Receiver<Command>,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let attempt = {
+                let mut attempts = self.attempts.lock().expect("nobody panics with it");
+                *attempts += 1;
+                *attempts
+            };
+            self.tell(format!("start {spec}"));
+            match spec {
+                "panics" => panic!("boom {attempt}"),
+                "fails" => return Err(Failure::Run(Error::retriable("no"))),
+                "fails to start" => return Err(Failure::Start(Error::fatal("never"))),
+                "starts late" if attempt < 3 => return Err(Failure::Start(Error::retriable("not yet"))),
+                _ => {}
+            }
+            loop {
+                let now = *command.borrow_and_update();
+                match now {
+                    Command::Stop if spec == "hangs" => std::future::pending().await,
+                    Command::Stop => break,
+                    Command::Be(state) => self.tell(state.name()),
+                }
+                command.changed().await.expect("the supervisor is there");
+            }
+            self.tell("stop");
+            Ok(())
+        })
+    }
+
+    fn failed<'a>(&'a self, _spec: &'a &'static str, trace: String) -> BoxFuture<'a, ()> {
+        self.tell(format!("FAILED {trace}"));
+        Box::pin(std::future::ready(()))
+    }
+
+    fn stop_timeout(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+struct Fixture {
+    supervisor: Supervisor<&'static str>,
+    events: mpsc::Receiver<String>,
+}
+
+fn desired(spec: &'static str, restarts: u64) -> Desired<&'static str> {
+    Desired {
+        spec,
+        target_state: TargetState::Started,
+        restarts,
+    }
+}
+
+fn start(spec: &'static str) -> Fixture {
+    let (sender, events) = mpsc::channel(100);
+    let probe = Probe {
+        events: sender,
+        attempts: Mutex::new(0),
+    };
+    Fixture {
+        supervisor: Supervisor::start(Arc::new(probe), desired(spec, 0), None),
+        events,
+    }
+}
+
+impl Fixture {
+    async fn expect(&mut self, events: &[&str]) {
+        for event in events {
+            let found = self.events.recv().await.expect("the unit is there");
+            assert_eq!(found, *event);
+        }
+    }
+
+    async fn end(mut self, events: &[&str]) {
+        self.supervisor.retire(async {}).await.expect("it ends");
+        let mut left = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            left.push(event);
+        }
+        assert_eq!(left, events);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_follows_what_is_wanted() {
+    let mut unit = start("a");
+    unit.expect(&["start a", "STARTED"]).await;
+    let paused = Desired {
+        target_state: TargetState::Paused,
+        ..desired("a", 0)
+    };
+    unit.supervisor.want(paused);
+    unit.expect(&["PAUSED"]).await;
+    unit.supervisor.want(desired("a", 0));
+    unit.expect(&["STARTED"]).await;
+    unit.supervisor.want(desired("b", 0));
+    unit.expect(&["stop", "start b", "STARTED"]).await;
+    unit.supervisor.want(desired("b", 1));
+    unit.expect(&["stop", "start b", "STARTED"]).await;
+    unit.end(&["stop"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_waits_for_the_user() {
+    for (spec, trace) in [
+        ("fails", "FAILED no"),
+        ("fails to start", "FAILED never"),
+        ("panics", "FAILED it panicked: boom 1"),
+    ] {
+        let mut unit = start(spec);
+        unit.expect(&[&format!("start {spec}"), trace]).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(unit.events.try_recv().is_err(), "{spec} was restarted by nobody");
+        let paused = Desired {
+            target_state: TargetState::Paused,
+            ..desired(spec, 0)
+        };
+        unit.supervisor.want(paused);
+        unit.supervisor.want(desired("a", 0));
+        unit.expect(&["start a", "STARTED"]).await;
+        unit.end(&["stop"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retriable_start_is_tried_again_more_and_more_slowly() {
+    let mut unit = start("starts late");
+    let began = Instant::now();
+    unit.expect(&[
+        "start starts late",
+        "FAILED not yet",
+        "start starts late",
+        "FAILED not yet",
+    ])
+    .await;
+    unit.expect(&["start starts late", "STARTED"]).await;
+    assert_eq!(began.elapsed().as_secs(), 3, "one second, then two");
+    unit.end(&["stop"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_hangs_is_aborted() {
+    let mut unit = start("hangs");
+    unit.expect(&["start hangs", "STARTED"]).await;
+    let began = Instant::now();
+    unit.end(&[]).await;
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
