@@ -274,3 +274,6 @@ fn rotate(endpoints: &mut [Endpoint]) {
         endpoints.rotate_left(random_below(endpoints.len()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! (sequences, epochs, generations). Every request and response passes through its encoding at the version in use.
 //! Faults are put in by a function that sees each request.
 
+mod committed;
 mod data;
 mod groups;
 mod transport;
@@ -22,8 +23,9 @@ pub(crate) use data::PartitionState;
 use groups::GroupState;
 
 use crate::{
+    LocalNode,
     cluster::Cluster,
-    config::{ClientConfig, ConsumerConfig, ProducerConfig},
+    config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig},
 };
 
 /// What happens to a request.
@@ -65,6 +67,8 @@ pub(crate) struct State {
     next_member: u32,
     faults: FaultPlan,
     pub(crate) requests: Vec<(NodeId, ApiKey)>,
+    /// How many connections were opened to each broker.
+    pub(crate) connections: BTreeMap<NodeId, usize>,
 }
 
 pub(crate) struct TopicState {
@@ -90,6 +94,7 @@ impl Model {
                 next_member: 0,
                 faults: Box::new(|_, _| Fault::None),
                 requests: Vec::new(),
+                connections: BTreeMap::new(),
             }),
             changed: watch::channel(0).0,
         })
@@ -167,6 +172,28 @@ impl Model {
             .collect()
     }
 
+    pub(crate) fn client_config(pairs: &[(&str, &str)]) -> ClientConfig {
+        ClientConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration")
+    }
+
+    /// A node of this process: calls reach it without a connection.
+    pub(crate) fn local_node(self: &Arc<Self>, id: i32, cluster_id: &str) -> LocalNode {
+        LocalNode {
+            cluster_id: cluster_id.to_owned(),
+            node_id: NodeId(id),
+            transport: transport::in_process(self, NodeId(id)),
+        }
+    }
+
+    pub(crate) fn cluster_with(self: &Arc<Self>, config: ClientConfig, local: Option<LocalNode>) -> Cluster {
+        Cluster::with_connect(
+            config,
+            local,
+            false,
+            Arc::new(transport::ModelConnect(self.clone())),
+        )
+    }
+
     pub(crate) fn cluster(self: &Arc<Self>, config: ClientConfig, auto_create: bool) -> Cluster {
         Cluster::with_connect(
             config,
@@ -188,6 +215,13 @@ impl Model {
             .expect("a valid configuration");
         let cluster = self.cluster(config.client.clone(), config.allow_auto_create_topics);
         crate::Consumer::with_cluster(config, cluster)
+    }
+
+    pub(crate) fn admin(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Admin {
+        let config =
+            AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration");
+        let cluster = self.cluster(config.client.clone(), false);
+        crate::Admin::with_cluster(config, cluster)
     }
 
     /// Appends a batch of these values, each an offset of its own, to a partition.

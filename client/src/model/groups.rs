@@ -7,15 +7,8 @@ use forebay_protocol::{
     ErrorCode, NodeId, Request, Response,
     messages::{
         FindCoordinatorResponse, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-        LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
-        OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
-        find_coordinator_response::Coordinator,
-        join_group_response::JoinGroupResponseMember,
-        leave_group_response::MemberResponse,
-        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
-        offset_fetch_response::{
-            OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
-        },
+        LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse, find_coordinator_response::Coordinator,
+        join_group_response::JoinGroupResponseMember, leave_group_response::MemberResponse,
     },
 };
 use tokio::time::{Duration, Instant};
@@ -26,18 +19,18 @@ use super::{State, transport::Ticket};
 #[derive(Debug, Default)]
 pub(super) struct GroupState {
     generation: i32,
-    phase: Phase,
+    pub(super) phase: Phase,
     protocol: String,
     leader: String,
     /// When those who have not come are out.
     deadline: Option<Instant>,
-    members: BTreeMap<String, Member>,
+    pub(super) members: BTreeMap<String, Member>,
     /// By topic and partition: offset, leader epoch, metadata.
     pub(super) offsets: BTreeMap<(String, i32), (i64, i32, String)>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     #[default]
     Empty,
     Joining,
@@ -46,7 +39,7 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     instance_id: Option<String>,
     protocols: Vec<(String, Bytes)>,
     joined: bool,
@@ -135,7 +128,7 @@ impl GroupState {
         }
     }
 
-    fn check(&self, member_id: &str, instance_id: Option<&str>, generation: i32) -> ErrorCode {
+    pub(super) fn check(&self, member_id: &str, instance_id: Option<&str>, generation: i32) -> ErrorCode {
         if let Some(instance_id) = instance_id {
             let owner = self
                 .members
@@ -423,123 +416,6 @@ impl State {
         }
         LeaveGroupResponse {
             members,
-            ..Default::default()
-        }
-    }
-
-    fn offset_commit(
-        &mut self,
-        request: &OffsetCommitRequest,
-        refuse: Option<ErrorCode>,
-    ) -> OffsetCommitResponse {
-        let names: BTreeMap<_, _> = self
-            .topics
-            .iter()
-            .map(|(name, topic)| (topic.id, name.clone()))
-            .collect();
-        let group = self.groups.entry(request.group_id.to_string()).or_default();
-        let generation = request.generation_id_or_member_epoch;
-        let simple = generation < 0 && group.members.is_empty();
-        let checked = group.check(
-            &request.member_id,
-            request.group_instance_id.as_deref(),
-            generation,
-        );
-        let code = match checked {
-            _ if simple => ErrorCode::None,
-            // A member may commit what it has read while the others join.
-            ErrorCode::None if group.phase == Phase::Syncing => ErrorCode::RebalanceInProgress,
-            code => code,
-        };
-        let error_code = refuse.unwrap_or(code).to_i16();
-        let mut topics = Vec::new();
-        for topic in &request.topics {
-            let name = names
-                .get(&topic.topic_id)
-                .cloned()
-                .unwrap_or_else(|| topic.name.to_string());
-            let mut answer = OffsetCommitResponseTopic {
-                name: topic.name.clone(),
-                topic_id: topic.topic_id,
-                ..Default::default()
-            };
-            for partition in &topic.partitions {
-                if error_code == 0 {
-                    let metadata = partition
-                        .committed_metadata
-                        .as_deref()
-                        .unwrap_or_default()
-                        .to_owned();
-                    let value = (
-                        partition.committed_offset,
-                        partition.committed_leader_epoch,
-                        metadata,
-                    );
-                    group
-                        .offsets
-                        .insert((name.clone(), partition.partition_index), value);
-                }
-                let partition_index = partition.partition_index;
-                answer.partitions.push(OffsetCommitResponsePartition {
-                    partition_index,
-                    error_code,
-                    ..Default::default()
-                });
-            }
-            topics.push(answer);
-        }
-        OffsetCommitResponse {
-            topics,
-            ..Default::default()
-        }
-    }
-
-    fn offset_fetch(
-        &mut self,
-        request: &OffsetFetchRequest,
-        refuse: Option<ErrorCode>,
-    ) -> OffsetFetchResponse {
-        let ids: BTreeMap<_, _> = self
-            .topics
-            .iter()
-            .map(|(name, topic)| (topic.id, name.clone()))
-            .collect();
-        let groups = request.groups.iter().map(|wanted| {
-            let group = self.groups.entry(wanted.group_id.to_string()).or_default();
-            let mut topics = Vec::new();
-            for topic in wanted.topics.iter().flatten() {
-                let name = ids
-                    .get(&topic.topic_id)
-                    .cloned()
-                    .unwrap_or_else(|| topic.name.to_string());
-                let partitions = topic.partition_indexes.iter().map(|index| {
-                    let known = group.offsets.get(&(name.clone(), *index)).cloned();
-                    let (offset, epoch, metadata) = known.unwrap_or((-1, -1, String::new()));
-                    OffsetFetchResponsePartitions {
-                        partition_index: *index,
-                        committed_offset: offset,
-                        committed_leader_epoch: epoch,
-                        metadata: Some(metadata.into()),
-                        ..Default::default()
-                    }
-                });
-                topics.push(OffsetFetchResponseTopics {
-                    name: topic.name.clone(),
-                    topic_id: topic.topic_id,
-                    partitions: partitions.collect(),
-                    ..Default::default()
-                });
-            }
-            let error_code = refuse.map_or(0, ErrorCode::to_i16);
-            OffsetFetchResponseGroup {
-                group_id: wanted.group_id.clone(),
-                topics,
-                error_code,
-                ..Default::default()
-            }
-        });
-        OffsetFetchResponse {
-            groups: groups.collect(),
             ..Default::default()
         }
     }

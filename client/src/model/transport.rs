@@ -37,6 +37,7 @@ impl Connect for ModelConnect {
                 let source = Arc::new(std::io::ErrorKind::ConnectionRefused.into());
                 return Err(Error::Connect { address, source });
             }
+            *model.lock().connections.entry(node).or_default() += 1;
             Ok(Arc::new(ModelTransport {
                 model,
                 node,
@@ -45,6 +46,17 @@ impl Connect for ModelConnect {
             }) as Arc<dyn Transport>)
         })
     }
+}
+
+/// The way to a node of this process.
+pub(super) fn in_process(model: &Arc<Model>, node: NodeId) -> Arc<dyn Transport> {
+    let broken = Arc::new(AtomicBool::new(false));
+    Arc::new(ModelTransport {
+        model: model.clone(),
+        node,
+        address: "in-process".into(),
+        broken,
+    })
 }
 
 #[derive(Debug)]

@@ -125,3 +125,114 @@ fn in_memory(response: &Response) -> bool {
     let mut partitions = fetch.responses.iter().flat_map(|topic| &topic.partitions);
     partitions.all(|partition| !matches!(partition.records, Some(Records::File(_))))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use bytes::Bytes;
+    use forebay_protocol::messages::{
+        MetadataRequest, MetadataResponse, ProduceRequest,
+        produce_request::{PartitionProduceData, TopicProduceData},
+    };
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// A node that answers when it is let.
+    #[derive(Debug)]
+    struct Slow {
+        address: Arc<str>,
+        begun: Arc<AtomicUsize>,
+        go: Arc<Notify>,
+    }
+
+    impl Transport for Slow {
+        fn call(&self, _: i16, _: Request) -> CallFuture {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            let go = self.go.clone();
+            Box::pin(async move {
+                go.notified().await;
+                Ok(MetadataResponse::default().into())
+            })
+        }
+
+        fn address(&self) -> &Arc<str> {
+            &self.address
+        }
+
+        fn is_open(&self) -> bool {
+            true
+        }
+
+        fn close(&self) {}
+    }
+
+    fn slow() -> (Local, Arc<AtomicUsize>, Arc<Notify>) {
+        let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let node = Slow {
+            address: "here".into(),
+            begun: begun.clone(),
+            go: go.clone(),
+        };
+        (Local::new(Arc::new(node)), begun, go)
+    }
+
+    #[tokio::test]
+    async fn requests_beyond_the_bound_wait_and_go_on_unwatched() {
+        let (local, begun, go) = slow();
+        let calls: Vec<_> = (0..=IN_FLIGHT_REQUESTS_MAX)
+            .map(|_| local.call(12, MetadataRequest::default().into()))
+            .collect();
+        assert_eq!(
+            begun.load(Ordering::SeqCst),
+            IN_FLIGHT_REQUESTS_MAX,
+            "in line when call returns"
+        );
+        // Nobody waits for them any more; they end all the same, and the last one gets its turn.
+        drop(calls);
+        while begun.load(Ordering::SeqCst) <= IN_FLIGHT_REQUESTS_MAX {
+            go.notify_one();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_has_the_bound_of_a_socket() {
+        let (local, begun, go) = slow();
+        let produce = |bytes: usize| {
+            let records = Some(Records::Memory(Bytes::from(vec![0; bytes])));
+            let partition = PartitionProduceData {
+                records,
+                ..Default::default()
+            };
+            let topic = TopicProduceData {
+                partition_data: vec![partition],
+                ..Default::default()
+            };
+            ProduceRequest {
+                topic_data: vec![topic],
+                ..Default::default()
+            }
+        };
+        let fits = local.call(12, produce(REQUEST_BYTES_MAX).into());
+        go.notify_one();
+        fits.await.expect("at the bound");
+        let error = local
+            .call(12, produce(REQUEST_BYTES_MAX + 1).into())
+            .await
+            .expect_err("one byte past it");
+        assert!(
+            matches!(error, Error::TooLarge { .. }) && !error.is_retriable(),
+            "{error}"
+        );
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+
+        local.close();
+        let error = local
+            .call(12, MetadataRequest::default().into())
+            .await
+            .expect_err("closed");
+        assert!(error.is_disconnect());
+    }
+}

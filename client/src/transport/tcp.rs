@@ -87,3 +87,6 @@ impl Transport for Tcp {
         self.fail("it was closed on this side");
     }
 }
+
+#[cfg(test)]
+mod tests;
