@@ -6,6 +6,7 @@
 
 mod arguments;
 mod local_node;
+mod plugins;
 mod services;
 mod settings;
 

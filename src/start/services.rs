@@ -17,7 +17,7 @@ use super::settings::{Role, Settings};
 pub(super) struct Services {
     registry: Option<registry::Service>,
     rest: Option<forebay_rest_proxy::Service>,
-    connect: Option<()>,
+    connect: Option<forebay_connect_runtime::Service>,
     console: Option<forebay_console::Service>,
     upkeep: JoinHandle<()>,
 }
@@ -56,7 +56,7 @@ impl Services {
         };
         let registry = registry.await?;
         let connect = match listeners.take(Role::Connect) {
-            Some(_) => None,
+            Some(bound) => Some(start_connect(settings, client, bound, registry_url.as_deref()).await?),
             None => None,
         };
         let rest = match listeners.take(Role::Rest) {
@@ -111,7 +111,12 @@ impl Services {
                 Role::Rest,
                 self.rest.as_ref().map(forebay_rest_proxy::Service::addresses),
             ),
-            (Role::Connect, None),
+            (
+                Role::Connect,
+                self.connect
+                    .as_ref()
+                    .map(forebay_connect_runtime::Service::addresses),
+            ),
             (
                 Role::Console,
                 self.console.as_ref().map(forebay_console::Service::addresses),
@@ -126,7 +131,7 @@ impl Services {
     pub(super) async fn stop(self) {
         self.upkeep.abort();
         if let Some(connect) = self.connect {
-            let () = connect;
+            connect.stop().await;
         }
         if let Some(rest) = self.rest {
             rest.stop().await;
@@ -138,6 +143,22 @@ impl Services {
             console.stop().await;
         }
     }
+}
+
+async fn start_connect(
+    settings: &Settings,
+    client: &Client,
+    bound: Listeners,
+    registry_url: Option<&str>,
+) -> anyhow::Result<forebay_connect_runtime::Service> {
+    let own = settings.of_role(Role::Connect, &forebay_connect_runtime::config_def());
+    let converter = "value.converter.schema.registry.url";
+    let config = forebay_connect_runtime::Config::new(&with_registry(own, converter, registry_url))?;
+    let options = settings.http(Role::Connect);
+    Ok(
+        forebay_connect_runtime::Service::start(client, config, super::plugins::all(), bound, options)
+            .await?,
+    )
 }
 
 /// Ports that are bound and wait for their service.

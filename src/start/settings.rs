@@ -71,7 +71,7 @@ impl Role {
                 with_http_keys(client_def()).extend(&forebay_schema_registry_server::config_def())
             }
             Self::Rest => with_http_keys(client_def()).extend(&forebay_rest_proxy::config_def()),
-            Self::Connect => with_http_keys(client_def()),
+            Self::Connect => with_http_keys(client_def()).extend(&forebay_connect_runtime::config_def()),
             Self::Console => with_http_keys(client_def()),
         }
     }
