@@ -32,7 +32,7 @@ pub struct Admin {
 impl Admin {
     /// An admin client; must be called inside a tokio runtime.
     pub fn new(config: AdminConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(config.client.clone(), local, false);
+        let cluster = Cluster::new(config.client.clone().named("adminclient"), local, false);
         Self::with_cluster(config, cluster)
     }
 
@@ -105,6 +105,7 @@ impl Admin {
         Attempts {
             action,
             within: self.config.client.default_api_timeout,
+            retries: self.config.retries,
         }
     }
 

@@ -73,7 +73,12 @@ pub struct Consumer {
 impl Consumer {
     /// A consumer of nothing yet; must be called inside a tokio runtime.
     pub fn new(config: ConsumerConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(config.client.clone(), local, config.allow_auto_create_topics);
+        let kind = config
+            .group_id
+            .as_ref()
+            .map_or_else(|| "consumer".to_owned(), |group| format!("consumer-{group}"));
+        let client = config.client.clone().named(&kind);
+        let cluster = Cluster::new(client, local, config.allow_auto_create_topics);
         Self::with_cluster(config, cluster)
     }
 

@@ -18,7 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Transport(#[from] transport::Error),
     /// None of the addresses answered.
-    #[error("no broker answered at {addresses}: {last}; is Forebay running? (forebay start)")]
+    #[error("no broker answered at {addresses}: {}; is Forebay running? (forebay start)", why(.last))]
     NoBroker {
         /// All that were tried.
         addresses: String,
@@ -142,6 +142,14 @@ fn describe(code: ErrorCode, message: Option<&str>) -> String {
     match message.filter(|message| !message.is_empty()) {
         Some(message) => format!("{message} ({code})"),
         None => code.to_string(),
+    }
+}
+
+/// The addresses are named already: of a refused connection the reason is enough.
+fn why(last: &Error) -> String {
+    match last {
+        Error::Transport(transport::Error::Connect { source, .. }) => source.kind().to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -48,7 +48,7 @@ struct Shared {
 impl Producer {
     /// A producer; must be called inside a tokio runtime.
     pub fn new(config: ProducerConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(config.client.clone(), local, true);
+        let cluster = Cluster::new(config.client.clone().named("producer"), local, true);
         Self::with_cluster(config, cluster)
     }
 

@@ -92,6 +92,18 @@ async fn the_time_limit_holds_and_says_what_was_wrong_last() {
     assert_eq!(error.code(), Some(ErrorCode::OffsetNotAvailable));
     assert!(started.elapsed() <= Duration::from_secs(5));
 
+    let before = model.count(ApiKey::ListOffsets);
+    let admin_once = model.admin(&[("retries", "2")]);
+    admin_once
+        .list_offsets(&wanted(1), IsolationLevel::ReadUncommitted)
+        .await
+        .expect("an outcome for each");
+    assert_eq!(
+        model.count(ApiKey::ListOffsets),
+        before + 3,
+        "once, and twice again"
+    );
+
     model.change(|state| state.brokers.values_mut().for_each(|up| *up = false));
     let error = admin
         .list_topics()

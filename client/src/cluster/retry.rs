@@ -16,6 +16,8 @@ const UNKNOWN_TOPIC_ATTEMPTS: u32 = 5;
 pub(crate) struct Attempts<'a> {
     pub(crate) action: &'a str,
     pub(crate) within: Duration,
+    /// How often to try again.
+    pub(crate) retries: u32,
 }
 
 /// The state of trying.
@@ -53,7 +55,7 @@ impl<'a> Trying<'a> {
         tracing::debug!("{}: {error}; trying again", self.attempts.action);
         self.failures += 1;
         let pause = self.cluster.backoff().delay(self.failures);
-        if Instant::now() + pause >= self.deadline {
+        if Instant::now() + pause >= self.deadline || self.failures > self.attempts.retries {
             return false;
         }
         sleep(pause).await;

@@ -1,6 +1,9 @@
 //! What every client needs: where the cluster is, how long to wait, how to retry (Kafka's `CommonClientConfigs`).
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use forebay_config::{
     Config, ConfigDef, ConfigKey, ConfigType, Errors, Importance, Origin, Properties, Validator, Value,
@@ -247,5 +250,14 @@ impl ClientConfig {
             metadata_max_age: milliseconds(config, "metadata.max.age.ms"),
             originals: config.originals().clone(),
         }
+    }
+
+    /// Without `client.id`, the name that Kafka's clients take: `producer-1`, `consumer-GROUP-1`, `adminclient-1`.
+    pub(crate) fn named(mut self, kind: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        if self.client_id.is_empty() {
+            self.client_id = format!("{kind}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        }
+        self
     }
 }

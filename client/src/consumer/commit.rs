@@ -74,6 +74,7 @@ impl Consumer {
             let attempts = Attempts {
                 action: &action,
                 within,
+                retries: u32::MAX,
             };
             let outcome = gather(&cluster, attempts, offsets.keys().cloned(), |pending| {
                 let wanted = pending.into_iter().filter_map(|partition| {

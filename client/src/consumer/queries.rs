@@ -167,6 +167,7 @@ impl Consumer {
         Attempts {
             action,
             within: self.config.client.default_api_timeout,
+            retries: u32::MAX,
         }
     }
 }
