@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::io_pool::IoPool;
 use crate::random::random_bits;
 use fetch_waits::FetchWaits;
+use replica::QUEUE_BYTES_MAX;
 pub(crate) use replica::{NewAppend, Replica};
 
 /// Why a partition did not do what it was asked for.
@@ -34,7 +35,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Partition(#[from] partition::Error),
     /// More waits to be appended than may wait.
-    #[error("the partition has {} bytes waiting to be appended", replica::QUEUE_BYTES_MAX)]
+    #[error("the partition has {} bytes waiting to be appended", QUEUE_BYTES_MAX)]
     QueueFull,
     /// The broker stops, or the writer has failed.
     #[error("the broker is stopping")]

@@ -1,0 +1,259 @@
+//! The single writer of a partition: whatever waits in the queue when an I/O thread comes to it is appended with one write, and
+//! synced once if anyone waits for that.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use forebay_broker_log::{Append, Appended, Log, ValidatedBatch};
+use forebay_broker_partition::{AwaitProduce, Command, ProduceWaiter, RequiredAcks};
+use forebay_records::{AppendOrigin, LeaderEpoch, Timestamp};
+use tokio::sync::oneshot;
+
+use super::Replica;
+use crate::clock;
+use crate::io_pool::Drain;
+use crate::replicas::Error;
+
+/// Bytes that one round of the writer takes from the queue; the rest waits for its next turn.
+const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that may wait in a partition's queue. Connections bound what they have in flight; this bounds all of them together.
+pub(crate) const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Batches to append to one partition.
+#[derive(Debug)]
+pub(crate) struct NewAppend {
+    /// Validated; usually one.
+    pub(crate) batches: Vec<ValidatedBatch>,
+    /// Who appends.
+    pub(crate) origin: AppendOrigin,
+    /// Whose acknowledgement is waited for.
+    pub(crate) acks: RequiredAcks,
+}
+
+struct Queued {
+    append: NewAppend,
+    bytes: usize,
+    reply: Reply,
+}
+
+/// Hears of an acknowledgement.
+pub(super) type Reply = oneshot::Sender<Result<Appended, Error>>;
+
+#[derive(Default)]
+struct Queue {
+    appends: VecDeque<Queued>,
+    bytes: usize,
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+pub(super) struct Writer {
+    queue: Mutex<Queue>,
+    scheduled: AtomicBool,
+    /// The state machine has asked for a sync outside of the writer's round.
+    sync_wanted: AtomicBool,
+}
+
+impl Replica {
+    /// Leaves a sync to the writer.
+    pub(super) fn want_sync(self: &Arc<Self>) {
+        self.writer.sync_wanted.store(true, Ordering::Release);
+        // False: the broker stops; closing the log syncs it.
+        let _scheduled = self.shared.appends.schedule(self);
+    }
+
+    /// Puts batches in the queue of this partition's writer, in the order of the calls. The receiver hears of the
+    /// acknowledgement asked for, with `acks=0` of the append.
+    ///
+    /// # Errors
+    /// If this broker does not lead the partition, or too few replicas are in sync, or the queue is full.
+    pub(crate) fn append(
+        self: &Arc<Self>,
+        append: NewAppend,
+    ) -> Result<oneshot::Receiver<Result<Appended, Error>>, Error> {
+        self.with_partition(|partition| partition.check_append(append.acks))?;
+        let bytes = append.batches.iter().map(|one| one.batch.size_in_bytes()).sum();
+        let (reply, receiver) = oneshot::channel();
+        {
+            let mut queue = self.queue();
+            if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
+                return Err(Error::QueueFull);
+            }
+            queue.bytes += bytes;
+            queue.appends.push_back(Queued { append, bytes, reply });
+        }
+        if !self.shared.appends.schedule(self) {
+            refuse(self.take_round(), &Error::Lost);
+        }
+        Ok(receiver)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_round(&self) -> Vec<Queued> {
+        let mut queue = self.queue();
+        let mut bytes = 0;
+        let mut round = Vec::new();
+        while let Some(next) = queue.appends.front()
+            && (round.is_empty() || bytes + next.bytes <= ROUND_BYTES_MAX)
+        {
+            bytes += next.bytes;
+            round.extend(queue.appends.pop_front());
+        }
+        queue.bytes -= bytes;
+        round
+    }
+
+    /// Appends a round with one write, and syncs once if anyone waits for that.
+    fn write(&self, round: Vec<Queued>) {
+        let now = clock::now();
+        let Some((leader_epoch, accepted)) = self.check_round(round) else {
+            return;
+        };
+        let Some(log) = &self.log else {
+            return refuse(accepted, &Error::Lost);
+        };
+        let mut waits = Vec::with_capacity(accepted.len());
+        let mut appends = Vec::with_capacity(accepted.len());
+        for Queued { append, bytes, reply } in accepted {
+            waits.push((append.acks, bytes, reply));
+            appends.push(Append {
+                batches: append.batches,
+                origin: append.origin,
+            });
+        }
+        let results = log.append(leader_epoch, now, appends);
+        let sync = self.after_append(log, waits, results);
+        if sync || log.sync_required() {
+            self.sync(log);
+        }
+    }
+
+    /// What may still be appended now that its turn has come: the role may have changed since it was queued.
+    fn check_round(&self, round: Vec<Queued>) -> Option<(LeaderEpoch, Vec<Queued>)> {
+        let mut accepted = Vec::with_capacity(round.len());
+        let mut epoch = None;
+        for queued in round {
+            match self.with_partition(|partition| partition.check_append(queued.append.acks)) {
+                Ok(leader_epoch) => {
+                    epoch = Some(leader_epoch);
+                    accepted.push(queued);
+                }
+                Err(error) => refuse(vec![queued], &error.into()),
+            }
+        }
+        epoch.map(|epoch| (epoch, accepted))
+    }
+
+    fn after_append(
+        &self,
+        log: &Log,
+        waits: Vec<(RequiredAcks, usize, Reply)>,
+        results: Vec<forebay_broker_log::Result<Appended>>,
+    ) -> bool {
+        let mut state = self.state();
+        let bytes = waits
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| is_new(result))
+            .map(|((_, bytes, _), _)| *bytes)
+            .sum::<usize>();
+        let mut sync = bytes > 0 && self.step(&mut state, appended(log, bytes));
+        for ((acks, _, reply), result) in waits.into_iter().zip(results) {
+            match result {
+                Ok(appended) if acks != RequiredAcks::None => {
+                    let waiter = ProduceWaiter(state.next_waiter);
+                    state.next_waiter += 1;
+                    state.produces.insert(waiter, (appended, reply));
+                    // Its time limit is the handler's to watch: it answers, the wait here ends with the append's.
+                    let wait = AwaitProduce {
+                        waiter,
+                        acks,
+                        required_offset: appended.end_offset(),
+                        deadline: Timestamp(i64::MAX),
+                    };
+                    sync |= self.step(&mut state, Command::AwaitProduce(wait));
+                }
+                result => {
+                    let result = result.map_err(Error::from);
+                    if let Err(error) = &result {
+                        self.shared.note(error);
+                    }
+                    // The producer may have gone.
+                    let _gone = reply.send(result);
+                }
+            }
+        }
+        sync
+    }
+
+    /// Syncs until nobody waits for one any more. A failed sync is never tried again: the log directory is given up.
+    fn sync(&self, log: &Log) {
+        loop {
+            let command = match log.sync(clock::now()) {
+                Ok(offset) => Command::Synced { offset },
+                Err(error) => {
+                    self.shared.note(&error.into());
+                    Command::Fail
+                }
+            };
+            let mut state = self.state();
+            if !self.step(&mut state, command) {
+                return;
+            }
+        }
+    }
+
+    /// Syncs if `flush.ms` or a closed segment asks for it. On an I/O thread.
+    pub(crate) fn sync_if_due(&self, now: Timestamp) {
+        if let Some(log) = &self.log
+            && log.sync_due(now)
+        {
+            self.sync(log);
+        }
+    }
+}
+
+impl Drain for Replica {
+    fn scheduled(&self) -> &AtomicBool {
+        &self.writer.scheduled
+    }
+
+    fn drain(&self) {
+        let round = self.take_round();
+        if !round.is_empty() {
+            self.write(round);
+        }
+        if self.writer.sync_wanted.swap(false, Ordering::AcqRel)
+            && let Some(log) = &self.log
+        {
+            self.sync(log);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.writer.sync_wanted.load(Ordering::Acquire) || !self.queue().appends.is_empty()
+    }
+}
+
+fn is_new(result: &forebay_broker_log::Result<Appended>) -> bool {
+    result.as_ref().is_ok_and(|appended| !appended.duplicate)
+}
+
+fn appended(log: &Log, bytes: usize) -> Command {
+    Command::Appended {
+        log_end_offset: log.log_end_offset(),
+        bytes: bytes as u64,
+        first_unstable_offset: log.first_unstable_offset(),
+    }
+}
+
+fn refuse(round: Vec<Queued>, error: &Error) {
+    for queued in round {
+        // The producer may have gone.
+        let _gone = queued.reply.send(Err(error.clone()));
+    }
+}
