@@ -1,6 +1,14 @@
 //! Kafka's command-line tools, one file each, over the client: they work against any Kafka cluster. What several tools share is
 //! here: how one is run, its properties, and the clients it needs.
 
+/// Prints a line to standard output. That nobody reads it any more (`| head`) is no error of ours.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($argument)*);
+    }};
+}
+
 pub(crate) mod console_consumer;
 pub(crate) mod console_producer;
 pub(crate) mod consumer_groups;
@@ -86,6 +94,12 @@ where
         (_, Err(error)) => Err(Stop::Failed(format!("cannot start: {error}"))),
     };
     ended.unwrap_or_else(|stop| stop.report(tool))
+}
+
+/// Prints text that ends its own lines, as [`say!`] does.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Reads a file of properties that an option names, such as `--command-config`.

@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         let ended = session.run(&source).await;
         session.finish().await;
         if options.has("enable-systest-events") {
-            println!("shutdown_complete");
+            say!("shutdown_complete");
         }
         ended
     })

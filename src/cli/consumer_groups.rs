@@ -137,7 +137,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         match super::patiently(server, act(&options)).await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(Stop::Failed(cause)) => {
-                println!("\nError: Executing consumer group command failed due to {cause}");
+                say!("\nError: Executing consumer group command failed due to {cause}");
                 Ok(ExitCode::SUCCESS)
             }
             Err(stop) => Err(stop),
@@ -148,11 +148,11 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
 fn validate(regex: &str) -> ExitCode {
     match regex::Regex::new(regex) {
         Ok(_) => {
-            println!("The regular expression `{regex}` is valid.");
+            say!("The regular expression `{regex}` is valid.");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            println!("The regular expression `{regex}` is invalid: {error}.");
+            say!("The regular expression `{regex}` is invalid: {error}.");
             ExitCode::FAILURE
         }
     }
@@ -281,13 +281,14 @@ async fn list(admin: &Admin, options: &Options) -> Result<(), Stop> {
     };
     groups.retain(|group| is_among(&states, &group.state) && is_among(&types, &group.group_type));
     if options.has("state") || options.has("type") {
-        print!(
-            "{}",
-            tables::listing(&groups, options.has("type"), options.has("state"))
-        );
+        crate::cli::print(&tables::listing(
+            &groups,
+            options.has("type"),
+            options.has("state"),
+        ));
     } else {
         for group in groups {
-            println!("{}", group.group_id);
+            say!("{}", group.group_id);
         }
     }
     Ok(())

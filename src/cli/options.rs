@@ -96,11 +96,11 @@ impl Stop {
     pub(super) fn report(self, tool: &Tool) -> ExitCode {
         match self {
             Self::Help => {
-                print!("{}", tool.help());
+                crate::cli::print(&tool.help());
                 ExitCode::SUCCESS
             }
             Self::Version => {
-                println!("{} (speaks Apache Kafka 4.3)", env!("CARGO_PKG_VERSION"));
+                say!("{} (speaks Apache Kafka 4.3)", env!("CARGO_PKG_VERSION"));
                 ExitCode::SUCCESS
             }
             Self::Nothing => {

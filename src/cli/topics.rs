@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => {
                 // Kafka's goes to standard output, too.
-                println!("Error while executing topic command : {error}");
+                say!("Error while executing topic command : {error}");
                 Ok(ExitCode::FAILURE)
             }
         }
@@ -225,7 +225,7 @@ async fn act(options: &Options) -> Result<(), Failure> {
     } else if options.has("alter") {
         alter(&admin, options).await
     } else if options.has("list") {
-        println!("{}", found(&admin, options).await?.join("\n"));
+        say!("{}", found(&admin, options).await?.join("\n"));
         Ok(())
     } else if options.has("describe") {
         describe::describe(&admin, options).await
@@ -237,7 +237,7 @@ async fn act(options: &Options) -> Result<(), Failure> {
 async fn create(admin: &Admin, options: &Options) -> Result<(), Failure> {
     let topic = new_topic(options)?;
     if topic.name.contains(['.', '_']) {
-        println!(
+        say!(
             "WARNING: Due to limitations in metric names, topics with a period ('.') or underscore ('_') could collide. \
              To avoid issues it is best to use either, but not both."
         );
@@ -245,7 +245,7 @@ async fn create(admin: &Admin, options: &Options) -> Result<(), Failure> {
     let outcomes = admin.create_topics(std::slice::from_ref(&topic), false).await?;
     for (name, outcome) in outcomes {
         match outcome {
-            Ok(_) => println!("Created topic {name}."),
+            Ok(_) => say!("Created topic {name}."),
             Err(error)
                 if error.code() == Some(ErrorCode::TopicAlreadyExists) && options.has("if-not-exists") => {}
             Err(error) => return Err(creation_failure(admin, &topic, &error).await),

@@ -21,7 +21,7 @@ pub(super) async fn groups(admin: &Admin, groups: &[String]) -> Result<(), Stop>
             }
         }
     }
-    print!("{}", deletion(&deleted, &failed));
+    crate::cli::print(&deletion(&deleted, &failed));
     Ok(())
 }
 
@@ -77,10 +77,10 @@ pub(super) async fn offsets(admin: &Admin, options: &Options) -> Result<(), Stop
         }
     }
     match refused {
-        None => println!("Request succeeded for deleting offsets from group {group}."),
-        Some(error) => println!("\nError: {}", refusal(group, &error)),
+        None => say!("Request succeeded for deleting offsets from group {group}."),
+        Some(error) => say!("\nError: {}", refusal(group, &error)),
     }
-    print!("{}", tables::deleted_offsets(&results));
+    crate::cli::print(&tables::deleted_offsets(&results));
     Ok(())
 }
 

@@ -28,16 +28,16 @@ pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Sto
     for (id, group) in &groups {
         if options.has("members") {
             if exists(id, group) {
-                print!("{}", tables::members(id, &member_rows(group), verbose));
+                crate::cli::print(&tables::members(id, &member_rows(group), verbose));
             }
         } else if options.has("state") {
             if exists(id, group) {
-                print!("{}", tables::state(id, &state_row(group), verbose));
+                crate::cli::print(&tables::state(id, &state_row(group), verbose));
             }
         } else {
             let rows = offset_rows(admin, group).await?;
             if exists(id, group) && !rows.is_empty() {
-                print!("{}", tables::offsets(id, &rows, verbose));
+                crate::cli::print(&tables::offsets(id, &rows, verbose));
             }
         }
     }
@@ -47,7 +47,7 @@ pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Sto
 /// Says on standard error how the group is, if it is not simply stable; whether there is one.
 fn exists(id: &str, group: &GroupDescription) -> bool {
     match group.state.as_str() {
-        "Dead" => println!("\nError: Consumer group '{id}' does not exist."),
+        "Dead" => say!("\nError: Consumer group '{id}' does not exist."),
         "Empty" => eprintln!("\nConsumer group '{id}' has no active members."),
         "PreparingRebalance" | "CompletingRebalance" | "Assigning" | "Reconciling" => {
             eprintln!("\nWarning: Consumer group '{id}' is rebalancing.");

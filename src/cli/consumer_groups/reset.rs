@@ -73,7 +73,7 @@ pub(super) async fn reset(admin: &Admin, options: &Options) -> Result<(), Stop> 
     for (group, outcome) in admin.describe_groups(&ids).await? {
         let state = outcome?.state;
         if !matches!(state.as_str(), "Empty" | "Dead") {
-            println!(
+            say!(
                 "\nError: Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."
             );
             continue;
@@ -95,9 +95,9 @@ pub(super) async fn reset(admin: &Admin, options: &Options) -> Result<(), Stop> 
         );
     }
     if options.has("export") {
-        println!("{}", csv(&rows, options.values("group").len() == 1));
+        say!("{}", csv(&rows, options.values("group").len() == 1));
     } else {
-        print!("{}", tables::reset(&rows));
+        crate::cli::print(&tables::reset(&rows));
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Fai
             .remove(&ConfigResource::Topic(topic.name.clone()))
             .unwrap_or_default();
         for line in filter.lines(&topic, &config, &live) {
-            println!("{line}");
+            say!("{line}");
         }
     }
     Ok(())
