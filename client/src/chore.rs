@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+/// As good as for ever, and yet a moment that the clock can name.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// Something that is done in the background, and again after a pause if it fails.
 #[derive(Debug, Default)]
 pub(crate) struct Chore {

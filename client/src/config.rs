@@ -28,13 +28,13 @@ fn read(def: &ConfigDef, properties: &Properties, origin: Origin) -> Result<Conf
     parsed
 }
 
-/// A key in milliseconds as a duration; a negative one is no time at all.
+/// A key in milliseconds as a duration; a negative one is no time at all, `Long.MAX_VALUE` as good as for ever.
 fn milliseconds(config: &Config, key: &str) -> Duration {
     let value = match &config.values()[key] {
         Some(forebay_config::Value::Int(value)) => i64::from(*value),
         _ => config.get_long(key),
     };
-    Duration::from_millis(value.try_into().unwrap_or(0))
+    Duration::from_millis(value.try_into().unwrap_or(0)).min(crate::chore::LONGEST)
 }
 
 /// A key in bytes; a negative one counts as none.

@@ -31,7 +31,12 @@ pub use record::{ConsumerRecord, FetchedBatch, FetchedRecords, OffsetAndMetadata
 pub use subscription::{GroupMetadata, RebalanceEvent, Subscription};
 pub use tasks::Wakeup;
 
-use crate::{ConsumerConfig, Error, LocalNode, admin::OffsetSpec, chore::Chore, cluster::Cluster};
+use crate::{
+    ConsumerConfig, Error, LocalNode,
+    admin::OffsetSpec,
+    chore::{Chore, LONGEST},
+    cluster::Cluster,
+};
 use group::{AssignedFrom, Group};
 use partition::{Partition, Position};
 use rebalance::Phase;
@@ -206,7 +211,7 @@ impl Consumer {
             let reason = "the consumer reads nothing: call subscribe or assign first";
             return Err(Error::IllegalState(reason.into()));
         }
-        let deadline = Instant::now() + max_wait;
+        let deadline = Instant::now() + max_wait.min(LONGEST);
         self.acknowledge();
         loop {
             self.pick_up();

@@ -68,6 +68,26 @@ fn delivery_timeout_leaves_room_for_a_request() {
 }
 
 #[test]
+fn for_ever_is_a_moment_that_the_clock_can_name() {
+    let longest = i64::MAX.to_string();
+    let config = producer(&[("max.block.ms", &longest), ("linger.ms", "1000")]).expect("valid");
+    assert!(
+        tokio::time::Instant::now()
+            .checked_add(config.max_block)
+            .is_some()
+    );
+    let admin = AdminConfig::new(
+        &properties(&[("metadata.max.age.ms", &longest)]),
+        Origin::CommandLine,
+    );
+    assert!(
+        tokio::time::Instant::now()
+            .checked_add(admin.expect("valid").client.metadata_max_age)
+            .is_some()
+    );
+}
+
+#[test]
 fn compression_levels_are_checked() {
     assert!(producer(&[("compression.type", "zstd"), ("compression.zstd.level", "19")]).is_ok());
     let error = producer(&[("compression.gzip.level", "10")]).expect_err("gzip ends at 9");
