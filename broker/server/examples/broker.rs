@@ -1,5 +1,5 @@
-//! A broker alone, to be tried with stock clients: `cargo run -p forebay-broker-server --example broker -- KEY=VALUE...`, where
-//! the keys are Kafka's (`listeners=PLAINTEXT://localhost:9092`, `log.dirs=/tmp/data`).
+//! A broker alone, to be tried with stock clients:
+//! `cargo run -p forebay-broker-server --example broker -- --port 9092 --data DIR [KEY=VALUE]...`, where the keys are Kafka's.
 
 use std::process::ExitCode;
 
@@ -9,14 +9,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let properties: Properties = std::env::args()
-        .skip(1)
-        .filter_map(|argument| {
-            argument
-                .split_once('=')
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        })
-        .collect();
+    let mut properties = Properties::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let (key, value) = match (argument.as_str(), argument.split_once('=')) {
+            ("--port", _) => (
+                "listeners",
+                format!("PLAINTEXT://localhost:{}", arguments.next().unwrap_or_default()),
+            ),
+            ("--data", _) => ("log.dirs", arguments.next().unwrap_or_default()),
+            (_, Some((key, value))) => (key, value.to_owned()),
+            (other, None) => {
+                write(format_args!(
+                    "{other}: expected --port N, --data DIR or KEY=VALUE"
+                ));
+                return ExitCode::FAILURE;
+            }
+        };
+        properties.insert(key.to_owned(), value);
+    }
     match serve(&properties).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,4 +1,18 @@
-//! The broker's listeners, router, handlers and timers: moves bytes, decides nothing.
+//! The room that joins log, partition, coordinator and controller behind Kafka's protocol: listeners, router, one handler for each
+//! API, timers. It moves bytes and decides nothing.
+//!
+//! A request's way: `network::acceptor` -> `network::connection` (frames, order, bounds) -> `router` (the table of APIs) ->
+//! `handlers::<api>`. From there
+//!
+//! - records go to `replicas::replica::writer`, the single writer of a partition, on an `io_pool` thread; acknowledgements and the
+//!   wake-up of waiting fetches are what `forebay-broker-partition` says;
+//! - topics, configurations and producer ids go to `metadata`, the driver of `forebay-broker-controller` over
+//!   `__cluster_metadata-0`, which publishes each new image to `replicas` before it answers;
+//! - groups go to `groups`, the driver of one `forebay-broker-coordinator` for each partition of `__consumer_offsets`, whose records
+//!   take the same way as a producer's.
+//!
+//! `broker` starts and stops all of it, `upkeep` does what is done now and then. No async worker waits for a disk: appends, syncs,
+//! cold reads and everything about the metadata log run on the threads of `io_pool`.
 
 mod authorized_operations;
 mod broker;

@@ -179,11 +179,15 @@ fn send(stream: &TcpStream, pieces: &VecDeque<Bytes>, more: bool) -> io::Result<
         .take(PIECES_MAX)
         .map(|piece| IoSlice::new(piece))
         .collect();
-    let mut flags = SendFlags::NOSIGNAL;
+    let mut flags = SendFlags::empty();
+    // Elsewhere a broken connection raises no signal: the runtime ignores it.
     #[cfg(target_os = "linux")]
-    flags.set(SendFlags::MORE, more);
+    {
+        flags |= SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
+    }
     #[cfg(not(target_os = "linux"))]
-    let _unused = more;
+    let _unused = (more, &mut flags);
     Ok(sendmsg(
         stream,
         &slices,
