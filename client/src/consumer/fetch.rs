@@ -3,7 +3,7 @@
 //! caller works on the last one.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -298,6 +298,8 @@ impl Order {
         for endpoint in &answer.node_endpoints {
             cluster.learn_broker(NodeId(endpoint.node_id), &endpoint.host, endpoint.port);
         }
+        let asked: HashSet<&TopicPartition> =
+            self.partitions.iter().map(|(partition, _)| partition).collect();
         let mut answers = Vec::with_capacity(self.partitions.len());
         for topic in answer.responses {
             let name = if topic.topic.is_empty() {
@@ -317,7 +319,7 @@ impl Order {
                     partition: data.partition_index,
                 };
                 // What was not asked for is not looked at.
-                if self.partitions.iter().any(|(asked, _)| *asked == partition) {
+                if asked.contains(&partition) {
                     data.records = Some(Records::Memory(in_memory(data.records.take())));
                     answers.push((partition, data));
                 }

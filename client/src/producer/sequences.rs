@@ -397,3 +397,6 @@ fn is_after(a: Sequence, b: Sequence) -> bool {
     let distance = a.0.wrapping_sub(b.0) & i32::MAX;
     distance != 0 && distance < i32::MAX / 2
 }
+
+#[cfg(test)]
+mod tests;
