@@ -58,6 +58,8 @@ pub struct Consumer {
     turn: usize,
     metadata: Chore,
     metadata_wanted: bool,
+    /// How many refreshes in a row have not brought what is to be read.
+    missing_for: u32,
     // Of the group:
     subscription: Option<Subscription>,
     group: Option<Group>,
@@ -100,6 +102,7 @@ impl Consumer {
             turn: 0,
             metadata: Chore::default(),
             metadata_wanted: false,
+            missing_for: 0,
             subscription: None,
             group: None,
             phase: Phase::Steady,

@@ -12,7 +12,11 @@ use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
 use futures_util::{FutureExt, stream::StreamExt};
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use super::{Consumer, fetch, group::Joined, subscription::Subscription};
+use super::{
+    Consumer, fetch,
+    group::Joined,
+    subscription::{Subscription, Topics},
+};
 use crate::{
     admin::ListedOffset,
     chore::{at, sooner},
@@ -147,13 +151,42 @@ impl Consumer {
         if let Err(error) = result {
             tracing::warn!("{error}");
         }
-        self.metadata_wanted &= result.is_err();
         let backoff = self.cluster.backoff();
-        // Also after a success some time passes before the next: what is still unknown then may take a moment.
         self.metadata
             .ended(result.is_ok(), |failures| backoff.delay(failures));
-        if result.is_ok() {
-            self.metadata.pause(backoff.delay(1));
+        if let Ok(snapshot) = result {
+            // What is not there yet is looked for again, less and less often: a consumer may come before its topic.
+            let missing = self.is_missing(snapshot);
+            self.missing_for = if missing {
+                self.missing_for.saturating_add(1)
+            } else {
+                0
+            };
+            self.metadata_wanted = missing;
+            self.metadata.pause(backoff.delay(self.missing_for.max(1)));
         }
+    }
+
+    /// Whether a topic that is to be read does not exist, or a partition has no leader.
+    fn is_missing(&self, snapshot: &Snapshot) -> bool {
+        let unknown = |topic: &str| {
+            snapshot
+                .topics
+                .get(topic)
+                .is_none_or(|topic| topic.error == ErrorCode::UnknownTopicOrPartition)
+        };
+        let subscribed = match self
+            .subscription
+            .as_ref()
+            .map(|subscription| &subscription.topics)
+        {
+            Some(Topics::Named(topics)) => topics.iter().any(|topic| unknown(topic)),
+            _ => false,
+        };
+        subscribed
+            || self
+                .partitions
+                .keys()
+                .any(|partition| snapshot.leader(partition).is_none())
     }
 }

@@ -303,6 +303,32 @@ async fn new_topics_and_partitions_are_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_consumer_may_come_before_its_topic() {
+    let model = Model::new(1);
+    let mut members = vec![member(&model, &[])];
+    for _ in 0..30 {
+        assert!(members[0].poll(SECOND).await.expect("no error").is_empty());
+    }
+    assert!(
+        model.count(ApiKey::Metadata) < 60,
+        "it is not looked for all the time"
+    );
+    model.create_topic("t", 1);
+    model.append("t", 0, &["first"]);
+    let started = Instant::now();
+    poll_until(&mut members, |members| shares(members) == [1]).await;
+    assert_eq!(
+        text(&members[0].poll(SECOND).await.expect("no error")[0]),
+        "first"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_joining_helps_against_is_told() {
     let model = Model::new(1);
     model.create_topic("t", 1);
