@@ -1,5 +1,7 @@
 //! A storage topic is made if it is missing, and refused if it would lose what is put into it.
 
+use std::time::Duration;
+
 use forebay_client::admin::{Admin, ConfigResource, NewTopic};
 use forebay_client::{Client, Error as ClientError};
 use forebay_config::Properties;
@@ -7,6 +9,9 @@ use forebay_protocol::ErrorCode;
 
 use super::Error;
 use crate::config::StorageTopic;
+
+/// How long to rest before a topic that is not known yet is asked for again.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// What a storage topic is for.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +76,17 @@ async fn count_partitions(admin: &Admin, topic: &StorageTopic, purpose: Purpose)
         topic: topic.name.clone(),
         source,
     };
-    let described = admin.describe_topics(&[&topic.name]).await.map_err(failed)?;
-    let described = described.into_values().next().transpose().map_err(failed)?;
-    let partitions = described.map_or(1, |described| described.partitions.len());
+    let partitions = loop {
+        let described = admin.describe_topics(&[&topic.name]).await.map_err(failed)?;
+        match described.into_values().next() {
+            Some(Ok(described)) => break described.partitions.len(),
+            // Just made, and not known to every broker yet. Whoever opens the topic bounds the time.
+            None => {}
+            Some(Err(error)) if error.is_retriable() => {}
+            Some(Err(error)) => return Err(failed(error)),
+        }
+        tokio::time::sleep(RETRY_DELAY).await;
+    };
     if purpose.single_partition && partitions != 1 {
         return Err(Error::NotOnePartition {
             topic: topic.name.clone(),

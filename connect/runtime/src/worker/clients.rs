@@ -12,6 +12,9 @@ use crate::store::log::properties;
 /// How many records a sink task is given at once, at most; batches stay whole, so this is cheap to have large.
 const SINK_POLL_RECORDS_MAX: &str = "5000";
 
+/// How long a sink task may take to see a topic that was made after it started, or that a regular expression matches now.
+const SINK_METADATA_AGE_MAX_MS: &str = "2000";
+
 fn merged(
     base: Properties,
     context: &Context,
@@ -66,6 +69,7 @@ pub(crate) fn sink_consumer(
         ("auto.offset.reset", "earliest"),
         ("isolation.level", "read_committed"),
         ("max.poll.records", SINK_POLL_RECORDS_MAX),
+        ("metadata.max.age.ms", SINK_METADATA_AGE_MAX_MS),
     ]);
     base.insert("group.id".to_owned(), format!("connect-{}", config.name));
     base.insert("group.instance.id".to_owned(), instance_id(id));
