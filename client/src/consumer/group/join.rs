@@ -94,7 +94,8 @@ async fn exchange(
             action: "JoinGroup".into(),
             reason: "the group chose a way to assign that this member did not offer".into(),
         })?;
-    let (assignments, assigned_from) = if answer.leader == answer.member_id && !answer.skip_assignment {
+    let leads = answer.leader == answer.member_id;
+    let (assignments, assigned_from) = if leads && !answer.skip_assignment {
         let (assignments, counts) = share_out(&shared.cluster, chosen, &answer).await?;
         (assignments, Some(counts))
     } else {
@@ -105,11 +106,46 @@ async fn exchange(
         action: "SyncGroup".into(),
         reason: error.to_string().into(),
     })?;
+    let assigned_from = match assigned_from {
+        None if leads => Some(kept_from(
+            &shared.cluster,
+            &said.topics,
+            answer.members.len(),
+            &assigned,
+        )),
+        other => other,
+    };
     Ok(Joined {
         assigned,
         cooperative: chosen.is_cooperative(),
         assigned_from,
     })
+}
+
+/// What the assignment was made from that a static leader finds when it comes back and is told to keep it (KIP-814). A sole
+/// member has all partitions that there were then, which may be none; of several, only what changes from now on is noticed.
+fn kept_from(
+    cluster: &Cluster,
+    topics: &[String],
+    members: usize,
+    assigned: &[TopicPartition],
+) -> AssignedFrom {
+    let snapshot = cluster.snapshot();
+    let counts = topics.iter().map(|topic| {
+        let count = if members == 1 {
+            assigned
+                .iter()
+                .filter(|partition| *partition.topic == **topic)
+                .count()
+        } else {
+            snapshot
+                .topics
+                .get(topic.as_str())
+                .map_or(0, |topic| topic.partitions.len())
+        };
+        (topic.clone(), count)
+    });
+    counts.collect()
 }
 
 async fn send_join(
