@@ -263,6 +263,17 @@ async fn bodies_have_a_limit_and_no_encoding() {
             Some("is longer than 20 bytes"),
         ),
         (
+            format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n13\r\n{}\r\n1\r\nx\r\n0\r\n\r\n",
+                &exact[1..]
+            ),
+            None,
+        ),
+        (
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n14\r\n{exact}\r\n1\r\nx\r\n"),
+            Some("is longer than 20 bytes"),
+        ),
+        (
             "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\nbomb".to_owned(),
             Some("has Content-Encoding: gzip"),
         ),
