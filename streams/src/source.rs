@@ -135,6 +135,8 @@ impl Source {
         for (partition, start, _) in &wanted {
             self.consumer.seek(partition, *start)?;
         }
+        // A partition that stays assigned stays paused, too, if an earlier plan ended in it before the others.
+        self.consumer.resume(&self.consumer.assignment())?;
         let mut lines = Lines::default();
         loop {
             let positions = self.consumer.positions();
