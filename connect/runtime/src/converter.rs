@@ -1,11 +1,13 @@
 //! Between Connect's data and the bytes of records (Kafka's `Converter`, `HeaderConverter`): one file per converter, and the
 //! table that lists them under the names of the Java classes.
 
+mod avro;
 mod byte_array;
 mod error;
 mod header;
 mod json;
 mod number;
+mod recent;
 mod string;
 
 use std::fmt;
@@ -81,6 +83,7 @@ type New = fn(Role, &Properties) -> Result<Arc<dyn Converter>, Errors>;
 pub(crate) const CLASSES: &[Class] = &[
     byte_array::CLASS,
     json::CLASS,
+    avro::CLASS,
     string::CLASS,
     number::BOOLEAN,
     number::SHORT,

@@ -1,7 +1,5 @@
 //! What a converter could not do, and whether it is the record's fault.
 
-#![allow(dead_code)] // Until the Avro converter is in.
-
 use forebay_connect_api::{BoxError, Error as ConnectError};
 
 /// Why bytes or data were not converted.

@@ -6,13 +6,14 @@ mod read;
 mod schema;
 mod write;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_config::{Config, ConfigDef, ConfigKey, ConfigType, Importance, Validator, Width};
 use forebay_connect_api::{Schema, SchemaAndValue};
 use serde_json::Value as Json;
 
+use super::recent::Recent;
 use super::{Class, Converter, Error};
 
 pub(super) const CLASS: Class = Class {
@@ -25,9 +26,6 @@ pub(super) const CLASS: Class = Class {
         Ok(Arc::new(JsonConverter::new(&config)))
     },
 };
-
-/// How many schemas are compared with the one at hand; those of one topic are mostly one.
-const CACHE_MAX: usize = 32;
 
 fn config_def() -> ConfigDef {
     const SCHEMAS: &str = "Schemas";
@@ -81,29 +79,6 @@ fn config_def() -> ConfigDef {
 struct Options {
     numeric_decimals: bool,
     replace_null_with_default: bool,
-}
-
-/// The schemas of the last records: a few, so that looking is comparing.
-#[derive(Debug)]
-struct Recent<K, V>(Mutex<Vec<(K, V)>>);
-
-impl<K, V: Clone> Recent<K, V> {
-    fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
-
-    fn get(&self, is_same: impl Fn(&K) -> bool) -> Option<V> {
-        let mut recent = self.0.lock().expect("nobody panics with it");
-        let place = recent.iter().position(|(key, _)| is_same(key))?;
-        recent.swap(0, place);
-        Some(recent[0].1.clone())
-    }
-
-    fn put(&self, key: K, value: V) {
-        let mut recent = self.0.lock().expect("nobody panics with it");
-        recent.insert(0, (key, value));
-        recent.truncate(CACHE_MAX);
-    }
 }
 
 #[derive(Debug)]

@@ -1,0 +1,168 @@
+//! Values between Connect and Avro, along schemas that were made of each other.
+
+use std::sync::Arc;
+
+use forebay_connect_api::schema::Type;
+use forebay_connect_api::{Schema, Struct, Value};
+use forebay_schema_registry_schema::avro::data::Value as Avro;
+use forebay_schema_registry_schema::avro::{Kind, Node};
+
+use super::from_avro::{UNION, map_entry, optional_branch};
+use super::to_avro::is_avro_map;
+use crate::converter::Error;
+
+/// A value for the Avro schema that was made of `schema`.
+pub(super) fn to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
+    if value.is_null() {
+        return match schema.default_value() {
+            Some(default) => to_avro(schema, default),
+            None if schema.is_optional() => Ok(Avro::Union(0, Box::new(Avro::Null))),
+            None => {
+                let wanted = schema.schema_type();
+                Err(Error::data(format!(
+                    "null used for a required value of type {wanted}"
+                )))
+            }
+        };
+    }
+    let bare = bare_to_avro(schema, value)?;
+    // Null stands first, but where a default has to fit the first branch.
+    Ok(match (schema.is_optional(), schema.default_value()) {
+        (false, _) => bare,
+        (true, None) => Avro::Union(1, Box::new(bare)),
+        (true, Some(_)) => Avro::Union(0, Box::new(bare)),
+    })
+}
+
+fn bare_to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
+    let wanted = schema.schema_type();
+    Ok(match (wanted, value) {
+        (Type::Boolean, Value::Boolean(value)) => Avro::Boolean(*value),
+        (Type::Int8, Value::Int8(number)) => Avro::Int(i32::from(*number)),
+        (Type::Int16, Value::Int16(number)) => Avro::Int(i32::from(*number)),
+        (Type::Int32, Value::Int32(number)) => Avro::Int(*number),
+        (Type::Int64, Value::Int64(number)) => Avro::Long(*number),
+        (Type::Float32, Value::Float32(number)) => Avro::Float(*number),
+        (Type::Float64, Value::Float64(number)) => Avro::Double(*number),
+        (Type::String, Value::String(text)) => Avro::String(text.to_string()),
+        (Type::Bytes, Value::Bytes(bytes)) => Avro::Bytes(bytes.to_vec()),
+        (Type::Array, Value::Array(items)) => {
+            let of = schema.value_schema().expect("an ARRAY has one");
+            Avro::Array(
+                items
+                    .iter()
+                    .map(|item| to_avro(of, item))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        (Type::Map, Value::Map(entries)) => map_to_avro(schema, entries)?,
+        (Type::Struct, Value::Struct(structure)) if **structure.schema() == *schema => {
+            let fields = schema.fields().iter().zip(structure.values());
+            let fields = fields.map(|(field, value)| {
+                to_avro(&field.schema, value).map_err(|error| error.within(&field.name))
+            });
+            Avro::Record(fields.collect::<Result<_, _>>()?)
+        }
+        (_, other) => {
+            let found = other.value_type().map_or("null", Type::name);
+            return Err(Error::data(format!(
+                "a value of type {found} used where the schema wants {wanted}"
+            )));
+        }
+    })
+}
+
+fn map_to_avro(schema: &Schema, entries: &[(Value, Value)]) -> Result<Avro, Error> {
+    let keys = schema.key_schema().expect("a MAP has one");
+    let values = schema.value_schema().expect("a MAP has one");
+    if is_avro_map(schema) {
+        let entries = entries.iter().map(|(key, value)| {
+            let key = key
+                .as_str()
+                .ok_or_else(|| Error::data("a key of a map is no string"))?;
+            Ok((key.to_owned(), to_avro(values, value)?))
+        });
+        return Ok(Avro::Map(entries.collect::<Result<_, Error>>()?));
+    }
+    let entries = entries
+        .iter()
+        .map(|(key, value)| Ok(Avro::Record(vec![to_avro(keys, key)?, to_avro(values, value)?])));
+    Ok(Avro::Array(entries.collect::<Result<_, Error>>()?))
+}
+
+/// The value of `schema`, which was made of `node`.
+pub(super) fn to_connect(node: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
+    let strange = || {
+        let wanted = schema.schema_type();
+        Error::data(format!(
+            "the Avro data does not have the {wanted} that its schema says"
+        ))
+    };
+    Ok(match (node.kind(), value) {
+        (Kind::Union(branches), Avro::Union(index, value)) => {
+            let branch = *branches.get(index).ok_or_else(strange)?;
+            match branch.kind() {
+                Kind::Null => Value::Null,
+                _ if optional_branch(&branches).is_some() => to_connect(branch, schema, *value)?,
+                _ => union(branch, schema, *value)?,
+            }
+        }
+        (_, Avro::Boolean(value)) => Value::Boolean(value),
+        (_, Avro::Int(number)) => match schema.schema_type() {
+            Type::Int8 => Value::Int8(number.try_into().map_err(|_| strange())?),
+            Type::Int16 => Value::Int16(number.try_into().map_err(|_| strange())?),
+            _ => Value::Int32(number),
+        },
+        (_, Avro::Long(number)) => Value::Int64(number),
+        (_, Avro::Float(number)) => Value::Float32(number),
+        (_, Avro::Double(number)) => Value::Float64(number),
+        (_, Avro::String(text)) => text.into(),
+        (_, Avro::Bytes(bytes) | Avro::Fixed(bytes)) => Value::Bytes(bytes.into()),
+        (Kind::Enum(symbols), Avro::Enum(index)) => symbols.get(index).ok_or_else(strange)?.as_str().into(),
+        (Kind::Array(items), Avro::Array(values)) => array(items, schema, values)?,
+        (Kind::Map(of), Avro::Map(entries)) => {
+            let inner = schema.value_schema().ok_or_else(strange)?;
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| Ok((key.into(), to_connect(of, inner, value)?)));
+            Value::Map(entries.collect::<Result<_, Error>>()?)
+        }
+        (Kind::Record(fields), Avro::Record(values)) => {
+            let inner = schema.fields().iter().zip(fields).zip(values);
+            let values = inner.map(|((field, view), value)| to_connect(view.node(), &field.schema, value));
+            let structure = Struct::from_values(Arc::clone(schema), values.collect::<Result<_, _>>()?);
+            Value::Struct(
+                structure.map_err(|error| Error::data_because("the Avro data is no record", error))?,
+            )
+        }
+        _ => return Err(strange()),
+    })
+}
+
+fn array(items: Node<'_>, schema: &Arc<Schema>, values: Vec<Avro>) -> Result<Value, Error> {
+    let strange = || Error::data("the Avro data has no array where its schema says one");
+    let inner = schema.value_schema().ok_or_else(strange)?;
+    let (Some((keys, of)), Some(key_schema)) = (map_entry(items), schema.key_schema()) else {
+        let values = values.into_iter().map(|value| to_connect(items, inner, value));
+        return Ok(Value::Array(values.collect::<Result<_, _>>()?));
+    };
+    let entries = values.into_iter().map(|entry| {
+        let Avro::Record(pair) = entry else {
+            return Err(strange());
+        };
+        let [key, value] = <[Avro; 2]>::try_from(pair).map_err(|_| strange())?;
+        Ok((to_connect(keys, key_schema, key)?, to_connect(of, inner, value)?))
+    });
+    Ok(Value::Map(entries.collect::<Result<_, _>>()?))
+}
+
+/// The struct of a union, with the field of one branch set.
+fn union(branch: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
+    let name = branch.branch_name();
+    let index = schema.field_index(name).filter(|_| schema.name() == Some(UNION));
+    let index = index.ok_or_else(|| Error::data(format!("the union has no branch {name}")))?;
+    let mut values = vec![Value::Null; schema.fields().len()];
+    values[index] = to_connect(branch, &schema.fields()[index].schema, value)?;
+    let structure = Struct::from_values(Arc::clone(schema), values);
+    Ok(Value::Struct(structure.expect("a value for each of its fields")))
+}

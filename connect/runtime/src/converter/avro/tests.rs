@@ -1,0 +1,166 @@
+use forebay_connect_api::schema::{self, Decimal};
+use forebay_connect_api::{SchemaBuilder, Struct};
+
+use super::*;
+
+fn built(builder: SchemaBuilder) -> Arc<Schema> {
+    builder.build().expect("the test's schema")
+}
+
+/// Connect schemas, what Confluent's AvroData makes of them, a value, and its Avro bytes.
+fn golden() -> Vec<(Arc<Schema>, &'static str, Value, Vec<u8>)> {
+    let string = Schema::string_schema;
+    let row = built(
+        Schema::structure()
+            .name("com.example.Row")
+            .field("id", built(Schema::int8()))
+            .field("name", Schema::optional_string_schema())
+            .field("n", built(Schema::int64().default_value(Value::Int64(7))))
+            .field("at", built(schema::timestamp())),
+    );
+    let value = Struct::from_values(
+        Arc::clone(&row),
+        vec![3_i8.into(), "x".into(), 8_i64.into(), 1_i64.into()],
+    );
+    vec![
+        (string(), r#""string""#, "hi".into(), vec![4, b'h', b'i']),
+        (
+            built(Schema::int32().optional()),
+            r#"["null","int"]"#,
+            1.into(),
+            vec![2, 2],
+        ),
+        (
+            built(schema::decimal(2)),
+            r#"{"type":"bytes","scale":2,"precision":64,"connect.version":1,"connect.parameters":{"scale":"2"},"connect.name":"org.apache.kafka.connect.data.Decimal","logicalType":"decimal"}"#,
+            Decimal::encode(156).into(),
+            vec![4, 0, 156],
+        ),
+        (
+            built(schema::date()),
+            r#"{"type":"int","connect.version":1,"connect.name":"org.apache.kafka.connect.data.Date","logicalType":"date"}"#,
+            1.into(),
+            vec![2],
+        ),
+        (
+            built(Schema::map(string(), built(Schema::boolean()))),
+            r#"{"type":"map","values":"boolean"}"#,
+            Value::Map(vec![("k".into(), true.into())]),
+            vec![2, 2, b'k', 1, 0],
+        ),
+        (
+            built(Schema::map(built(Schema::int32()), string())),
+            r#"{"type":"array","items":{"type":"record","name":"io.confluent.connect.avro.MapEntry","fields":[{"name":"key","type":"int"},{"name":"value","type":"string"}],"connect.internal.type":"MapEntry"}}"#,
+            Value::Map(vec![(1.into(), "a".into())]),
+            vec![2, 2, 2, b'a', 0],
+        ),
+        (
+            row,
+            r#"{"type":"record","name":"Row","namespace":"com.example","fields":[{"name":"id","type":{"type":"int","connect.type":"int8"}},{"name":"name","type":["null","string"],"default":null},{"name":"n","type":"long","default":7},{"name":"at","type":{"type":"long","connect.version":1,"connect.name":"org.apache.kafka.connect.data.Timestamp","logicalType":"timestamp-millis"}}],"connect.name":"com.example.Row"}"#,
+            Value::Struct(value.expect("a value for each field")),
+            vec![6, 2, 2, b'x', 16, 2],
+        ),
+    ]
+}
+
+#[test]
+fn schemas_and_bytes_are_confluents_and_come_back() {
+    for (schema, text, value, bytes) in golden() {
+        let json = to_avro::schema(&schema).expect(text);
+        assert_eq!(json.to_string(), text);
+        let avro = avro::Schema::parse(text).expect(text);
+        let mut out = Vec::new();
+        let written = data::to_avro(&schema, &value).expect(text);
+        avro.root().encode(&written, &mut out).expect(text);
+        assert_eq!(out, bytes, "{text}");
+        let back = from_avro::schema(avro.root()).expect(text);
+        assert_eq!(back, schema, "{text}");
+        let read = avro.root().decode(&bytes).expect(text);
+        assert_eq!(data::to_connect(avro.root(), &back, read).expect(text), value);
+    }
+}
+
+#[test]
+fn what_connect_lacks_is_kept_as_parameters_and_structs() {
+    let read = |text: &str, bytes: &[u8]| {
+        let avro = avro::Schema::parse(text).expect(text);
+        let schema = from_avro::schema(avro.root()).expect(text);
+        let value = avro.root().decode(bytes).expect(text);
+        let value = data::to_connect(avro.root(), &schema, value).expect(text);
+        SchemaAndValue::new(schema, value)
+    };
+    let of_enum = read(r#"{"type":"enum","name":"a.E","symbols":["X","Y"]}"#, &[2]);
+    assert_eq!(of_enum.value, "Y".into());
+    let schema = of_enum.schema.expect("it has one");
+    assert_eq!(&*schema.parameters()["io.confluent.connect.avro.Enum"], "a.E");
+    assert_eq!(&*schema.parameters()["io.confluent.connect.avro.Enum.X"], "X");
+    let fixed = read(r#"{"type":"fixed","name":"F","size":2}"#, &[1, 2]);
+    assert_eq!(fixed.value, Bytes::from_static(&[1, 2]).into());
+    let union = read(r#"["null","int","string"]"#, &[4, 2, b'a']);
+    assert_eq!(union.value.to_string(), "Struct{string=a}");
+    assert!(read(r#"["null","int","string"]"#, &[0]).value.is_null());
+}
+
+#[test]
+fn a_record_is_defined_once_and_unnamed_ones_get_names() {
+    let named = |fields: &[&str]| {
+        let builder = Schema::structure().name("a.N");
+        fields.iter().fold(builder, |builder, field| {
+            builder.field(*field, Schema::string_schema())
+        })
+    };
+    let unnamed = |field: &str| built(Schema::structure().field(field, Schema::string_schema()));
+    let both = |first: Arc<Schema>, second: Arc<Schema>| {
+        built(Schema::structure().field("a", first).field("b", second))
+    };
+    let twice = both(built(named(&["x"])), built(named(&["x"]).optional()));
+    let text = to_avro::schema(&twice).expect("they are the same").to_string();
+    assert!(
+        text.contains(r#"{"name":"b","type":["null","a.N"],"default":null}"#),
+        "{text}"
+    );
+    avro::Schema::parse(&text).expect("Avro takes it");
+    let other = both(built(named(&["x"])), built(named(&["x", "y"])));
+    assert!(to_avro::schema(&other).is_err());
+    let text = to_avro::schema(&both(unnamed("x"), unnamed("y")))
+        .expect("they get names")
+        .to_string();
+    assert!(
+        text.contains("ConnectDefault2") && text.contains("ConnectDefault3"),
+        "{text}"
+    );
+    avro::Schema::parse(&text).expect("Avro takes it");
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let recursive = r#"{"type":"record","name":"R","fields":[{"name":"r","type":["null","R"]}]}"#;
+    let avro = avro::Schema::parse(recursive).expect("it is sound");
+    let error = from_avro::schema(avro.root())
+        .expect_err("it has no end")
+        .to_string();
+    assert!(error.contains("contains itself"), "{error}");
+    let properties = [("schema.registry.url".to_owned(), "http://127.0.0.1:1".to_owned())].into();
+    let config = config_def().parse(&properties).expect("the test's keys");
+    let converter = AvroConverter::new(Role::Value, &config).expect("it is not asked yet");
+    for bytes in [&b""[..], b"\0\0\0", b"{\"a\":1}"] {
+        let error = converter.to_connect_data("t", Some(&Bytes::copy_from_slice(bytes)));
+        assert!(matches!(error, Err(Error::Data { .. })), "{bytes:?}");
+    }
+    let known = converter.to_connect_data("t", Some(&Bytes::from_static(b"\0\0\0\0\x07\x02")));
+    assert!(matches!(known, Err(Error::Wanted(Wanted::Schema(7)))));
+    let schemaless = SchemaAndValue::schemaless("x");
+    assert!(matches!(
+        converter.from_connect_data("t", &schemaless),
+        Err(Error::Data { .. })
+    ));
+    let null = SchemaAndValue::new(Schema::optional_string_schema(), Value::Null);
+    assert_eq!(
+        converter.from_connect_data("t", &null).expect("null is null"),
+        None
+    );
+    let none = config_def()
+        .parse(&forebay_config::Properties::new())
+        .expect("optional");
+    assert!(AvroConverter::new(Role::Key, &none).is_err());
+}
