@@ -98,7 +98,7 @@ pub trait SinkTask: Send {
         None
     }
 
-    /// The time of [`SinkTask::deadline`] has come.
+    /// The time of [`SinkTask::deadline`] has come. It may be called early, and then finds nothing to do.
     ///
     /// # Errors
     /// A retriable one: called again after a pause. Else the task is FAILED.

@@ -95,7 +95,8 @@ impl SinkTask for ObjectStoreSinkTask {
             .min()?
             .value()
             .saturating_sub(started.environment.clock.now().value());
-        Some(Instant::now() + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
+        let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+        Instant::now().checked_add(wait)
     }
 
     fn on_deadline(&mut self) -> BoxFuture<'_, Result<(), Error>> {

@@ -140,6 +140,7 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
 fn store_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         ConfigKey::new("store.url", ConfigType::String)
+            .alias("hdfs.url")
             .optional()
             .importance(Importance::High)
             .documentation(

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use forebay_connect_api::{Access, BoxFuture, Error};
 use object_store::{
-    BackoffConfig, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     path::Path,
 };
@@ -16,8 +16,10 @@ use crate::config::S3Options;
 
 /// How often one request is tried before the task hears of it, which then tries again after `retry.backoff.ms`.
 const REQUEST_RETRIES: usize = 3;
-/// How long one request is tried.
+/// After so long, a failed attempt is the last one.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long one attempt may take: an object goes in one piece, perhaps over a slow line.
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(300);
 const HTTP_PORT: u16 = 80;
 
 /// A store that the `object_store` crate knows.
@@ -40,7 +42,9 @@ impl RemoteStore {
 
     /// A bucket. Credentials that the configuration does not give come from the environment, as the AWS SDK has it.
     pub(crate) async fn s3(options: &S3Options, access: &Access) -> Result<Self, Error> {
+        let client = ClientOptions::new().with_timeout(ATTEMPT_TIME_MAX);
         let mut builder = AmazonS3Builder::from_env()
+            .with_client_options(client)
             .with_bucket_name(&options.bucket)
             .with_region(&options.region)
             .with_virtual_hosted_style_request(!options.path_style)
