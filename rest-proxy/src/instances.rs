@@ -90,16 +90,19 @@ impl Work {
         self.fetched.iter().take(count)
     }
 
-    /// The first `count` records have been shown to the reader: they are not shown again, and may be committed.
-    pub(crate) async fn give(&mut self, count: usize, auto_commit: bool) -> Result<(), Error> {
+    /// The first `count` records are shown to the reader now: they are not shown again, and may be committed from the next
+    /// read on. A commit that fails here is tried again by the next read, and takes nothing from this one.
+    pub(crate) async fn give(&mut self, count: usize, auto_commit: bool) {
+        if auto_commit
+            && self.last_commit.elapsed() >= AUTO_COMMIT_INTERVAL
+            && let Err(error) = self.commit_given().await
+        {
+            tracing::warn!(%error, "offsets of a consumer instance could not be committed");
+        }
         for record in self.fetched.drain(..count) {
             self.given
                 .insert(record.topic_partition(), Offset(record.record.offset.0 + 1));
         }
-        if auto_commit && self.last_commit.elapsed() >= AUTO_COMMIT_INTERVAL {
-            self.commit_given().await?;
-        }
-        Ok(())
     }
 
     /// Records of partitions that belong to another member now are not given any more, nor committed.
@@ -118,10 +121,18 @@ impl Work {
         self.given.retain(|partition, _| !partitions.contains(partition));
     }
 
-    /// Forgets everything: the subscription changes.
-    pub(crate) fn forget_all(&mut self) {
-        self.fetched.clear();
+    /// Forgets everything: the subscription changes. Partitions that stay go on with the first record that was not given.
+    pub(crate) fn forget_all(&mut self) -> Result<(), Error> {
+        let assigned = self.consumer.assignment();
+        let mut seen = std::collections::BTreeSet::new();
+        for record in std::mem::take(&mut self.fetched) {
+            let partition = record.topic_partition();
+            if assigned.contains(&partition) && seen.insert(partition.clone()) {
+                self.consumer.seek(&partition, record.record.offset)?;
+            }
+        }
         self.given.clear();
+        Ok(())
     }
 
     /// Commits what was given so far.

@@ -3,7 +3,7 @@
 //! caller works on the last one.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::{
     Consumer, Event,
     buffer::{Buffer, Fetched},
+    partition::Partition,
 };
 use crate::{
     ConsumerConfig,
@@ -42,8 +43,8 @@ struct Order {
     snapshot: Arc<Snapshot>,
 }
 
-/// An answer, by partition.
-pub(super) type Answers = Vec<(TopicPartition, PartitionData)>;
+/// An answer, by partition, with the offset that was asked for.
+pub(super) type Answers = Vec<(TopicPartition, Offset, PartitionData)>;
 
 impl Consumer {
     /// Begins every fetch that can begin.
@@ -118,8 +119,13 @@ impl Consumer {
         }
         match result {
             Ok(answers) => {
-                for (topic_partition, data) in answers {
-                    self.fetched_partition(&topic_partition, data);
+                for (topic_partition, offset, data) in answers {
+                    // After a seek, or when the partition came back at another position, the answer is to a question that
+                    // nobody asks any more: what lies between would be skipped.
+                    let now = self.partitions.get(&topic_partition).and_then(Partition::offset);
+                    if now == Some(offset) {
+                        self.fetched_partition(&topic_partition, data);
+                    }
                 }
             }
             Err(error) => {
@@ -298,8 +304,11 @@ impl Order {
         for endpoint in &answer.node_endpoints {
             cluster.learn_broker(NodeId(endpoint.node_id), &endpoint.host, endpoint.port);
         }
-        let asked: HashSet<&TopicPartition> =
-            self.partitions.iter().map(|(partition, _)| partition).collect();
+        let asked: HashMap<&TopicPartition, Offset> = self
+            .partitions
+            .iter()
+            .map(|(partition, offset)| (partition, *offset))
+            .collect();
         let mut answers = Vec::with_capacity(self.partitions.len());
         for topic in answer.responses {
             let name = if topic.topic.is_empty() {
@@ -319,9 +328,9 @@ impl Order {
                     partition: data.partition_index,
                 };
                 // What was not asked for is not looked at.
-                if asked.contains(&partition) {
+                if let Some(offset) = asked.get(&partition).copied() {
                     data.records = Some(Records::Memory(in_memory(data.records.take())));
-                    answers.push((partition, data));
+                    answers.push((partition, offset, data));
                 }
             }
         }

@@ -172,7 +172,7 @@ async fn subscribe(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result
     work.consumer
         .subscribe(subscription)
         .map_err(|_| Error::SubscriptionConflict)?;
-    work.forget_all();
+    work.forget_all()?;
     work.topics = topics;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -187,7 +187,7 @@ async fn unsubscribe(Extract(shared): State, Path(id): Id) -> Result<StatusCode>
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
     work.consumer.unsubscribe().await;
-    work.forget_all();
+    work.forget_all()?;
     work.topics.clear();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -219,7 +219,7 @@ async fn assign(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<St
     work.consumer
         .assign(partitions)
         .map_err(|_| Error::SubscriptionConflict)?;
-    work.forget_all();
+    work.forget_all()?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -329,7 +329,7 @@ async fn records(
     if let Some(error) = unreadable.filter(|_| list.is_empty()) {
         return Err(error);
     }
-    work.give(list.len(), instance.auto_commit).await?;
+    work.give(list.len(), instance.auto_commit).await;
     Ok(Answer {
         json: json!(list),
         content_type: instance.format.media_type(),
