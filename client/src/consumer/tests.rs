@@ -75,6 +75,26 @@ async fn everything_is_read_once_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_where_it_was_before_a_seek_is_not_given_out() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.append("t", 0, &["0", "1", "2"]);
+    let mut consumer = earliest(&model, &[]);
+    consumer.assign([partition(0)]).expect("nothing is subscribed");
+    assert_eq!(consumer.poll(SECOND).await.expect("no error").len(), 3);
+    // A fetch from offset 3 is under way by now, and waits.
+    assert_eq!(consumer.poll(SECOND / 100).await.expect("no error").len(), 0);
+    consumer.seek(&partition(0), Offset(1)).expect("assigned");
+    model.append("t", 0, &["3"]);
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let records = consumer.poll(SECOND).await.expect("no error");
+        seen.extend(records.iter().map(|record| record.record.offset.0));
+    }
+    assert_eq!(seen, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_come_whole_and_a_seek_into_one_skips_its_beginning() {
     let model = Model::new(1);
     model.create_topic("t", 1);
