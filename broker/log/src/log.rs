@@ -43,6 +43,9 @@ pub struct Log {
     config: RwLock<Arc<LogConfig>>,
     epochs: RwLock<LeaderEpochs>,
     view: RwLock<View>,
+    /// Held by whoever syncs files or names of the log: the kernel tells of a failed write-back only once, so of two syncs at a time one
+    /// might be told of success. Taken before `writer`, and that before `view`.
+    syncing: Mutex<()>,
     writer: Mutex<Writer>,
 }
 
@@ -83,8 +86,6 @@ struct Writer {
     /// Counts the changes of names in the folder, and up to which they are synced.
     names_changed: u64,
     names_synced: u64,
-    /// Counts the truncations.
-    cuts: u64,
     /// Something was written since the log was closed properly the last time.
     touched: bool,
     /// When the oldest batch that is not synced was appended.
@@ -103,7 +104,6 @@ impl Log {
             unsynced: Vec::new(),
             names_changed: 0,
             names_synced: 0,
-            cuts: 0,
             touched: false,
             unsynced_since: None,
             doomed: Vec::new(),
@@ -127,6 +127,7 @@ impl Log {
             config: RwLock::new(options.config),
             epochs: RwLock::default(),
             view: RwLock::new(view),
+            syncing: Mutex::default(),
             writer: Mutex::new(writer),
         }
     }

@@ -270,7 +270,6 @@ impl Loader {
             unsynced: Vec::new(),
             names_changed: 0,
             names_synced: 0,
-            cuts: 0,
             touched,
             unsynced_since: None,
             doomed: Vec::new(),
@@ -285,6 +284,7 @@ impl Loader {
             config: RwLock::new(self.log.config),
             epochs: RwLock::new(self.epochs),
             view: RwLock::new(view),
+            syncing: Mutex::default(),
             writer: Mutex::new(writer),
         }
     }

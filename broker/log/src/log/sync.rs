@@ -1,7 +1,8 @@
 //! When and how a log reaches the disk. One sync covers everything that was appended before it; a failed one takes the
-//! directory offline for ever.
+//! directory offline for ever. There is one at a time: the kernel tells of a failed write-back once, and whoever would
+//! sync beside the one that is told must not take its own success for an answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use forebay_records::{Offset, Timestamp};
 
@@ -29,18 +30,22 @@ impl Log {
                 || writer.unsynced_since.is_some_and(|since| now - since >= flush_ms))
     }
 
-    /// Makes everything that has been appended durable; gives the offset up to which it is. Blocks for a disk's sync,
-    /// but not those who append or read meanwhile.
+    /// Makes everything that has been appended durable; gives the offset up to which it is. Blocks for a disk's sync, and
+    /// for one that is under way, but not those who append or read meanwhile.
     ///
     /// # Errors
     /// [`crate::Error::Offline`], now and for every later use of this log and all others in its directory: after a
     /// failed sync it is unknown what is on the disk.
     pub fn sync(&self, now: Timestamp) -> Result<Offset> {
+        self.sync_alone(&lock(&self.syncing), now)
+    }
+
+    fn sync_alone(&self, _syncing: &MutexGuard<'_, ()>, now: Timestamp) -> Result<Offset> {
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         let end = self.log_end_offset();
         let active = self.active();
-        let (closed, names, cuts) = (writer.unsynced.clone(), writer.names_changed, writer.cuts);
+        let (closed, names) = (writer.unsynced.clone(), writer.names_changed);
         let names_synced = names == writer.names_synced;
         if end == self.synced_offset() && closed.is_empty() && names_synced {
             return Ok(end);
@@ -64,15 +69,15 @@ impl Log {
         }
 
         let mut writer = lock(&self.writer);
+        // Another log of the directory may have failed meanwhile.
+        self.directory.check()?;
         writer
             .unsynced
             .retain(|segment| !closed.iter().any(|done| Arc::ptr_eq(done, segment)));
         writer.names_synced = writer.names_synced.max(names);
         let mut view = write_lock(&self.view);
-        // After a truncation meanwhile, what lies before `end` may be something that was appended since.
-        if writer.cuts == cuts {
-            view.synced_offset = view.synced_offset.max(end);
-        }
+        // Nothing was cut meanwhile: that would have had to wait.
+        view.synced_offset = view.synced_offset.max(end);
         let synced_offset = view.synced_offset;
         drop(view);
         if synced_offset < self.log_end_offset() {
@@ -111,7 +116,8 @@ impl Log {
         if lock(&self.writer).closed {
             return Ok(self.log_end_offset());
         }
-        self.sync(now)?;
+        let syncing = lock(&self.syncing);
+        self.sync_alone(&syncing, now)?;
         let mut writer = lock(&self.writer);
         let end = self.log_end_offset();
         if let Some(active) = self.active().filter(|_| writer.touched) {

@@ -7,6 +7,7 @@ mod lookup;
 mod model;
 mod reopen;
 mod retention;
+mod sync;
 
 use std::sync::Arc;
 

@@ -15,10 +15,10 @@ impl Log {
     /// # Errors
     /// [`crate::Error::Offline`]: a log that is half cut is not used any more.
     pub(crate) fn truncate_to(&self, offset: Offset, now: Timestamp) -> Result<bool> {
+        let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         writer.touched = true;
-        writer.cuts += 1;
         let end = self.log_end_offset();
         if offset >= end {
             write_lock(&self.epochs).truncate_from_end(end);
@@ -44,10 +44,10 @@ impl Log {
 
     /// Deletes all records and starts at `offset`; as [`Log::truncate_to`].
     pub(crate) fn truncate_fully_and_start_at(&self, offset: Offset, now: Timestamp) -> Result<()> {
+        let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         writer.touched = true;
-        writer.cuts += 1;
         self.restart_at(&mut writer, offset, now)
             .map_err(|error| self.directory.fail(&error))
     }
