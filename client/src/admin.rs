@@ -17,7 +17,7 @@ use forebay_protocol::{
 pub use types::*;
 
 use crate::{
-    AdminConfig, Error, LocalNode,
+    AdminConfig, ClientConfig, Error, LocalNode,
     cluster::{Attempts, Broker, Cluster, Lane, Results, gather, retry},
     node::Node as Connection,
 };
@@ -32,8 +32,13 @@ pub struct Admin {
 impl Admin {
     /// An admin client; must be called inside a tokio runtime.
     pub fn new(config: AdminConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(config.client.clone().named("adminclient"), local, false);
+        let cluster = Cluster::new(Self::client_config(&config), local, false);
         Self::with_cluster(config, cluster)
+    }
+
+    /// What its connections are made from.
+    pub(crate) fn client_config(config: &AdminConfig) -> ClientConfig {
+        config.client.clone().named("adminclient")
     }
 
     pub(crate) fn with_cluster(config: AdminConfig, cluster: Cluster) -> Self {

@@ -7,6 +7,7 @@ use forebay_protocol::NodeId;
 
 use crate::{
     Admin, Consumer, Error, Producer, Transport,
+    cluster::{Cluster, Connect, TcpConnect},
     config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig, client_def},
 };
 
@@ -15,6 +16,7 @@ use crate::{
 pub struct Client {
     config: Arc<ClientConfig>,
     local: Option<LocalNode>,
+    connect: Arc<dyn Connect>,
 }
 
 /// Our own broker in this process. Calls to this node of this cluster do not go through a socket; all others do, those
@@ -32,9 +34,14 @@ pub struct LocalNode {
 impl Client {
     /// Clients over TCP.
     pub fn new(config: ClientConfig) -> Self {
+        Self::with_connect(config, Arc::new(TcpConnect))
+    }
+
+    pub(crate) fn with_connect(config: ClientConfig, connect: Arc<dyn Connect>) -> Self {
         Self {
             config: Arc::new(config),
             local: None,
+            connect,
         }
     }
 
@@ -56,7 +63,8 @@ impl Client {
     /// [`Error::Config`].
     pub fn producer(&self, properties: &Properties) -> Result<Producer, Error> {
         let config = ProducerConfig::new(&self.merged(properties), Origin::Properties)?;
-        Ok(Producer::new(config, self.local.clone()))
+        let cluster = self.cluster(Producer::client_config(&config), true);
+        Ok(Producer::with_cluster(config, cluster))
     }
 
     /// A consumer; `properties` stand above the shared ones. Must be called inside a tokio runtime.
@@ -65,7 +73,8 @@ impl Client {
     /// [`Error::Config`].
     pub fn consumer(&self, properties: &Properties) -> Result<Consumer, Error> {
         let config = ConsumerConfig::new(&self.merged(properties), Origin::Properties)?;
-        Ok(Consumer::new(config, self.local.clone()))
+        let cluster = self.cluster(Consumer::client_config(&config), config.allow_auto_create_topics);
+        Ok(Consumer::with_cluster(config, cluster))
     }
 
     /// An admin; `properties` stand above the shared ones. Must be called inside a tokio runtime.
@@ -74,7 +83,17 @@ impl Client {
     /// [`Error::Config`].
     pub fn admin(&self, properties: &Properties) -> Result<Admin, Error> {
         let config = AdminConfig::new(&self.merged(properties), Origin::Properties)?;
-        Ok(Admin::new(config, self.local.clone()))
+        let cluster = self.cluster(Admin::client_config(&config), false);
+        Ok(Admin::with_cluster(config, cluster))
+    }
+
+    fn cluster(&self, config: ClientConfig, auto_create_topics: bool) -> Cluster {
+        Cluster::with_connect(
+            config,
+            self.local.clone(),
+            auto_create_topics,
+            self.connect.clone(),
+        )
     }
 
     /// The shared keys that every client knows, and above them the given ones.

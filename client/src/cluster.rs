@@ -15,7 +15,7 @@ use std::{
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, messages::MetadataResponse};
 use tokio::time::Instant;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 pub(crate) use connections::ConnectFuture;
 pub(crate) use connections::{Connect, Lane, TcpConnect};
 pub(crate) use coordinator::{Coordinator, CoordinatorKind};
@@ -62,10 +62,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Cluster {
     pub(crate) fn new(config: ClientConfig, local: Option<LocalNode>, auto_create_topics: bool) -> Self {
-        let connect = TcpConnect {
-            client_id: config.client_id.as_str().into(),
-        };
-        Self::with_connect(config, local, auto_create_topics, Arc::new(connect))
+        Self::with_connect(config, local, auto_create_topics, Arc::new(TcpConnect))
     }
 
     pub(crate) fn with_connect(

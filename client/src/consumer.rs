@@ -32,7 +32,7 @@ pub use subscription::{GroupMetadata, RebalanceEvent, Subscription};
 pub use tasks::Wakeup;
 
 use crate::{
-    ConsumerConfig, Error, LocalNode,
+    ClientConfig, ConsumerConfig, Error, LocalNode,
     admin::OffsetSpec,
     chore::{Chore, LONGEST},
     cluster::Cluster,
@@ -80,13 +80,21 @@ pub struct Consumer {
 impl Consumer {
     /// A consumer of nothing yet; must be called inside a tokio runtime.
     pub fn new(config: ConsumerConfig, local: Option<LocalNode>) -> Self {
+        let cluster = Cluster::new(
+            Self::client_config(&config),
+            local,
+            config.allow_auto_create_topics,
+        );
+        Self::with_cluster(config, cluster)
+    }
+
+    /// What its connections are made from.
+    pub(crate) fn client_config(config: &ConsumerConfig) -> ClientConfig {
         let kind = config
             .group_id
             .as_ref()
             .map_or_else(|| "consumer".to_owned(), |group| format!("consumer-{group}"));
-        let client = config.client.clone().named(&kind);
-        let cluster = Cluster::new(client, local, config.allow_auto_create_topics);
-        Self::with_cluster(config, cluster)
+        config.client.clone().named(&kind)
     }
 
     pub(crate) fn with_cluster(config: ConsumerConfig, cluster: Cluster) -> Self {

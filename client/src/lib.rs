@@ -11,14 +11,15 @@ mod client;
 mod cluster;
 mod error;
 mod group_offsets;
-#[cfg(test)]
-mod model;
 mod node;
 mod offsets;
 
 pub mod admin;
 pub mod config;
 pub mod consumer;
+#[cfg(any(test, feature = "model"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "rooms above use a part of it"))]
+pub mod model;
 pub mod producer;
 pub mod transport;
 

@@ -1,4 +1,4 @@
-//! A cluster of brokers in memory, for tests: simple, single-locked, and as strict as Kafka where a client could go wrong
+//! A cluster of brokers in memory, for tests of this room and of those above it: simple, single-locked, and as strict as Kafka where a client could go wrong
 //! (sequences, epochs, generations). Every request and response passes through its encoding at the version in use.
 //! Faults are put in by a function that sees each request.
 
@@ -16,7 +16,7 @@ use std::{
 
 use forebay_config::{Origin, Properties};
 use forebay_protocol::{ApiKey, ErrorCode, NodeId, Request, Uuid};
-use forebay_records::{BatchBuilder, BatchOptions, Headers, LeaderEpoch, RecordBatch, Timestamp};
+use forebay_records::{BatchBuilder, BatchOptions, Headers, LeaderEpoch, Offset, RecordBatch, Timestamp};
 use tokio::sync::watch;
 
 pub(crate) use data::PartitionState;
@@ -30,7 +30,7 @@ use crate::{
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing unusual.
     None,
     /// The connection breaks before the broker sees it.
@@ -46,7 +46,7 @@ pub(crate) enum Fault {
 type FaultPlan = Box<dyn FnMut(NodeId, &Request) -> Fault + Send>;
 
 /// The cluster.
-pub(crate) struct Model {
+pub struct Model {
     state: Mutex<State>,
     /// Counts the changes that a waiting fetch or member may be interested in.
     changed: watch::Sender<u64>,
@@ -80,7 +80,7 @@ pub(crate) const CLUSTER_ID: &str = "model";
 
 impl Model {
     /// Brokers 1 to `brokers`, without topics.
-    pub(crate) fn new(brokers: i32) -> Arc<Self> {
+    pub fn new(brokers: i32) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 brokers: (1..=brokers).map(|id| (NodeId(id), true)).collect(),
@@ -112,17 +112,17 @@ impl Model {
     }
 
     /// Creates a topic whose partitions are led by the brokers in turn.
-    pub(crate) fn create_topic(&self, name: &str, partitions: usize) {
+    pub fn create_topic(&self, name: &str, partitions: usize) {
         self.change(|state| state.create_topic(name, partitions));
     }
 
     /// Puts in faults from now on.
-    pub(crate) fn faults(&self, plan: impl FnMut(NodeId, &Request) -> Fault + Send + 'static) {
+    pub fn faults(&self, plan: impl FnMut(NodeId, &Request) -> Fault + Send + 'static) {
         self.lock().faults = Box::new(plan);
     }
 
     /// Gives a partition another leader.
-    pub(crate) fn move_leader(&self, topic: &str, partition: usize, leader: i32) {
+    pub fn move_leader(&self, topic: &str, partition: usize, leader: i32) {
         self.change(|state| {
             let partition = &mut state.topics.get_mut(topic).expect("the topic exists").partitions[partition];
             partition.leader = NodeId(leader);
@@ -131,12 +131,12 @@ impl Model {
     }
 
     /// The batches of a partition.
-    pub(crate) fn batches(&self, topic: &str, partition: usize) -> Vec<RecordBatch> {
+    pub fn batches(&self, topic: &str, partition: usize) -> Vec<RecordBatch> {
         self.lock().topics[topic].partitions[partition].batches.clone()
     }
 
     /// The values of a partition, as text.
-    pub(crate) fn values(&self, topic: &str, partition: usize) -> Vec<String> {
+    pub fn values(&self, topic: &str, partition: usize) -> Vec<String> {
         let records = |batch: &RecordBatch| {
             batch
                 .records()
@@ -155,7 +155,7 @@ impl Model {
     }
 
     /// How many requests of an API came.
-    pub(crate) fn count(&self, api: ApiKey) -> usize {
+    pub fn count(&self, api: ApiKey) -> usize {
         self.lock().requests.iter().filter(|(_, key)| *key == api).count()
     }
 
@@ -170,6 +170,27 @@ impl Model {
             .chain(pairs)
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    /// Clients of the cluster, in the way of [`crate::Client::new`].
+    pub fn client(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Client {
+        let connect = Arc::new(transport::ModelConnect(self.clone()));
+        crate::Client::with_connect(Self::client_config(pairs), connect)
+    }
+
+    /// Takes these partitions' records away up to an offset, as retention does.
+    pub fn delete_records(&self, topic: &str, partition: usize, before: Offset) {
+        self.change(|state| {
+            let topic = state.topics.get_mut(topic).expect("the topic exists");
+            let partition = &mut topic.partitions[partition];
+            partition.log_start = before;
+            partition.batches.retain(|batch| batch.last_offset() >= before);
+        });
+    }
+
+    /// What a group has committed.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.lock().committed(group, topic, partition)
     }
 
     pub(crate) fn client_config(pairs: &[(&str, &str)]) -> ClientConfig {
@@ -225,7 +246,7 @@ impl Model {
     }
 
     /// Appends a batch of these values, each an offset of its own, to a partition.
-    pub(crate) fn append<S: AsRef<str>>(&self, topic: &str, partition: usize, values: &[S]) {
+    pub fn append<S: AsRef<str>>(&self, topic: &str, partition: usize, values: &[S]) {
         self.append_with(topic, partition, values, BatchOptions::default());
     }
 
@@ -246,7 +267,8 @@ impl Model {
         self.append_batch(topic, partition, &builder.build().expect("records"));
     }
 
-    pub(crate) fn append_batch(&self, topic: &str, partition: usize, batch: &RecordBatch) {
+    /// Appends a batch without any check.
+    pub fn append_batch(&self, topic: &str, partition: usize, batch: &RecordBatch) {
         self.change(|state| {
             state.topics.get_mut(topic).expect("the topic exists").partitions[partition].append(batch);
         });

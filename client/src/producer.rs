@@ -26,7 +26,7 @@ use tokio::{
 pub use delivery::DeliveryFuture;
 pub use record::{ProducerRecord, RecordMetadata};
 
-use crate::{Error, LocalNode, ProducerConfig, cluster::Cluster};
+use crate::{ClientConfig, Error, LocalNode, ProducerConfig, cluster::Cluster};
 use accumulator::{Accumulator, PartitionQueue, TopicQueues};
 use partitioner::Choice;
 use sender::Sender;
@@ -48,8 +48,13 @@ struct Shared {
 impl Producer {
     /// A producer; must be called inside a tokio runtime.
     pub fn new(config: ProducerConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(config.client.clone().named("producer"), local, true);
+        let cluster = Cluster::new(Self::client_config(&config), local, true);
         Self::with_cluster(config, cluster)
+    }
+
+    /// What its connections are made from.
+    pub(crate) fn client_config(config: &ProducerConfig) -> ClientConfig {
+        config.client.clone().named("producer")
     }
 
     pub(crate) fn with_cluster(config: ProducerConfig, cluster: Cluster) -> Self {

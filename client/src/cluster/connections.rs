@@ -44,8 +44,8 @@ pub(super) struct Endpoint {
 
 /// Opens connections; the seam at which tests put brokers of their own.
 pub(crate) trait Connect: Send + Sync + fmt::Debug {
-    /// Opens a connection to `host:port`.
-    fn connect(&self, address: Arc<str>, within: Duration) -> ConnectFuture;
+    /// Opens a connection to `host:port` as the client of this id.
+    fn connect(&self, address: Arc<str>, client_id: Utf8Bytes, within: Duration) -> ConnectFuture;
 }
 
 pub(crate) type ConnectFuture =
@@ -53,15 +53,13 @@ pub(crate) type ConnectFuture =
 
 /// Over TCP.
 #[derive(Debug)]
-pub(crate) struct TcpConnect {
-    pub(crate) client_id: Utf8Bytes,
-}
+pub(crate) struct TcpConnect;
 
 impl Connect for TcpConnect {
-    fn connect(&self, address: Arc<str>, within: Duration) -> ConnectFuture {
+    fn connect(&self, address: Arc<str>, client_id: Utf8Bytes, within: Duration) -> ConnectFuture {
         let options = tcp::Options {
             address,
-            client_id: self.client_id.clone(),
+            client_id,
             setup_timeout: within,
         };
         Box::pin(async {
@@ -76,6 +74,7 @@ impl Connect for TcpConnect {
 pub(super) struct Connections {
     connect: Arc<dyn Connect>,
     local: Option<LocalNode>,
+    client_id: Utf8Bytes,
     request_timeout: Duration,
     max_idle: Duration,
     setup_timeout: Backoff,
@@ -102,6 +101,7 @@ impl Connections {
         Self {
             connect,
             local,
+            client_id: config.client_id.as_str().into(),
             request_timeout: config.request_timeout,
             max_idle: config.connections_max_idle,
             setup_timeout: Backoff {
@@ -173,7 +173,8 @@ impl Connections {
             Some(local) => Arc::new(Local::new(local.transport.clone())),
             None => {
                 let within = self.setup_timeout.delay(failures.saturating_add(1));
-                self.connect.connect(endpoint.address.clone(), within).await?
+                let (address, client_id) = (endpoint.address.clone(), self.client_id.clone());
+                self.connect.connect(address, client_id, within).await?
             }
         };
         Node::negotiate(transport, self.request_timeout).await

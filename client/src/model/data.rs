@@ -6,8 +6,10 @@ use bytes::{Bytes, BytesMut};
 use forebay_protocol::{
     ErrorCode, NodeId, Records, Utf8Bytes,
     messages::{
-        FetchRequest, FetchResponse, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
-        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+        CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, InitProducerIdResponse,
+        ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+        ProduceResponse,
+        create_topics_response::CreatableTopicResult,
         fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
@@ -213,6 +215,35 @@ impl State {
             error_code: refuse.map_or(0, ErrorCode::to_i16),
             producer_id: self.next_producer_id,
             producer_epoch: 0,
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn create_topics(
+        &mut self,
+        request: &CreateTopicsRequest,
+        refuse: Option<ErrorCode>,
+    ) -> CreateTopicsResponse {
+        let topics = request.topics.iter().map(|topic| {
+            let code = match refuse {
+                Some(code) => code,
+                None if self.topics.contains_key(&*topic.name) => ErrorCode::TopicAlreadyExists,
+                None => {
+                    let partitions = usize::try_from(topic.num_partitions).unwrap_or(1);
+                    self.create_topic(&topic.name, partitions);
+                    ErrorCode::None
+                }
+            };
+            CreatableTopicResult {
+                name: topic.name.clone(),
+                error_code: code.to_i16(),
+                num_partitions: topic.num_partitions,
+                replication_factor: 1,
+                ..Default::default()
+            }
+        });
+        CreateTopicsResponse {
+            topics: topics.collect(),
             ..Default::default()
         }
     }

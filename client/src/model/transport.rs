@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use forebay_protocol::{
-    ApiKey, ErrorCode, NodeId, Reader, Request, Response, Writer,
+    ApiKey, ErrorCode, NodeId, Reader, Request, Response, Utf8Bytes, Writer,
     header::{RequestHeader, decode_response},
     messages::{ApiVersionsResponse, api_versions_response::ApiVersion},
 };
@@ -22,7 +22,12 @@ use crate::{
 pub(super) struct ModelConnect(pub(super) Arc<Model>);
 
 impl Connect for ModelConnect {
-    fn connect(&self, address: Arc<str>, _: std::time::Duration) -> crate::cluster::ConnectFuture {
+    fn connect(
+        &self,
+        address: Arc<str>,
+        _: Utf8Bytes,
+        _: std::time::Duration,
+    ) -> crate::cluster::ConnectFuture {
         let model = self.0.clone();
         Box::pin(async move {
             tokio::time::sleep(LATENCY).await;
@@ -149,6 +154,9 @@ impl Model {
             Request::InitProducerId(_) => answer(self.change(|state| state.init_producer_id(refuse)).into()),
             Request::Produce(request) => {
                 answer(self.change(|state| state.produce(node, request, refuse)).into())
+            }
+            Request::CreateTopics(request) => {
+                answer(self.change(|state| state.create_topics(request, refuse)).into())
             }
             Request::ListOffsets(request) => answer(self.lock().list_offsets(node, request, refuse).into()),
             Request::Fetch(request) => match refuse {
