@@ -74,6 +74,7 @@ pub(crate) struct State {
 pub(crate) struct TopicState {
     pub(crate) id: Uuid,
     pub(crate) partitions: Vec<PartitionState>,
+    pub(crate) configs: BTreeMap<String, String>,
 }
 
 pub(crate) const CLUSTER_ID: &str = "model";
@@ -288,6 +289,7 @@ impl State {
             TopicState {
                 id: Uuid::from_bytes(id),
                 partitions,
+                configs: BTreeMap::new(),
             },
         );
     }

@@ -6,10 +6,11 @@ use bytes::{Bytes, BytesMut};
 use forebay_protocol::{
     ErrorCode, NodeId, Records, Utf8Bytes,
     messages::{
-        CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, InitProducerIdResponse,
-        ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest,
-        ProduceResponse,
+        CreateTopicsRequest, CreateTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+        FetchRequest, FetchResponse, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
+        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
         create_topics_response::CreatableTopicResult,
+        describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
         fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
@@ -231,6 +232,12 @@ impl State {
                 None => {
                     let partitions = usize::try_from(topic.num_partitions).unwrap_or(1);
                     self.create_topic(&topic.name, partitions);
+                    let configs = topic.configs.iter().filter_map(|config| {
+                        Some((config.name.to_string(), config.value.as_ref()?.to_string()))
+                    });
+                    if let Some(created) = self.topics.get_mut(&*topic.name) {
+                        created.configs = configs.collect();
+                    }
                     ErrorCode::None
                 }
             };
@@ -244,6 +251,33 @@ impl State {
         });
         CreateTopicsResponse {
             topics: topics.collect(),
+            ..Default::default()
+        }
+    }
+
+    /// Of topics, and only what was given when they were created.
+    pub(super) fn describe_configs(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+        let results = request.resources.iter().map(|resource| {
+            let topic = self.topics.get(&*resource.resource_name);
+            let configs = topic.into_iter().flat_map(|topic| &topic.configs);
+            DescribeConfigsResult {
+                error_code: topic
+                    .map_or(ErrorCode::UnknownTopicOrPartition, |_| ErrorCode::None)
+                    .to_i16(),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+                configs: configs
+                    .map(|(name, value)| DescribeConfigsResourceResult {
+                        name: name.into(),
+                        value: Some(value.into()),
+                        ..Default::default()
+                    })
+                    .collect(),
+                ..Default::default()
+            }
+        });
+        DescribeConfigsResponse {
+            results: results.collect(),
             ..Default::default()
         }
     }

@@ -158,6 +158,7 @@ impl Model {
             Request::CreateTopics(request) => {
                 answer(self.change(|state| state.create_topics(request, refuse)).into())
             }
+            Request::DescribeConfigs(request) => answer(self.lock().describe_configs(request).into()),
             Request::ListOffsets(request) => answer(self.lock().list_offsets(node, request, refuse).into()),
             Request::Fetch(request) => match refuse {
                 Some(code) => answer(self.lock().fetch(node, request, Some(code)).into()),
