@@ -270,18 +270,11 @@ impl State {
                 Ok((number, records))
             }
             (false, false) => {
-                let content = &found.content;
-                let schema_type = Some(content.identity.schema_type.clone()).filter(|of| of != AVRO);
-                let value = SchemaValue {
-                    subject: subject.to_owned(),
-                    version: number,
-                    id: content.id,
-                    schema_type,
-                    references: content.identity.references.clone(),
-                    schema: content.identity.text.clone(),
+                let deleted = Version {
                     deleted: true,
+                    ..found.clone()
                 };
-                Ok((number, vec![Record::schema(&value)]))
+                Ok((number, vec![deleted.record(subject, number)]))
             }
         }
     }

@@ -50,6 +50,10 @@ pub(crate) enum Error {
     Body(String),
     #[error("Error in the backend data store: {0}")]
     Store(#[source] forebay_client::Error),
+    #[error(
+        "Error in the backend data store: other schema registries keep writing the same versions to its topic; try again"
+    )]
+    Contended,
     #[error("Error in the backend data store: the topic {topic} gave no answer within {timeout_ms} ms")]
     StoreTimeout { topic: String, timeout_ms: u64 },
 }
@@ -75,7 +79,7 @@ impl Error {
             Self::ReferenceExists { .. } => (S::UNPROCESSABLE_ENTITY, 42206),
             Self::InvalidSubject { .. } => (S::UNPROCESSABLE_ENTITY, 42208),
             Self::Body(_) => (S::BAD_REQUEST, 400),
-            Self::Store(_) => (S::INTERNAL_SERVER_ERROR, 50001),
+            Self::Store(_) | Self::Contended => (S::INTERNAL_SERVER_ERROR, 50001),
             Self::StoreTimeout { .. } => (S::INTERNAL_SERVER_ERROR, 50002),
         }
     }

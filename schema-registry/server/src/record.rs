@@ -126,6 +126,14 @@ impl Record {
         }
     }
 
+    /// Says nothing: written to know that everything before it has been read.
+    pub(crate) fn noop() -> Self {
+        Self {
+            key: br#"{"keytype":"NOOP","magic":0}"#.to_vec(),
+            value: None,
+        }
+    }
+
     pub(crate) fn config(subject: Option<&str>, level: CompatibilityLevel) -> Self {
         let key = Key::Config {
             subject: subject.map(str::to_owned),
@@ -192,7 +200,7 @@ mod tests {
             assert_eq!(String::from_utf8(key.to_bytes()).unwrap(), text);
             assert_eq!(Key::parse(text.as_bytes()), Some(key));
         }
-        let noop = Key::parse(br#"{"keytype":"NOOP","magic":0}"#);
+        let noop = Key::parse(&Record::noop().key);
         assert_eq!(
             noop,
             Some(Key::Other {

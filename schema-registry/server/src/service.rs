@@ -1,7 +1,7 @@
 //! The registry as a role: opened on a cluster, served on a port, stopped.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use forebay_client::Client;
 use forebay_http::{Listeners, Options, Server};
@@ -9,8 +9,6 @@ use forebay_http::{Listeners, Options, Server};
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::rest;
-use crate::state::State;
-use crate::topic::Topic;
 
 /// Why the registry does not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +55,7 @@ impl Service {
         listeners: Listeners,
         options: Options,
     ) -> Result<Self, Error> {
-        let state = Arc::new(RwLock::new(State::new(config.default_level)));
-        let topic = Topic::open(client, &config, Arc::clone(&state)).await?;
-        let registry = Arc::new(Registry::new(state, topic));
+        let registry = Arc::new(Registry::open(client, &config).await?);
         Ok(Self {
             server: Server::start(listeners, rest::router(registry), options),
         })

@@ -1,12 +1,14 @@
 //! Everything the registry knows, built by [`State::replay`] alone from the records of the topic.
 
-use std::collections::{BTreeMap, HashMap};
+mod races;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use forebay_schema_registry_schema::avro;
 use forebay_schema_registry_schema::compatibility::CompatibilityLevel;
 
-use crate::record::{ConfigValue, DeleteSubjectValue, Key, Reference, SchemaValue};
+use crate::record::{ConfigValue, DeleteSubjectValue, Key, Record, Reference, SchemaValue};
 
 /// The only type of schema that can be registered so far; others are kept as they are found in the topic.
 pub(crate) const AVRO: &str = "AVRO";
@@ -34,6 +36,22 @@ pub(crate) struct Version {
     pub(crate) content: Arc<Content>,
     /// Softly: it keeps its number and its identifier until it is deleted for good.
     pub(crate) deleted: bool,
+}
+
+impl Version {
+    /// Its record.
+    pub(crate) fn record(&self, subject: &str, number: i32) -> Record {
+        let Content { id, identity, .. } = &*self.content;
+        Record::schema(&SchemaValue {
+            subject: subject.to_owned(),
+            version: number,
+            id: *id,
+            schema_type: Some(identity.schema_type.clone()).filter(|of| of != AVRO),
+            references: identity.references.clone(),
+            schema: identity.text.clone(),
+            deleted: self.deleted,
+        })
+    }
 }
 
 /// A subject's versions and level.
@@ -64,7 +82,14 @@ pub(crate) struct State {
     ids: HashMap<Identity, i32>,
     /// The highest identifier ever seen: none is given twice, not even after its schema is deleted.
     id_max: i32,
+    /// Versions whose last record in the topic was left out: compaction would take the record away that counts.
+    hidden: BTreeSet<VersionKey>,
+    /// What versions were before another schema took their place; since [`State::forget_replaced`].
+    replaced: BTreeMap<VersionKey, Version>,
 }
+
+/// A subject and a version's number.
+type VersionKey = (String, i32);
 
 /// Why a record of the topic was left out.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -94,9 +119,24 @@ impl State {
     /// Applies one record.
     pub(crate) fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Skipped> {
         match (Key::parse(key).ok_or(Skipped::Key)?, value) {
-            (Key::Schema { .. }, Some(value)) => self.put_schema(parse(value)?),
+            (Key::Schema { subject, version }, Some(value)) => {
+                let key = (subject, version);
+                let outcome = parse(value).and_then(|value| self.put_schema(&key, value));
+                match outcome {
+                    Err(Skipped::IdTaken { .. }) if self.version_of(&key).is_some() => {
+                        self.hidden.insert(key);
+                    }
+                    // What cannot be read may make sense to another registry: it stays.
+                    Err(_) => {}
+                    Ok(()) => {
+                        self.hidden.remove(&key);
+                    }
+                }
+                outcome
+            }
             (Key::Schema { subject, version }, None) => {
                 self.remove_version(&subject, version);
+                self.hidden.remove(&(subject, version));
                 Ok(())
             }
             (Key::Config { subject }, value) => {
@@ -127,7 +167,7 @@ impl State {
         }
     }
 
-    fn put_schema(&mut self, value: SchemaValue) -> Result<(), Skipped> {
+    fn put_schema(&mut self, (subject, version): &VersionKey, value: SchemaValue) -> Result<(), Skipped> {
         let identity = Identity {
             schema_type: value.schema_type.unwrap_or_else(|| AVRO.to_owned()),
             text: value.schema,
@@ -149,14 +189,16 @@ impl State {
             }
         };
         self.id_max = self.id_max.max(value.id);
-        let subject = self.subjects.entry(value.subject).or_default();
-        subject.versions.insert(
-            value.version,
-            Version {
-                content,
-                deleted: value.deleted,
-            },
-        );
+        let put = Version {
+            content,
+            deleted: value.deleted,
+        };
+        let id = put.content.id;
+        let before = self.subjects.entry(subject.clone()).or_default();
+        let before = before.versions.insert(*version, put);
+        if let Some(before) = before.filter(|before| before.content.id != id) {
+            self.replaced.entry((subject.clone(), *version)).or_insert(before);
+        }
         Ok(())
     }
 
@@ -223,6 +265,10 @@ impl State {
             );
         }
         avro::Schema::parse_with_references(&identity.text, &references).map_err(|error| error.to_string())
+    }
+
+    fn version_of(&self, (subject, version): &VersionKey) -> Option<&Version> {
+        self.subjects.get(subject)?.versions.get(version)
     }
 
     /// The content behind `id`; that of deleted versions too, until they are deleted for good.

@@ -1,5 +1,9 @@
 //! The `_schemas` topic: created and checked at the start, read for ever by one task, written by requests that wait until
 //! that task has read what they wrote.
+//!
+//! All records go through one idempotent producer: a record that was given up (`delivery.timeout.ms`, a lost connection)
+//! is in the topic before a later one, or can never come into it, as the later one then carries a newer epoch. So a mark
+//! that was written and read back tells that nothing of ours comes from before it any more.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -29,7 +33,6 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Topic {
     name: String,
-    timeout: Duration,
     producer: Producer,
     applied: watch::Receiver<Offset>,
     reader: JoinHandle<()>,
@@ -59,10 +62,13 @@ impl Topic {
         consumer.seek_to_beginning(&[])?;
         let (sender, mut applied) = watch::channel(Offset(0));
         let reader = tokio::spawn(read(consumer, partition, state, sender));
-        let producer = client.producer(&properties(&[("acks", "all"), ("linger.ms", "0")]))?;
+        let producer = client.producer(&properties(&[
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "0"),
+        ]))?;
         let topic = Self {
             name: config.topic.clone(),
-            timeout: config.timeout,
             producer,
             applied: applied.clone(),
             reader,
@@ -77,30 +83,50 @@ impl Topic {
         }
     }
 
-    /// Writes `records` and waits until they are applied.
-    pub(crate) async fn write(&self, records: &[Record]) -> Result<(), Error> {
-        let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let timed_out = || Error::StoreTimeout {
-            topic: self.name.clone(),
-            timeout_ms,
-        };
-        tokio::time::timeout(self.timeout, self.write_all(records))
-            .await
-            .map_err(|_| timed_out())?
+    /// How far the reader has come.
+    pub(crate) fn applied(&self) -> watch::Receiver<Offset> {
+        self.applied.clone()
     }
 
-    async fn write_all(&self, records: &[Record]) -> Result<(), Error> {
+    /// Writes `records` and waits until they are applied.
+    ///
+    /// # Errors
+    /// Any of them may be in the topic all the same, or come into it later: see [`Topic::mark`].
+    pub(crate) async fn write(&self, records: &[Record]) -> Result<(), Error> {
+        match self.append(records).await? {
+            Some(last) => self.read_past(last).await,
+            // Written by an attempt so long ago that the broker no longer knows where.
+            None => self.mark().await,
+        }
+    }
+
+    /// Writes a mark (Confluent's NOOP) and waits until everything up to it is applied: nothing that was written, or given
+    /// up, before this call can come into the topic afterwards.
+    pub(crate) async fn mark(&self) -> Result<(), Error> {
+        loop {
+            if let Some(last) = self.append(&[Record::noop()]).await? {
+                return self.read_past(last).await;
+            }
+        }
+    }
+
+    /// Gives the last offset, if the broker knows it.
+    async fn append(&self, records: &[Record]) -> Result<Option<Offset>, Error> {
         let mut deliveries = Vec::with_capacity(records.len());
         for record in records {
             let record =
                 ProducerRecord::new(&self.name, Some(&record.key), record.value.as_deref()).partition(0);
             deliveries.push(self.producer.send(record).await.map_err(Error::Store)?);
         }
-        let mut last = Offset(-1);
+        let mut last = Some(Offset(-1));
         for delivery in deliveries {
             let written = delivery.await.map_err(Error::Store)?;
-            last = last.max(written.offset.unwrap_or(last));
+            last = last.zip(written.offset).map(|(last, offset)| last.max(offset));
         }
+        Ok(last)
+    }
+
+    async fn read_past(&self, last: Offset) -> Result<(), Error> {
         let mut applied = self.applied.clone();
         let reader_ended = |_| Error::Store(ClientError::Closed("reader of the schema topic"));
         applied

@@ -77,9 +77,8 @@ async fn set_subject(State(registry): Shared, Path(subject): Path<String>, bytes
 
 async fn set(registry: &Registry, subject: Option<&str>, bytes: &Bytes) -> Result {
     let level: CompatibilityLevel = body::<LevelRequest>(bytes)?.compatibility.parse()?;
-    registry
-        .change(|_| Ok(((), vec![Record::config(subject, level)])))
-        .await?;
+    let record = Record::config(subject, level);
+    registry.change(move |_| Ok(((), vec![record.clone()]))).await?;
     Ok(Answer(json!({ "compatibility": level.name() })))
 }
 
@@ -93,7 +92,7 @@ async fn unset_global(State(registry): Shared) -> Result {
 
 async fn unset_subject(State(registry): Shared, Path(subject): Path<String>) -> Result {
     let before = registry
-        .change(|state| {
+        .change(move |state| {
             let own = state.subjects.get(&subject).and_then(|subject| subject.level);
             let before = own.ok_or_else(|| Error::SubjectNotFound(subject.clone()))?;
             Ok((

@@ -90,7 +90,7 @@ async fn register(State(registry): Shared, Path(subject): Path<String>, bytes: B
     let wanted = request.version.filter(|version| *version > 0);
     let submitted = request.submitted();
     let registration = registry
-        .change(|state| {
+        .change(move |state| {
             let mut registration = state.register(&subject, &submitted)?;
             if let Some(wanted) = wanted.filter(|wanted| *wanted != registration.version) {
                 let reason = format!(
@@ -178,7 +178,7 @@ async fn delete_subject(
     Query(filter): Query<Filter>,
 ) -> Result {
     let deleted = registry
-        .change(|state| state.delete_subject(&subject, filter.permanent))
+        .change(move |state| state.delete_subject(&subject, filter.permanent))
         .await?;
     Ok(Answer(json!(deleted)))
 }
@@ -190,7 +190,7 @@ async fn delete_version(
 ) -> Result {
     let version = VersionId::parse(&version)?;
     let deleted = registry
-        .change(|state| state.delete_version(&subject, version, filter.permanent))
+        .change(move |state| state.delete_version(&subject, version, filter.permanent))
         .await?;
     Ok(Answer(json!(deleted)))
 }
