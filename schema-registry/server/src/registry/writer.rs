@@ -103,7 +103,7 @@ pub(super) async fn repair(
         };
         match outcome {
             Ok(()) => {
-                tracing::warn!("another schema registry had written over versions; they were written again")
+                tracing::warn!("another schema registry had written over versions; they were written again");
             }
             Err(error) => {
                 tracing::warn!(%error, "another schema registry has written over versions; they cannot be written again yet");
