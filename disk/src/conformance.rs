@@ -4,7 +4,9 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Disk, DiskExt, Error, FaultyDisk, FileExt, FileKind, MemoryDisk, OpenOptions, RealDisk};
+use crate::{
+    Disk, DiskExt, Error, FaultyDisk, FileExt, FileKind, MemoryDisk, OpenOptions, Operation, RealDisk,
+};
 
 /// Runs `check` on an empty directory of each implementation.
 fn on_each(check: impl Fn(&dyn Disk, &Path)) {
@@ -257,4 +259,26 @@ fn a_read_from_the_page_cache_never_lies() {
             assert_eq!(&buffer[..read], &b"ello"[..read]);
         }
     });
+}
+
+#[test]
+fn a_test_may_step_in_and_decide() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let file = disk.open(Path::new("file"), OpenOptions::create()).expect("new");
+    for succeeds in [true, false] {
+        let inner = Arc::clone(&file);
+        disk.call_at(Operation::Sync, 2, move || {
+            inner
+                .write_all_at(b"in the middle", 0)
+                .expect("the disk is not locked");
+            succeeds
+        });
+        file.sync_data().expect("the first");
+        assert_eq!(file.sync_data().is_ok(), succeeds);
+        file.sync_data().expect("the third");
+        assert_eq!(
+            (disk.count(Operation::Sync), disk.count(Operation::Write)),
+            (3, 1)
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! A disk that fails, runs full, writes short or freezes at the n-th operation of a kind, as a test says.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -37,25 +38,40 @@ pub struct Fault {
     pub effect: Effect,
 }
 
-/// A wrapper around another disk that obeys one [`Fault`] at a time.
+/// What a test does in the middle of an operation; false if the operation is to fail with an I/O error.
+type Hook = Box<dyn FnOnce() -> bool + Send>;
+
+/// A wrapper around another disk that obeys one [`Fault`], or calls one hook, at a time.
 #[derive(Debug, Clone)]
 pub struct FaultyDisk {
     disk: Arc<dyn Disk>,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     fault: Option<Fault>,
+    hook: Option<(Operation, u64, Hook)>,
     frozen: bool,
     /// Operations per kind since the fault was set.
     counts: Vec<(Operation, u64)>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("State")
+            .field("fault", &self.fault)
+            .field("frozen", &self.frozen)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What an operation is to do about itself.
 enum Verdict {
     Go,
     Short(usize),
+    Call(Hook),
 }
 
 impl FaultyDisk {
@@ -71,6 +87,16 @@ impl FaultyDisk {
     pub fn set(&self, fault: Fault) {
         *self.state() = State {
             fault: Some(fault),
+            ..State::default()
+        };
+    }
+
+    /// Calls `hook` before the n-th operation of a kind from now on (counted from 1), on the thread that does it: a test
+    /// can do something else while the operation is under way. If `hook` gives false the operation fails with an I/O
+    /// error and changes nothing. Replaces the fault and counts from 0 again. Thaws.
+    pub fn call_at(&self, operation: Operation, nth: u64, hook: impl FnOnce() -> bool + Send + 'static) {
+        *self.state() = State {
+            hook: Some((operation, nth, Box::new(hook))),
             ..State::default()
         };
     }
@@ -95,8 +121,21 @@ impl FaultyDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, operation: Operation, path: &Path) -> Result<Verdict> {
-        check(&mut self.state(), operation, path)
+    /// Gives how many bytes of a write arrive, if not all.
+    fn check(&self, operation: Operation, path: &Path) -> Result<Option<usize>> {
+        let verdict = check(&mut self.state(), operation, path)?;
+        match verdict {
+            Verdict::Go => Ok(None),
+            Verdict::Short(bytes) => Ok(Some(bytes)),
+            // The state is not locked: whatever the test does may use this disk.
+            Verdict::Call(hook) => {
+                if hook() {
+                    Ok(None)
+                } else {
+                    Err(broken(operation, path))
+                }
+            }
+        }
     }
 
     fn go(&self, operation: Operation, path: &Path) -> Result<()> {
@@ -115,16 +154,15 @@ fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict
             1
         }
     };
-    let broken = || {
-        Error::from_io(
-            operation,
-            path,
-            io::Error::other("the disk fails here, as the test wants"),
-        )
-    };
     let full = || Error::from_io(operation, path, io::ErrorKind::StorageFull.into());
     if state.frozen && changes(operation) {
-        return Err(broken());
+        return Err(broken(operation, path));
+    }
+    if let Some((_, _, hook)) = state
+        .hook
+        .take_if(|(at, nth, _)| (*at, *nth) == (operation, count))
+    {
+        return Ok(Verdict::Call(hook));
     }
     let Some(fault) = state.fault.filter(|fault| fault.operation == operation) else {
         return Ok(Verdict::Go);
@@ -132,14 +170,19 @@ fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict
     match fault.effect {
         Effect::NoSpaceFromNowOn if count >= fault.nth => Err(full()),
         _ if count != fault.nth => Ok(Verdict::Go),
-        Effect::Fail => Err(broken()),
+        Effect::Fail => Err(broken(operation, path)),
         Effect::NoSpace | Effect::NoSpaceFromNowOn => Err(full()),
         Effect::ShortWrite { bytes } => Ok(Verdict::Short(bytes)),
         Effect::Freeze => {
             state.frozen = true;
-            Err(broken())
+            Err(broken(operation, path))
         }
     }
+}
+
+fn broken(operation: Operation, path: &Path) -> Error {
+    let source = io::Error::other("the disk fails here, as the test wants");
+    Error::from_io(operation, path, source)
 }
 
 fn changes(operation: Operation) -> bool {
@@ -229,8 +272,8 @@ impl File for FaultyFile {
 
     fn write_all_vectored_at(&self, buffers: &mut [IoSlice<'_>], position: u64) -> Result<()> {
         match self.disk.check(Operation::Write, &self.path)? {
-            Verdict::Go => self.file.write_all_vectored_at(buffers, position),
-            Verdict::Short(bytes) => {
+            None => self.file.write_all_vectored_at(buffers, position),
+            Some(bytes) => {
                 let all: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
                 self.file.write_all_at(&all[..bytes.min(all.len())], position)?;
                 Err(Error::from_io(
