@@ -72,9 +72,7 @@ impl Groups {
                 continue;
             }
             for shard in self.all() {
-                let _answer = shard
-                    .request(no_context(), Command::TopicsDeleted(deleted.clone()))
-                    .await;
+                shard.forget_topics(&deleted);
             }
         }
     }
@@ -194,12 +192,4 @@ fn refuse(context: RequestContext, command: Command, code: ErrorCode) -> Respons
     }
     .refuse(code)
     .response
-}
-
-fn no_context() -> RequestContext {
-    RequestContext {
-        api_version: 0,
-        client_id: Utf8Bytes::default(),
-        client_host: Utf8Bytes::default(),
-    }
 }

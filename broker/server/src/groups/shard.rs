@@ -1,5 +1,6 @@
 //! One coordinator: its partition, the requests that wait for it, and its clock.
 
+mod deletions;
 mod load;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +24,7 @@ use crate::clock;
 use crate::error_code::HasErrorCode;
 use crate::replicas::{self, NewAppend, Replica};
 use crate::shutdown::Shutdown;
+use deletions::Deletions;
 
 /// How long loading waits before it is tried again after the log could not be read.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -35,6 +37,9 @@ pub(super) struct Shard {
     state: Mutex<State>,
     /// The next deadline may have changed.
     rearm: Notify,
+    /// It has been loaded, or has resigned.
+    settled: Notify,
+    deletions: Mutex<Deletions>,
     /// The monotonic clock of this coordinator.
     started: Instant,
     shutdown: Shutdown,
@@ -84,6 +89,8 @@ impl Shard {
             replica,
             state: Mutex::new(State::Loading),
             rearm: Notify::new(),
+            settled: Notify::new(),
+            deletions: Mutex::default(),
             started: Instant::now(),
             shutdown,
         });
@@ -142,44 +149,54 @@ impl Shard {
     pub(super) fn resign(&self) {
         let state = std::mem::replace(&mut *self.state(), State::Resigned);
         if let State::Active(active) = state {
-            let Active {
-                coordinator,
-                mut waiting,
-                ..
-            } = *active;
-            for Completion { request, response } in coordinator.resign(self.now()) {
-                if let Some(sender) = waiting.remove(&request) {
-                    // Who asked may be gone.
-                    let _gone = sender.send(response);
-                }
-            }
+            let _not_awaited = self.dismiss(*active);
         }
         self.rearm.notify_one();
+        self.settled.notify_one();
+    }
+
+    /// Sends everyone who waits for a coordinator away; gives the appends that are on their way.
+    fn dismiss(&self, active: Active) -> VecDeque<InFlight> {
+        let Active {
+            coordinator,
+            mut waiting,
+            appends,
+            ..
+        } = active;
+        for Completion { request, response } in coordinator.resign(self.now()) {
+            if let Some(sender) = waiting.remove(&request) {
+                // Who asked may be gone.
+                let _gone = sender.send(response);
+            }
+        }
+        appends
     }
 
     async fn load_and_keep_time(self: Arc<Self>) {
+        self.load().await;
+        self.keep_time().await;
+    }
+
+    /// Loads what the log says, and tries again until that has worked or it is not wanted any more.
+    async fn load(self: &Arc<Self>) {
         loop {
             match load::load(&self.replica, self.config.clone()).await {
-                Ok(coordinator) => {
-                    self.activate(coordinator);
-                    break;
-                }
+                Ok(coordinator) => return self.activate(coordinator),
                 Err(error) => {
                     tracing::error!(partition = self.partition, %error, "the groups of a partition cannot be loaded");
                     tokio::time::sleep(RELOAD_PAUSE).await;
                 }
             }
-            if self.shutdown.is_requested() || matches!(*self.state(), State::Resigned) {
+            if self.shutdown.is_requested() || !matches!(*self.state(), State::Loading) {
                 return;
             }
         }
-        self.keep_time().await;
     }
 
     fn activate(self: &Arc<Self>, mut coordinator: GroupCoordinator) {
         let outcome = coordinator.activate(self.now());
         let mut state = self.state();
-        if matches!(*state, State::Resigned) {
+        if !matches!(*state, State::Loading) {
             return;
         }
         let mut active = Active {
@@ -191,6 +208,7 @@ impl Shard {
         };
         self.carry_out(&mut active, outcome);
         *state = State::Active(Box::new(active));
+        self.settled.notify_one();
     }
 
     /// Calls `tick` when its time has come, until the coordinator resigns.
@@ -298,7 +316,7 @@ impl Shard {
             let result = result.await.unwrap_or(Err(replicas::Error::Lost));
             match result {
                 // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
-                Ok(_) if taken_back => return self.reload(),
+                Ok(_) if taken_back => return self.reload().await,
                 Err(_) if taken_back => {}
                 result => self.settle(id, result.map(drop)),
             }
@@ -325,15 +343,32 @@ impl Shard {
         self.carry_out(active, outcome);
     }
 
-    /// Begins again from what the log says.
-    fn reload(self: &Arc<Self>) {
+    /// Begins again from what the log says, unless it has resigned meanwhile.
+    async fn reload(self: &Arc<Self>) {
+        let Some(active) = self.begin_loading() else {
+            return;
+        };
         tracing::warn!(
             partition = self.partition,
             "group coordinator begins again from its log"
         );
-        self.resign();
-        *self.state() = State::Loading;
-        tokio::spawn(Arc::clone(self).load_and_keep_time());
+        // What is on its way may be in the log yet, behind the end that loading would see now.
+        for append in self.dismiss(active) {
+            let _either_way = append.result.await;
+        }
+        self.load().await;
+    }
+
+    /// From active to loading; gives what was active.
+    fn begin_loading(&self) -> Option<Active> {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Loading) {
+            State::Active(active) => Some(*active),
+            other => {
+                *state = other;
+                None
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -380,3 +415,6 @@ fn batch(append: Append) -> Result<ValidatedBatch, Box<dyn std::error::Error + S
     let validated = validate(&batch, &options)?;
     Ok(ValidatedBatch { batch, validated })
 }
+
+#[cfg(test)]
+mod tests;

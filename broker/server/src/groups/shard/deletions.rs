@@ -1,0 +1,72 @@
+//! Topics that are gone, kept until their offsets are: while the coordinator loads, or its log cannot be written, nothing can be
+//! forgotten. Offsets carry the id of their topic, so that one of the same name that was made since keeps its own.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use forebay_broker_coordinator::{Command, RequestContext, Response};
+use forebay_protocol::{Utf8Bytes, Uuid};
+
+use super::{Shard, State};
+
+/// How long to wait after tombstones could not be written.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Topics whose offsets are to be forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Deletions {
+    topics: Vec<(Utf8Bytes, Uuid)>,
+    /// A task is at it.
+    forgetting: bool,
+}
+
+impl Shard {
+    /// Forgets the offsets of topics that are gone: soon, or as soon as it can.
+    pub(in crate::groups) fn forget_topics(self: &Arc<Self>, topics: &[(Utf8Bytes, Uuid)]) {
+        let mut deletions = self.deletions();
+        deletions.topics.extend_from_slice(topics);
+        if !std::mem::replace(&mut deletions.forgetting, true) {
+            tokio::spawn(Arc::clone(self).forget());
+        }
+    }
+
+    async fn forget(self: Arc<Self>) {
+        while let Some(topics) = self.next_deletions() {
+            let count = topics.len();
+            let answer = self.request(no_context(), Command::TopicsDeleted(topics)).await;
+            if let Some(Response::TopicsDeleted(Ok(()))) = answer {
+                self.deletions().topics.drain(..count);
+                continue;
+            }
+            tokio::select! {
+                () = self.settled.notified() => {}
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+        }
+    }
+
+    /// What is to be forgotten next; none if that is all, or no longer this coordinator's to do.
+    fn next_deletions(&self) -> Option<Vec<(Utf8Bytes, Uuid)>> {
+        let is_resigned = matches!(*self.state(), State::Resigned);
+        let mut deletions = self.deletions();
+        if is_resigned {
+            deletions.topics.clear();
+        }
+        deletions.forgetting = !deletions.topics.is_empty();
+        deletions.forgetting.then(|| deletions.topics.clone())
+    }
+
+    /// A list is good at any time.
+    fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The broker itself asks.
+fn no_context() -> RequestContext {
+    RequestContext {
+        api_version: 0,
+        client_id: Utf8Bytes::default(),
+        client_host: Utf8Bytes::default(),
+    }
+}

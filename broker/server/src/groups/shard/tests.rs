@@ -1,0 +1,336 @@
+//! A coordinator whose log fails now and then.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Waker};
+
+use forebay_broker_log::{self as log, DirectoryOptions, LogConfig, LogDirectory};
+use forebay_broker_partition::{self as partition, LeaderAndIsr, LogState, Partition};
+use forebay_disk::{Effect, Fault, FaultyDisk, MemoryDisk, Operation};
+use forebay_protocol::messages::OffsetCommitRequest;
+use forebay_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
+use forebay_records::LeaderEpoch;
+use tokio::sync::watch;
+
+use super::*;
+use crate::io_pool::IoPool;
+use crate::replicas::Shared;
+use crate::replicas::fetch_waits::FetchWaits;
+use crate::shutdown::{self, ShutdownSender};
+
+const NODE: NodeId = NodeId(1);
+const PARTITION: i32 = 3;
+const TOPIC_ID: Uuid = Uuid::from_bytes([7; 16]);
+/// How long a write takes that something else should wait for.
+const LONG: Duration = Duration::from_millis(200);
+
+/// A partition of `__consumer_offsets` on a disk that does as the test says.
+struct Bench {
+    disk: FaultyDisk,
+    shared: Arc<Shared>,
+    replica: Arc<Replica>,
+    shutdown: Shutdown,
+    _stop: ShutdownSender,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+        let options = DirectoryOptions {
+            disk: Arc::new(disk.clone()),
+            path: PathBuf::from("/data"),
+            node_id: NODE.0,
+            cluster_id: None,
+            new_cluster_id: "cluster".to_owned(),
+            new_directory_id: log::Uuid([9; 16]),
+            tail_bytes_per_log: 1 << 20,
+            tail_bytes: 1 << 20,
+        };
+        let directory = LogDirectory::open(options).expect("new");
+        let config = Arc::new(LogConfig {
+            flush_messages: 1,
+            ..LogConfig::default()
+        });
+        let name = log::TopicPartition::new("__consumer_offsets", PARTITION).expect("valid");
+        let topic_id = log::Uuid(TOPIC_ID.to_bytes());
+        let log = directory
+            .log_or_create(&name, topic_id, &config)
+            .expect("created");
+        let shared = Arc::new(Shared {
+            node_id: NODE,
+            directory: Arc::new(directory),
+            appends: IoPool::new("append", 1),
+            reads: IoPool::new("read", 1),
+            fetch_waits: FetchWaits::default(),
+            failure: watch::Sender::new(None),
+        });
+        let name = TopicPartition::new("__consumer_offsets", PARTITION);
+        let state = Partition::new(NODE, partition::Config::default(), LogState::default());
+        let replica = Replica::new(name, TOPIC_ID, config, Some(log), state, Arc::clone(&shared));
+        let replica = Arc::new(replica);
+        replica.take_role(partition::Command::BecomeLeader(LeaderAndIsr {
+            leader_epoch: LeaderEpoch(1),
+            partition_epoch: 1,
+            replicas: vec![NODE],
+            isr: vec![NODE],
+        }));
+        let (stop, shutdown) = shutdown::channel();
+        Self {
+            disk,
+            shared,
+            replica,
+            shutdown,
+            _stop: stop,
+        }
+    }
+
+    /// A coordinator over what is in the log.
+    fn shard(&self) -> Arc<Shard> {
+        let replica = Arc::clone(&self.replica);
+        Shard::start(PARTITION, &Config::default(), replica, self.shutdown.clone())
+    }
+
+    /// A coordinator whose log has a record, so that its files are there.
+    async fn used_shard(&self) -> Arc<Shard> {
+        let shard = self.shard();
+        assert_eq!(commit(Arc::clone(&shard), "t", 1).await, ErrorCode::None);
+        shard
+    }
+
+    /// Stops the next writes, one after the other.
+    fn stop_writes<const N: usize>(&self) -> [Stopped; N] {
+        let mut next: Box<dyn FnOnce() + Send> = Box::new(|| {});
+        let mut stopped = std::array::from_fn(|_| {
+            let (entered, is_there) = oneshot::channel();
+            let (go_on, told) = mpsc::channel();
+            let disk = self.disk.clone();
+            let after = std::mem::replace(&mut next, Box::new(|| {}));
+            next = Box::new(move || {
+                disk.call_at(Operation::Write, 1, move || {
+                    after();
+                    let _nobody_waits = entered.send(());
+                    told.recv().unwrap_or(true)
+                });
+            });
+            Stopped { is_there, go_on }
+        });
+        next();
+        stopped.reverse();
+        stopped
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.shared.appends.abandon();
+        self.shared.reads.abandon();
+    }
+}
+
+/// A write that waits to be told how it ends.
+struct Stopped {
+    is_there: oneshot::Receiver<()>,
+    go_on: mpsc::Sender<bool>,
+}
+
+impl Stopped {
+    async fn arrived(&mut self) {
+        (&mut self.is_there).await.expect("it comes");
+    }
+
+    fn succeed_after(self, time: Duration) {
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            // The test may be over.
+            let _gone = self.go_on.send(true);
+        });
+    }
+
+    fn end(&self, succeeds: bool) {
+        self.go_on.send(succeeds).expect("it waits");
+    }
+}
+
+/// Begins something, as far as it goes.
+fn begin<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    let mut future: Pin<Box<dyn Future<Output = T> + Send + 'a>> = Box::pin(future);
+    let begun = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(begun.is_pending(), "it has to wait");
+    future
+}
+
+fn context() -> RequestContext {
+    RequestContext {
+        api_version: 9,
+        client_id: Utf8Bytes::default(),
+        client_host: Utf8Bytes::default(),
+    }
+}
+
+/// Commits an offset of group `g`.
+async fn commit(shard: Arc<Shard>, topic: &str, committed_offset: i64) -> ErrorCode {
+    let partition = OffsetCommitRequestPartition {
+        committed_offset,
+        ..OffsetCommitRequestPartition::default()
+    };
+    let topic = OffsetCommitRequestTopic {
+        name: topic.into(),
+        topic_id: TOPIC_ID,
+        partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    };
+    match shard.request(context(), Command::OffsetCommit(request)).await {
+        Some(Response::OffsetCommit(answer)) => {
+            ErrorCode::from_i16(answer.topics[0].partitions[0].error_code)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The offset of group `g`, -1 for none, once the coordinator is loaded.
+async fn committed(shard: &Arc<Shard>, topic: &str) -> i64 {
+    let topic = OffsetFetchRequestTopics {
+        name: topic.into(),
+        partition_indexes: vec![0],
+        ..OffsetFetchRequestTopics::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![topic]),
+        ..OffsetFetchRequestGroup::default()
+    };
+    loop {
+        let command = Command::OffsetFetch {
+            group: group.clone(),
+            require_stable: false,
+        };
+        match shard.request(context(), command).await {
+            Some(Response::OffsetFetch(answer)) => match ErrorCode::from_i16(answer.error_code) {
+                ErrorCode::None => return answer.topics[0].partitions[0].committed_offset,
+                ErrorCode::CoordinatorLoadInProgress => tokio::task::yield_now().await,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn eventually_forgotten(shard: &Arc<Shard>, topic: &str) {
+    let forgotten = async {
+        while committed(shard, topic).await != -1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten)
+        .await
+        .expect("the offset is forgotten");
+}
+
+/// `x` fails; `y`, decided on top of it, is in the log nevertheless, so the coordinator begins again from there; `z` was decided
+/// after the failure and reaches the log during that.
+#[tokio::test]
+async fn who_begins_again_knows_what_was_on_its_way_to_the_log() {
+    let bench = Bench::new();
+    let shard = bench.used_shard().await;
+    let [mut first, mut second, mut third] = bench.stop_writes();
+    let x = begin(commit(Arc::clone(&shard), "x", 5));
+    first.arrived().await;
+    let y = begin(commit(Arc::clone(&shard), "y", 6));
+    first.end(false);
+    assert_eq!(
+        x.await,
+        ErrorCode::NotCoordinator,
+        "as Kafka maps a storage error"
+    );
+    assert_eq!(y.await, ErrorCode::NotCoordinator, "taken back with it");
+    second.arrived().await;
+    let z = begin(commit(Arc::clone(&shard), "z", 7));
+    second.end(true);
+    assert_eq!(z.await, ErrorCode::NotCoordinator, "it begins again");
+    third.arrived().await;
+    // A coordinator that does not wait for it would be there long before.
+    third.succeed_after(LONG);
+    let mut known = Vec::new();
+    for topic in ["t", "x", "y", "z"] {
+        known.push(committed(&shard, topic).await);
+    }
+    assert_eq!(known, [1, -1, 6, 7]);
+    assert_eq!(commit(Arc::clone(&shard), "x", 8).await, ErrorCode::None);
+    assert_eq!(committed(&shard, "x").await, 8);
+}
+
+#[tokio::test]
+async fn who_has_resigned_does_not_begin_again() {
+    let bench = Bench::new();
+    let shard = bench.used_shard().await;
+    let [mut first, mut second] = bench.stop_writes();
+    let x = begin(commit(Arc::clone(&shard), "x", 5));
+    first.arrived().await;
+    let y = begin(commit(Arc::clone(&shard), "y", 6));
+    first.end(false);
+    assert_eq!(
+        (x.await, y.await),
+        (ErrorCode::NotCoordinator, ErrorCode::NotCoordinator)
+    );
+    second.arrived().await;
+    shard.resign();
+    second.end(true);
+    // Until its last task has ended.
+    while Arc::strong_count(&shard) > 1 {
+        assert!(matches!(*shard.state(), State::Resigned));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        commit(Arc::clone(&shard), "x", 5).await,
+        ErrorCode::NotCoordinator
+    );
+}
+
+#[tokio::test]
+async fn a_topic_that_goes_while_the_coordinator_loads_is_forgotten() {
+    let bench = Bench::new();
+    let before = bench.used_shard().await;
+    assert_eq!(commit(Arc::clone(&before), "kept", 2).await, ErrorCode::None);
+    before.resign();
+    // The only thread that reads.
+    let (go_on, told) = mpsc::channel::<()>();
+    let reading = begin(bench.shared.reads.run(move || told.recv()));
+    let shard = bench.shard();
+    shard.forget_topics(&[("t".into(), TOPIC_ID), ("kept".into(), Uuid::from_bytes([8; 16]))]);
+    // It comes to that, in vain.
+    tokio::task::yield_now().await;
+    assert!(matches!(*shard.state(), State::Loading));
+    drop(go_on);
+    let _disconnected = reading.await;
+    eventually_forgotten(&shard, "t").await;
+    assert_eq!(
+        committed(&shard, "kept").await,
+        2,
+        "of another topic of that name"
+    );
+}
+
+#[tokio::test]
+async fn a_topic_that_goes_while_the_disk_is_full_is_forgotten() {
+    let bench = Bench::new();
+    let shard = bench.used_shard().await;
+    bench.disk.set(Fault {
+        operation: Operation::Write,
+        nth: 1,
+        effect: Effect::NoSpace,
+    });
+    shard.forget_topics(&[("t".into(), TOPIC_ID)]);
+    eventually_forgotten(&shard, "t").await;
+    assert_eq!(bench.disk.count(Operation::Write), 2, "tried again");
+}
