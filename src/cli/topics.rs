@@ -31,11 +31,7 @@ static TOOL: Tool = Tool {
         ),
         switch("create", "Create a topic."),
         switch("delete", "Delete topics."),
-        valued(
-            "delete-config",
-            "name",
-            "No longer supported: use forebay configs --alter --delete-config.",
-        ),
+        valued("delete-config", "name", "Does nothing, as in Kafka 4."),
         switch("describe", "Show topics and their partitions."),
         switch(
             "exclude-internal",
@@ -50,7 +46,7 @@ static TOOL: Tool = Tool {
         valued(
             "partition-size-limit-per-response",
             "count",
-            "How many partitions one answer describes at most.",
+            "Does nothing: answers are asked for page by page anyway.",
         ),
         valued("partitions", "count", "How many partitions the topic is to have."),
         valued(
@@ -112,7 +108,10 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     super::run_tool(&TOOL, arguments, |options| async move {
         check(&options)?;
         if options.has("delete-config") {
-            eprintln!("--delete-config does nothing any more: use forebay configs --alter --delete-config");
+            eprintln!(
+                "delete-config option is no longer supported and deprecated since version 4.0. The config will be fully removed \
+                 in future releases."
+            );
         }
         let server = options.required("bootstrap-server")?;
         match super::patiently(server, act(&options)).await {

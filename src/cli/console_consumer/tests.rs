@@ -1,6 +1,11 @@
 //! What of `console-consumer` can be told without a cluster.
 
+use forebay_protocol::TopicPartition;
+use forebay_records::Offset;
+
+use super::settings::{Source, Start, consumer_properties};
 use super::*;
+use crate::cli::options::Options;
 
 fn options(arguments: &str) -> Options {
     let arguments: Vec<String> = arguments.split(' ').map(Into::into).collect();
