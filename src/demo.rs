@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use forebay_client::Client;
 use forebay_client::admin::NewTopic;
 use forebay_config::Properties;
 use forebay_disk::RealDisk;
 use forebay_streams::{ConsoleSink, Query, QueryOptions, StartingOffsets, Trigger};
 
-use crate::start::{Hub, Ports, Role, Settings, StartArguments, listener_line, termination};
+use crate::start::{Hub, Ports, Role, Settings, StartArguments, listener_line};
 use check::Counts;
 use connectors::Connectors;
 use progress::{Bars, Counted};
@@ -69,13 +70,14 @@ pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
         ports: arguments.ports,
         r#override: Vec::new(),
     })?;
-    let hub = Hub::start(&settings, |role, addresses| {
+    let mut hub = Hub::start(&settings, |role, addresses| {
         println!("{}", listener_line(role, addresses));
     })?;
     println!("ready in {} ms", began.elapsed().as_millis());
+    let client = hub.client(&settings, Role::Console)?;
     let outcome = hub
         .services_runtime()
-        .block_on(pipeline(&hub, &directory, &input, &expected));
+        .block_on(pipeline(&hub, &client, &directory, &input, &expected));
     let agrees = match outcome {
         Ok(agrees) => agrees,
         Err(error) => {
@@ -86,16 +88,22 @@ pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
     if !arguments.exit {
         report::print_urls(&hub);
         println!("\nPress Ctrl-C to stop.");
-        hub.services_runtime().block_on(termination())?;
+        hub.wait()?;
     }
     hub.stop()?;
     Ok(agrees)
 }
 
 /// Everything from the file to the counts.
-async fn pipeline(hub: &Hub, directory: &Path, input: &Path, expected: &Counts) -> anyhow::Result<bool> {
+async fn pipeline(
+    hub: &Hub,
+    client: &Client,
+    directory: &Path,
+    input: &Path,
+    expected: &Counts,
+) -> anyhow::Result<bool> {
     let store = directory.join("store");
-    let admin = hub.client().admin(&Properties::new())?;
+    let admin = client.admin(&Properties::new())?;
     admin
         .create_topics(&[NewTopic::new(TOPIC).partitions(PARTITIONS)], false)
         .await?
@@ -113,7 +121,7 @@ async fn pipeline(hub: &Hub, directory: &Path, input: &Path, expected: &Counts) 
     let bars = Bars::new(expected.lines);
     let counted = Counted::default();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let query = word_count(hub, directory, &bars, &counted).await?;
+    let query = word_count(client, directory, &bars, &counted).await?;
     let counting = tokio::spawn(query.run(async {
         // The sender going away is the end of the demo.
         let _ = stopped.await;
@@ -127,7 +135,12 @@ async fn pipeline(hub: &Hub, directory: &Path, input: &Path, expected: &Counts) 
     Ok(report::print_counts(expected, &parquet, &counted))
 }
 
-async fn word_count(hub: &Hub, directory: &Path, bars: &Bars, counted: &Counted) -> anyhow::Result<Query> {
+async fn word_count(
+    client: &Client,
+    directory: &Path,
+    bars: &Bars,
+    counted: &Counted,
+) -> anyhow::Result<Query> {
     let options = QueryOptions {
         topic: TOPIC.to_owned(),
         starting_offsets: StartingOffsets::Earliest,
@@ -136,7 +149,7 @@ async fn word_count(hub: &Hub, directory: &Path, bars: &Bars, counted: &Counted)
         checkpoint_location: directory.join("checkpoint"),
     };
     let sink = Box::new(ConsoleSink::new(bars.output()));
-    let query = Query::open(hub.client(), Arc::new(RealDisk), options, sink).await?;
+    let query = Query::open(client, Arc::new(RealDisk), options, sink).await?;
     let counted = counted.clone();
     Ok(query.on_progress(move |progress| counted.add(progress)))
 }

@@ -11,6 +11,7 @@ mod demo;
 mod start;
 mod streams;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -28,6 +29,8 @@ struct Arguments {
 enum Role {
     /// Start the hub: broker, schema registry, REST proxy, Connect and console.
     Start(start::StartArguments),
+    /// Start a broker alone, from a server.properties that was written for Kafka.
+    Broker(start::BrokerArguments),
     /// See it work: a file becomes a topic, a word count and Parquet.
     Demo(demo::DemoArguments),
     /// Micro-batch queries over topics.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
 fn run(role: Role) -> anyhow::Result<bool> {
     match role {
         Role::Start(arguments) => start::run(arguments).map(|()| true),
+        Role::Broker(arguments) => start::run_broker(&arguments).map(|()| true),
         Role::Demo(arguments) => demo::run(arguments),
         Role::Streams(command) => streams::run(command).map(|()| true),
     }
@@ -98,5 +102,6 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }

@@ -5,8 +5,10 @@
 //! heartbeat.
 
 mod arguments;
+mod clients;
 mod local_node;
 mod plugins;
+mod server_properties;
 mod services;
 mod settings;
 
@@ -15,32 +17,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use forebay_broker_server as broker;
-use forebay_client::{Client, ClientConfig};
-use forebay_config::Properties;
+use forebay_client::Client;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 pub(crate) use arguments::{Ports, StartArguments};
+pub(crate) use server_properties::{BrokerArguments, run as run_broker};
 pub(crate) use settings::{Role, Settings};
 
+use clients::Clients;
 use services::Services;
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
+/// Whether every role that was asked for serves, for `/health/ready`.
+type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// A running hub. Stop it by [`Hub::stop`]; dropping it is a crash that the next start recovers from.
 pub(crate) struct Hub {
     addresses: Vec<(Role, Vec<SocketAddr>)>,
-    client: Client,
+    clients: Clients,
     services: Option<Services>,
     broker: Option<RunningBroker>,
     // Last: everything above ends before its runtime does.
     services_runtime: Runtime,
     broker_runtime: Runtime,
+}
+
+/// What a hub's run has come to.
+enum Ended {
+    Signal(anyhow::Result<&'static str>),
+    Broker(Result<Result<(), broker::Error>, JoinError>),
 }
 
 struct RunningBroker {
@@ -85,18 +97,27 @@ impl Hub {
         } else {
             (None, None)
         };
-        let client = client(settings, local)?;
-        let is_ready = Arc::new(AtomicBool::new(false));
-        let started = services_runtime.block_on(Services::start(settings, &client, metrics, &is_ready))?;
+        let own_broker = local.as_ref().map(|(handle, _)| handle.clone());
+        let mut clients = Clients::new(settings, local);
+        let has_started = Arc::new(AtomicBool::new(false));
+        let is_ready: IsReady = {
+            let has_started = Arc::clone(&has_started);
+            Arc::new(move || {
+                has_started.load(Ordering::Acquire)
+                    && own_broker.as_ref().is_none_or(broker::Handle::is_ready)
+            })
+        };
+        let started =
+            services_runtime.block_on(Services::start(settings, &mut clients, metrics, is_ready))?;
         for (role, bound) in started.addresses() {
             on_listening(role, &bound);
             addresses.push((role, bound));
         }
-        is_ready.store(true, Ordering::Release);
+        has_started.store(true, Ordering::Release);
         let services = Some(started);
         Ok(Self {
             addresses,
-            client,
+            clients,
             services,
             broker,
             services_runtime,
@@ -110,14 +131,42 @@ impl Hub {
         addresses.first().map(SocketAddr::port)
     }
 
-    /// Clients of the hub's cluster; in-process where that is its own broker.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// The client of a role.
+    ///
+    /// # Errors
+    /// If the role was given no cluster to work with.
+    pub(crate) fn client(&mut self, settings: &Settings, role: Role) -> anyhow::Result<Client> {
+        self.clients.of_role(settings, role)
     }
 
     /// Where services and jobs run.
     pub(crate) fn services_runtime(&self) -> &Runtime {
         &self.services_runtime
+    }
+
+    /// Waits for a signal that asks the process to end, and names it.
+    ///
+    /// # Errors
+    /// Why the broker has ended by itself: what needs it cannot go on, and whoever supervises the process must learn of it.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<&'static str> {
+        let broker = self.broker.as_mut();
+        let outcome = self.services_runtime.block_on(async {
+            let Some(RunningBroker { run, .. }) = broker else {
+                return Ended::Signal(termination().await);
+            };
+            tokio::select! {
+                signal = termination() => Ended::Signal(signal),
+                ended = run => Ended::Broker(ended),
+            }
+        });
+        match outcome {
+            Ended::Signal(signal) => signal,
+            Ended::Broker(ended) => {
+                self.broker = None;
+                ended.context("the broker has panicked")??;
+                bail!("the broker has ended although nobody asked it to")
+            }
+        }
     }
 
     /// Stops the services, then the broker, so that the services can finish what they have begun.
@@ -156,46 +205,21 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(RECORDER.get_or_init(|| handle).clone())
 }
 
-/// The services' way to their cluster: `bootstrap.servers` where it is set, else the hub's own broker.
-fn client(
-    settings: &Settings,
-    local: Option<(broker::Handle, tokio::runtime::Handle)>,
-) -> anyhow::Result<Client> {
-    let mut properties: Properties = settings.client.clone();
-    if let Some((handle, _)) = &local
-        && !properties.contains_key("bootstrap.servers")
-    {
-        let own: Vec<String> = handle
-            .listeners()
-            .iter()
-            .map(|it| format!("{}:{}", it.advertised.host, it.advertised.port))
-            .collect();
-        properties.insert("bootstrap.servers".to_owned(), own.join(","));
-    }
-    if !properties.contains_key("bootstrap.servers") {
-        anyhow::bail!(
-            "no broker to work with: add broker to --roles, or name a cluster with --override connect.bootstrap.servers=HOST:PORT (and the same for the other roles)"
-        );
-    }
-    let client = Client::new(ClientConfig::new(
-        &properties,
-        forebay_config::Origin::CommandLine,
-    )?);
-    Ok(match local {
-        Some((handle, runtime)) => client.with_local_node(local_node::local_node(handle, runtime)),
-        None => client,
-    })
-}
-
 /// `forebay start`: runs until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: StartArguments) -> anyhow::Result<()> {
     let began = Instant::now();
     let settings = Settings::new(arguments)?;
-    let hub = Hub::start(&settings, |role, addresses| {
+    serve(&settings, began)
+}
+
+/// Starts the hub, says so, and serves until a signal asks it to end or its broker has to.
+fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
+    let mut hub = Hub::start(settings, |role, addresses| {
         println!("{}", listener_line(role, addresses));
     })?;
     println!("ready in {} ms", began.elapsed().as_millis());
-    let signal = hub.services_runtime.block_on(termination())?;
+    // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.
+    let signal = hub.wait()?;
     println!("{signal}: shutting down");
     hub.stop()
 }

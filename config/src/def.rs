@@ -128,6 +128,20 @@ impl ConfigDef {
         self.index.get(name).map(|index| &self.keys[*index])
     }
 
+    /// Whether a setting of this name is one that the definition reads, or leaves to others under an open prefix.
+    pub fn reads(&self, name: &str) -> bool {
+        self.key(name).is_some()
+            || self
+                .open_prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_str()))
+    }
+
+    /// The prefixes under which every key is accepted.
+    pub fn open_prefixes(&self) -> &[String] {
+        &self.open_prefixes
+    }
+
     /// The headings in the order they first appeared.
     pub fn groups(&self) -> &[String] {
         &self.groups

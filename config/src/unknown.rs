@@ -45,12 +45,7 @@ impl UnknownKeys {
         let mut verdict = Self::default();
         let mut unknown = Vec::new();
         for key in keys {
-            if def.key(key).is_some()
-                || def
-                    .open_prefixes
-                    .iter()
-                    .any(|prefix| key.starts_with(prefix.as_str()))
-            {
+            if def.reads(key) {
                 continue;
             }
             if let Some(instead) = def.meaningless.get(key) {

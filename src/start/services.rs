@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use forebay_client::Client;
 use forebay_config::Properties;
@@ -11,6 +10,7 @@ use forebay_schema_registry_server as registry;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
+use super::clients::Clients;
 use super::settings::{Role, Settings};
 
 /// What is running above the broker.
@@ -25,9 +25,9 @@ pub(super) struct Services {
 impl Services {
     pub(super) async fn start(
         settings: &Settings,
-        client: &Client,
+        clients: &mut Clients,
         metrics: PrometheusHandle,
-        is_ready: &Arc<AtomicBool>,
+        is_ready: super::IsReady,
     ) -> anyhow::Result<Self> {
         // All ports first: a port in use is told before anything else is begun.
         let mut listeners = Bound::default();
@@ -48,28 +48,30 @@ impl Services {
             let Some(bound) = listeners.take(Role::Registry) else {
                 return Ok(None);
             };
-            let own = settings.of_role(Role::Registry, &registry::config_def());
-            let config = registry::Config::new(&own)?;
+            let config = registry::Config::new(&settings.of_service(Role::Registry))?;
+            let client = clients.of_role(settings, Role::Registry)?;
             let started =
-                registry::Service::start(client, config, bound, settings.http(Role::Registry)).await?;
+                registry::Service::start(&client, config, bound, settings.http(Role::Registry)).await?;
             anyhow::Ok(Some(started))
         };
         let registry = registry.await?;
         let connect = match listeners.take(Role::Connect) {
-            Some(bound) => Some(start_connect(settings, client, bound, registry_url.as_deref()).await?),
+            Some(bound) => {
+                let client = clients.of_role(settings, Role::Connect)?;
+                Some(start_connect(settings, &client, bound, registry_url.as_deref()).await?)
+            }
             None => None,
         };
         let rest = match listeners.take(Role::Rest) {
             Some(bound) => {
-                let definition = forebay_rest_proxy::config_def();
                 let own = with_registry(
-                    settings.of_role(Role::Rest, &definition),
+                    settings.of_service(Role::Rest),
                     "schema.registry.url",
                     registry_url.as_deref(),
                 );
                 let config = forebay_rest_proxy::Config::new(&own)?;
                 Some(forebay_rest_proxy::Service::start(
-                    client,
+                    &clients.of_role(settings, Role::Rest)?,
                     config,
                     bound,
                     settings.http(Role::Rest),
@@ -80,15 +82,15 @@ impl Services {
         let upkeep = tokio::spawn(upkeep(metrics.clone()));
         let console = match listeners.take(Role::Console) {
             Some(bound) => {
-                let is_ready = Arc::clone(is_ready);
                 let options = forebay_console::Options {
                     connect_url,
                     registry_url,
                     metrics: Arc::new(move || metrics.render()),
-                    is_ready: Arc::new(move || is_ready.load(Ordering::Acquire)),
+                    is_ready,
                     http: settings.http(Role::Console),
                 };
-                Some(forebay_console::Service::start(client, bound, options)?)
+                let client = clients.of_role(settings, Role::Console)?;
+                Some(forebay_console::Service::start(&client, bound, options)?)
             }
             None => None,
         };
@@ -151,9 +153,12 @@ async fn start_connect(
     bound: Listeners,
     registry_url: Option<&str>,
 ) -> anyhow::Result<forebay_connect_runtime::Service> {
-    let own = settings.of_role(Role::Connect, &forebay_connect_runtime::config_def());
-    let converter = "value.converter.schema.registry.url";
-    let config = forebay_connect_runtime::Config::new(&with_registry(own, converter, registry_url))?;
+    let own = with_registry(
+        settings.of_service(Role::Connect),
+        "schema.registry.url",
+        registry_url,
+    );
+    let config = forebay_connect_runtime::Config::new(&own)?;
     let options = settings.http(Role::Connect);
     Ok(
         forebay_connect_runtime::Service::start(client, config, super::plugins::all(), bound, options)

@@ -67,19 +67,21 @@ impl Role {
     fn definition(self) -> ConfigDef {
         match self {
             Self::Broker => broker::definition().clone(),
-            Self::Registry => {
-                with_http_keys(client_def()).extend(&forebay_schema_registry_server::config_def())
-            }
-            Self::Rest => with_http_keys(client_def()).extend(&forebay_rest_proxy::config_def()),
-            Self::Connect => with_http_keys(client_def()).extend(&forebay_connect_runtime::config_def()),
-            Self::Console => with_http_keys(client_def()),
+            Self::Registry => of_any_service().extend(&forebay_schema_registry_server::config_def()),
+            Self::Rest => of_any_service().extend(&forebay_rest_proxy::config_def()),
+            Self::Connect => of_any_service().extend(&forebay_connect_runtime::config_def()),
+            Self::Console => of_any_service(),
         }
     }
 }
 
-/// The keys of every HTTP service, beside those of its client.
-fn with_http_keys(client: ConfigDef) -> ConfigDef {
-    client.define(
+/// The keys that every service has: those of its clients and of its HTTP server.
+fn of_any_service() -> ConfigDef {
+    client_def().extend(&http_def())
+}
+
+fn http_def() -> ConfigDef {
+    ConfigDef::new().define(
         ConfigKey::new("allowed.hosts", ConfigType::List)
             .default("")
             .importance(Importance::Medium)
@@ -93,10 +95,8 @@ pub(crate) struct Settings {
     pub(crate) roles: Vec<Role>,
     pub(crate) data_dir: PathBuf,
     pub(crate) broker: Config,
-    /// Keys of the services' clients.
-    pub(crate) client: Properties,
-    sections: BTreeMap<Role, Properties>,
-    ports: BTreeMap<Role, u16>,
+    pub(super) sections: BTreeMap<Role, Properties>,
+    pub(super) ports: BTreeMap<Role, u16>,
 }
 
 impl Settings {
@@ -114,36 +114,15 @@ impl Settings {
             ports[&Role::Broker],
         )?;
         let mut sections = BTreeMap::new();
-        let mut client = Properties::new();
         for role in Role::ALL.into_iter().filter(|role| *role != Role::Broker) {
             let own = entries.remove(&role).unwrap_or_default();
-            let mut judged = own.clone();
-            if own.get("bootstrap.servers").is_none() {
-                // Without it, the cluster is the hub's own.
-                judged.push(entry("bootstrap.servers", "localhost:9092", "default"));
-            }
-            let parsed = judged
-                .parse(&role.definition())
-                .with_context(|| format!("[{}]", role.name()))?;
-            for warning in parsed.warnings {
-                tracing::warn!("[{}] {warning}", role.name());
-            }
-            let properties = own.to_properties();
-            if let Some(servers) = properties.get("bootstrap.servers") {
-                let before = client.insert("bootstrap.servers".to_owned(), servers.clone());
-                if before.is_some_and(|before| before != *servers) {
-                    bail!(
-                        "the roles of one process work with one cluster; bootstrap.servers must be the same for all of them"
-                    );
-                }
-            }
-            sections.insert(role, properties);
+            judge(role, &own)?;
+            sections.insert(role, own.to_properties());
         }
         Ok(Self {
             roles,
             data_dir: arguments.data_dir,
             broker,
-            client,
             sections,
             ports,
         })
@@ -158,11 +137,20 @@ impl Settings {
     }
 
     /// A service's own keys, without those of its client and its HTTP server.
-    pub(crate) fn of_role(&self, role: Role, definition: &ConfigDef) -> Properties {
+    pub(crate) fn of_service(&self, role: Role) -> Properties {
+        let (client, http) = (client_def(), http_def());
+        self.section(role, |key| !client.reads(key) && !http.reads(key))
+    }
+
+    /// The keys of a service's clients.
+    pub(crate) fn of_client(&self, role: Role) -> Properties {
+        let client = client_def();
+        self.section(role, |key| client.reads(key))
+    }
+
+    fn section(&self, role: Role, is_wanted: impl Fn(&str) -> bool) -> Properties {
         let own = self.sections.get(&role).cloned().unwrap_or_default();
-        own.into_iter()
-            .filter(|(key, _)| definition.key(key).is_some())
-            .collect()
+        own.into_iter().filter(|(key, _)| is_wanted(key)).collect()
     }
 
     /// How a service's HTTP server is set up.
@@ -177,6 +165,22 @@ impl Settings {
             ..forebay_http::Options::default()
         }
     }
+}
+
+/// Refuses what is wrong with a service's keys, and says what is odd about them.
+fn judge(role: Role, own: &Entries) -> anyhow::Result<()> {
+    let mut judged = own.clone();
+    if own.get("bootstrap.servers").is_none() {
+        // Without it, the cluster is the hub's own.
+        judged.push(entry("bootstrap.servers", "localhost:9092", "default"));
+    }
+    let parsed = judged
+        .parse(&role.definition())
+        .with_context(|| format!("[{}]", role.name()))?;
+    for warning in parsed.warnings {
+        tracing::warn!("[{}] {warning}", role.name());
+    }
+    Ok(())
 }
 
 fn roles(names: &[String]) -> anyhow::Result<Vec<Role>> {
@@ -219,7 +223,7 @@ fn parse_override(text: &str) -> anyhow::Result<(Role, Entry)> {
     Ok((role, entry(key, value, "--override")))
 }
 
-fn entry(key: &str, value: &str, place: &str) -> Entry {
+pub(super) fn entry(key: &str, value: &str, place: &str) -> Entry {
     let location = Location {
         file: Arc::from(place),
         line: None,
@@ -273,6 +277,40 @@ fn broker_config(arguments: &StartArguments, own: Entries, port: u16) -> anyhow:
 mod tests {
     use super::*;
 
+    /// A key that is taken and then read by nobody is a promise that nobody keeps.
+    #[test]
+    fn every_key_that_a_role_takes_reaches_somebody() {
+        for role in Role::ALL.into_iter().filter(|role| *role != Role::Broker) {
+            let definition = role.definition();
+            let names = definition
+                .keys()
+                .iter()
+                .flat_map(|key| std::iter::once(&key.name).chain(&key.aliases));
+            let prefixes = definition
+                .open_prefixes()
+                .iter()
+                .map(|prefix| format!("{prefix}some.key"));
+            let keys: BTreeMap<String, String> = names
+                .cloned()
+                .chain(prefixes)
+                .map(|name| (name, "value".to_owned()))
+                .collect();
+            let taken = Settings {
+                roles: vec![role],
+                data_dir: PathBuf::new(),
+                broker: broker::definition().parse(&Properties::new()).unwrap(),
+                sections: [(role, keys.clone())].into(),
+                ports: BTreeMap::new(),
+            };
+            let mut reached = taken.of_service(role);
+            reached.extend(taken.of_client(role));
+            if taken.http(role).allowed_hosts == ["value"] {
+                reached.insert("allowed.hosts".to_owned(), "value".to_owned());
+            }
+            assert_eq!(reached, keys, "{}", role.name());
+        }
+    }
+
     fn settings(overrides: &[&str]) -> anyhow::Result<Settings> {
         let ports = super::super::Ports {
             kafka_port: None,
@@ -299,10 +337,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((found.port(Role::Registry), found.port(Role::Rest)), (0, 8082));
-        assert_eq!(
-            found.of_role(Role::Rest, &forebay_rest_proxy::config_def())["consumer.request.timeout.ms"],
-            "7"
-        );
+        assert_eq!(found.of_service(Role::Rest)["consumer.request.timeout.ms"], "7");
         for (text, cure) in [
             ("brokr.a=1", "did you mean broker"),
             ("broker.log.retention.hour=24", "log.retention.hours"),
