@@ -89,9 +89,10 @@ impl State {
                 messages,
             });
         }
-        let id = self.id_of(&identity).unwrap_or_else(|| self.next_id());
-        let last = known.and_then(|known| known.versions.keys().next_back());
-        let version = last.map_or(1, |last| last + 1);
+        let id = self.id_of(&identity).or_else(|| self.next_id());
+        let id = id.ok_or(Error::NoIdLeft)?;
+        let version = self.next_version(subject);
+        let version = version.ok_or_else(|| Error::NoVersionLeft(subject.to_owned()))?;
         let value = SchemaValue {
             subject: subject.to_owned(),
             version,

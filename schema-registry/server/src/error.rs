@@ -54,6 +54,14 @@ pub(crate) enum Error {
         "Error in the backend data store: other schema registries keep writing the same versions to its topic; try again"
     )]
     Contended,
+    #[error(
+        "Error in the backend data store: no schema id is left; a record of the topic has the greatest there is, 2147483647"
+    )]
+    NoIdLeft,
+    #[error(
+        "Error in the backend data store: no version is left under subject '{0}'; one has the greatest there is, 2147483647"
+    )]
+    NoVersionLeft(String),
     #[error("Error in the backend data store: the topic {topic} gave no answer within {timeout_ms} ms")]
     StoreTimeout { topic: String, timeout_ms: u64 },
 }
@@ -79,7 +87,9 @@ impl Error {
             Self::ReferenceExists { .. } => (S::UNPROCESSABLE_ENTITY, 42206),
             Self::InvalidSubject { .. } => (S::UNPROCESSABLE_ENTITY, 42208),
             Self::Body(_) => (S::BAD_REQUEST, 400),
-            Self::Store(_) | Self::Contended => (S::INTERNAL_SERVER_ERROR, 50001),
+            Self::Store(_) | Self::Contended | Self::NoIdLeft | Self::NoVersionLeft(_) => {
+                (S::INTERNAL_SERVER_ERROR, 50001)
+            }
             Self::StoreTimeout { .. } => (S::INTERNAL_SERVER_ERROR, 50002),
         }
     }

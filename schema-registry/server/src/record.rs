@@ -86,6 +86,22 @@ pub(crate) struct SchemaValue {
     pub(crate) deleted: bool,
 }
 
+/// The greatest number that stands as an `id` in a value which is not a [`SchemaValue`], cut off or of a form to come: that
+/// identifier may be in use. What a schema's text says is not looked at, as its quotes are escaped.
+pub(crate) fn id_in(value: &[u8]) -> Option<i32> {
+    const NAME: &[u8] = br#""id""#;
+    let mut starts = (0..value.len()).filter(|start| value[*start..].starts_with(NAME));
+    let number = |start: usize| {
+        let rest = value[start + NAME.len()..]
+            .trim_ascii_start()
+            .strip_prefix(b":")?;
+        let rest = rest.trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..digits]).ok()?.parse::<i32>().ok()
+    };
+    starts.by_ref().filter_map(number).max()
+}
+
 /// The value of a [`Key::Config`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConfigValue {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use forebay_schema_registry_schema::avro;
 use forebay_schema_registry_schema::compatibility::CompatibilityLevel;
 
-use crate::record::{ConfigValue, DeleteSubjectValue, Key, Record, Reference, SchemaValue};
+use crate::record::{ConfigValue, DeleteSubjectValue, Key, Record, Reference, SchemaValue, id_in};
 
 /// The only type of schema that can be registered so far; others are kept as they are found in the topic.
 pub(crate) const AVRO: &str = "AVRO";
@@ -84,6 +84,8 @@ pub(crate) struct State {
     id_max: i32,
     /// Versions whose last record in the topic was left out: compaction would take the record away that counts.
     hidden: BTreeSet<VersionKey>,
+    /// Versions whose record cannot be read here: it may make sense to another registry, so their numbers are not given.
+    unreadable: BTreeSet<VersionKey>,
     /// What versions were before another schema took their place; since [`State::forget_replaced`].
     replaced: BTreeMap<VersionKey, Version>,
 }
@@ -122,21 +124,12 @@ impl State {
             (Key::Schema { subject, version }, Some(value)) => {
                 let key = (subject, version);
                 let outcome = parse(value).and_then(|value| self.put_schema(&key, value));
-                match outcome {
-                    Err(Skipped::IdTaken { .. }) if self.version_of(&key).is_some() => {
-                        self.hidden.insert(key);
-                    }
-                    // What cannot be read may make sense to another registry: it stays.
-                    Err(_) => {}
-                    Ok(()) => {
-                        self.hidden.remove(&key);
-                    }
-                }
+                self.note(key, value, outcome.as_ref().err());
                 outcome
             }
             (Key::Schema { subject, version }, None) => {
                 self.remove_version(&subject, version);
-                self.hidden.remove(&(subject, version));
+                self.note((subject, version), &[], None);
                 Ok(())
             }
             (Key::Config { subject }, value) => {
@@ -167,7 +160,30 @@ impl State {
         }
     }
 
+    /// Remembers what a left out record of a version means for others.
+    fn note(&mut self, key: VersionKey, value: &[u8], skipped: Option<&Skipped>) {
+        self.hidden.remove(&key);
+        self.unreadable.remove(&key);
+        match skipped {
+            Some(Skipped::IdTaken { .. }) if self.version_of(&key).is_some() => {
+                self.hidden.insert(key);
+            }
+            Some(Skipped::Value(_)) => {
+                self.id_max = self.id_max.max(id_in(value).unwrap_or(0));
+                self.unreadable.insert(key);
+            }
+            _ => {}
+        }
+    }
+
     fn put_schema(&mut self, (subject, version): &VersionKey, value: SchemaValue) -> Result<(), Skipped> {
+        if value.id < 0 || *version < 1 {
+            let reason = format!(
+                "version {version} with schema id {} is outside of what there is",
+                value.id
+            );
+            return Err(Skipped::Value(reason));
+        }
         let identity = Identity {
             schema_type: value.schema_type.unwrap_or_else(|| AVRO.to_owned()),
             text: value.schema,
@@ -219,8 +235,21 @@ impl State {
             .flat_map(|subject| subject.versions.values());
         if !others.any(|version| version.content.id == id) {
             self.contents.remove(&id);
-            self.ids.remove(&removed.content.identity);
+            self.forget_id(&removed.content);
         }
+    }
+
+    /// The same schema may have another identifier, of an import: that one is given from now on.
+    fn forget_id(&mut self, content: &Content) {
+        let Content { id, identity, .. } = content;
+        if self.ids.get(identity) != Some(id) {
+            return;
+        }
+        let same = self.contents.values().filter(|other| other.identity == *identity);
+        match same.map(|other| other.id).min() {
+            Some(other) => self.ids.insert(identity.clone(), other),
+            None => self.ids.remove(identity),
+        };
     }
 
     fn set_level(&mut self, subject: Option<String>, level: Option<CompatibilityLevel>) {
@@ -281,9 +310,19 @@ impl State {
         self.ids.get(identity).copied()
     }
 
-    /// The identifier for a schema that has none yet.
-    pub(crate) fn next_id(&self) -> i32 {
-        self.id_max + 1
+    /// The identifier for a schema that has none yet, unless the greatest there is has been seen.
+    pub(crate) fn next_id(&self) -> Option<i32> {
+        self.id_max.checked_add(1)
+    }
+
+    /// The number of a subject's next version, unless the greatest there is has been seen.
+    pub(crate) fn next_version(&self, subject: &str) -> Option<i32> {
+        let known = self.subjects.get(subject);
+        let last = known.and_then(|known| known.versions.keys().next_back());
+        let all = (subject.to_owned(), i32::MIN)..=(subject.to_owned(), i32::MAX);
+        let unreadable = self.unreadable.range(all).next_back();
+        let last = last.copied().max(unreadable.map(|(_, version)| *version));
+        last.unwrap_or(0).max(0).checked_add(1)
     }
 
     /// The identifiers of live schemas that refer to this version.

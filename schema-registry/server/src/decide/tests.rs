@@ -1,6 +1,7 @@
 //! Requests against a state that is built from their own records, as the topic's reader builds it.
 
 use super::*;
+use crate::state::Skipped;
 
 const INT: &str = r#"{ "type": "int" }"#;
 const A: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
@@ -281,4 +282,93 @@ fn a_damaged_topic_takes_no_other_schema_away() {
     let other = Record::schema(&other);
     model.state.replay(&other.key, other.value.as_deref()).unwrap();
     assert_eq!(model.register("v", A).unwrap(), (10, 1));
+}
+
+fn value(subject: &str, version: i32, id: i32, schema: &str) -> SchemaValue {
+    SchemaValue {
+        subject: subject.to_owned(),
+        version,
+        id,
+        schema_type: None,
+        references: Vec::new(),
+        schema: schema.to_owned(),
+        deleted: false,
+    }
+}
+
+#[test]
+fn a_schema_with_two_identifiers_keeps_the_one_that_is_left() {
+    for (deleted, left) in [("a", 2), ("b", 1)] {
+        let mut model = Model::default();
+        // As an import from two registries makes them.
+        for (subject, id) in [("a", 1), ("b", 2)] {
+            model.apply(vec![Record::schema(&value(subject, 1, id, r#""int""#))]);
+        }
+        model.delete(deleted, None, false).unwrap();
+        model.delete(deleted, None, true).unwrap();
+        assert_eq!(
+            model.register("c", INT).unwrap(),
+            (left, 1),
+            "{deleted} was deleted"
+        );
+    }
+}
+
+#[test]
+fn numbers_at_their_end_are_refused_and_do_not_wrap() {
+    let mut model = Model::default();
+    for (version, id) in [(1, -5), (0, 3), (-1, 3)] {
+        let record = Record::schema(&value("s", version, id, r#""int""#));
+        let skipped = model.state.replay(&record.key, record.value.as_deref());
+        assert!(
+            matches!(skipped, Err(Skipped::Value(_))),
+            "version {version}, id {id}"
+        );
+    }
+    model.apply(vec![Record::schema(&value("s", i32::MAX, 4, r#""int""#))]);
+    assert!(matches!(
+        model.register("s", r#""long""#),
+        Err(Error::NoVersionLeft(_))
+    ));
+    assert_eq!(model.register("t", r#""bytes""#).unwrap(), (5, 1));
+    model.apply(vec![Record::schema(&value("u", 1, i32::MAX - 1, r#""long""#))]);
+    assert_eq!(
+        model.register("v", r#""string""#).unwrap(),
+        (i32::MAX, 1),
+        "the last one"
+    );
+    assert!(matches!(model.register("w", A), Err(Error::NoIdLeft)));
+    assert_eq!(
+        model.register("w", INT).unwrap(),
+        (4, 1),
+        "a known schema needs none"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_keeps_its_identifier_and_its_version() {
+    for (text, id) in [
+        (r#"{"subject":"s","version":1,"id":7}"#, 8),
+        (r#"{"id":7,"schema":5}"#, 8),
+        // Cut off.
+        (r#"{"subject":"s","version":1,"id" : 7,"schema":"{\"type\""#, 8),
+        (r#"{"subject":"s","version":1,"id":2147483647,"sch"#, 0),
+        // None that can be read.
+        (r#"{"schema":"{\"id\":7}","#, 1),
+        (r#"{"id":"7"}"#, 1),
+        (r#"{"id":2147483648}"#, 1),
+        (r#"{"id":-7}"#, 1),
+        (r#"{"id"#, 1),
+        ("", 1),
+    ] {
+        let mut model = Model::default();
+        let key = Record::schema(&value("s", 3, 1, "")).key;
+        let skipped = model.state.replay(&key, Some(text.as_bytes()));
+        assert!(matches!(skipped, Err(Skipped::Value(_))), "{text}");
+        match id {
+            0 => assert!(matches!(model.register("s", INT), Err(Error::NoIdLeft)), "{text}"),
+            id => assert_eq!(model.register("s", INT).unwrap(), (id, 4), "{text}"),
+        }
+        model.state.replay(&key, None).unwrap();
+    }
 }
