@@ -225,7 +225,7 @@ impl Log {
         }
     }
 
-    /// Forgets the producers that have been silent for `producer.id.expiration.ms`.
+    /// Forgets the producers that have been silent for `producer.id.expiration.ms`, or for as long since the log was opened.
     pub fn remove_expired_producers(&self, now: Timestamp) {
         let expiration_ms = self.config().producer_id_expiration_ms;
         lock(&self.writer).producers.remove_expired(now, expiration_ms);

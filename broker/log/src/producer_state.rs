@@ -1,6 +1,7 @@
 //! What a partition knows of its idempotent and transactional producers (Kafka's `ProducerStateManager`): the last batches
 //! of each, the open transactions, and those that are decided but may not be replicated yet. A function of the log's
-//! batches: snapshots only shorten the way to it.
+//! batches: snapshots only shorten the way to it. Except for when each producer was heard of last, which is not what its
+//! records' timestamps say (as Kafka has it): those may be years away from the time at which they are sent.
 
 mod entry;
 mod snapshot;
@@ -31,6 +32,8 @@ pub(crate) struct ProducerStates {
     end_offset: Offset,
     /// Offsets of the snapshot files.
     snapshots: BTreeSet<Offset>,
+    /// The time at which what comes now is heard of.
+    now: Timestamp,
 }
 
 impl ProducerStates {
@@ -40,6 +43,11 @@ impl ProducerStates {
             snapshots,
             ..ProducerStates::default()
         }
+    }
+
+    /// Producers of which something is applied or loaded from here on are heard of `now`.
+    pub(crate) fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
     }
 
     /// The log up to here is in this state.
@@ -58,7 +66,10 @@ impl ProducerStates {
 
     /// Takes over what has been written, and says which transactions it aborts, for the transaction index.
     pub(crate) fn apply(&mut self, update: ProducerUpdate) -> Vec<AbortedTransaction> {
-        self.entries.extend(update.entries);
+        let now = self.now;
+        let entries = update.entries.into_iter();
+        self.entries
+            .extend(entries.map(|(producer_id, entry)| (producer_id, entry.heard_at(now))));
         let mut aborted = Vec::new();
         for event in update.events {
             match event {
@@ -100,10 +111,10 @@ impl ProducerStates {
         self.unreplicated.retain(|_, marker| *marker >= high_watermark);
     }
 
-    /// Forgets producers that were silent for so long and have no open transaction.
+    /// Forgets producers that were silent for so long, or since the log was opened, and have no open transaction.
     pub(crate) fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) {
         self.entries.retain(|_, entry| {
-            entry.transaction_first_offset.is_some() || now - entry.last_timestamp < expiration_ms
+            entry.transaction_first_offset.is_some() || now - entry.last_heard < expiration_ms
         });
     }
 
@@ -149,7 +160,7 @@ impl ProducerStates {
             if let Some(first_offset) = entry.transaction_first_offset {
                 self.ongoing.insert(first_offset, producer_id);
             }
-            self.entries.insert(producer_id, entry);
+            self.entries.insert(producer_id, entry.heard_at(self.now));
         }
     }
 
@@ -205,6 +216,7 @@ impl ProducerStates {
         let snapshots = std::mem::take(&mut self.snapshots);
         *self = ProducerStates {
             end_offset: offset,
+            now: self.now,
             ..ProducerStates::default()
         };
         for offset in snapshots {

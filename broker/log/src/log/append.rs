@@ -93,6 +93,7 @@ struct Appender<'a> {
 impl<'a> Appender<'a> {
     fn new(log: &'a Log, writer: &'a mut Writer, active: Arc<Segment>, now: Timestamp) -> Appender<'a> {
         let group = Group::at(log.log_end_offset());
+        writer.producers.set_time(now);
         Appender {
             log,
             writer,

@@ -73,8 +73,10 @@ impl Log {
     pub(crate) fn load(options: LogOptions, load: LoadOptions) -> Result<(Log, LoadReport)> {
         let topic_id = partition_metadata::read(&*options.disk, &options.folder)?;
         let files = files::tidy(&*options.disk, &options.folder)?;
+        let mut producers = ProducerStates::new(files.snapshots);
+        producers.set_time(load.now);
         let mut loader = Loader {
-            producers: ProducerStates::new(files.snapshots),
+            producers,
             segments: Vec::with_capacity(files.segments.len()),
             epochs: LeaderEpochs::default(),
             report: LoadReport::default(),
@@ -229,8 +231,6 @@ impl Loader {
             replay_producers(&self.log.partition, &self.segments, &mut self.producers, end)?;
         }
         self.producers.set_end_offset(end);
-        self.producers
-            .remove_expired(self.load.now, self.log.config.producer_id_expiration_ms);
         let base_offsets = self
             .segments
             .iter()

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod lookup;
 mod model;
+mod producers;
 mod reopen;
 mod retention;
 mod sync;

@@ -82,6 +82,7 @@ impl Log {
         }
         write_lock(&self.epochs).truncate_from_end(offset);
         let log_start_offset = self.log_start_offset();
+        writer.producers.set_time(now);
         writer
             .producers
             .load_snapshot(&*self.disk, &self.folder, log_start_offset, offset)?;

@@ -34,7 +34,10 @@ pub(crate) struct ProducerEntry {
     pub(crate) epoch: ProducerEpoch,
     /// Of the transaction coordinator that wrote the last marker; -1 for none.
     pub(crate) coordinator_epoch: i32,
+    /// Of the last batch's records, or of the last marker; what Kafka keeps in snapshots.
     pub(crate) last_timestamp: Timestamp,
+    /// When its last batch was appended; when the log was opened if that was later. Not kept on disk.
+    pub(crate) last_heard: Timestamp,
     /// Where the open transaction begins.
     pub(crate) transaction_first_offset: Option<Offset>,
     batches: [Option<BatchMetadata>; BATCHES_RETAINED],
@@ -46,9 +49,18 @@ impl ProducerEntry {
         epoch: NO_PRODUCER_EPOCH,
         coordinator_epoch: -1,
         last_timestamp: NO_TIMESTAMP,
+        last_heard: NO_TIMESTAMP,
         transaction_first_offset: None,
         batches: [None; BATCHES_RETAINED],
     };
+
+    /// The same, heard of `now`.
+    pub(crate) fn heard_at(self, now: Timestamp) -> ProducerEntry {
+        ProducerEntry {
+            last_heard: now,
+            ..self
+        }
+    }
 
     /// The last batch of the current epoch.
     pub(crate) fn last_batch(&self) -> Option<&BatchMetadata> {

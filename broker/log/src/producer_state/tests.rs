@@ -274,15 +274,16 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
 #[test]
 fn silent_producers_are_forgotten_unless_in_a_transaction() {
     let mut log = partition();
+    log.states.set_time(Timestamp(5000));
     log.send(&batch(0, 0, 1)).expect("idempotent");
     log.send(&transactional(BatchHeader {
         producer_id: ProducerId(8),
         ..batch(0, 0, 1)
     }))
     .expect("transactional");
-    log.states.remove_expired(Timestamp(1000 + 99), 100);
+    log.states.remove_expired(Timestamp(5000 + 99), 100);
     assert_eq!(log.states.len(), 2);
-    log.states.remove_expired(Timestamp(1000 + 100), 100);
+    log.states.remove_expired(Timestamp(5000 + 100), 100);
     assert_eq!(log.states.len(), 1);
     assert_eq!(log.states.first_unstable_offset(), Some(Offset(1)));
 }
