@@ -55,11 +55,12 @@ pub(crate) struct DemoArguments {
 /// Runs the demo; `false` if a count differs.
 pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
     let began = Instant::now();
-    let directory = directory::fresh(Path::new(DIRECTORY))?;
+    let fresh = directory::fresh(Path::new(DIRECTORY))?;
+    let directory = fresh.path.as_path();
     let input = match &arguments.input {
         Some(input) => std::fs::canonicalize(input)
             .with_context(|| format!("cannot read --input {}", input.display()))?,
-        None => directory::write_text(&directory)?,
+        None => directory::write_text(directory)?,
     };
     let expected = Counts::of_text(&input)?;
     println!("{}: {expected}", input.display());
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
     let client = hub.client(&settings, Role::Console)?;
     let outcome = hub
         .services_runtime()
-        .block_on(pipeline(&hub, &client, &directory, &input, &expected));
+        .block_on(pipeline(&hub, &client, directory, &input, &expected));
     let agrees = match outcome {
         Ok(agrees) => agrees,
         Err(error) => {

@@ -221,7 +221,16 @@ fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
     // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.
     let signal = hub.wait()?;
     println!("{signal}: shutting down");
+    hub.services_runtime.spawn(end_at_a_second_signal());
     hub.stop()
+}
+
+/// Whoever asks twice does not want to wait; what was acknowledged survives that as it survives a crash.
+async fn end_at_a_second_signal() {
+    if let Ok(signal) = termination().await {
+        eprintln!("{signal} again: ending at once; the next start recovers");
+        std::process::exit(1);
+    }
 }
 
 /// `registry  http://127.0.0.1:8081  http://[::1]:8081`

@@ -1,9 +1,12 @@
 //! What the HTTP services share: listeners on loopback, the guard against foreign web pages, the form of an error.
 //! Knows no service.
 
+mod body;
+mod connection;
 mod error;
 mod guard;
 mod listener;
+mod plain;
 mod server;
 
 pub use error::ErrorBody;

@@ -10,6 +10,7 @@ use forebay_schema_registry_client as registry;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::error::CONTENT_TYPE;
 use crate::instances::Instances;
 use crate::v2;
 
@@ -74,6 +75,10 @@ impl Service {
         });
         let expiring = Arc::clone(&shared);
         let expiry = tokio::spawn(async move { expiring.instances.expire().await });
+        let options = Options {
+            error_content_type: CONTENT_TYPE,
+            ..options
+        };
         let server = Server::start(listeners, v2::router(Arc::clone(&shared)), options);
         Ok(Self {
             server,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::de::DeserializeOwned;
@@ -26,15 +26,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .merge(topics::router())
         .merge(produce::router())
         .merge(consumers::router())
-        .fallback(|| async {
-            let message = "HTTP 404 Not Found".to_owned();
-            forebay_http::ErrorBody {
-                status: StatusCode::NOT_FOUND,
-                code: 404,
-                message,
-                content_type: CONTENT_TYPE,
-            }
-        })
         .with_state(shared)
 }
 

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use forebay_http::ErrorBody;
 use tokio::time::Instant;
 
 use crate::herder::{Error, Herder};
@@ -40,10 +39,6 @@ pub(crate) fn router(herder: Arc<Herder>) -> Router {
         .merge(topics::router())
         .merge(offsets::router())
         .merge(plugins::router())
-        .fallback(|| async { ErrorBody::new(StatusCode::NOT_FOUND, "HTTP 404 Not Found") })
-        .method_not_allowed_fallback(|| async {
-            ErrorBody::new(StatusCode::METHOD_NOT_ALLOWED, "HTTP 405 Method Not Allowed")
-        })
         .with_state(herder)
 }
 

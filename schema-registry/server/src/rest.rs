@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::de::DeserializeOwned;
@@ -36,15 +36,6 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
         .merge(schemas::router())
         .merge(compatibility::router())
         .merge(config::router())
-        .fallback(|| async {
-            let message = "HTTP 404 Not Found".to_owned();
-            forebay_http::ErrorBody {
-                status: StatusCode::NOT_FOUND,
-                code: 404,
-                message,
-                content_type: CONTENT_TYPE,
-            }
-        })
         .with_state(registry)
 }
 

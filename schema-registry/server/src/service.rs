@@ -7,6 +7,7 @@ use forebay_client::Client;
 use forebay_http::{Listeners, Options, Server};
 
 use crate::config::Config;
+use crate::error::CONTENT_TYPE;
 use crate::registry::Registry;
 use crate::rest;
 
@@ -56,6 +57,10 @@ impl Service {
         options: Options,
     ) -> Result<Self, Error> {
         let registry = Arc::new(Registry::open(client, &config).await?);
+        let options = Options {
+            error_content_type: CONTENT_TYPE,
+            ..options
+        };
         Ok(Self {
             server: Server::start(listeners, rest::router(registry), options),
         })
