@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{
-    Disk, DiskExt, Error, FaultyDisk, FileExt, FileKind, MemoryDisk, OpenOptions, Operation, RealDisk,
+    Disk, DiskExt, Effect, Error, FaultyDisk, FileExt, FileKind, MemoryDisk, OpenOptions, Operation, RealDisk,
 };
 
 /// Runs `check` on an empty directory of each implementation.
@@ -265,16 +265,21 @@ fn a_read_from_the_page_cache_never_lies() {
 fn a_test_may_step_in_and_decide() {
     let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
     let file = disk.open(Path::new("file"), OpenOptions::create()).expect("new");
-    for succeeds in [true, false] {
+    for effect in [None, Some(Effect::Fail), Some(Effect::NoSpace)] {
         let inner = Arc::clone(&file);
         disk.call_at(Operation::Sync, 2, move || {
             inner
                 .write_all_at(b"in the middle", 0)
                 .expect("the disk is not locked");
-            succeeds
+            effect
         });
         file.sync_data().expect("the first");
-        assert_eq!(file.sync_data().is_ok(), succeeds);
+        let second = file.sync_data();
+        assert_eq!(second.is_ok(), effect.is_none());
+        assert_eq!(
+            second.is_err_and(|error| error.is_retriable()),
+            effect == Some(Effect::NoSpace)
+        );
         file.sync_data().expect("the third");
         assert_eq!(
             (disk.count(Operation::Sync), disk.count(Operation::Write)),

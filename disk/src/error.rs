@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// What was attempted, for messages and for [`crate::Fault`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -137,9 +139,17 @@ impl Error {
         matches!(self, Error::NotFound { .. })
     }
 
-    /// Whether the same call can succeed later without repair: only lack of space and a held lock can.
+    /// Whether the same call can succeed later without repair: only lack of space, of memory or of file descriptors, and
+    /// a held lock.
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Error::NoSpace { .. } | Error::Locked { .. })
+        match self {
+            Error::NoSpace { .. } | Error::Locked { .. } => true,
+            Error::Io { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+            ),
+            _ => false,
+        }
     }
 
     /// The file or directory concerned.

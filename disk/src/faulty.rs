@@ -38,8 +38,8 @@ pub struct Fault {
     pub effect: Effect,
 }
 
-/// What a test does in the middle of an operation; false if the operation is to fail with an I/O error.
-type Hook = Box<dyn FnOnce() -> bool + Send>;
+/// What a test does in the middle of an operation, and how that then goes on: as an [`Effect`], or as it should.
+type Hook = Box<dyn FnOnce() -> Option<Effect> + Send>;
 
 /// A wrapper around another disk that obeys one [`Fault`], or calls one hook, at a time.
 #[derive(Debug, Clone)]
@@ -92,9 +92,14 @@ impl FaultyDisk {
     }
 
     /// Calls `hook` before the n-th operation of a kind from now on (counted from 1), on the thread that does it: a test
-    /// can do something else while the operation is under way. If `hook` gives false the operation fails with an I/O
-    /// error and changes nothing. Replaces the fault and counts from 0 again. Thaws.
-    pub fn call_at(&self, operation: Operation, nth: u64, hook: impl FnOnce() -> bool + Send + 'static) {
+    /// can do something else while the operation is under way. What `hook` gives happens to that operation. Replaces the
+    /// fault and counts from 0 again. Thaws.
+    pub fn call_at(
+        &self,
+        operation: Operation,
+        nth: u64,
+        hook: impl FnOnce() -> Option<Effect> + Send + 'static,
+    ) {
         *self.state() = State {
             hook: Some((operation, nth, Box::new(hook))),
             ..State::default()
@@ -123,18 +128,18 @@ impl FaultyDisk {
 
     /// Gives how many bytes of a write arrive, if not all.
     fn check(&self, operation: Operation, path: &Path) -> Result<Option<usize>> {
-        let verdict = check(&mut self.state(), operation, path)?;
-        match verdict {
-            Verdict::Go => Ok(None),
-            Verdict::Short(bytes) => Ok(Some(bytes)),
+        let mut verdict = check(&mut self.state(), operation, path)?;
+        if let Verdict::Call(hook) = verdict {
             // The state is not locked: whatever the test does may use this disk.
-            Verdict::Call(hook) => {
-                if hook() {
-                    Ok(None)
-                } else {
-                    Err(broken(operation, path))
-                }
-            }
+            let effect = hook();
+            verdict = match effect {
+                Some(effect) => happen(&mut self.state(), effect, operation, path)?,
+                None => Verdict::Go,
+            };
+        }
+        match verdict {
+            Verdict::Short(bytes) => Ok(Some(bytes)),
+            Verdict::Go | Verdict::Call(_) => Ok(None),
         }
     }
 
@@ -154,7 +159,6 @@ fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict
             1
         }
     };
-    let full = || Error::from_io(operation, path, io::ErrorKind::StorageFull.into());
     if state.frozen && changes(operation) {
         return Err(broken(operation, path));
     }
@@ -167,11 +171,21 @@ fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict
     let Some(fault) = state.fault.filter(|fault| fault.operation == operation) else {
         return Ok(Verdict::Go);
     };
-    match fault.effect {
-        Effect::NoSpaceFromNowOn if count >= fault.nth => Err(full()),
-        _ if count != fault.nth => Ok(Verdict::Go),
+    let hits = count == fault.nth || (count > fault.nth && fault.effect == Effect::NoSpaceFromNowOn);
+    if hits {
+        happen(state, fault.effect, operation, path)
+    } else {
+        Ok(Verdict::Go)
+    }
+}
+
+/// What an effect means for one operation.
+fn happen(state: &mut State, effect: Effect, operation: Operation, path: &Path) -> Result<Verdict> {
+    match effect {
         Effect::Fail => Err(broken(operation, path)),
-        Effect::NoSpace | Effect::NoSpaceFromNowOn => Err(full()),
+        Effect::NoSpace | Effect::NoSpaceFromNowOn => {
+            Err(Error::from_io(operation, path, io::ErrorKind::StorageFull.into()))
+        }
         Effect::ShortWrite { bytes } => Ok(Verdict::Short(bytes)),
         Effect::Freeze => {
             state.frozen = true;

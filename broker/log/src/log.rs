@@ -274,6 +274,10 @@ impl Log {
             return Ok(active);
         }
         if !writer.folder_exists {
+            // Were the data directory gone, it would be made anew: with this folder, but without all else.
+            if let Some(directory) = self.folder.parent() {
+                self.disk.metadata(directory)?;
+            }
             self.disk.create_dir_all(&self.folder)?;
             let topic_id = self.topic_id();
             if topic_id != TopicId::NONE {

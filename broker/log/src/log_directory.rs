@@ -135,6 +135,22 @@ impl LogDirectory {
         self.state.check()
     }
 
+    /// `listener` hears why the directory was given up, once that happens, at once if it has happened. It is called from
+    /// where the failure is noticed: it may neither block nor use the directory.
+    pub fn on_failure(&self, listener: impl FnOnce(Arc<str>) + Send + 'static) {
+        self.state.on_failure(Box::new(listener));
+    }
+
+    /// Looks whether the directory is still there, and gives it up if somebody has removed it: writing to the files that
+    /// are open would go on without an error. Call it now and then.
+    pub fn ensure_exists(&self) {
+        if let Err(error) = self.disk.metadata(&self.path.join(LOCK_FILE))
+            && error.is_not_found()
+        {
+            self.state.fail(&error.into());
+        }
+    }
+
     /// The log of a partition, if it has one here.
     ///
     /// # Errors
@@ -213,7 +229,8 @@ impl LogDirectory {
         drop(logs);
         // First the checkpoints: a topic made anew must not find offsets of the old one there.
         let mut checkpoints = lock(&self.checkpoints);
-        checkpoints.forget(&*self.disk, &self.path, partitions)?;
+        let forgotten = checkpoints.forget(&*self.disk, &self.path, partitions);
+        forgotten.map_err(|error| self.state.judge(error))?;
         drop(checkpoints);
         for (partition, delay_ms) in folders {
             let doomed = self.path.join(deleted_folder_name(partition, unique));
@@ -221,10 +238,11 @@ impl LogDirectory {
                 Ok(()) => lock(&self.doomed).push((now + delay_ms, doomed)),
                 // Nothing was ever appended.
                 Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.state.judge(error.into())),
             }
         }
-        Ok(self.disk.sync_dir(&self.path)?)
+        let synced = self.disk.sync_dir(&self.path);
+        synced.map_err(|error| self.state.judge(error.into()))
     }
 
     /// Removes deleted segments and partitions whose delay is over. Call it now and then.

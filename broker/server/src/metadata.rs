@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use forebay_broker_controller::{Command, Context, Controller, MetadataImage, Record};
-use forebay_broker_log::{Append, Log, ValidatedBatch};
+use forebay_broker_log::{self as log, Append, Log, ValidatedBatch};
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::{ErrorCode, Uuid};
 use forebay_records::{
@@ -34,6 +34,9 @@ pub enum Error {
     /// Its records could not be written: this controller may no longer decide anything.
     #[error("the metadata log cannot be written")]
     LogFailed,
+    /// Its records could not be written now; later they may be.
+    #[error("the metadata log cannot be written for now: the disk is full, or files or memory have run out")]
+    NotWritten,
     /// Too many commands wait.
     #[error("{COMMANDS_MAX} commands wait for the controller already")]
     Busy,
@@ -44,6 +47,7 @@ impl Error {
     pub(crate) fn error_code(self) -> ErrorCode {
         match self {
             Self::LogFailed => ErrorCode::NotController,
+            Self::NotWritten => ErrorCode::KafkaStorageError,
             Self::Busy => ErrorCode::RequestTimedOut,
         }
     }
@@ -241,10 +245,19 @@ impl Writer {
         };
         let results = self.log.append(self.leader_epoch, now, vec![append]);
         for result in results {
-            // As after a failed sync: what became of the bytes is not known for sure.
-            result.map_err(|error| self.fail(&error))?;
+            result.map_err(|error| self.not_appended(&error))?;
         }
         Ok(())
+    }
+
+    /// On a full disk nothing was appended nor replayed: only this command fails.
+    fn not_appended(&mut self, error: &log::Error) -> Error {
+        if error.is_retriable() {
+            tracing::error!(%error, "metadata records cannot be written for now");
+            Error::NotWritten
+        } else {
+            self.fail(error)
+        }
     }
 
     fn fail(&mut self, error: &dyn std::fmt::Display) -> Error {

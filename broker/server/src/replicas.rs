@@ -59,20 +59,12 @@ pub(crate) struct Shared {
     pub(crate) failure: watch::Sender<Option<Arc<str>>>,
 }
 
-impl Shared {
-    /// Looks whether an error is the end of the log directory, and then says so to whoever runs the broker.
-    pub(crate) fn note(&self, error: &Error) {
-        match error {
-            Error::Log(log::Error::Offline { reason, .. }) => {
-                self.failure.send_if_modified(|failure| {
-                    let first = failure.is_none();
-                    failure.get_or_insert_with(|| Arc::clone(reason));
-                    first
-                });
-            }
-            Error::Log(error) if error.is_storage() => tracing::error!(%error, "append failed"),
-            _ => {}
-        }
+/// Says that something could not be written for now. That the log directory was given up is said once, by the log.
+pub(crate) fn report(error: &Error) {
+    match error {
+        Error::Log(log::Error::Offline { .. }) => {}
+        Error::Log(error) if error.is_storage() => tracing::error!(%error, "writing failed"),
+        _ => {}
     }
 }
 
@@ -218,7 +210,7 @@ impl Replicas {
             .collect();
         if let Err(error) = self.shared.directory.delete(&names, random_bits(), now) {
             tracing::error!(%error, "folders of deleted topics stay behind");
-            self.shared.note(&error.into());
+            report(&error.into());
         }
     }
 

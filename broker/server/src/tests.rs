@@ -3,6 +3,7 @@
 mod admin;
 mod bad_batches;
 mod crashes;
+mod failed_disk;
 mod groups;
 mod lifecycle;
 mod produce_and_fetch;

@@ -59,7 +59,9 @@ fn small_round(replicas: &Replicas, now: Timestamp) {
             log.release_idle(Timestamp(now.0 - TAIL_KEPT_MS));
         }
     }
-    replicas.shared().directory.purge(now);
+    let directory = &replicas.shared().directory;
+    directory.ensure_exists();
+    directory.purge(now);
 }
 
 fn delete_old_segments(replicas: &Replicas, now: Timestamp) {
@@ -73,6 +75,5 @@ pub(crate) fn write_checkpoints(replicas: &Replicas, _now: Timestamp) {
     let shared = replicas.shared();
     if let Err(error) = shared.directory.checkpoint(Some(replicas.high_watermarks())) {
         tracing::error!(%error, "checkpoints cannot be written");
-        shared.note(&error.into());
     }
 }

@@ -37,7 +37,8 @@ impl Log {
         let mut writer = lock(&self.writer);
         let active = self
             .check(&writer)
-            .and_then(|()| self.ensure_created(&mut writer, now));
+            .and_then(|()| self.ensure_created(&mut writer, now))
+            .map_err(|error| self.directory.judge(error));
         let active = match active {
             Ok(active) => active,
             Err(error) => return appends.iter().map(|_| Err(error.clone())).collect(),
@@ -66,7 +67,9 @@ impl Log {
         }
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
-        let active = self.ensure_created(&mut writer, now)?;
+        let active = self
+            .ensure_created(&mut writer, now)
+            .map_err(|error| self.directory.judge(error))?;
         let mut appender = Appender::new(self, &mut writer, active, now);
         appender.append_assigned(whole);
         appender.finish().pop().transpose()
@@ -195,7 +198,8 @@ impl<'a> Appender<'a> {
                 let base_offset = batches
                     .first()
                     .map_or(self.group.next_offset, |first| first.header.base_offset);
-                self.active = self.log.roll(self.writer, base_offset, self.now)?;
+                let rolled = self.log.roll(self.writer, base_offset, self.now);
+                self.active = rolled.map_err(|error| self.log.directory.judge(error))?;
                 return Ok(batches);
             }
             // Offsets may have to be given anew: if this write fails, the group's are free again.
@@ -282,13 +286,14 @@ impl<'a> Appender<'a> {
         if group.places.is_empty() {
             return Ok(());
         }
+        self.log.directory.check()?;
         group.close_gathered();
         let mut buffers: Vec<IoSlice<'_>> = group.parts.iter().map(|part| IoSlice::new(part)).collect();
         if let Err(failure) = self.active.append(&mut buffers, &group.places) {
             drop(buffers);
             let error = failure.error;
             return Err(if failure.cut_back {
-                error
+                self.log.directory.judge(error)
             } else {
                 self.log.directory.fail(&error)
             });

@@ -31,7 +31,8 @@ impl Log {
             deletable = deletable.max(self.beyond_time(&segments, config.retention_ms, now)?);
         }
         let deletable = self.below_high_watermark(&segments, deletable, high_watermark);
-        self.delete_first(&mut writer, &segments[..deletable], &config, now)?;
+        self.delete_first(&mut writer, &segments[..deletable], &config, now)
+            .map_err(|error| self.directory.judge(error))?;
         Ok(deletable)
     }
 

@@ -143,7 +143,7 @@ impl LogDirectory {
                 Ok(point) => points.push((log.partition().clone(), point)),
                 // Deleted meanwhile.
                 Err(Error::Closed { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.state.judge(error)),
             }
         }
         let current = self.checkpointed(&checkpoints, &logs, points);
@@ -154,7 +154,8 @@ impl LogDirectory {
                 }
             }
         }
-        checkpoints.write(&*self.disk, &self.path, current, high_watermarks)
+        let written = checkpoints.write(&*self.disk, &self.path, current, high_watermarks);
+        written.map_err(|error| self.state.judge(error))
     }
 
     /// The high watermarks as they were checkpointed last.

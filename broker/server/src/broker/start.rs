@@ -170,13 +170,20 @@ fn load(
     })?;
     let directory = Arc::new(directory);
     let cluster_id = directory.meta_properties().cluster_id.clone();
+    let failure = watch::Sender::new(None);
+    directory.on_failure({
+        let failure = failure.clone();
+        move |reason| {
+            failure.send_replace(Some(reason));
+        }
+    });
     let shared = Arc::new(Shared {
         node_id: config.node_id,
         directory,
         appends,
         reads,
         fetch_waits: FetchWaits::default(),
-        failure: watch::Sender::new(None),
+        failure,
     });
     let start = Start {
         config,

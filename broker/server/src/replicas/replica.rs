@@ -15,7 +15,7 @@ use forebay_protocol::{TopicPartition, Uuid};
 use forebay_records::{Offset, Timestamp};
 
 use super::{Error, Shared};
-use crate::clock;
+use crate::{clock, replicas};
 pub(crate) use writer::{NewAppend, QUEUE_BYTES_MAX};
 use writer::{Reply, Writer};
 
@@ -249,7 +249,7 @@ impl Replica {
                     offset: log.log_start_offset(),
                 });
             }
-            Err(error) => self.shared.note(&error.into()),
+            Err(error) => replicas::report(&error.into()),
         }
     }
 

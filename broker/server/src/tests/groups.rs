@@ -20,7 +20,7 @@ fn code(number: i16) -> ErrorCode {
     ErrorCode::from_i16(number)
 }
 
-async fn find_coordinator(broker: &TestBroker, group: &str) {
+pub(super) async fn find_coordinator(broker: &TestBroker, group: &str) {
     let request = FindCoordinatorRequest {
         coordinator_keys: vec![group.into()],
         ..Default::default()
@@ -29,7 +29,7 @@ async fn find_coordinator(broker: &TestBroker, group: &str) {
     assert_eq!((found.error_code, found.node_id), (0, 1));
 }
 
-async fn join(broker: &TestBroker, member: &Utf8Bytes) -> JoinGroupResponse {
+pub(super) async fn join(broker: &TestBroker, member: &Utf8Bytes) -> JoinGroupResponse {
     let protocol = JoinGroupRequestProtocol {
         name: "range".into(),
         metadata: "m".into(),

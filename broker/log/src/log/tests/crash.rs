@@ -95,6 +95,8 @@ fn live(disk: &FaultyDisk) -> Promises {
             let _ = log.delete_old_segments(log.synced_offset(), NOW);
             log.purge(NOW + config().file_delete_delay_ms);
         }
+        // Checkpoints and deletions may find out, too.
+        promises.offline |= directory.check().is_err();
         if !promises.offline {
             let readable: BTreeMap<i64, u8> = read_all(&log).into_iter().collect();
             let expected = promised(&promises, promises.deleted, i64::MAX);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use forebay_disk::{DiskExt, FaultyDisk, Operation};
+use forebay_disk::{DiskExt, Effect, FaultyDisk, Operation};
 
 use super::*;
 use crate::TopicPartition;
@@ -38,7 +38,7 @@ fn an_error_that_one_sync_is_told_of_is_every_ones() {
         entered.send(()).expect("the test waits");
         // A writer that does not wait for this sync is back at once; one that does never comes.
         let _time_out = writer_is_back.recv_timeout(Duration::from_millis(200));
-        false
+        Some(Effect::Fail)
     });
     std::thread::scope(|scope| {
         let upkeep = scope.spawn(|| log.sync(NOW));
@@ -60,10 +60,10 @@ fn no_offset_is_synced_once_the_directory_is_offline() {
     let (log, other) = (log_of(&directory, 0), log_of(&directory, 1));
     let inner = disk.clone();
     disk.call_at(Operation::Sync, 1, move || {
-        inner.call_at(Operation::Sync, 1, || false);
+        inner.call_at(Operation::Sync, 1, || Some(Effect::Fail));
         let failed = other.sync(NOW);
         assert!(matches!(failed, Err(Error::Offline { .. })), "{failed:?}");
-        true
+        None
     });
     let synced = log.sync(NOW);
     assert!(matches!(synced, Err(Error::Offline { .. })), "{synced:?}");
@@ -85,7 +85,7 @@ fn a_log_that_is_closed_or_cut_during_a_failing_sync_does_not_go_on() {
         disk.call_at(Operation::Sync, 1, move || {
             entered.send(()).expect("the test waits");
             let _time_out = other_is_back.recv_timeout(Duration::from_millis(200));
-            false
+            Some(Effect::Fail)
         });
         std::thread::scope(|scope| {
             let upkeep = scope.spawn(|| log.sync(NOW));

@@ -114,7 +114,7 @@ impl Bench {
                 disk.call_at(Operation::Write, 1, move || {
                     after();
                     let _nobody_waits = entered.send(());
-                    told.recv().unwrap_or(true)
+                    told.recv().unwrap_or_default()
                 });
             });
             Stopped { is_there, go_on }
@@ -135,7 +135,7 @@ impl Drop for Bench {
 /// A write that waits to be told how it ends.
 struct Stopped {
     is_there: oneshot::Receiver<()>,
-    go_on: mpsc::Sender<bool>,
+    go_on: mpsc::Sender<Option<Effect>>,
 }
 
 impl Stopped {
@@ -147,12 +147,12 @@ impl Stopped {
         std::thread::spawn(move || {
             std::thread::sleep(time);
             // The test may be over.
-            let _gone = self.go_on.send(true);
+            let _gone = self.go_on.send(None);
         });
     }
 
-    fn end(&self, succeeds: bool) {
-        self.go_on.send(succeeds).expect("it waits");
+    fn end(&self, effect: Option<Effect>) {
+        self.go_on.send(effect).expect("it waits");
     }
 }
 
@@ -247,7 +247,7 @@ async fn who_begins_again_knows_what_was_on_its_way_to_the_log() {
     let x = begin(commit(Arc::clone(&shard), "x", 5));
     first.arrived().await;
     let y = begin(commit(Arc::clone(&shard), "y", 6));
-    first.end(false);
+    first.end(Some(Effect::NoSpace));
     assert_eq!(
         x.await,
         ErrorCode::NotCoordinator,
@@ -256,7 +256,7 @@ async fn who_begins_again_knows_what_was_on_its_way_to_the_log() {
     assert_eq!(y.await, ErrorCode::NotCoordinator, "taken back with it");
     second.arrived().await;
     let z = begin(commit(Arc::clone(&shard), "z", 7));
-    second.end(true);
+    second.end(None);
     assert_eq!(z.await, ErrorCode::NotCoordinator, "it begins again");
     third.arrived().await;
     // A coordinator that does not wait for it would be there long before.
@@ -278,14 +278,14 @@ async fn who_has_resigned_does_not_begin_again() {
     let x = begin(commit(Arc::clone(&shard), "x", 5));
     first.arrived().await;
     let y = begin(commit(Arc::clone(&shard), "y", 6));
-    first.end(false);
+    first.end(Some(Effect::NoSpace));
     assert_eq!(
         (x.await, y.await),
         (ErrorCode::NotCoordinator, ErrorCode::NotCoordinator)
     );
     second.arrived().await;
     shard.resign();
-    second.end(true);
+    second.end(None);
     // Until its last task has ended.
     while Arc::strong_count(&shard) > 1 {
         assert!(matches!(*shard.state(), State::Resigned));

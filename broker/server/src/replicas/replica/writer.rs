@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::Replica;
 use crate::clock;
 use crate::io_pool::Drain;
-use crate::replicas::Error;
+use crate::replicas::{self, Error};
 
 /// Bytes that one round of the writer takes from the queue; the rest waits for its next turn.
 const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -180,7 +180,7 @@ impl Replica {
                 result => {
                     let result = result.map_err(Error::from);
                     if let Err(error) = &result {
-                        self.shared.note(error);
+                        replicas::report(error);
                     }
                     // The producer may have gone.
                     let _gone = reply.send(result);
@@ -196,7 +196,7 @@ impl Replica {
             let command = match log.sync(clock::now()) {
                 Ok(offset) => Command::Synced { offset },
                 Err(error) => {
-                    self.shared.note(&error.into());
+                    replicas::report(&error.into());
                     Command::Fail
                 }
             };
