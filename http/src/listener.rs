@@ -20,7 +20,7 @@ pub struct Listeners {
 pub enum BindError {
     /// Somebody else does.
     #[error(
-        "port {port} of the {role} is in use by another process; stop that one, or choose another with --{role}-port (0 takes any that is free)"
+        "port {port} ({role}) is in use by another process; stop that one, or choose another with --{role}-port (0 takes any that is free)"
     )]
     InUse {
         /// The role that wanted it.

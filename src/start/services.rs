@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_client::Client;
 use forebay_config::Properties;
@@ -12,6 +13,30 @@ use tokio::task::JoinHandle;
 
 use super::clients::Clients;
 use super::settings::{Role, Settings};
+
+/// How often the metrics' histograms are tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Whether every role that was asked for serves.
+pub(super) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The ports of the services, before anything else is begun: one in use is told while there is nothing to stop yet.
+///
+/// # Errors
+/// Which port cannot be had, and what to do.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
+    let mut bound = Bound::default();
+    for role in settings
+        .roles
+        .iter()
+        .copied()
+        .filter(|role| *role != Role::Broker)
+    {
+        let listeners = Listeners::loopback(role.name(), settings.port(role)).await?;
+        bound.0.push((role, listeners));
+    }
+    Ok(bound)
+}
 
 /// What is running above the broker.
 pub(super) struct Services {
@@ -26,19 +51,10 @@ impl Services {
     pub(super) async fn start(
         settings: &Settings,
         clients: &mut Clients,
+        mut listeners: Bound,
         metrics: PrometheusHandle,
-        is_ready: super::IsReady,
+        is_ready: IsReady,
     ) -> anyhow::Result<Self> {
-        // All ports first: a port in use is told before anything else is begun.
-        let mut listeners = Bound::default();
-        for role in settings
-            .roles
-            .iter()
-            .copied()
-            .filter(|role| *role != Role::Broker)
-        {
-            listeners.bind(role, settings.port(role)).await?;
-        }
         let url = |port: Option<u16>| port.map(|port| format!("http://localhost:{port}"));
         let (registry_url, connect_url) = (
             url(listeners.port(Role::Registry)),
@@ -168,14 +184,9 @@ async fn start_connect(
 
 /// Ports that are bound and wait for their service.
 #[derive(Default)]
-struct Bound(Vec<(Role, Listeners)>);
+pub(super) struct Bound(Vec<(Role, Listeners)>);
 
 impl Bound {
-    async fn bind(&mut self, role: Role, port: u16) -> anyhow::Result<()> {
-        self.0.push((role, Listeners::loopback(role.name(), port).await?));
-        Ok(())
-    }
-
     fn port(&self, role: Role) -> Option<u16> {
         self.0
             .iter()
@@ -197,7 +208,7 @@ fn with_registry(mut own: Properties, key: &str, url: Option<&str>) -> Propertie
 }
 
 async fn upkeep(metrics: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(super::METRICS_UPKEEP);
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
     loop {
         ticks.tick().await;
         metrics.run_upkeep();

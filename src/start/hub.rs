@@ -1,0 +1,208 @@
+//! A running hub: the broker on a runtime of its own, the services on another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use forebay_broker_server as broker;
+use forebay_client::Client;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
+
+use super::clients::Clients;
+use super::services::{self, Services};
+use super::settings::{Role, Settings};
+use super::termination;
+
+/// A running hub. Stop it by [`Hub::stop`]; dropping it is a crash that the next start recovers from.
+pub(crate) struct Hub {
+    addresses: Vec<(Role, Vec<SocketAddr>)>,
+    clients: Clients,
+    services: Option<Services>,
+    broker: Option<RunningBroker>,
+    // Last: everything above ends before its runtime does.
+    services_runtime: Runtime,
+    broker_runtime: Runtime,
+}
+
+/// What a hub's run has come to.
+enum Ended {
+    Signal(anyhow::Result<&'static str>),
+    Broker(Result<Result<(), broker::Error>, JoinError>),
+}
+
+struct RunningBroker {
+    handle: broker::Handle,
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<Result<(), broker::Error>>,
+}
+
+impl Hub {
+    /// Starts the roles of `settings`; `on_listening` is told each listener as soon as it serves.
+    ///
+    /// # Errors
+    /// One line that names cause and cure; nothing runs then, and what had been started has been stopped in order.
+    pub(crate) fn start(
+        settings: &Settings,
+        mut on_listening: impl FnMut(Role, &[SocketAddr]),
+    ) -> anyhow::Result<Self> {
+        let broker_runtime = runtime("broker")?;
+        let services_runtime = runtime("services")?;
+        let metrics = recorder()?;
+        let ports = services_runtime.block_on(services::bind(settings))?;
+        let mut addresses = Vec::new();
+        let broker = match settings.has(Role::Broker) {
+            true => Some(RunningBroker::start(settings, &broker_runtime)?),
+            false => None,
+        };
+        if let Some(broker) = &broker {
+            let bound = broker.addresses();
+            on_listening(Role::Broker, &bound);
+            addresses.push((Role::Broker, bound));
+        }
+        let own = broker.as_ref().map(|broker| broker.handle.clone());
+        let has_started = Arc::new(AtomicBool::new(false));
+        let is_ready = is_ready(&has_started, own.clone());
+        let mut clients = Clients::new(
+            settings,
+            own.map(|handle| (handle, broker_runtime.handle().clone())),
+        );
+        let start = Services::start(settings, &mut clients, ports, metrics, is_ready);
+        let services = match services_runtime.block_on(start) {
+            Ok(services) => services,
+            Err(error) => {
+                if let Some(broker) = broker {
+                    broker.stop(&broker_runtime)?;
+                }
+                return Err(error);
+            }
+        };
+        for (role, bound) in services.addresses() {
+            on_listening(role, &bound);
+            addresses.push((role, bound));
+        }
+        has_started.store(true, Ordering::Release);
+        Ok(Self {
+            addresses,
+            clients,
+            services: Some(services),
+            broker,
+            services_runtime,
+            broker_runtime,
+        })
+    }
+
+    /// The port of a role that runs.
+    pub(crate) fn port(&self, role: Role) -> Option<u16> {
+        let (_, addresses) = self.addresses.iter().find(|(known, _)| *known == role)?;
+        addresses.first().map(SocketAddr::port)
+    }
+
+    /// The client of a role.
+    ///
+    /// # Errors
+    /// If the role was given no cluster to work with.
+    pub(crate) fn client(&mut self, settings: &Settings, role: Role) -> anyhow::Result<Client> {
+        self.clients.of_role(settings, role)
+    }
+
+    /// Where services and jobs run.
+    pub(crate) fn services_runtime(&self) -> &Runtime {
+        &self.services_runtime
+    }
+
+    /// Waits for a signal that asks the process to end, and names it.
+    ///
+    /// # Errors
+    /// Why the broker has ended by itself: what needs it cannot go on, and whoever supervises the process must learn of it.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<&'static str> {
+        let broker = self.broker.as_mut();
+        let outcome = self.services_runtime.block_on(async {
+            let Some(RunningBroker { run, .. }) = broker else {
+                return Ended::Signal(termination().await);
+            };
+            tokio::select! {
+                signal = termination() => Ended::Signal(signal),
+                ended = run => Ended::Broker(ended),
+            }
+        });
+        match outcome {
+            Ended::Signal(signal) => signal,
+            Ended::Broker(ended) => {
+                self.broker = None;
+                ended.context("the broker has panicked")??;
+                bail!("the broker has ended although nobody asked it to")
+            }
+        }
+    }
+
+    /// Stops the services, then the broker, so that the services can finish what they have begun.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(services) = self.services.take() {
+            self.services_runtime.block_on(services.stop());
+        }
+        match self.broker.take() {
+            Some(broker) => broker.stop(&self.broker_runtime),
+            None => Ok(()),
+        }
+    }
+}
+
+impl RunningBroker {
+    fn start(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&settings.data_dir)
+            .with_context(|| format!("cannot create the data directory {}", settings.data_dir.display()))?;
+        let options = broker::Options::new(broker::BrokerConfig::from_values(settings.broker.clone())?);
+        let started = runtime.block_on(broker::Broker::start(options))?;
+        let handle = started.handle();
+        let (stop, stopped) = oneshot::channel();
+        let run = runtime.spawn(started.run(async {
+            // The sender going away without a word is a request to stop as well.
+            let _ = stopped.await;
+        }));
+        Ok(Self { handle, stop, run })
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.handle.listeners().iter();
+        listeners
+            .flat_map(|listener| listener.addresses.clone())
+            .collect()
+    }
+
+    fn stop(self, runtime: &Runtime) -> anyhow::Result<()> {
+        // A broker that has ended already is joined all the same.
+        let _ = self.stop.send(());
+        runtime.block_on(self.run).context("the broker has panicked")??;
+        Ok(())
+    }
+}
+
+/// Whether every role that was asked for serves, for `/health/ready`.
+fn is_ready(has_started: &Arc<AtomicBool>, own: Option<broker::Handle>) -> services::IsReady {
+    let has_started = Arc::clone(has_started);
+    Arc::new(move || has_started.load(Ordering::Acquire) && own.as_ref().is_none_or(broker::Handle::is_ready))
+}
+
+fn runtime(name: &'static str) -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .with_context(|| format!("cannot start the threads of the {name}"))
+}
+
+/// One recorder for the process; a second hub in it (tests) shares the first one's.
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    if let Some(known) = RECORDER.get() {
+        return Ok(known.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    Ok(RECORDER.get_or_init(|| handle).clone())
+}
