@@ -21,12 +21,12 @@ use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subc
 #[command(name = "forebay", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
-    role: Role,
+    verb: Verb,
 }
 
 /// What is Forebay's own; the tools with Kafka's flags are in [`cli::TOOLS`].
 #[derive(Debug, Subcommand)]
-enum Role {
+enum Verb {
     /// Start the hub: broker, schema registry, REST proxy, Connect and console.
     Start(start::StartArguments),
     /// Start a broker alone, from a server.properties that was written for Kafka.
@@ -55,17 +55,17 @@ fn main() -> ExitCode {
         return (tool.run)(&arguments[2..]);
     }
     match Arguments::from_arg_matches(&command().get_matches_from(arguments)) {
-        Ok(Arguments { role }) => exit_code(run(role)),
+        Ok(Arguments { verb }) => exit_code(run(verb)),
         Err(error) => error.exit(),
     }
 }
 
-fn run(role: Role) -> anyhow::Result<bool> {
-    match role {
-        Role::Start(arguments) => start::run(arguments).map(|()| true),
-        Role::Broker(arguments) => start::run_broker(&arguments).map(|()| true),
-        Role::Demo(arguments) => demo::run(arguments),
-        Role::Streams(command) => streams::run(command).map(|()| true),
+fn run(verb: Verb) -> anyhow::Result<bool> {
+    match verb {
+        Verb::Start(arguments) => start::run(arguments).map(|()| true),
+        Verb::Broker(arguments) => start::run_broker(&arguments).map(|()| true),
+        Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Streams(command) => streams::run(command).map(|()| true),
     }
 }
 
@@ -80,7 +80,7 @@ fn exit_code(outcome: anyhow::Result<bool>) -> ExitCode {
     }
 }
 
-/// What `forebay --help` shows: the roles, and the tools behind them.
+/// What `forebay --help` shows: what is Forebay's own, and the tools behind them.
 fn command() -> Command {
     let tool = |tool: &cli::Entry| {
         let arguments = Arg::new("arguments")
