@@ -8,7 +8,6 @@ use forebay_broker_controller::ConfigSchema;
 use forebay_broker_log::{
     self as log, DirectoryOptions, LogDirectory, TAIL_BYTES_DEFAULT, TAIL_BYTES_PER_LOG_DEFAULT,
 };
-use forebay_protocol::Uuid;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -24,7 +23,7 @@ use crate::network::endpoint::Endpoint;
 use crate::network::listener::{self, Bound};
 use crate::network::request_memory::RequestMemory;
 use crate::producer_ids::ProducerIds;
-use crate::random::random_bits;
+use crate::random::random_uuid;
 use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
 use crate::router::Router;
@@ -155,8 +154,8 @@ fn load(
         path: config.log_dir.clone(),
         node_id: config.node_id.0,
         cluster_id: options.cluster_id.clone(),
-        new_cluster_id: new_uuid().to_string(),
-        new_directory_id: log::Uuid(new_uuid().to_bytes()),
+        new_cluster_id: random_uuid().to_string(),
+        new_directory_id: log::Uuid(random_uuid().to_bytes()),
         tail_bytes_per_log: TAIL_BYTES_PER_LOG_DEFAULT,
         tail_bytes: TAIL_BYTES_DEFAULT,
     })
@@ -194,13 +193,6 @@ fn load(
     };
     let loaded = metadata::load(&start)?;
     Ok((shared, loaded))
-}
-
-/// A random id that is none of Kafka's reserved ones and does not look like an option on a command line.
-fn new_uuid() -> Uuid {
-    std::iter::repeat_with(random_bits)
-        .find_map(|bits| Uuid::random_from(bits.to_be_bytes()))
-        .unwrap_or(Uuid::ZERO)
 }
 
 /// What may be configured: all keys of topics; of brokers, the topics' defaults also while it runs.

@@ -23,7 +23,7 @@ use super::Writer;
 use crate::clock;
 use crate::config::BrokerConfig;
 use crate::network::endpoint::Endpoint;
-use crate::random::random_bits;
+use crate::random::{random_bits, random_uuid};
 use crate::replicas::{Replicas, Shared, read_whole};
 
 /// The largest batch of metadata records; a command makes 10,000 of them at most.
@@ -207,7 +207,7 @@ fn registration(start: &Start<'_>, previous_broker_epoch: Option<i64>) -> Broker
     BrokerRegistrationRequest {
         broker_id: start.config.node_id.0,
         cluster_id: start.cluster_id.into(),
-        incarnation_id: Uuid::random_from(random_bits().to_be_bytes()).unwrap_or(Uuid::ZERO),
+        incarnation_id: random_uuid(),
         listeners: listeners.collect(),
         features: RegisterBroker::supported_features(),
         rack: start.config.rack.as_deref().map(Into::into),
