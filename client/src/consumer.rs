@@ -293,6 +293,10 @@ impl Consumer {
         } else {
             partitions.to_vec()
         };
+        // All or none.
+        for partition in &all {
+            self.assigned(partition)?;
+        }
         for partition in &all {
             self.assigned(partition)?.move_to(Position::Listed(spec));
         }

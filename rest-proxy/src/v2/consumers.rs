@@ -9,7 +9,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
-use forebay_client::consumer::{ConsumerRecord, OffsetAndMetadata, Subscription};
+use forebay_client::Consumer;
+use forebay_client::consumer::{ConsumerRecord, OffsetAndMetadata};
 use forebay_config::Properties;
 use forebay_protocol::TopicPartition;
 use forebay_records::Offset;
@@ -112,11 +113,11 @@ async fn create(Extract(shared): State, Path(group): Path<String>, bytes: Bytes)
         .client
         .consumer(&properties)
         .map_err(|error| Error::ConsumerConfig(error.to_string()))?;
-    let mut instance = Instance::new(consumer, format);
+    let auto_commit = parsed("auto.commit.enable", request.auto_commit_enable)?.unwrap_or(true);
+    let mut instance = Instance::new(consumer, format, auto_commit);
     let timeout_ms: Option<u64> = parsed("consumer.request.timeout.ms", request.request_timeout_ms)?;
     instance.request_timeout = timeout_ms.map(Duration::from_millis);
     instance.fetch_min_bytes = parsed("fetch.min.bytes", request.fetch_min_bytes)?.unwrap_or(1);
-    instance.auto_commit = parsed("auto.commit.enable", request.auto_commit_enable)?.unwrap_or(true);
     shared.instances.add(id, instance)?;
     let base_uri = format!(
         "{}/consumers/{}/instances/{}",
@@ -168,12 +169,7 @@ async fn subscribe(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result
     };
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
-    let subscription = Subscription::topics(topics.iter().cloned()).with_events();
-    work.consumer
-        .subscribe(subscription)
-        .map_err(|_| Error::SubscriptionConflict)?;
-    work.forget_all()?;
-    work.topics = topics;
+    work.subscribe(topics).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,9 +182,7 @@ async fn subscription(Extract(shared): State, Path(id): Id) -> Result {
 async fn unsubscribe(Extract(shared): State, Path(id): Id) -> Result<StatusCode> {
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
-    work.consumer.unsubscribe().await;
-    work.forget_all()?;
-    work.topics.clear();
+    work.unsubscribe().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -216,10 +210,7 @@ async fn assign(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<St
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
-    work.consumer
-        .assign(partitions)
-        .map_err(|_| Error::SubscriptionConflict)?;
-    work.forget_all()?;
+    work.assign(partitions).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -271,8 +262,7 @@ async fn seek_to_beginning(Extract(shared): State, Path(id): Id, bytes: Bytes) -
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
-    work.consumer.seek_to_beginning(&partitions)?;
-    work.forget(&partitions);
+    work.seek_to(&partitions, Consumer::seek_to_beginning)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -280,8 +270,7 @@ async fn seek_to_end(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Resu
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
     let mut work = instance.work.lock().await;
-    work.consumer.seek_to_end(&partitions)?;
-    work.forget(&partitions);
+    work.seek_to(&partitions, Consumer::seek_to_end)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -329,7 +318,7 @@ async fn records(
     if let Some(error) = unreadable.filter(|_| list.is_empty()) {
         return Err(error);
     }
-    work.give(list.len(), instance.auto_commit).await;
+    work.give(list.len()).await;
     Ok(Answer {
         json: json!(list),
         content_type: instance.format.media_type(),
