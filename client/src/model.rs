@@ -112,9 +112,17 @@ impl Model {
         result
     }
 
-    /// Creates a topic whose partitions are led by the brokers in turn.
+    /// Creates a topic whose partitions are led by the brokers in turn; anew and empty if it is there.
     pub fn create_topic(&self, name: &str, partitions: usize) {
         self.change(|state| state.create_topic(name, partitions));
+    }
+
+    /// Has a group begin a rebalance.
+    ///
+    /// # Panics
+    /// If there is no such group.
+    pub fn rebalance(&self, group: &str) {
+        self.change(|state| state.rebalance(group));
     }
 
     /// Puts in faults from now on.
