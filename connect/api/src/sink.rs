@@ -39,7 +39,7 @@ pub trait SinkConnector: Connector {
 pub struct AssignedPartition {
     /// Which one.
     pub topic_partition: TopicPartition,
-    /// The next offset to consume, where the consumer group has one.
+    /// The next offset to consume, where the consumer group has one that is not of a log that is no more.
     pub committed: Option<Offset>,
     /// The offset with which the worker will begin unless the task calls [`SinkTaskContext::offset`].
     pub position: Offset,

@@ -105,6 +105,20 @@ impl TopicLog {
         Ok(log)
     }
 
+    /// One without partitions.
+    #[cfg(test)]
+    pub(crate) fn detached(client: &Client) -> Self {
+        let producer = client.producer(&Properties::new());
+        Self {
+            client: client.clone(),
+            topic: "detached".to_owned(),
+            partitions: Vec::new(),
+            producer: producer.expect("no property is wrong"),
+            applied: watch::channel(Vec::new()).1,
+            reader: tokio::spawn(std::future::pending()),
+        }
+    }
+
     /// The topic's name.
     pub(crate) fn topic(&self) -> &str {
         &self.topic

@@ -54,6 +54,16 @@ impl OffsetStore {
         })
     }
 
+    /// One without a topic, for what needs no source offsets.
+    #[cfg(test)]
+    pub(crate) fn detached(client: &Client) -> Self {
+        Self {
+            log: Arc::new(TopicLog::detached(client)),
+            offsets: Arc::default(),
+            timeout: Duration::ZERO,
+        }
+    }
+
     /// The records that commit the offset of each source partition, or forget it.
     pub(crate) fn records<'a>(
         &self,

@@ -145,6 +145,15 @@ impl StatusStore {
         Ok(Self { shared, writer })
     }
 
+    /// One without a topic: what is said is seen here only.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self {
+            shared: Arc::default(),
+            writer: tokio::spawn(std::future::pending()),
+        }
+    }
+
     /// The status of a connector.
     pub(crate) fn connector(&self, name: &str) -> Option<Status> {
         self.shared

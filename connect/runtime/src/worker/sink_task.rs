@@ -66,6 +66,8 @@ pub(super) struct SinkTaskRunner {
     committed_at: Instant,
     /// Whether the task wants a commit soon.
     commit_requested: bool,
+    /// The state that was said last.
+    said: Option<TargetState>,
     /// Ends waits between calls of the task. A call itself is never cut short, as its contract says.
     command: watch::Receiver<Command>,
 }
@@ -104,6 +106,7 @@ impl SinkTaskRunner {
             reporter: None,
             committed_at: Instant::now(),
             commit_requested: false,
+            said: None,
             command: parts.command,
         })
     }
@@ -124,7 +127,7 @@ impl SinkTaskRunner {
         };
         prepared.map_err(Failure::Start)?;
         let outcome = match self.start(&properties).await {
-            Ok(()) => self.work(&mut command).await.map_err(Failure::Run),
+            Ok(()) => self.work().await.map_err(Failure::Run),
             Err(error) => Err(Failure::Start(error)),
         };
         let closed = self.close_all(outcome.is_ok()).await.map_err(Failure::Run);
@@ -167,19 +170,11 @@ impl SinkTaskRunner {
             .map_err(|error| Error::fatal("cannot subscribe to the connector's topics").with_source(error))
     }
 
-    async fn work(&mut self, command: &mut watch::Receiver<Command>) -> Result<(), Error> {
-        let mut said = None;
+    async fn work(&mut self) -> Result<(), Error> {
         let mut retry_delay = RETRY_DELAY;
-        loop {
-            let now = *command.borrow_and_update();
-            let Command::Be(state) = now else {
-                return Ok(());
-            };
-            if said != Some(state) {
-                self.be(state).await?;
-                said = Some(state);
-            }
+        while self.follow().await?.is_some() {
             let wait = self.wait();
+            let mut command = self.command.clone();
             let polled = tokio::select! {
                 polled = self.consumer.poll_batches(wait) => polled,
                 _ = command.changed() => continue,
@@ -205,6 +200,24 @@ impl SinkTaskRunner {
                 Err(error) => return Err(Error::fatal("the task's consumer has failed").with_source(error)),
             }
         }
+        Ok(())
+    }
+
+    /// Does what the task is told; gives the state that it is in, `None` if it is to stop.
+    async fn follow(&mut self) -> Result<Option<TargetState>, Error> {
+        // Without a supervisor there is nobody to go on for.
+        if self.command.has_changed().is_err() {
+            return Ok(None);
+        }
+        let now = *self.command.borrow_and_update();
+        let Command::Be(state) = now else {
+            return Ok(None);
+        };
+        if self.said != Some(state) {
+            self.be(state).await?;
+            self.said = Some(state);
+        }
+        Ok(Some(state))
     }
 
     /// Goes into the state that the user wants, and says so.
@@ -292,3 +305,6 @@ pub(crate) async fn leave_group(context: &Context, connector: &Arc<Properties>, 
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

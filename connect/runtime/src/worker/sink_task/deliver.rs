@@ -1,17 +1,49 @@
 //! From fetched batches to the task: grouped by partition, converted unless the task takes them raw, and delivered again after
 //! a retriable error.
+//!
+//! While a batch waits to be delivered again, anything can happen to any partition. So whatever came from the consumer names
+//! the generation of its partition, and is dropped if there is another one by now: whoever made that has also told the consumer
+//! where to go on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forebay_client::consumer::FetchedBatch;
 use forebay_connect_api::{Error, Offset, RawRecords, SinkBatch, SinkRecord, SinkRecords, TopicPartition};
+use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
-use super::partitions::{for_client, for_task};
+use super::partitions::{Generation, for_task};
 use super::reporter::Report;
-use super::{RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner, stopped};
+use super::{POLL_MAX, RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner, stopped};
+use crate::store::config::TargetState;
 use crate::store::status::TopicStatus;
+
+/// What one poll brought of one partition.
+struct Polled {
+    topic_partition: TopicPartition,
+    /// The partition's at the poll.
+    generation: Generation,
+    /// In order, and none without a batch.
+    batches: Vec<FetchedBatch>,
+}
+
+/// Whether the task goes on, or was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    GoesOn,
+    Stops,
+}
+
+/// What becomes of a batch that the task did not take.
+enum Redelivery {
+    /// It is put again.
+    Again,
+    /// Its partition was given up or moved meanwhile: the consumer brings what comes next there.
+    Dropped,
+    /// The task is to stop.
+    Stops,
+}
 
 impl SinkTaskRunner {
     /// Gives the task what was fetched, one partition after the other.
@@ -24,6 +56,16 @@ impl SinkTaskRunner {
         {
             reporter.keep(batches.clone());
         }
+        for polled in self.by_partition(batches) {
+            if self.deliver_polled(polled).await? == Progress::Stops {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorts what a poll has brought, before anything can happen to the partitions.
+    fn by_partition(&self, batches: Vec<FetchedBatch>) -> Vec<Polled> {
         let mut by_partition: BTreeMap<TopicPartition, Vec<FetchedBatch>> = BTreeMap::new();
         for batch in batches {
             by_partition
@@ -31,57 +73,85 @@ impl SinkTaskRunner {
                 .or_default()
                 .push(batch);
         }
-        for (topic_partition, batches) in by_partition {
-            let Some((first, last)) = batches.first().zip(batches.last()) else {
-                continue;
-            };
-            let (first_offset, next_offset) = (first.first_offset, last.next_offset());
-            // Given up, or moved by the task since it was fetched: then it is not what comes next.
-            let Some(partition) = self.partitions.get(&topic_partition) else {
-                continue;
-            };
-            if first_offset < partition.next {
-                continue;
-            }
-            let begin = partition.next;
-            let mut command = self.command.clone();
-            let records = tokio::select! {
-                records = self.records(&topic_partition, begin, next_offset, batches) => records?,
-                () = stopped(&mut command) => return Ok(()),
-            };
-            let batch = SinkBatch {
-                records,
+        let polled = by_partition.into_iter().filter_map(|(topic_partition, batches)| {
+            let generation = self.partitions.get(&topic_partition)?.generation;
+            Some(Polled {
                 topic_partition,
-                first_offset: begin,
-                next_offset,
-            };
-            self.put(batch).await?;
+                generation,
+                batches,
+            })
+        });
+        polled.collect()
+    }
+
+    async fn deliver_polled(&mut self, polled: Polled) -> Result<Progress, Error> {
+        let Polled {
+            topic_partition,
+            generation,
+            batches,
+        } = polled;
+        let Some((first, last)) = batches.first().zip(batches.last()) else {
+            return Ok(Progress::GoesOn);
+        };
+        let (first_offset, next_offset) = (first.first_offset, last.next_offset());
+        // Given up or moved since the poll, by a rebalance or by the task: the consumer stands where it has to go on.
+        let Some(partition) = self.partitions.current(&topic_partition, generation) else {
+            return Ok(Progress::GoesOn);
+        };
+        let begin = partition.next;
+        if !self.partitions.flows(partition) {
+            // Paused since the poll: it comes again.
+            let client = partition.client.clone();
+            self.seek(&client, begin)?;
+            return Ok(Progress::GoesOn);
         }
-        Ok(())
+        if first_offset < begin {
+            self.begin_anew(&topic_partition, first_offset).await?;
+            return Ok(Progress::GoesOn);
+        }
+        let mut command = self.command.clone();
+        let records = tokio::select! {
+            records = self.records(&topic_partition, begin, next_offset, batches) => records?,
+            () = stopped(&mut command) => return Ok(Progress::Stops),
+        };
+        let batch = SinkBatch {
+            records,
+            topic_partition,
+            first_offset: begin,
+            next_offset,
+        };
+        self.put(batch, generation).await
     }
 
     /// Tells the task of offsets without records, such as those of control batches, that the consumer has passed.
     pub(super) async fn deliver_gaps(&mut self) -> Result<(), Error> {
         let positions = self.consumer.positions();
-        let passed: Vec<(TopicPartition, Offset, Offset)> = self
+        let passed: Vec<(TopicPartition, Generation, Offset)> = self
             .partitions
             .iter()
             .filter_map(|(name, partition)| {
                 let position = positions.get(&partition.client)?.offset;
-                (position > partition.next).then(|| (name.clone(), partition.next, position))
+                (position > partition.next).then(|| (name.clone(), partition.generation, position))
             })
             .collect();
-        for (topic_partition, first_offset, next_offset) in passed {
+        for (topic_partition, generation, next_offset) in passed {
+            let current = self.partitions.current(&topic_partition, generation);
+            let Some(partition) = current.filter(|partition| self.partitions.flows(partition)) else {
+                continue;
+            };
+            let first_offset = partition.next;
             let records = self
                 .records(&topic_partition, first_offset, next_offset, Vec::new())
                 .await?;
-            self.put(SinkBatch {
+            let batch = SinkBatch {
                 topic_partition,
                 first_offset,
                 next_offset,
                 records,
-            })
-            .await?;
+            };
+            if self.put(batch, generation).await? == Progress::Stops {
+                break;
+            }
         }
         Ok(())
     }
@@ -144,8 +214,9 @@ impl SinkTaskRunner {
         Ok(())
     }
 
-    /// Puts a batch, again and again while the task says that this may help.
-    async fn put(&mut self, batch: SinkBatch) -> Result<(), Error> {
+    /// Puts a batch of a partition of that generation, again and again while the task says that this may help and the
+    /// partition stays what it is.
+    async fn put(&mut self, batch: SinkBatch, generation: Generation) -> Result<Progress, Error> {
         let mut delay = RETRY_DELAY;
         loop {
             match self.task.put(&batch).await {
@@ -154,8 +225,10 @@ impl SinkTaskRunner {
                     let partition = &batch.topic_partition;
                     tracing::warn!(task = %self.id, %partition, %error, "put failed; the same records are put again");
                     self.take_requests()?;
-                    if !self.wait_to_redeliver(delay, &batch).await? {
-                        return Ok(());
+                    match self.wait_to_redeliver(delay, partition, generation).await? {
+                        Redelivery::Again => {}
+                        Redelivery::Dropped => return Ok(Progress::GoesOn),
+                        Redelivery::Stops => return Ok(Progress::Stops),
                     }
                     delay = (delay * 2).min(RETRY_DELAY_MAX);
                 }
@@ -163,7 +236,8 @@ impl SinkTaskRunner {
             }
         }
         self.delivered(&batch);
-        self.take_requests()
+        self.take_requests()?;
+        Ok(Progress::GoesOn)
     }
 
     fn delivered(&mut self, batch: &SinkBatch) {
@@ -181,37 +255,49 @@ impl SinkTaskRunner {
         }
     }
 
-    /// Stays a member of the group while nothing is fetched. `false`: the batch must not be put again, as its partition is gone
-    /// or the task has gone elsewhere.
-    async fn wait_to_redeliver(&mut self, delay: Duration, batch: &SinkBatch) -> Result<bool, Error> {
+    /// Stays a member of the group, and does what the user wants, while nothing is fetched.
+    async fn wait_to_redeliver(
+        &mut self,
+        delay: Duration,
+        topic_partition: &TopicPartition,
+        generation: Generation,
+    ) -> Result<Redelivery, Error> {
         let until = Instant::now() + delay;
         self.partitions.set_redelivering(true);
         self.apply_pauses()?;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            // Boxed, as the rebalance below: both commit, and so this is deep.
+            let Some(state) = Box::pin(self.follow()).await? else {
+                return Ok(Redelivery::Stops);
+            };
+            let wait = match state {
+                TargetState::Started => until.saturating_duration_since(Instant::now()),
+                _ => POLL_MAX,
+            };
+            if wait.is_zero() {
                 break;
             }
             let mut command = self.command.clone();
             let polled = tokio::select! {
-                polled = self.consumer.poll_batches(left) => polled,
-                () = stopped(&mut command) => return Ok(false),
+                polled = self.consumer.poll_batches(wait) => polled,
+                _ = command.changed() => continue,
             };
             match polled {
                 // Everything is paused: nothing comes.
                 Ok(_) => {}
-                Err(error) if error.is_retriable() => {
-                    tokio::time::sleep(left.min(RETRY_DELAY)).await;
-                }
+                Err(error) if error.is_retriable() => tokio::time::sleep(wait.min(RETRY_DELAY)).await,
                 Err(error) => return Err(Error::fatal("the task's consumer has failed").with_source(error)),
             }
-            // Boxed: a rebalance commits, and so this is deep.
             Box::pin(self.rebalance()).await?;
         }
         self.partitions.set_redelivering(false);
         self.apply_pauses()?;
-        let partition = self.partitions.get(&batch.topic_partition);
-        Ok(partition.is_some_and(|partition| partition.next == batch.first_offset))
+        let is_current = self.partitions.current(topic_partition, generation).is_some();
+        Ok(if is_current {
+            Redelivery::Again
+        } else {
+            Redelivery::Dropped
+        })
     }
 
     /// Does what the task asked for.
@@ -220,14 +306,12 @@ impl SinkTaskRunner {
             return Ok(());
         };
         for (topic_partition, offset) in requests.offsets {
-            let Some(partition) = self.partitions.get_mut(&topic_partition) else {
+            let Some(partition) = self.partitions.move_to(&topic_partition, offset) else {
                 tracing::warn!(task = %self.id, partition = %topic_partition, "the task moves a partition that it does not have");
                 continue;
             };
-            partition.next = offset;
-            partition.has_moved = true;
-            let sought = self.consumer.seek(&for_client(&topic_partition), offset);
-            sought.map_err(|error| Error::fatal(format!("cannot go on at {offset}")).with_source(error))?;
+            let client = partition.client.clone();
+            self.seek(&client, offset)?;
         }
         self.commit_requested |= requests.commit;
         if !requests.pauses.is_empty() {
@@ -237,6 +321,11 @@ impl SinkTaskRunner {
             self.apply_pauses()?;
         }
         Ok(())
+    }
+
+    pub(super) fn seek(&mut self, partition: &ClientTopicPartition, offset: Offset) -> Result<(), Error> {
+        let sought = self.consumer.seek(partition, offset);
+        sought.map_err(|error| Error::fatal(format!("cannot go on at {offset}")).with_source(error))
     }
 
     /// Tells the consumer which partitions flow.

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use forebay_connect_api::{Offset, Offsets, TopicPartition};
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 
+/// Which of the times that a partition was taken over or moved: what was fetched for another one is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation(u64);
+
 /// One partition.
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -13,6 +17,8 @@ pub(super) struct Partition {
     pub(super) client: ClientTopicPartition,
     /// The offset that the task gets next.
     pub(super) next: Offset,
+    /// Changes whenever `next` is set other than by a delivery.
+    pub(super) generation: Generation,
     /// What the group has committed, as far as this task knows.
     pub(super) committed: Option<Offset>,
     /// Whether the task has been given anything, or moved, since the last commit.
@@ -25,6 +31,8 @@ pub(super) struct Partition {
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// How many generations of partitions there were.
+    generations: u64,
     /// Whether the user has paused the connector.
     user_paused: bool,
     /// Whether a batch is being delivered again and nothing else may come.
@@ -48,11 +56,27 @@ impl Partitions {
         let partition = Partition {
             client,
             next,
+            generation: self.new_generation(),
             committed,
             has_moved: false,
             paused: false,
         };
         self.partitions.insert(topic_partition, partition);
+    }
+
+    /// Goes on elsewhere in a partition; `None`: it is not there.
+    pub(super) fn move_to(&mut self, topic_partition: &TopicPartition, next: Offset) -> Option<&Partition> {
+        let generation = self.new_generation();
+        let partition = self.partitions.get_mut(topic_partition)?;
+        partition.next = next;
+        partition.generation = generation;
+        partition.has_moved = true;
+        Some(partition)
+    }
+
+    fn new_generation(&mut self) -> Generation {
+        self.generations += 1;
+        Generation(self.generations)
     }
 
     /// Gives a partition up; whether it was there.
@@ -62,6 +86,16 @@ impl Partitions {
 
     pub(super) fn get(&self, topic_partition: &TopicPartition) -> Option<&Partition> {
         self.partitions.get(topic_partition)
+    }
+
+    /// The partition, if it was neither given up nor moved since it was of that generation.
+    pub(super) fn current(
+        &self,
+        topic_partition: &TopicPartition,
+        generation: Generation,
+    ) -> Option<&Partition> {
+        self.get(topic_partition)
+            .filter(|partition| partition.generation == generation)
     }
 
     pub(super) fn get_mut(&mut self, topic_partition: &TopicPartition) -> Option<&mut Partition> {
@@ -139,13 +173,17 @@ impl Partitions {
         }
     }
 
+    /// Whether the task is to be given anything of this partition.
+    pub(super) fn flows(&self, partition: &Partition) -> bool {
+        !(self.user_paused || self.redelivering || partition.paused)
+    }
+
     /// Which partitions must not be fetched, and which must.
     pub(super) fn pauses(&self) -> (Vec<ClientTopicPartition>, Vec<ClientTopicPartition>) {
-        let none = self.user_paused || self.redelivering;
-        let (paused, flowing): (Vec<&Partition>, Vec<&Partition>) = self
+        let (flowing, paused): (Vec<&Partition>, Vec<&Partition>) = self
             .partitions
             .values()
-            .partition(|partition| none || partition.paused);
+            .partition(|partition| self.flows(partition));
         let names = |partitions: Vec<&Partition>| {
             let names = partitions.into_iter().map(|partition| partition.client.clone());
             names.collect()
@@ -184,6 +222,27 @@ mod tests {
         );
         assert_eq!(commit(&partitions, &[(&a, 9), (&b, 1)]), one(9));
         assert!(partitions.remove(&a) && !partitions.remove(&a));
+    }
+
+    #[test]
+    fn a_partition_that_comes_back_or_moves_is_of_another_generation() {
+        let a = TopicPartition::new("t", 0);
+        let mut partitions = Partitions::default();
+        let mut seen = Vec::new();
+        let mut look = |partitions: &Partitions| {
+            let now = partitions.get(&a).expect("it is there").generation;
+            assert!(seen.iter().all(|old| partitions.current(&a, *old).is_none()));
+            assert!(partitions.current(&a, now).is_some());
+            seen.push(now);
+        };
+        partitions.add(a.clone(), Offset(10), None);
+        look(&partitions);
+        assert!(partitions.move_to(&a, Offset(10)).is_some());
+        look(&partitions);
+        partitions.remove(&a);
+        assert!(partitions.move_to(&a, Offset(0)).is_none());
+        partitions.add(a.clone(), Offset(10), None);
+        look(&partitions);
     }
 
     #[test]

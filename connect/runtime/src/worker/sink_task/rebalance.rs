@@ -1,14 +1,16 @@
 //! Partitions that come and go, and the commits between.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use forebay_client::consumer::{OffsetAndMetadata, RebalanceEvent};
 use forebay_connect_api::{AssignedPartition, Error, Offset, TopicPartition};
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
+use super::deliver::Progress;
 use super::partitions::{for_client, for_task};
-use super::{RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner};
+use super::{RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner, stopped};
 
 impl SinkTaskRunner {
     /// Follows what the last poll found out about the task's share of the partitions. What is revoked can still be committed,
@@ -18,7 +20,7 @@ impl SinkTaskRunner {
             match event {
                 RebalanceEvent::Revoked(partitions) => self.give_up(&partitions, true).await?,
                 RebalanceEvent::Lost(partitions) => self.give_up(&partitions, false).await?,
-                RebalanceEvent::Assigned(partitions) => self.take_over(&partitions).await?,
+                RebalanceEvent::Assigned(partitions) => drop(self.take_over(&partitions).await?),
             }
         }
         Ok(())
@@ -57,15 +59,58 @@ impl SinkTaskRunner {
         committed.and(closed)
     }
 
-    async fn take_over(&mut self, partitions: &[ClientTopicPartition]) -> Result<(), Error> {
+    /// The log of a partition goes on before what the task has had: its topic was made anew, or the log was cut. The task opens
+    /// the partition again, at `position`, and judges for itself.
+    pub(super) async fn begin_anew(
+        &mut self,
+        topic_partition: &TopicPartition,
+        position: Offset,
+    ) -> Result<(), Error> {
+        let next = self
+            .partitions
+            .get(topic_partition)
+            .map(|partition| partition.next);
+        let next = next.unwrap_or_default();
+        tracing::warn!(
+            task = %self.id, partition = %topic_partition, %next, %position,
+            "the log goes on before what was to come next: its topic was made anew, or the log was cut"
+        );
+        // Nothing is committed: the offsets are those of a log that is no more.
+        self.task.close(std::slice::from_ref(topic_partition)).await?;
+        self.partitions.remove(topic_partition);
+        let client = for_client(topic_partition);
+        self.seek(&client, position)?;
+        let assigned = self.take_over(&[client]).await?;
+        for one in assigned {
+            let end = one.log_end_offset;
+            let moved = self
+                .partitions
+                .get(topic_partition)
+                .map(|partition| partition.next);
+            if let Some(next) = moved.filter(|next| *next > end) {
+                return Err(Error::fatal(format!(
+                    "the task wants to go on at offset {next} of {topic_partition}, which ends at {end}: its topic was made anew, or its log \
+                     was cut. Move away what the task wrote before, or give the connector another name or target"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the task new partitions; gives how they were found, none if the task was told to stop first.
+    async fn take_over(
+        &mut self,
+        partitions: &[ClientTopicPartition],
+    ) -> Result<Vec<AssignedPartition>, Error> {
         let mut delay = RETRY_DELAY;
         let assigned = loop {
             match self.look_at(partitions).await {
                 Ok(assigned) => break assigned,
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(task = %self.id, %error, "new partitions cannot be looked at; trying again");
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(RETRY_DELAY_MAX);
+                    if self.rest(&mut delay).await == Progress::Stops {
+                        return Ok(Vec::new());
+                    }
                 }
                 Err(error) => return Err(Error::fatal("cannot look at new partitions").with_source(error)),
             }
@@ -80,14 +125,32 @@ impl SinkTaskRunner {
                 Ok(()) => break,
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(task = %self.id, %error, "the task cannot open new partitions; trying again");
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(RETRY_DELAY_MAX);
+                    if self.rest(&mut delay).await == Progress::Stops {
+                        // They are not open, and so not to be committed or closed.
+                        for partition in &assigned {
+                            self.partitions.remove(&partition.topic_partition);
+                        }
+                        return Ok(Vec::new());
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
         self.take_requests()?;
-        self.apply_pauses()
+        self.apply_pauses()?;
+        Ok(assigned)
+    }
+
+    /// Waits before another attempt, longer each time.
+    async fn rest(&mut self, delay: &mut Duration) -> Progress {
+        let mut command = self.command.clone();
+        tokio::select! {
+            () = tokio::time::sleep(*delay) => {
+                *delay = (*delay * 2).min(RETRY_DELAY_MAX);
+                Progress::GoesOn
+            }
+            () = stopped(&mut command) => Progress::Stops,
+        }
     }
 
     /// Where new partitions begin, end, and go on.
@@ -101,12 +164,15 @@ impl SinkTaskRunner {
         let mut assigned = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let position = self.consumer.position(partition).await?;
+            let log_end_offset = ends.get(partition).copied().unwrap_or(position);
+            let committed = committed.get(partition).map(|committed| committed.offset);
             assigned.push(AssignedPartition {
                 topic_partition: for_task(partition),
-                committed: committed.get(partition).map(|committed| committed.offset),
+                // Not one of a log that is no more, which the consumer has left already.
+                committed: committed.filter(|offset| *offset <= position.max(log_end_offset)),
                 position,
                 log_start_offset: starts.get(partition).copied().unwrap_or(Offset(0)),
-                log_end_offset: ends.get(partition).copied().unwrap_or(position),
+                log_end_offset,
             });
         }
         Ok(assigned)
