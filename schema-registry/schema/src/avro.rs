@@ -16,18 +16,29 @@ mod node;
 mod parse;
 mod print;
 
-pub use compatibility::{Incompatibility, IncompatibilityKind};
+pub use compatibility::{INCOMPATIBILITIES_MAX, Incompatibility, IncompatibilityKind};
 pub use node::{FieldView, Kind, Node};
 pub use parse::Error;
 
-/// The longest schema text that is parsed, in bytes.
+/// The longest schema text that is parsed, in bytes; the canonical text may not be longer either.
 pub const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest full name of a type, in bytes. A namespace is said once and belongs to each name within.
+pub const NAME_BYTES_MAX: usize = 1024;
 
 /// A parsed schema. Every named type that it uses is in it, those of references included.
 #[derive(Debug, Clone)]
 pub struct Schema {
     root: Type,
-    named: BTreeMap<String, Arc<Named>>,
+    named: BTreeMap<String, Definition>,
+}
+
+/// A named type as one schema has it.
+#[derive(Debug, Clone)]
+struct Definition {
+    named: Arc<Named>,
+    /// Defined by a reference: known here, but no part of this schema's own text.
+    referenced: bool,
 }
 
 /// One node of a schema.
@@ -64,8 +75,6 @@ struct Named {
     aliases: Vec<name::Name>,
     properties: Properties,
     kind: NamedKind,
-    /// Defined by a reference: known here, but no part of this schema's own text.
-    referenced: bool,
 }
 
 #[derive(Debug)]
@@ -145,7 +154,22 @@ impl Named {
 impl Schema {
     /// The definition behind a [`Type::Named`] of this schema.
     fn definition(&self, full_name: &str) -> &Arc<Named> {
+        &self.known(full_name).named
+    }
+
+    /// Whether a reference defines the type.
+    fn is_referenced(&self, full_name: &str) -> bool {
+        self.known(full_name).referenced
+    }
+
+    fn known(&self, full_name: &str) -> &Definition {
         self.named.get(full_name).expect("parsing resolves every name")
+    }
+
+    /// The types that this schema's own text defines.
+    fn own_definitions(&self) -> impl Iterator<Item = &Named> {
+        let own = self.named.values().filter(|definition| !definition.referenced);
+        own.map(|definition| definition.named.as_ref())
     }
 
     /// The word of Avro's `Schema.Type` for a node.

@@ -1,12 +1,23 @@
 //! Default values: whether they fit their field (Avro's `isValidDefault`), and the form in which they are written back.
 
+use std::collections::HashMap;
+
 use serde_json::{Number, Value};
 
 use super::{Field, NamedKind, Primitive, Schema, Type};
 
+/// How many values are compared with a type, over all defaults of a schema: as many values as a text can hold, each with
+/// several branches of a union.
+const STEPS_MAX: usize = 2_000_000;
+
 /// Every default of the schema's own records, checked; the message is Avro's.
 pub(super) fn check(schema: &Schema) -> Result<(), String> {
-    for named in schema.named.values().filter(|named| !named.referenced) {
+    let mut fitting = Fitting {
+        schema,
+        steps_left: STEPS_MAX,
+        known: HashMap::new(),
+    };
+    for named in schema.own_definitions() {
         let NamedKind::Record { fields, .. } = &named.kind else {
             continue;
         };
@@ -17,10 +28,17 @@ pub(super) fn check(schema: &Schema) -> Result<(), String> {
             ..
         } in fields
         {
-            if let Some(default) = default.as_ref().filter(|default| !fits(schema, of, default)) {
+            let Some(default) = default else { continue };
+            let is_fit = fitting.fits(of, default);
+            if fitting.steps_left == 0 {
                 return Err(format!(
-                    "Invalid default for field {name}: {default} not a {}",
-                    schema.type_name(of)
+                    "Invalid default for field {name}: it is too complex to be checked"
+                ));
+            }
+            if !is_fit {
+                let type_name = schema.type_name(of);
+                return Err(format!(
+                    "Invalid default for field {name}: {default} not a {type_name}"
                 ));
             }
         }
@@ -28,27 +46,51 @@ pub(super) fn check(schema: &Schema) -> Result<(), String> {
     Ok(())
 }
 
-/// The depth follows that of the value, which the JSON parser bounds; a record without a value takes its defaults, which
-/// a recursive one could ask for endlessly: a field that is absent from the value must have a default of its own.
-fn fits(schema: &Schema, of: &Type, value: &Value) -> bool {
-    match of {
-        Type::Primitive(primitive, _) => fits_primitive(*primitive, value),
-        Type::Array(items, _) => value
-            .as_array()
-            .is_some_and(|elements| elements.iter().all(|element| fits(schema, items, element))),
-        Type::Map(values, _) => value
-            .as_object()
-            .is_some_and(|entries| entries.values().all(|entry| fits(schema, values, entry))),
-        Type::Union(branches) => branches.iter().any(|branch| fits(schema, branch, value)),
-        Type::Named(name) => match &schema.definition(name).kind {
-            NamedKind::Record { fields, .. } => value.as_object().is_some_and(|entries| {
-                fields.iter().all(|field| match entries.get(&field.name) {
-                    Some(entry) => fits(schema, &field.schema, entry),
-                    None => field.default.is_some(), // checked on its own
-                })
-            }),
-            NamedKind::Enum { .. } | NamedKind::Fixed { .. } => value.is_string(),
-        },
+/// Compares values with types. Records whose fields are unions of records ask for the same value and type along very many
+/// ways, so each answer is remembered.
+struct Fitting<'a> {
+    schema: &'a Schema,
+    steps_left: usize,
+    /// Whether a record fits a value, by their addresses.
+    known: HashMap<(usize, usize), bool>,
+}
+
+impl<'a> Fitting<'a> {
+    /// The depth follows that of the value, which the JSON parser bounds; a record without a value takes its defaults, which
+    /// a recursive one could ask for endlessly: a field that is absent from the value must have a default of its own.
+    fn fits(&mut self, of: &'a Type, value: &'a Value) -> bool {
+        let Some(steps_left) = self.steps_left.checked_sub(1) else {
+            return false;
+        };
+        self.steps_left = steps_left;
+        match of {
+            Type::Primitive(primitive, _) => fits_primitive(*primitive, value),
+            Type::Array(items, _) => value
+                .as_array()
+                .is_some_and(|elements| elements.iter().all(|element| self.fits(items, element))),
+            Type::Map(values, _) => value
+                .as_object()
+                .is_some_and(|entries| entries.values().all(|entry| self.fits(values, entry))),
+            Type::Union(branches) => branches.iter().any(|branch| self.fits(branch, value)),
+            Type::Named(name) => match &self.schema.definition(name).kind {
+                NamedKind::Record { fields, .. } => {
+                    let Some(entries) = value.as_object() else {
+                        return false;
+                    };
+                    let key = (fields.as_ptr() as usize, std::ptr::from_ref(value) as usize);
+                    if let Some(is_fit) = self.known.get(&key) {
+                        return *is_fit;
+                    }
+                    let is_fit = fields.iter().all(|field| match entries.get(&field.name) {
+                        Some(entry) => self.fits(&field.schema, entry),
+                        None => field.default.is_some(), // checked on its own
+                    });
+                    self.known.insert(key, is_fit);
+                    is_fit
+                }
+                NamedKind::Enum { .. } | NamedKind::Fixed { .. } => value.is_string(),
+            },
+        }
     }
 }
 

@@ -1,24 +1,25 @@
 //! Names and namespaces, as Avro's `Schema.Name` resolves and writes them.
 
+use std::sync::Arc;
+
 use super::Primitive;
 
 /// A name with the namespace that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) simple: String,
-    pub(super) namespace: Option<String>,
+    /// Shared by all names that stand within it.
+    pub(super) namespace: Option<Arc<str>>,
 }
 
 impl Name {
     /// `text` may be qualified; otherwise it belongs to `namespace`. An empty namespace is none.
-    pub(super) fn new(text: &str, namespace: Option<&str>) -> Self {
+    pub(super) fn new(text: &str, namespace: Option<&Arc<str>>) -> Self {
         let (namespace, simple) = match text.rsplit_once('.') {
-            Some((namespace, simple)) => (Some(namespace), simple),
-            None => (namespace, text),
+            Some((namespace, simple)) => (Some(Arc::from(namespace)), simple),
+            None => (namespace.cloned(), text),
         };
-        let namespace = namespace
-            .filter(|namespace| !namespace.is_empty())
-            .map(str::to_owned);
+        let namespace = namespace.filter(|namespace| !namespace.is_empty());
         Self {
             simple: simple.to_owned(),
             namespace,

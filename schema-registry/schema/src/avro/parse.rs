@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::name::{self, Name};
 use super::{
-    Field, Named, NamedKind, Order, Primitive, Properties, SCHEMA_BYTES_MAX, Schema, Type, defaults,
+    Definition, Field, NAME_BYTES_MAX, Named, NamedKind, Order, Primitive, Properties, SCHEMA_BYTES_MAX,
+    Schema, Type, defaults, print,
 };
 
 /// Why a text is no Avro schema.
@@ -19,6 +20,9 @@ pub enum Error {
         /// How long the text is.
         bytes: usize,
     },
+    /// The canonical text would have more than [`SCHEMA_BYTES_MAX`] bytes, so that nobody could parse it.
+    #[error("the schema's canonical text has more than the {SCHEMA_BYTES_MAX} bytes allowed")]
+    CanonicalTooLarge,
     /// No JSON at all, or nested too deep.
     #[error("the schema is not JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -66,9 +70,11 @@ impl Schema {
         };
         for (name, definition) in references.iter().flat_map(|reference| &reference.named) {
             parser.known.insert(name.clone());
-            parser
-                .named
-                .insert(name.clone(), Arc::new(definition.as_referenced()));
+            let definition = Definition {
+                named: Arc::clone(&definition.named),
+                referenced: true,
+            };
+            parser.named.insert(name.clone(), definition);
         }
         parser.collect_names(&json, None)?;
         let root = parser.schema(&json, None)?;
@@ -82,6 +88,9 @@ impl Schema {
             ));
         }
         defaults::check(&schema).map_err(Error::Invalid)?;
+        if !print::is_within(&schema, SCHEMA_BYTES_MAX) {
+            return Err(Error::CanonicalTooLarge);
+        }
         Ok(schema)
     }
 }
@@ -109,53 +118,15 @@ impl Schema {
     }
 }
 
-impl Named {
-    fn as_referenced(&self) -> Self {
-        let kind = match &self.kind {
-            NamedKind::Record { fields, is_error } => NamedKind::Record {
-                fields: fields.iter().map(Field::duplicate).collect(),
-                is_error: *is_error,
-            },
-            NamedKind::Enum { symbols, default } => NamedKind::Enum {
-                symbols: symbols.clone(),
-                default: default.clone(),
-            },
-            NamedKind::Fixed { size } => NamedKind::Fixed { size: *size },
-        };
-        Self {
-            name: self.name.clone(),
-            doc: self.doc.clone(),
-            aliases: self.aliases.clone(),
-            properties: self.properties.clone(),
-            kind,
-            referenced: true,
-        }
-    }
-}
-
-impl Field {
-    fn duplicate(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            schema: self.schema.clone(),
-            doc: self.doc.clone(),
-            default: self.default.clone(),
-            order: self.order,
-            aliases: self.aliases.clone(),
-            properties: self.properties.clone(),
-        }
-    }
-}
-
 struct Parser {
-    named: BTreeMap<String, Arc<Named>>,
+    named: BTreeMap<String, Definition>,
     /// Every full name that is defined anywhere, so that a name may be used before its definition.
     known: BTreeSet<String>,
 }
 
 impl Parser {
     /// The depth is bounded by the JSON parser's own limit of 128.
-    fn collect_names(&mut self, json: &Value, namespace: Option<&str>) -> Result<(), Error> {
+    fn collect_names(&mut self, json: &Value, namespace: Option<&Arc<str>>) -> Result<(), Error> {
         match json {
             Value::Array(branches) => branches
                 .iter()
@@ -165,7 +136,7 @@ impl Parser {
                     let name = self.define(object, namespace)?;
                     let fields = object.get("fields").and_then(Value::as_array);
                     let mut types = fields.into_iter().flatten().filter_map(|field| field.get("type"));
-                    types.try_for_each(|field| self.collect_names(field, name.namespace.as_deref()))
+                    types.try_for_each(|field| self.collect_names(field, name.namespace.as_ref()))
                 }
                 Some("enum" | "fixed") => self.define(object, namespace).map(drop),
                 Some("array") => object
@@ -180,7 +151,7 @@ impl Parser {
         }
     }
 
-    fn define(&mut self, object: &Map<String, Value>, namespace: Option<&str>) -> Result<Name, Error> {
+    fn define(&mut self, object: &Map<String, Value>, namespace: Option<&Arc<str>>) -> Result<Name, Error> {
         let name = parse_name(object, namespace)?;
         if Primitive::from_name(&name.full()).is_some() {
             return invalid(format!(
@@ -194,7 +165,7 @@ impl Parser {
         Ok(name)
     }
 
-    fn schema(&mut self, json: &Value, namespace: Option<&str>) -> Result<Type, Error> {
+    fn schema(&mut self, json: &Value, namespace: Option<&Arc<str>>) -> Result<Type, Error> {
         match json {
             Value::String(name) => self.by_name(name, namespace),
             Value::Array(branches) => self.union(branches, namespace),
@@ -203,7 +174,7 @@ impl Parser {
         }
     }
 
-    fn by_name(&self, text: &str, namespace: Option<&str>) -> Result<Type, Error> {
+    fn by_name(&self, text: &str, namespace: Option<&Arc<str>>) -> Result<Type, Error> {
         if let Some(primitive) = Primitive::from_name(text) {
             return Ok(Type::Primitive(primitive, Vec::new()));
         }
@@ -214,7 +185,7 @@ impl Parser {
         }
     }
 
-    fn union(&mut self, branches: &[Value], namespace: Option<&str>) -> Result<Type, Error> {
+    fn union(&mut self, branches: &[Value], namespace: Option<&Arc<str>>) -> Result<Type, Error> {
         let mut types = Vec::with_capacity(branches.len());
         let mut seen = BTreeSet::new();
         for branch in branches {
@@ -235,7 +206,7 @@ impl Parser {
         Ok(Type::Union(types))
     }
 
-    fn object(&mut self, object: &Map<String, Value>, namespace: Option<&str>) -> Result<Type, Error> {
+    fn object(&mut self, object: &Map<String, Value>, namespace: Option<&Arc<str>>) -> Result<Type, Error> {
         let Some(word) = object.get("type").and_then(Value::as_str) else {
             return invalid(format!("No type: {}", Value::Object(object.clone())));
         };
@@ -268,7 +239,7 @@ impl Parser {
     fn record(
         &mut self,
         object: &Map<String, Value>,
-        namespace: Option<&str>,
+        namespace: Option<&Arc<str>>,
         is_error: bool,
     ) -> Result<Type, Error> {
         let name = parse_name(object, namespace)?;
@@ -278,7 +249,7 @@ impl Parser {
         let mut fields = Vec::with_capacity(list.len());
         let mut seen = BTreeSet::new();
         for json in list {
-            let field = self.field(json, name.namespace.as_deref())?;
+            let field = self.field(json, name.namespace.as_ref())?;
             if !seen.insert(field.name.clone()) {
                 return invalid(format!(
                     "Duplicate field {} in record {}",
@@ -296,7 +267,7 @@ impl Parser {
         )
     }
 
-    fn field(&mut self, json: &Value, namespace: Option<&str>) -> Result<Field, Error> {
+    fn field(&mut self, json: &Value, namespace: Option<&Arc<str>>) -> Result<Field, Error> {
         let Some(field) = json.as_object() else {
             return invalid(format!("No field name: {json}"));
         };
@@ -333,7 +304,11 @@ impl Parser {
         })
     }
 
-    fn enumeration(&mut self, object: &Map<String, Value>, namespace: Option<&str>) -> Result<Type, Error> {
+    fn enumeration(
+        &mut self,
+        object: &Map<String, Value>,
+        namespace: Option<&Arc<str>>,
+    ) -> Result<Type, Error> {
         let name = parse_name(object, namespace)?;
         let Some(list) = object.get("symbols").and_then(Value::as_array) else {
             return invalid(format!("Enum has no symbols: {}", name.full()));
@@ -361,7 +336,7 @@ impl Parser {
         self.put(object, name, NamedKind::Enum { symbols, default }, &reserved)
     }
 
-    fn fixed(&mut self, object: &Map<String, Value>, namespace: Option<&str>) -> Result<Type, Error> {
+    fn fixed(&mut self, object: &Map<String, Value>, namespace: Option<&Arc<str>>) -> Result<Type, Error> {
         let name = parse_name(object, namespace)?;
         let size = object
             .get("size")
@@ -384,7 +359,7 @@ impl Parser {
         let aliases = strings(object, "aliases");
         let aliases = aliases
             .iter()
-            .map(|alias| Name::new(alias, name.namespace.as_deref()))
+            .map(|alias| Name::new(alias, name.namespace.as_ref()))
             .collect();
         let properties = properties(object, reserved);
         let named = Named {
@@ -393,20 +368,29 @@ impl Parser {
             aliases,
             properties,
             kind,
+        };
+        let definition = Definition {
+            named: Arc::new(named),
             referenced: false,
         };
-        self.named.insert(full.clone(), Arc::new(named));
+        self.named.insert(full.clone(), definition);
         Ok(Type::Named(full))
     }
 }
 
-fn parse_name(object: &Map<String, Value>, namespace: Option<&str>) -> Result<Name, Error> {
+fn parse_name(object: &Map<String, Value>, namespace: Option<&Arc<str>>) -> Result<Name, Error> {
     let Some(text) = object.get("name").and_then(Value::as_str) else {
         return invalid(format!("No name in schema: {}", Value::Object(object.clone())));
     };
-    let own = object.get("namespace").and_then(Value::as_str);
-    let name = Name::new(text, own.or(namespace));
+    let own = object.get("namespace").and_then(Value::as_str).map(Arc::from);
+    let name = Name::new(text, own.as_ref().or(namespace));
     check_name(&name.simple)?;
+    let bytes = name.simple.len() + name.namespace.as_ref().map_or(0, |namespace| namespace.len() + 1);
+    if bytes > NAME_BYTES_MAX {
+        return invalid(format!(
+            "a name has {bytes} bytes with its namespace, more than the {NAME_BYTES_MAX} allowed"
+        ));
+    }
     Ok(name)
 }
 

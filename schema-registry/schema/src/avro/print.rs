@@ -11,25 +11,43 @@ use super::{Field, Named, NamedKind, Order, Properties, Schema, Type};
 /// The canonical text: compact, each named type defined where it is first met, types of references by name only.
 impl fmt::Display for Schema {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut printer = Printer {
-            schema: self,
-            printed: BTreeSet::new(),
-            out: String::new(),
-        };
+        let mut printer = Printer::new(self, usize::MAX);
         printer.node(&self.root, None);
         formatter.write_str(&printer.out)
     }
+}
+
+/// Whether the canonical text has at most `bytes_max` bytes. It may be longer than the text that was parsed: a name that was
+/// short within its namespace is written in full elsewhere, and a number as Java writes it.
+pub(super) fn is_within(schema: &Schema, bytes_max: usize) -> bool {
+    let mut printer = Printer::new(schema, bytes_max);
+    printer.node(&schema.root, None);
+    printer.out.len() <= bytes_max
 }
 
 struct Printer<'a> {
     schema: &'a Schema,
     printed: BTreeSet<&'a str>,
     out: String,
+    /// No further type is written when it is exceeded.
+    bytes_max: usize,
 }
 
 impl<'a> Printer<'a> {
+    fn new(schema: &'a Schema, bytes_max: usize) -> Self {
+        Self {
+            schema,
+            printed: BTreeSet::new(),
+            out: String::new(),
+            bytes_max,
+        }
+    }
+
     /// The depth is bounded by the parser.
     fn node(&mut self, of: &'a Type, namespace: Option<&str>) {
+        if self.out.len() > self.bytes_max {
+            return;
+        }
         match of {
             Type::Primitive(primitive, properties) if properties.is_empty() => self.string(primitive.name()),
             Type::Primitive(primitive, properties) => {
@@ -47,7 +65,7 @@ impl<'a> Printer<'a> {
             }
             Type::Named(name) => {
                 let named = self.schema.definition(name);
-                if named.referenced || !self.printed.insert(name) {
+                if self.schema.is_referenced(name) || !self.printed.insert(name) {
                     self.string(&named.name.qualified(namespace));
                 } else {
                     self.definition(named, namespace);
@@ -155,6 +173,9 @@ impl<'a> Printer<'a> {
     fn list<T>(&mut self, elements: &'a [T], mut print: impl FnMut(&mut Self, &'a T)) {
         self.out.push('[');
         for (index, element) in elements.iter().enumerate() {
+            if self.out.len() > self.bytes_max {
+                break;
+            }
             if index > 0 {
                 self.out.push(',');
             }

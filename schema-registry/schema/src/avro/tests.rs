@@ -140,3 +140,56 @@ fn depth_and_length_are_bounded() {
         Err(Error::TooLarge { .. })
     ));
 }
+
+#[test]
+fn a_default_that_many_ways_lead_to_is_checked_quickly() {
+    // Each level is tried with each branch, and each branch asks for the next level: 2^100 ways, none or the last of which fits.
+    for (last, fits) in [("1", false), ("null", true)] {
+        let value = format!("{}{last}{}", r#"{"a":"#.repeat(100), "}".repeat(100));
+        let first = r#"{"type":"record","name":"A","fields":[{"name":"a","type":["null","A","B"]},{"name":"b","type":"int"}]}"#;
+        let second = r#"{"type":"record","name":"B","fields":[{"name":"a","type":["null","A","B"]}]}"#;
+        let text = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":["null",{first},{second}],"default":{value}}}]}}"#
+        );
+        let parsed = Schema::parse(&text);
+        assert_eq!(parsed.is_ok(), fits, "{:?}", parsed.err());
+    }
+}
+
+#[test]
+fn names_are_bounded_with_their_namespace_which_types_share() {
+    let schema = |bytes: usize| {
+        let namespace = "n".repeat(bytes - 2);
+        format!(r#"{{"type":"fixed","name":"F","namespace":"{namespace}","size":1}}"#)
+    };
+    assert!(Schema::parse(&schema(NAME_BYTES_MAX)).is_ok());
+    let error = Schema::parse(&schema(NAME_BYTES_MAX + 1))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("1025 bytes with its namespace"), "{error}");
+}
+
+#[test]
+fn a_canonical_text_that_could_not_be_parsed_again_is_refused() {
+    // Java writes 1e6 as 1000000.0.
+    let schema = |count: usize| {
+        let numbers = vec!["1e6"; count].join(",");
+        format!(r#"{{"type":"fixed","name":"F","size":1,"p":[{numbers}]}}"#)
+    };
+    let count = (SCHEMA_BYTES_MAX - schema(0).len()).div_ceil(10);
+    assert_eq!(
+        canonical(&schema(count - 1)),
+        canonical(&canonical(&schema(count - 1)))
+    );
+    assert!(schema(count + 1).len() < SCHEMA_BYTES_MAX);
+    assert!(matches!(
+        Schema::parse(&schema(count + 1)),
+        Err(Error::CanonicalTooLarge)
+    ));
+    // A name that is the word for a type is written in full.
+    let namespace = "n".repeat(1000);
+    let aliases = vec!["\"map\""; 170_000].join(",");
+    let text =
+        format!(r#"{{"type":"fixed","name":"F","namespace":"{namespace}","size":1,"aliases":[{aliases}]}}"#);
+    assert!(matches!(Schema::parse(&text), Err(Error::CanonicalTooLarge)));
+}

@@ -227,3 +227,73 @@ fn wide_schemas_are_compared_quickly() {
         "too many pairs are an incompatibility that says so"
     );
 }
+
+/// Records of which each uses the next twice, so that there are `2^levels` ways to the last one, which has a field of type
+/// `last`.
+fn doubling(levels: usize, last: &str) -> String {
+    (0..levels).rev().fold(
+        format!(r#"{{"type":"record","name":"R{levels}","fields":[{{"name":"a","type":"{last}"}}]}}"#),
+        |inner, level| {
+            let next = level + 1;
+            format!(
+                r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{next}"}}]}}"#
+            )
+        },
+    )
+}
+
+#[test]
+fn a_fault_of_two_types_is_reported_once_however_many_ways_lead_there() {
+    let faults = found(&doubling(40, "int"), &doubling(40, "string"));
+    let place = format!("{}/fields/0/type", "/fields/0/type".repeat(40));
+    assert_eq!(faults, [(Kind::TypeMismatch, place)]);
+
+    // First met as a branch of a union, where its faults do not count, and then on its own.
+    let inner = |of: &str| record(&format!(r#"{{"name":"x","type":"{of}"}}"#)).replace("\"R\"", "\"Inner\"");
+    let outer = |of: &str| {
+        record(&format!(
+            r#"{{"name":"u","type":["null",{}]}},{{"name":"d","type":"Inner"}},{{"name":"e","type":"Inner"}}"#,
+            inner(of)
+        ))
+    };
+    let faults = found(&outer("int"), &outer("string"));
+    assert_eq!(
+        faults,
+        [
+            (Kind::MissingUnionBranch, "/fields/0/type/1".to_owned()),
+            (Kind::TypeMismatch, "/fields/1/type/fields/0/type".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn the_list_of_faults_has_a_bound() {
+    let fields = |count: usize| -> String {
+        let fields: Vec<String> = (0..count)
+            .map(|i| format!(r#"{{"name":"f{i}","type":"int"}}"#))
+            .collect();
+        record(&fields.join(","))
+    };
+    let max = avro::INCOMPATIBILITIES_MAX;
+    for (count, expected) in [(max, max), (max + 1, max), (3 * max, max)] {
+        assert_eq!(found(&fields(count), &record("")).len(), expected);
+    }
+    // A hundred enums that lack the same hundred thousand symbols.
+    let symbols: Vec<String> = (0..100_000).map(|i| format!(r#""S{i}""#)).collect();
+    let enums = |fields: &mut dyn Iterator<Item = String>| record(&fields.collect::<Vec<_>>().join(","));
+    let reader = enums(
+        &mut (0..100)
+            .map(|i| format!(r#"{{"name":"f{i}","type":{{"type":"enum","name":"E{i}","symbols":["A"]}}}}"#)),
+    );
+    let writer = enums(&mut (0..100).map(|i| match i {
+        0 => format!(
+            r#"{{"name":"f0","type":{{"type":"enum","name":"E","symbols":[{}]}}}}"#,
+            symbols.join(",")
+        ),
+        _ => format!(r#"{{"name":"f{i}","type":"E"}}"#),
+    }));
+    let (reader, writer) = (Schema::parse(&reader).unwrap(), Schema::parse(&writer).unwrap());
+    let found = reader.incompatibilities_reading(&writer);
+    let bytes: usize = found.iter().map(|found| found.message.len()).sum();
+    assert!((1..4_000_000).contains(&bytes), "{bytes}");
+}
