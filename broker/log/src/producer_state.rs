@@ -106,6 +106,13 @@ impl ProducerStates {
         ongoing.into_iter().chain(unreplicated).min().copied()
     }
 
+    /// The oldest open transaction: its first offset and whose it is.
+    pub(crate) fn oldest_open_transaction(&self) -> Option<(Offset, ProducerId)> {
+        self.ongoing
+            .first_key_value()
+            .map(|(offset, producer_id)| (*offset, *producer_id))
+    }
+
     /// The markers below the high watermark are replicated.
     pub(crate) fn on_high_watermark(&mut self, high_watermark: Offset) {
         self.unreplicated.retain(|_, marker| *marker >= high_watermark);

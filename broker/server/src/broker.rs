@@ -134,6 +134,12 @@ impl Handle {
     pub fn is_ready(&self) -> bool {
         !self.core.shutdown.is_requested() && self.core.replicas.shared().failure.borrow().is_none()
     }
+
+    /// A partition, to do with it what no client may.
+    #[cfg(test)]
+    pub(crate) fn replica(&self, topic: &str, partition: i32) -> Option<Arc<crate::replicas::Replica>> {
+        self.core.replicas.get(topic, partition)
+    }
 }
 
 impl Broker {

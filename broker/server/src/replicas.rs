@@ -279,15 +279,15 @@ impl Replicas {
     }
 
     fn log_state(&self, log: &Log) -> LogState {
+        let checkpointed = self.checkpointed.get(log.partition());
+        let high_watermark = checkpointed.copied().unwrap_or(Offset::ZERO);
+        // Transactions whose end lies below it are over, and hold nobody back.
+        log.update_high_watermark(high_watermark);
         LogState {
             log_start_offset: log.log_start_offset(),
             log_end_offset: log.log_end_offset(),
             synced_offset: log.synced_offset(),
-            high_watermark: self
-                .checkpointed
-                .get(log.partition())
-                .copied()
-                .unwrap_or(Offset::ZERO),
+            high_watermark,
             first_unstable_offset: log.first_unstable_offset(),
         }
     }

@@ -9,6 +9,7 @@ mod lifecycle;
 mod produce_and_fetch;
 mod ranges;
 mod raw_socket;
+mod transactions;
 
 use std::path::Path;
 use std::sync::Arc;

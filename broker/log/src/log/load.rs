@@ -231,6 +231,10 @@ impl Loader {
             replay_producers(&self.log.partition, &self.segments, &mut self.producers, end)?;
         }
         self.producers.set_end_offset(end);
+        if let Some((offset, producer_id)) = self.producers.oldest_open_transaction() {
+            let partition = &self.log.partition;
+            tracing::warn!(%partition, %offset, %producer_id, "an open transaction: consumers of committed records wait for its end");
+        }
         let base_offsets = self
             .segments
             .iter()

@@ -3,7 +3,7 @@
 
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use forebay_broker_log::{Appended, Log, LogConfig, Read, ReadResult};
@@ -208,7 +208,8 @@ impl Replica {
         let mut actions = Vec::new();
         state.partition.handle(command, clock::now(), &mut actions);
         let mut sync = false;
-        for action in actions {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
             match action {
                 Action::CompleteProduce { waiter, result } => {
                     if let Some((appended, reply)) = state.produces.remove(&waiter) {
@@ -226,8 +227,10 @@ impl Replica {
                 Action::WakeFetch { waiter } => self.shared.fetch_waits.wake(waiter),
                 Action::Sync { .. } => sync = true,
                 Action::HighWatermark { offset } => {
-                    if let Some(log) = &self.log {
-                        log.update_high_watermark(offset);
+                    if let Some(command) = self.raise_high_watermark(offset) {
+                        let mut more = Vec::new();
+                        state.partition.handle(command, clock::now(), &mut more);
+                        actions.extend(more);
                     }
                 }
                 // A cluster of one has no other replicas to take in or leave out.
@@ -235,6 +238,15 @@ impl Replica {
             }
         }
         sync
+    }
+
+    /// Tells the log; what the state machine is to be told if that makes the end of a transaction count.
+    fn raise_high_watermark(&self, high_watermark: Offset) -> Option<Command> {
+        let log = self.log.as_ref()?;
+        let before = log.first_unstable_offset();
+        log.update_high_watermark(high_watermark);
+        let offset = log.first_unstable_offset();
+        (offset != before).then_some(Command::FirstUnstableOffset { offset })
     }
 
     /// Deletes what retention no longer keeps. On an I/O thread.
