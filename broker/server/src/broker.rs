@@ -53,7 +53,8 @@ pub enum Error {
     Listener(#[from] listener::Error),
     /// Another process has the data directory.
     #[error(
-        "the data directory {path} is locked: another process (another Forebay or Kafka?) uses it: stop it, or choose another directory in log.dirs"
+        "the data directory {path} is locked: another process (another Forebay or Kafka?) uses it: stop that one, or choose \
+         another directory by --data-dir or in log.dirs"
     )]
     Locked {
         /// `log.dirs`.

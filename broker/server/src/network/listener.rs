@@ -16,8 +16,9 @@ const FREE_PORT_ATTEMPTS: usize = 64;
 pub enum Error {
     /// Somebody else listens there.
     #[error(
-        "cannot listen on {address}: the port is in use by another process (another Forebay or Kafka?): stop it, or \
-         choose another port in listeners"
+        "cannot listen on {address}: port {port} is in use by another process (another Forebay or Kafka? \
+         `ss -ltnp 'sport = :{port}'` names it): stop that one, or choose another port by --kafka-port or in listeners",
+        port = address.port()
     )]
     InUse {
         /// The address that was asked for.
@@ -190,9 +191,19 @@ mod tests {
                 .expect_err("taken")
                 .to_string();
             assert!(
-                error.starts_with(&format!("cannot listen on 127.0.0.1:{port}: the port is in use")),
+                error.starts_with(&format!(
+                    "cannot listen on 127.0.0.1:{port}: port {port} is in use"
+                )),
                 "{error}"
             );
+            for cure in [
+                &*format!("ss -ltnp 'sport = :{port}'"),
+                "--kafka-port",
+                "listeners",
+            ] {
+                assert!(error.contains(cure), "{cure}: {error}");
+            }
+            assert!(!error.contains('\n'), "one line");
         }
         let error = bind(&listener("192.0.2.1", 0), 16)
             .await

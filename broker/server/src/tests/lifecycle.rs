@@ -15,7 +15,7 @@ async fn two_brokers_cannot_have_one_directory_or_port() {
         .expect_err("locked")
         .to_string();
     assert!(
-        error.contains("is locked") && error.contains("log.dirs"),
+        error.contains("is locked") && error.contains("log.dirs") && error.contains("--data-dir"),
         "{error}"
     );
     let port = broker.handle.listeners()[0].addresses[0].port();
