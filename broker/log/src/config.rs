@@ -98,6 +98,41 @@ impl LogConfig {
         Ok(LogConfig::new(&parsed, replication_factor))
     }
 
+    /// Reads settings that have been stored already, perhaps by a broker that allowed more (Kafka 3 took segments of 14
+    /// bytes): what is refused now is left out, alone, and told. As it may have been there to keep records (a policy, a
+    /// time that cannot be read), nothing is deleted then.
+    pub fn of_stored(
+        topic: &Properties,
+        broker: &Properties,
+        replication_factor: usize,
+    ) -> (LogConfig, Option<Errors>) {
+        let errors = match LogConfig::parse(topic, broker, replication_factor) {
+            Ok(config) => return (config, None),
+            Err(errors) => errors,
+        };
+        let mut readable = (topic.clone(), broker.clone());
+        for key in errors.iter().filter_map(forebay_config::Error::key) {
+            // The refused value stands under the key, an alias of it, or one of the broker's keys for it.
+            let Some(key) = definition().key(key) else {
+                continue;
+            };
+            readable.0.remove(&key.name);
+            key.aliases
+                .iter()
+                .for_each(|alias| drop(readable.0.remove(alias)));
+            key.synonyms
+                .iter()
+                .for_each(|synonym| drop(readable.1.remove(&synonym.name)));
+        }
+        let config = LogConfig::parse(&readable.0, &readable.1, replication_factor).unwrap_or_default();
+        let keeping = LogConfig {
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..config
+        };
+        (keeping, Some(errors))
+    }
+
     /// From values that [`definition`] has parsed.
     pub fn new(config: &Config, replication_factor: usize) -> LogConfig {
         let bytes = |key| u64::try_from(config.get_int(key)).unwrap_or(0);

@@ -13,7 +13,6 @@ use forebay_broker_log::{self as log, Chunk, Log, LogConfig, LogDirectory, Read}
 use forebay_broker_partition::{
     self as partition, AcknowledgeAfter, Command, Config, LeaderAndIsr, LogState, Partition,
 };
-use forebay_config::Properties;
 use forebay_disk::FileExt as _;
 use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::{Offset, Timestamp};
@@ -133,19 +132,18 @@ impl Replicas {
         self.all().into_iter().filter_map(of).collect()
     }
 
-    /// What a topic's configuration means for its logs; broken settings, which nobody should have let in, count as none.
+    /// What a topic's configuration means for its logs; settings that are broken, which this broker would not have let in,
+    /// delete nothing.
     pub(crate) fn log_config(&self, image: &MetadataImage, topic: &str) -> Arc<LogConfig> {
         let own = image.topic_configs(topic).cloned().unwrap_or_default();
         let broker = self.schema.broker_settings(image, self.shared.node_id);
         let factor = image
             .partition(topic, 0)
             .map_or(1, |partition| partition.replicas.len());
-        let config = LogConfig::parse(&own, &broker, factor)
-            .or_else(|errors| {
-                tracing::error!(%topic, %errors, "the topic's configuration is broken; the broker's is used");
-                LogConfig::parse(&Properties::new(), &broker, factor)
-            })
-            .unwrap_or_default();
+        let (config, refused) = LogConfig::of_stored(&own, &broker, factor);
+        if let Some(errors) = refused {
+            tracing::error!(%topic, %errors, "settings of the topic are broken and left out; nothing of it is deleted until they are put right");
+        }
         Arc::new(LogConfig {
             producer_id_expiration_ms: self.producer_id_expiration_ms,
             ..config
@@ -171,6 +169,8 @@ impl Replicas {
             let topic = image.topic(name);
             gone.extend(self.remove_unless(name, topic.map(|topic| topic.id())));
             if let Some(topic) = topic {
+                // A topic made anew in the same round needs the names of the old one's folders.
+                self.delete(&std::mem::take(&mut gone), now);
                 self.bring_up(image, topic, now);
             }
         }
@@ -199,6 +199,9 @@ impl Replicas {
     }
 
     fn delete(&self, gone: &[Arc<Replica>], now: Timestamp) {
+        if gone.is_empty() {
+            return;
+        }
         for replica in gone {
             replica.handle(Command::Delete);
         }

@@ -155,3 +155,33 @@ fn jitter_is_within_its_bound_and_differs() {
     );
     assert_eq!(LogConfig::default().jitter_ms(7), 0);
 }
+
+#[test]
+fn stored_settings_that_are_refused_now_are_left_out_alone_and_delete_nothing() {
+    let topic = properties(&[
+        ("segment.bytes", "524288"),
+        ("cleanup.policy", "compact"),
+        ("max.message.bytes", "77"),
+    ]);
+    let broker = properties(&[("log.retention.hours", "1")]);
+    let (config, refused) = LogConfig::of_stored(&topic, &broker, 1);
+    assert!(
+        refused
+            .expect("Kafka 4 takes no such segments")
+            .to_string()
+            .contains("segment.bytes")
+    );
+    assert_eq!(config.segment_bytes, 1024 * 1024 * 1024);
+    assert_eq!(
+        (config.compact, config.delete, config.max_message_bytes),
+        (true, false, 77)
+    );
+    assert_eq!((config.retention_ms, config.retention_bytes), (-1, -1));
+
+    let (config, refused) = LogConfig::of_stored(&properties(&[("retention.ms", "for ever")]), &broker, 1);
+    assert!(refused.is_some());
+    assert_eq!((config.retention_ms, config.delete), (-1, true));
+
+    let (config, refused) = LogConfig::of_stored(&properties(&[("max.message.bytes", "77")]), &broker, 1);
+    assert_eq!((refused, config.retention_ms), (None, 3_600_000));
+}

@@ -1,5 +1,8 @@
 //! Topics, their configurations and what is told of them.
 
+use std::sync::mpsc;
+
+use forebay_disk::{FaultyDisk, MemoryDisk, Operation};
 use forebay_protocol::Uuid;
 use forebay_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use forebay_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -13,6 +16,7 @@ use forebay_protocol::messages::{
     CreatePartitionsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
     DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
 };
+use tokio::sync::oneshot;
 
 use super::*;
 
@@ -477,4 +481,40 @@ async fn the_cluster_is_this_broker() {
     );
     let id = broker.handle.cluster_id().to_owned();
     assert_eq!(broker.crash_and_restart().await.handle.cluster_id(), id);
+}
+
+/// Both commands are decided in one round of the controller, while the sync of the round before is under way.
+#[tokio::test]
+async fn a_topic_deleted_and_made_anew_at_once_works() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let broker = TestBroker::start_on(Arc::new(disk.clone()), &[]).await;
+    broker.create_topic("t", 2, &[]).await;
+    broker.produce("t", 0, -1, batch(&["old"])).await;
+    let (entered, is_there) = oneshot::channel();
+    let (go_on, told) = mpsc::channel();
+    disk.call_at(Operation::Sync, 1, move || {
+        let _nobody_waits = entered.send(());
+        told.recv().ok()
+    });
+    let other = broker.create_topic("other", 1, &[]);
+    let then = async {
+        is_there.await.expect("it syncs");
+        let both = async {
+            let delete = DeleteTopicsRequest {
+                topic_names: vec!["t".into()],
+                timeout_ms: 1000,
+                ..Default::default()
+            };
+            tokio::join!(broker.call(5, delete), broker.create_topic("t", 1, &[]))
+        };
+        let ending = async {
+            // The others are polled until they wait, before this begins.
+            drop(go_on);
+        };
+        tokio::join!(both, ending).0.0
+    };
+    let (_, deleted) = tokio::join!(other, then);
+    assert_eq!(deleted.responses[0].error_code, 0);
+    assert_eq!(broker.produce("t", 0, -1, batch(&["new"])).await.error_code, 0);
+    assert_eq!(broker.values("t", 0, 0).await, ["new"]);
 }

@@ -90,6 +90,13 @@ impl<'a> Acceptance<'a> {
             tracing::debug!(%topic, partition = data.index, leader = partition.leader.0, "not a replica");
             return Err(ErrorCode::NotLeaderOrFollower.into());
         };
+        // A topic made anew may stand here before the image says so.
+        if self.image.topic(topic).map(|topic| topic.id()) != Some(replica.topic_id()) {
+            return Err(match self.call.version {
+                13.. => ErrorCode::UnknownTopicId.into(),
+                _ => ErrorCode::NotLeaderOrFollower.into(),
+            });
+        }
         let batches = vec![check(batch, &replica)?];
         Ok(replica.append(NewAppend {
             batches,
