@@ -70,6 +70,8 @@ pub struct Consumer {
     /// What was assigned last, for assignors that members tell it although they have given it up.
     last_owned: Vec<TopicPartition>,
     noticed_version: u64,
+    /// The moment of the cluster whose unreadable topic has been told.
+    told_version: u64,
     events: Vec<RebalanceEvent>,
     /// An event has come up that no poll has returned for yet.
     untold: bool,
@@ -119,6 +121,7 @@ impl Consumer {
             assigned_from: None,
             last_owned: Vec::new(),
             noticed_version: 0,
+            told_version: 0,
             events: Vec::new(),
             untold: false,
             auto_committing: false,
@@ -230,6 +233,8 @@ impl Consumer {
             let now = Instant::now();
             let mut next = Some(deadline);
             self.membership(now, &mut next)?;
+            self.note_unreadable();
+            // Every error is told before anything is taken: what was taken is always given out.
             if let Some(error) = self.errors.pop_front() {
                 return Err(error);
             }
@@ -241,7 +246,7 @@ impl Consumer {
             let taken = take(self)?;
             // The next fetch is under way before the caller looks at what this one brought.
             self.fetch(now, &mut next);
-            self.refresh(now, &mut next)?;
+            self.refresh(now, &mut next);
             if !taken.is_empty() || now >= deadline {
                 return Ok(taken);
             }

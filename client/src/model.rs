@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// What each broker offers instead of everything.
     pub(crate) versions: HashMap<ApiKey, (i16, i16)>,
     pub(crate) auto_create: bool,
+    /// What the metadata say of these topics instead of their partitions.
+    pub(crate) topic_errors: BTreeMap<String, ErrorCode>,
     /// How large a batch may be.
     pub(crate) batch_bytes_max: usize,
     next_producer_id: i64,
@@ -90,6 +92,7 @@ impl Model {
                 joining: HashMap::new(),
                 versions: HashMap::new(),
                 auto_create: false,
+                topic_errors: BTreeMap::new(),
                 batch_bytes_max: 1024 * 1024,
                 next_producer_id: 1000,
                 next_member: 0,

@@ -29,6 +29,7 @@ impl Consumer {
             if let Some(offset) = self.assigned(partition)?.offset() {
                 return Ok(offset);
             }
+            self.note_unreadable();
             if let Some(error) = self.errors.pop_front() {
                 return Err(error);
             }
@@ -43,7 +44,7 @@ impl Consumer {
             }
             let mut next = Some(deadline);
             self.locate(now, &mut next);
-            self.refresh(now, &mut next)?;
+            self.refresh(now, &mut next);
             self.wait(next).await;
         }
     }

@@ -118,8 +118,8 @@ impl Consumer {
         }
     }
 
-    /// Refreshes what is known of the cluster if that is wanted, or due by age. A topic that cannot be read is an error.
-    pub(super) fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) -> Result<(), Error> {
+    /// Refreshes what is known of the cluster if that is wanted, or due by age.
+    pub(super) fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) {
         let due = self
             .cluster
             .snapshot()
@@ -132,18 +132,26 @@ impl Consumer {
             let cluster = self.cluster.clone();
             self.spawn(async move { Event::Refreshed(cluster.refresh(cluster.snapshot().version).await) });
         }
+    }
+
+    /// A topic that was named and cannot be read is an error, told once for each answer that says so, as Kafka's consumer
+    /// does: the other topics are read on in between.
+    pub(super) fn note_unreadable(&mut self) {
         let snapshot = self.cluster.snapshot();
+        if std::mem::replace(&mut self.told_version, snapshot.version) == snapshot.version
+            || !self.subscription.as_ref().is_none_or(Subscription::is_named)
+        {
+            return;
+        }
         let unreadable = |topic: &&Arc<Topic>| {
             matches!(
                 topic.error,
                 ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed
             )
         };
-        match snapshot.topics.values().find(unreadable) {
-            Some(topic) if self.subscription.as_ref().is_none_or(Subscription::is_named) => {
-                Err(Error::broker(format!("read topic {}", topic.name), topic.error))
-            }
-            _ => Ok(()),
+        if let Some(topic) = snapshot.topics.values().find(unreadable) {
+            let action = format!("read topic {}", topic.name);
+            self.errors.push_back(Error::broker(action, topic.error));
         }
     }
 

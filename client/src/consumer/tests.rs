@@ -95,6 +95,37 @@ async fn an_answer_to_where_it_was_before_a_seek_is_not_given_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_that_may_not_be_read_takes_no_record_of_another_away() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.create_topic("u", 1);
+    let values: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    model.append("t", 0, &values);
+    let pairs = [("max.poll.records", "1"), ("metadata.max.age.ms", "1000")];
+    let mut consumer = earliest(&model, &pairs);
+    consumer
+        .assign([partition(0), TopicPartition::new("u", 0)])
+        .expect("nothing is subscribed");
+    let (mut seen, mut errors) = (Vec::new(), 0);
+    for round in 0..60 {
+        if round == 5 {
+            let denied = ErrorCode::TopicAuthorizationFailed;
+            model.change(|state| state.topic_errors.insert("u".to_owned(), denied));
+        }
+        tokio::time::sleep(SECOND / 4).await;
+        match consumer.poll(SECOND).await {
+            Ok(records) => seen.extend(records.iter().map(text)),
+            Err(error) => {
+                assert_eq!(error.code(), Some(ErrorCode::TopicAuthorizationFailed), "{error}");
+                errors += 1;
+            }
+        }
+    }
+    assert_eq!(seen, values, "all of them, once, while the error is told");
+    assert!(errors >= 2, "with every answer that says so: {errors}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_come_whole_and_a_seek_into_one_skips_its_beginning() {
     let model = Model::new(1);
     model.create_topic("t", 1);

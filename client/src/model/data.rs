@@ -179,8 +179,9 @@ impl State {
     }
 
     fn topic_metadata(&self, name: &str) -> MetadataResponseTopic {
-        let Some(topic) = self.topics.get(name) else {
-            let error_code = ErrorCode::UnknownTopicOrPartition.to_i16();
+        let error = self.topic_errors.get(name).copied();
+        let Some(topic) = self.topics.get(name).filter(|_| error.is_none()) else {
+            let error_code = error.unwrap_or(ErrorCode::UnknownTopicOrPartition).to_i16();
             return MetadataResponseTopic {
                 error_code,
                 name: Some(name.into()),
