@@ -3,7 +3,8 @@
 //! written again after a kill.
 //!
 //! An offset is committed only after the lines before it are written and synced. A torn last line, which a kill or a full disk
-//! leaves, is cut off before the task goes on, as its record comes again. One connector has the file to itself: it has one
+//! leaves, is cut off before the task goes on, as its record comes again; it is kept in `FILE.torn`, as it may have been someone
+//! else's, where the connector was given another file. One connector has the file to itself: it has one
 //! task, and that holds a lock on the file.
 
 mod config;

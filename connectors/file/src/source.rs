@@ -6,14 +6,17 @@
 //! more, so that a last line without its end is a line; a line longer than `max.line.bytes` fails the task; bytes that are
 //! not UTF-8 become U+FFFD as in Kafka, but not in silence, or fail the task (`invalid.utf8`).
 //!
-//! Source offsets carry a `fingerprint` of the file's beginning, too. So a file that was rotated or truncated is noticed,
-//! also when it happened between two runs: the rest of the old one is read if it can be found in the same directory;
-//! else `on.truncation` decides. Offsets without fingerprint, as Kafka writes them, are taken as they are.
+//! Source offsets carry a `fingerprint` of the file's beginning, too, and a `checksum` over every byte before the position. So
+//! a file that was rotated or truncated is noticed, also when it happened between two runs. A file that was renamed while it was
+//! open is read to its end; else the rest of the old one is read only from a file of the same directory that is provably it: its
+//! name begins like the file's (`app.log.1`, `app-2026-11-21.log`), and it holds every byte that was read, at least 256 of them.
+//! Where there is none, `on.truncation` decides. Offsets without fingerprint, as Kafka writes them, are taken as they are.
 
 mod config;
 mod fingerprint;
 mod follow;
 mod lines;
+mod siblings;
 mod stdin;
 mod task;
 
@@ -34,6 +37,8 @@ const FILENAME: &str = "filename";
 const POSITION: &str = "position";
 /// The field of a source offset: what the file begins with.
 const FINGERPRINT: &str = "fingerprint";
+/// The field of a source offset: CRC-32C over every byte before the position, absent where a run began in the middle.
+const CHECKSUM: &str = "checksum";
 
 /// The connector: one file, one task.
 #[derive(Debug, Default)]

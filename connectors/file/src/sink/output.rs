@@ -3,6 +3,7 @@
 use std::{
     fs::{File, Metadata, OpenOptions, TryLockError},
     io::{self, Write},
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -14,10 +15,14 @@ use crate::open::{self, Inode};
 /// Read at once when the last end of a line is looked for.
 const SEARCH_BYTES: u64 = 64 * 1024;
 
+/// What the name of the file of torn lines ends with.
+const TORN: &str = ".torn";
+
 /// What was at the end of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// The tail belongs to a record that was not committed and comes again: cut it off.
+    /// Something was committed, so it most likely belongs to a record that was not and comes again: cut it off, but keep it in
+    /// another file. Offsets are the connector's: it may have been given this file since.
     Ours,
     /// Nothing was ever committed, so it may be anything: end the line.
     Unknown,
@@ -99,7 +104,7 @@ impl LockedFile {
     }
 
     /// Puts right a last line that has no end.
-    pub(super) fn repair(&mut self, tail: Tail) -> Result<(), Error> {
+    pub(super) fn repair(&mut self, tail: Tail, access: &Access) -> Result<(), Error> {
         let length = self.metadata()?.len();
         let end = self
             .end_of_last_line(length)
@@ -111,9 +116,11 @@ impl LockedFile {
         let file = self.path.display().to_string();
         match tail {
             Tail::Ours => {
+                let kept = self.keep(end, length, access)?;
                 tracing::warn!(
                     file,
                     torn_bytes,
+                    kept = %kept.display(),
                     "the last line was torn, by a kill or a full disk; cutting it off, as its record comes again"
                 );
                 self.cut(end).map_err(|error| failed("cut", &self.path, error))
@@ -127,6 +134,33 @@ impl LockedFile {
                 self.write(b"\n")
             }
         }
+    }
+
+    /// Puts what is about to be cut off behind what `FILE.torn` has, durably, and ends the line there.
+    fn keep(&self, start: u64, end: u64, access: &Access) -> Result<PathBuf, Error> {
+        let mut kept = self.path.clone().into_os_string();
+        kept.push(TORN);
+        let kept = PathBuf::from(kept);
+        let mut options = OpenOptions::new();
+        let opened = open::open(&kept, options.append(true).create(true), access)?;
+        let mut into = opened.ok_or_else(|| Error::fatal(format!("cannot create {}", kept.display())))?;
+        let copied = self.copy(start..end, &mut into).and_then(|()| into.sync_all());
+        copied.map_err(|error| failed("write to", &kept, error))?;
+        sync_directory(&kept)?;
+        Ok(kept)
+    }
+
+    fn copy(&self, range: Range<u64>, into: &mut File) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        let mut position = range.start;
+        while position < range.end {
+            let count = (range.end - position).min(SEARCH_BYTES);
+            buffer.resize(usize::try_from(count).expect("a few thousand"), 0);
+            self.file.read_exact_at(&mut buffer, position)?;
+            into.write_all(&buffer)?;
+            position += count;
+        }
+        into.write_all(b"\n")
     }
 
     fn metadata(&self) -> Result<Metadata, Error> {

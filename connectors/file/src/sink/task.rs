@@ -63,7 +63,7 @@ impl SinkTask for FileStreamSinkTask {
                 Some(path) => {
                     let open = move || {
                         let mut file = LockedFile::open(&path, &access)?;
-                        file.repair(tail)?;
+                        file.repair(tail, &access)?;
                         Ok(file)
                     };
                     Output::File(blocking(open).await?)

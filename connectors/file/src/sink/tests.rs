@@ -144,12 +144,34 @@ async fn lines_are_javas_text() {
 async fn a_torn_line_is_cut_off_if_it_is_ours_and_ended_if_it_may_not_be() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("out.txt");
+    let torn = directory.path().join("out.txt.torn");
     let long = "y".repeat(200_000);
-    for (content, committed, expected) in [
-        (format!("a\nb\n{long}"), Some(2), "a\nb\nnew\n".to_owned()),
-        (long.clone(), Some(2), "new\n".to_owned()),
-        (format!("a\n{long}"), None, format!("a\n{long}\nnew\n")),
-        ("a\n".to_owned(), Some(1), "a\nnew\n".to_owned()),
+    // What is cut off may be somebody's after all: the connector was given another file.
+    for (content, committed, expected, kept) in [
+        (
+            format!("a\nb\n{long}"),
+            Some(2),
+            "a\nb\nnew\n".to_owned(),
+            format!("{long}\n"),
+        ),
+        (
+            "by hand".to_owned(),
+            Some(2),
+            "new\n".to_owned(),
+            format!("{long}\nby hand\n"),
+        ),
+        (
+            format!("a\n{long}"),
+            None,
+            format!("a\n{long}\nnew\n"),
+            format!("{long}\nby hand\n"),
+        ),
+        (
+            "a\n".to_owned(),
+            Some(1),
+            "a\nnew\n".to_owned(),
+            format!("{long}\nby hand\n"),
+        ),
     ] {
         fs::write(&path, content).expect("written");
         let mut task = open(&path, committed).await.expect("opened");
@@ -157,6 +179,10 @@ async fn a_torn_line_is_cut_off_if_it_is_ours_and_ended_if_it_may_not_be() {
         task.flush(&Offsets::new()).await.expect("synced");
         assert!(
             fs::read_to_string(&path).expect("it exists") == expected,
+            "committed {committed:?}"
+        );
+        assert!(
+            fs::read_to_string(&torn).expect("it exists") == kept,
             "committed {committed:?}"
         );
     }

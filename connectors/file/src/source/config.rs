@@ -107,8 +107,9 @@ pub(super) fn definition() -> ConfigDef {
                 .default("fail")
                 .validator(Validator::one_of(["fail", "beginning"]))
                 .documentation(
-                    "What to do when the file was truncated or replaced, and the rest of the old one is not found in its \
-                     directory: fail the task, or warn and read what is there now from the beginning.",
+                    "What to do when the file was truncated or replaced, and no file of its directory is provably the old one \
+                     (a name that begins like the file's, and every byte that was read, at least 256): fail the task, or warn \
+                     and read what is there now from the beginning. The latter is done anyway where no line was read yet.",
                 ),
         )
 }

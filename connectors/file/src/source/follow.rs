@@ -14,11 +14,9 @@ use super::{
     config::{Config, OnTruncation},
     fingerprint::{self, Head},
     lines::Lines,
+    siblings::{self, Trace},
 };
 use crate::open::{self, Inode};
-
-/// Files of a directory among which the rest of a rotated one is looked for.
-const SIBLINGS_MAX: usize = 10_000;
 
 /// What reading on came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +30,12 @@ pub(super) enum Progress {
 }
 
 /// Where to go on, as a source offset says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume {
     pub(super) position: u64,
     pub(super) fingerprint: Option<u32>,
+    /// Over every byte before the position.
+    pub(super) checksum: Option<u32>,
 }
 
 /// A file by its name, and the lines that it has.
@@ -64,6 +64,17 @@ struct Open {
     idle: bool,
 }
 
+impl Default for Resume {
+    /// At the beginning.
+    fn default() -> Self {
+        Self {
+            position: 0,
+            fingerprint: None,
+            checksum: Some(0),
+        }
+    }
+}
+
 impl Follower {
     pub(super) fn new(path: &Path, config: &Config, access: Access, resume: Resume) -> Self {
         Self {
@@ -74,7 +85,7 @@ impl Follower {
             line_bytes_max: config.line_bytes_max,
             open: None,
             resume,
-            lines: Lines::new(resume.position, config.line_bytes_max),
+            lines: Lines::at(resume.position, resume.checksum, config.line_bytes_max),
             warned: false,
         }
     }
@@ -119,7 +130,7 @@ impl Follower {
         // The writer of a file that was renamed may write a little more: only the second time is it the end.
         let was_idle = std::mem::replace(&mut open.idle, true);
         let is_end = self.complete || (open.rotated && was_idle);
-        if is_end && self.lines.pending_bytes() > 0 {
+        if is_end && !self.lines.pending().is_empty() {
             self.lines.set_at_end();
             return Ok(Progress::More);
         }
@@ -141,55 +152,65 @@ impl Follower {
             return Ok(Progress::Nothing);
         };
         self.warned = false;
-        let Resume {
-            position,
-            fingerprint,
-        } = self.resume;
-        let same = fingerprint::is_same(&file, position, fingerprint);
+        let resume = self.resume;
+        let same = fingerprint::is_same(&file, resume.position, resume.fingerprint);
         if same.map_err(|error| cannot_read(&self.path, error))? {
-            self.take(file, position, false)?;
+            self.take(file, resume, false)?;
             return Ok(Progress::More);
         }
-        self.go_on_elsewhere(position, fingerprint)
+        self.go_on_elsewhere(resume, &[])
     }
 
     /// The open file has become shorter, or begins differently.
     fn truncated(&mut self) -> Result<Progress, Error> {
         let position = self.lines.position();
-        let fingerprint = self.fingerprint(position);
+        let resume = Resume {
+            position,
+            fingerprint: Some(self.fingerprint(position)),
+            checksum: self.lines.checksum(),
+        };
+        let pending = self.lines.pending().to_vec();
         self.open = None;
-        self.go_on_elsewhere(position, Some(fingerprint))
+        self.go_on_elsewhere(resume, &pending)
     }
 
-    /// Looks for the rest of what was read up to `position`; if it is nowhere, the configuration decides.
-    fn go_on_elsewhere(&mut self, position: u64, fingerprint: Option<u32>) -> Result<Progress, Error> {
+    /// Looks for the rest of what was read; if it is nowhere, the configuration decides. `pending` is what was read behind the
+    /// lines that were given out.
+    fn go_on_elsewhere(&mut self, resume: Resume, pending: &[u8]) -> Result<Progress, Error> {
         let shown = self.path.display().to_string();
-        if fingerprint.is_some()
-            && let Some((sibling, file)) = self.find_sibling(position, fingerprint)
-        {
-            tracing::info!(file = shown, rest = %sibling.display(), position, "the file was rotated; reading the rest of the old one first");
-            self.take(file, position, true)?;
-            return Ok(Progress::More);
+        let position = resume.position;
+        if let (Some(fingerprint), Some(checksum)) = (resume.fingerprint, resume.checksum) {
+            let trace = Trace {
+                position,
+                fingerprint,
+                checksum,
+                pending,
+            };
+            if let Some((sibling, file)) = siblings::find(&self.path, &trace, &self.access) {
+                tracing::info!(file = shown, rest = %sibling.display(), position, "the file was rotated; reading the rest of the old one first");
+                self.take(file, resume, true)?;
+                return Ok(Progress::More);
+            }
         }
         let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
         let what = format!(
             "{shown} was truncated or replaced: {position} bytes of it were read, and now it has {length} and another beginning \
-             or fewer bytes. What was written to the old file after byte {position} is not in its directory, so it cannot be read"
+             or fewer bytes. No file of its directory is provably the old one, so what was written to that after byte {position} \
+             is not read"
         );
-        match self.on_truncation {
-            OnTruncation::Fail => Err(Error::fatal(format!(
+        // Of a file of which no line was given out yet, nothing is known that could be reset, nor would be read twice.
+        if position > 0 && self.on_truncation == OnTruncation::Fail {
+            return Err(Error::fatal(format!(
                 "{what}. To read what is there now, stop the connector and reset its offset (DELETE /connectors/NAME/offsets), \
                  or set on.truncation=beginning"
-            ))),
-            OnTruncation::Beginning => {
-                tracing::warn!(
-                    file = shown,
-                    "{what}; reading what is there now from the beginning"
-                );
-                self.restart();
-                Ok(Progress::More)
-            }
+            )));
         }
+        tracing::warn!(
+            file = shown,
+            "{what}; reading what is there now from the beginning"
+        );
+        self.restart();
+        Ok(Progress::More)
     }
 
     /// Whether another file goes by the name now.
@@ -227,14 +248,14 @@ impl Follower {
     fn restart(&mut self) {
         self.open = None;
         self.resume = Resume::default();
-        self.lines = Lines::new(0, self.line_bytes_max);
+        self.lines = Lines::new(self.line_bytes_max);
     }
 
-    fn take(&mut self, file: File, position: u64, rotated: bool) -> Result<(), Error> {
+    fn take(&mut self, file: File, from: Resume, rotated: bool) -> Result<(), Error> {
         let mut head = Head::default();
         let read = head.extend(&file).and_then(|()| file.metadata());
         let metadata = read.map_err(|error| cannot_read(&self.path, error))?;
-        self.lines = Lines::new(position, self.line_bytes_max);
+        self.lines = Lines::at(from.position, from.checksum, self.line_bytes_max);
         self.open = Some(Open {
             inode: Inode::from(&metadata),
             file,
@@ -245,29 +266,11 @@ impl Follower {
         Ok(())
     }
 
-    /// The file in the same directory of which `position` bytes were read; the one that was written last, if there are several.
-    fn find_sibling(&self, position: u64, fingerprint: Option<u32>) -> Option<(PathBuf, File)> {
-        let mut best: Option<(SystemTime, PathBuf, File)> = None;
-        for (path, modified) in self.siblings() {
-            if best.as_ref().is_some_and(|(newest, ..)| *newest >= modified) {
-                continue;
-            }
-            let opened = open::open(&path, OpenOptions::new().read(true), &self.access);
-            if let Ok(Some(file)) = opened
-                && fingerprint::is_same(&file, position, fingerprint).unwrap_or(false)
-            {
-                best = Some((modified, path, file));
-            }
-        }
-        best.map(|(_, path, file)| (path, file))
-    }
-
     /// When a file was rotated twice in one go, the one between goes unread. Which it is, only its name could tell, and names
     /// of rotated files follow no rule; so this only warns.
     fn warn_of_files_between(&self, old: Inode, modified: SystemTime) {
         let Some(name) = self.path.file_name() else { return };
-        let between: Vec<String> = self
-            .siblings()
+        let between: Vec<String> = siblings::of(&self.path)
             .filter(|(path, later)| {
                 let is_namesake = path
                     .file_name()
@@ -280,22 +283,6 @@ impl Follower {
         if !between.is_empty() {
             tracing::warn!(file = %self.path.display(), ?between, "the file was rotated more than once since it was read: these are not read");
         }
-    }
-
-    /// The other regular files of the directory, with the time of their last change.
-    fn siblings(&self) -> impl Iterator<Item = (PathBuf, SystemTime)> + '_ {
-        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let entries = std::fs::read_dir(directory.unwrap_or(Path::new(".")))
-            .into_iter()
-            .flatten();
-        entries.take(SIBLINGS_MAX).filter_map(|entry| {
-            let entry = entry.ok()?;
-            let metadata = entry.metadata().ok()?;
-            let is_other = Some(entry.file_name().as_os_str()) != self.path.file_name();
-            (metadata.is_file() && is_other)
-                .then(|| Some((entry.path(), metadata.modified().ok()?)))
-                .flatten()
-        })
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Lines {
     buffer: Bytes,
     /// Where in the file the buffer begins.
     position: u64,
+    /// Over every byte of the file before that; `None` where the lines did not begin with the file's.
+    checksum: Option<u32>,
     /// How many bytes of the buffer hold no end of a line.
     scanned: usize,
     line_bytes_max: usize,
@@ -33,13 +35,22 @@ pub(super) struct Line {
     pub(super) bytes: Bytes,
     /// Where the next line begins.
     pub(super) next_position: u64,
+    /// CRC-32C over every byte of the file before that, if it is known.
+    pub(super) checksum: Option<u32>,
 }
 
 impl Lines {
-    pub(super) fn new(position: u64, line_bytes_max: usize) -> Self {
+    /// Lines from the beginning.
+    pub(super) fn new(line_bytes_max: usize) -> Self {
+        Self::at(0, Some(0), line_bytes_max)
+    }
+
+    /// Lines from `position` on, with the checksum over the bytes before it.
+    pub(super) fn at(position: u64, checksum: Option<u32>, line_bytes_max: usize) -> Self {
         Self {
             buffer: Bytes::new(),
             position,
+            checksum,
             scanned: 0,
             line_bytes_max,
             at_end: false,
@@ -56,9 +67,14 @@ impl Lines {
         self.position + self.buffer.len() as u64
     }
 
-    /// Bytes that are no whole line yet, once [`Lines::next`] gives none.
-    pub(super) fn pending_bytes(&self) -> usize {
-        self.buffer.len()
+    /// What was read and is no whole line yet, once [`Lines::next`] gives none.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Over every byte before [`Lines::position`], if it is known.
+    pub(super) fn checksum(&self) -> Option<u32> {
+        self.checksum
     }
 
     /// Says that nothing follows: what is left is a line.
@@ -117,11 +133,15 @@ impl Lines {
             return Err(too_long);
         }
         let mut bytes = self.buffer.split_to(length + end_length);
+        self.checksum = self.checksum.map(|before| crc32c::crc32c_append(before, &bytes));
         bytes.truncate(length);
         self.position += (length + end_length) as u64;
         self.scanned = 0;
-        let next_position = self.position;
-        Ok(Some(Line { bytes, next_position }))
+        Ok(Some(Line {
+            bytes,
+            next_position: self.position,
+            checksum: self.checksum,
+        }))
     }
 }
 
@@ -131,7 +151,7 @@ mod tests {
 
     /// Feeds `content` in pieces of `piece` bytes; gives the lines, each with the position after it.
     fn split(content: &[u8], piece: usize, at_end: bool) -> Vec<(String, u64)> {
-        let mut lines = Lines::new(100, 1000);
+        let mut lines = Lines::at(100, None, 1000);
         let mut found = Vec::new();
         let mut take = |lines: &mut Lines| {
             while let Some(line) = lines.next().expect("no line is long") {
@@ -196,7 +216,7 @@ mod tests {
             (11, "", true),
             (11, "\r", true),
         ] {
-            let mut lines = Lines::new(0, 10);
+            let mut lines = Lines::new(10);
             let content = ["x".repeat(length), end.to_owned()].concat();
             let read = |buffer: &mut [u8], _| {
                 buffer[..content.len()].copy_from_slice(content.as_bytes());

@@ -48,7 +48,7 @@ impl Stream {
             })?;
         Ok(Self {
             pieces,
-            lines: Lines::new(0, line_bytes_max),
+            lines: Lines::new(line_bytes_max),
             ended: false,
         })
     }

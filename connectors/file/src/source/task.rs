@@ -10,7 +10,7 @@ use forebay_connect_api::{
 use tokio::task::JoinHandle;
 
 use super::{
-    FILENAME, FINGERPRINT, POSITION,
+    CHECKSUM, FILENAME, FINGERPRINT, POSITION,
     config::{Config, InvalidUtf8},
     follow::{Follower, Progress, Resume},
     lines::{Line, TooLong},
@@ -43,6 +43,7 @@ struct Started {
 struct Names {
     position: Arc<str>,
     fingerprint: Arc<str>,
+    checksum: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -86,6 +87,7 @@ impl SourceTask for FileStreamSourceTask {
                 names: Names {
                     position: POSITION.into(),
                     fingerprint: FINGERPRINT.into(),
+                    checksum: CHECKSUM.into(),
                 },
                 invalid_lines: 0,
                 at_fault: None,
@@ -127,12 +129,15 @@ fn resume(path: &Path, offset: Option<&OffsetMap>) -> Result<Resume, Error> {
         Some(OffsetValue::Int64(position)) => u64::try_from(*position).map_err(|_| wrong())?,
         Some(_) => return Err(wrong()),
     };
-    let fingerprint = offset
-        .get_int64(FINGERPRINT)
-        .and_then(|number| u32::try_from(number).ok());
+    let number = |field| {
+        offset
+            .get_int64(field)
+            .and_then(|number| u32::try_from(number).ok())
+    };
     Ok(Resume {
         position,
-        fingerprint,
+        fingerprint: number(FINGERPRINT),
+        checksum: number(CHECKSUM),
     })
 }
 
@@ -210,7 +215,11 @@ impl Started {
             Input::File(follower) => {
                 let position = i64::try_from(line.next_position).expect("no file is that long");
                 let fingerprint = i64::from(follower.fingerprint(line.next_position));
-                let offset = OffsetMap::new().with(Arc::clone(&self.names.fingerprint), fingerprint);
+                let mut offset = OffsetMap::new();
+                if let Some(checksum) = line.checksum {
+                    offset = offset.with(Arc::clone(&self.names.checksum), i64::from(checksum));
+                }
+                let offset = offset.with(Arc::clone(&self.names.fingerprint), fingerprint);
                 Some(offset.with(Arc::clone(&self.names.position), position))
             }
             _ => None,

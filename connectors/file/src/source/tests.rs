@@ -219,6 +219,78 @@ async fn a_truncated_or_replaced_file_is_noticed_between_runs() {
     );
 }
 
+/// Reads `old`, puts `new` in its place as a writer who truncates does, and gives the lines that come then.
+async fn lines_after_rewriting(path: &Path, old: &str, new: &str) -> Vec<String> {
+    fs::write(path, old).expect("written");
+    let properties = properties(path, &[("on.truncation", "beginning")]);
+    let mut task = start(&properties, None).await;
+    let whole = old.rfind('\n').map_or(0, |end| old[..=end].lines().count());
+    let mut found = Vec::new();
+    while found.len() < whole {
+        found.extend(values(&task.poll().await.expect("lines")));
+    }
+    // The end of the file is seen, and what follows the last newline is read.
+    let polled = tokio::time::timeout(std::time::Duration::from_secs(1), task.poll()).await;
+    assert!(polled.is_err(), "no more lines");
+    fs::write(path, new).expect("written");
+    let mut after = Vec::new();
+    while after.len() < new.lines().count() {
+        after.extend(values(&task.poll().await.expect("lines")));
+    }
+    after
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_not_provably_the_old_one_is_never_read() {
+    let heading = format!("id,{}\n", "name,".repeat(60));
+    let same_start = "a line of the same beginning\n".repeat(200);
+    for (name, old, sibling, content) in [
+        // Nothing was given out: every file begins with no bytes.
+        (
+            "app.log",
+            "half a li",
+            "passwords.txt",
+            "secret one\nsecret two\n",
+        ),
+        ("app.log", "half a li", "app.log.1", "half a line\nsecret\n"),
+        // A heading that many files have, and the name of one that belongs to it.
+        ("data.csv", "id,name\n", "data.csv.bak", "id,name\n7,secret\n"),
+        // A long heading, and the name of another file.
+        (
+            "data.csv",
+            &heading,
+            "salaries.csv",
+            &format!("{heading}7,secret\n"),
+        ),
+        // More in common than the fingerprint covers, but not all that was read.
+        (
+            "data.csv",
+            &format!("{same_start}one\n"),
+            "data.csv.1",
+            &format!("{same_start}two\nsecret\n"),
+        ),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join(sibling), content).expect("written");
+        let path = directory.path().join(name);
+        let after = lines_after_rewriting(&path, old, "first\nsecond\n").await;
+        assert_eq!(after, ["first", "second"], "{sibling}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_copy_is_read_before_the_file_that_was_truncated() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("app.log");
+    let old = format!("{}half a li", "a line\n".repeat(50));
+    fs::write(directory.path().join("app.log.1"), format!("{old}ne\nthe rest\n")).expect("written");
+    let after = lines_after_rewriting(&path, &old, "first\nsecond\nthird\nfourth\n").await;
+    assert_eq!(
+        after,
+        ["half a line", "the rest", "first", "second", "third", "fourth"]
+    );
+}
+
 #[tokio::test]
 async fn what_is_no_file_of_lines_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
