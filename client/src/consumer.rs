@@ -144,8 +144,7 @@ impl Consumer {
             return Err(Error::IllegalState(reason.into()));
         }
         let wanted: BTreeSet<TopicPartition> = partitions.into_iter().collect();
-        self.cluster
-            .want(wanted.iter().map(|partition| &*partition.topic));
+        self.want(wanted.iter().map(|partition| &*partition.topic));
         self.partitions.retain(|partition, _| wanted.contains(partition));
         for partition in wanted {
             self.partitions.entry(partition).or_insert_with(Partition::new);
@@ -164,7 +163,7 @@ impl Consumer {
             return Err(Error::IllegalState(reason.into()));
         }
         match &subscription.topics {
-            Topics::Named(topics) => drop(self.cluster.want(topics.iter().map(String::as_str))),
+            Topics::Named(topics) => self.want(topics.iter().map(String::as_str)),
             Topics::Matching(_) => {
                 self.cluster.want_only(None);
                 self.metadata_wanted = true;

@@ -187,8 +187,9 @@ impl Consumer {
             assigned_from,
         } = joined;
         self.assigned_from = assigned_from;
-        self.cluster
-            .want(assigned.iter().map(|partition| &*partition.topic));
+        self.want(assigned.iter().map(|partition| &*partition.topic));
+        // The leader looks after the topics of all members.
+        self.metadata_wanted |= self.is_missing(&self.cluster.snapshot());
         let wanted: BTreeSet<&TopicPartition> = assigned.iter().collect();
         let revoked: Vec<_> = self
             .partitions

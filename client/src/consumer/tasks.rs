@@ -175,23 +175,29 @@ impl Consumer {
         }
     }
 
-    /// Whether a topic that is to be read does not exist, or a partition has no leader.
-    fn is_missing(&self, snapshot: &Snapshot) -> bool {
-        let unknown = |topic: &str| {
-            snapshot
-                .topics
-                .get(topic)
-                .is_none_or(|topic| topic.error == ErrorCode::UnknownTopicOrPartition)
+    /// Topics that are to be known too, and soon.
+    pub(super) fn want<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) {
+        if self.cluster.want(topics) {
+            self.metadata_wanted = true;
+            self.missing_for = 0;
+        }
+    }
+
+    /// Whether a topic that is to be read, by any member if this one leads its group, does not exist or is not ready, or a
+    /// partition has no leader.
+    pub(super) fn is_missing(&self, snapshot: &Snapshot) -> bool {
+        let unknown = |topic: &String| {
+            let known = snapshot.topics.get(topic.as_str());
+            known.is_none_or(|topic| topic.error.is_retriable())
         };
-        let subscribed = match self
-            .subscription
-            .as_ref()
-            .map(|subscription| &subscription.topics)
-        {
-            Some(Topics::Named(topics)) => topics.iter().any(|topic| unknown(topic)),
+        let subscription = self.subscription.as_ref();
+        let subscribed = match subscription.map(|subscription| &subscription.topics) {
+            Some(Topics::Named(topics)) => topics.iter().any(unknown),
             _ => false,
         };
+        let of_the_group = self.assigned_from.iter().flatten();
         subscribed
+            || of_the_group.map(|(topic, _)| topic).any(unknown)
             || self
                 .partitions
                 .keys()

@@ -303,6 +303,56 @@ async fn new_topics_and_partitions_are_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_is_found_soon_whoever_wants_it() {
+    /// What makes it wanted, and whether the topic is there before.
+    type Case = (&'static str, fn(&Arc<Model>, &mut Vec<Consumer>), bool);
+    let again: fn(&Arc<Model>, &mut Vec<Consumer>) = |_, members| {
+        members[0]
+            .subscribe(Subscription::topics(["t", "u"]))
+            .expect("a group");
+    };
+    let another: fn(&Arc<Model>, &mut Vec<Consumer>) = |model, members| {
+        let mut other = member(model, &[]);
+        other.subscribe(Subscription::topics(["u"])).expect("a group");
+        members.push(other);
+    };
+    let cases: [Case; 4] = [
+        ("subscribed later, exists", again, true),
+        ("subscribed later, comes later", again, false),
+        ("another member, exists", another, true),
+        ("another member, comes later", another, false),
+    ];
+    for (name, want, exists) in cases {
+        for refusal in [ErrorCode::UnknownTopicOrPartition, ErrorCode::LeaderNotAvailable] {
+            let model = Model::new(1);
+            model.create_topic("t", 1);
+            if exists {
+                model.create_topic("u", 1);
+            } else {
+                model.change(|state| state.topic_errors.insert("u".to_owned(), refusal));
+            }
+            let mut members = vec![member(&model, &[])];
+            poll_until(&mut members, |members| shares(members) == [1]).await;
+            want(&model, &mut members);
+            if !exists {
+                let started = Instant::now();
+                poll_until(&mut members, |_| started.elapsed() > Duration::from_secs(30)).await;
+                model.create_topic("u", 1);
+                model.change(|state| state.topic_errors.clear());
+            }
+            let started = Instant::now();
+            poll_until(&mut members, |members| shares(members).iter().sum::<usize>() == 2).await;
+            let took = started.elapsed();
+            assert!(took < Duration::from_secs(5), "{name}, {refusal}: {took:?}");
+            assert!(
+                model.count(ApiKey::Metadata) < 100,
+                "{name}: not looked for all the time"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_consumer_may_come_before_its_topic() {
     let model = Model::new(1);
     let mut members = vec![member(&model, &[])];
