@@ -14,10 +14,10 @@ mod offset_delete;
 mod offset_fetch;
 mod sync;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use forebay_protocol::{ErrorCode, Utf8Bytes};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{ControlRecordType, NO_PRODUCER_ID, ProducerId, RecordBatch};
 
 #[cfg(test)]
@@ -263,6 +263,13 @@ impl GroupCoordinator {
     #[must_use]
     pub fn group_count(&self) -> usize {
         self.groups.len()
+    }
+
+    /// The topics that committed offsets are of, each with its id, `Uuid::ZERO` where the committer did not know it. The driver,
+    /// who knows which topics exist, compares them after a load: what it hears of later comes as [`Command::TopicsDeleted`].
+    #[must_use]
+    pub fn topics_with_offsets(&self) -> BTreeSet<(Utf8Bytes, Uuid)> {
+        self.persisted.topics_with_offsets()
     }
 
     /// How many records were replayed that this coordinator has no use for.

@@ -186,6 +186,16 @@ impl Persisted {
             .collect()
     }
 
+    /// The topics that offsets are of, each with its id as far as that was written.
+    pub(crate) fn topics_with_offsets(&self) -> BTreeSet<(Utf8Bytes, Uuid)> {
+        let mut topics = BTreeSet::new();
+        self.offsets_where(|key, id| {
+            topics.insert((key.topic.clone(), id));
+            false
+        });
+        topics
+    }
+
     /// Groups that exist because of an offset.
     pub(crate) fn groups_with_offsets(&self) -> BTreeSet<Utf8Bytes> {
         let open = self.open_transactions.range(..).map(|((key, _), _)| &key.group);

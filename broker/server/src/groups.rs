@@ -11,13 +11,13 @@ use forebay_broker_coordinator::{
     Command, Config, Request, RequestContext, RequestId, Response, partition_for,
 };
 use forebay_broker_partition::Role;
-use forebay_protocol::{ErrorCode, Utf8Bytes};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::Offset;
 
 use crate::metadata::Metadata;
 use crate::replicas::Replicas;
 use crate::shutdown::Shutdown;
-use shard::Shard;
+use shard::{Driver, Shard};
 
 /// The coordinators of this broker.
 #[derive(Debug)]
@@ -170,7 +170,17 @@ impl Groups {
         if let Some(shard) = shards.get(&partition).filter(|shard| shard.is_of(&replica)) {
             return Ok(Arc::clone(shard));
         }
-        let shard = Shard::start(partition, &self.config, replica, self.shutdown.clone());
+        let metadata = Arc::clone(&self.metadata);
+        let exists = move |topic: &str, id: Uuid| {
+            let image = metadata.image();
+            let known = image.topic(topic);
+            known.is_some_and(|known| id.is_zero() || known.id() == id)
+        };
+        let driver = Driver {
+            topic_exists: Box::new(exists),
+            shutdown: self.shutdown.clone(),
+        };
+        let shard = Shard::start(partition, &self.config, replica, driver);
         if let Some(old) = shards.insert(partition, Arc::clone(&shard)) {
             old.resign();
         }

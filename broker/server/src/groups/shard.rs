@@ -13,7 +13,7 @@ use forebay_broker_coordinator::{
 };
 use forebay_broker_log::ValidatedBatch;
 use forebay_broker_partition::RequiredAcks;
-use forebay_protocol::ErrorCode;
+use forebay_protocol::{ErrorCode, Uuid};
 use forebay_records::{
     AppendOrigin, BatchBuilder, BatchOptions, Headers, Offset, ValidationOptions, validate,
 };
@@ -42,7 +42,16 @@ pub(super) struct Shard {
     deletions: Mutex<Deletions>,
     /// The monotonic clock of this coordinator.
     started: Instant,
-    shutdown: Shutdown,
+    driver: Driver,
+}
+
+/// Whether there is a topic of this name, and unless that is zero, of this id.
+type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
+
+/// What a coordinator needs of the broker besides its partition.
+pub(super) struct Driver {
+    pub(super) topic_exists: Box<TopicExists>,
+    pub(super) shutdown: Shutdown,
 }
 
 /// Hears when an append is committed, or is not.
@@ -74,12 +83,7 @@ struct InFlight {
 
 impl Shard {
     /// A coordinator over a partition that this broker leads; it loads in the background.
-    pub(super) fn start(
-        partition: i32,
-        config: &Config,
-        replica: Arc<Replica>,
-        shutdown: Shutdown,
-    ) -> Arc<Self> {
+    pub(super) fn start(partition: i32, config: &Config, replica: Arc<Replica>, driver: Driver) -> Arc<Self> {
         let shard = Arc::new(Self {
             partition,
             config: Config {
@@ -92,7 +96,7 @@ impl Shard {
             settled: Notify::new(),
             deletions: Mutex::default(),
             started: Instant::now(),
-            shutdown,
+            driver,
         });
         if shard
             .replica
@@ -181,13 +185,17 @@ impl Shard {
     async fn load(self: &Arc<Self>) {
         loop {
             match load::load(&self.replica, self.config.clone()).await {
-                Ok(coordinator) => return self.activate(coordinator),
+                Ok(coordinator) => {
+                    let gone = self.topics_that_are_gone(&coordinator);
+                    self.activate(coordinator);
+                    return self.forget_topics(&gone);
+                }
                 Err(error) => {
                     tracing::error!(partition = self.partition, %error, "the groups of a partition cannot be loaded");
                     tokio::time::sleep(RELOAD_PAUSE).await;
                 }
             }
-            if self.shutdown.is_requested() || !matches!(*self.state(), State::Loading) {
+            if self.driver.shutdown.is_requested() || !matches!(*self.state(), State::Loading) {
                 return;
             }
         }
@@ -213,7 +221,7 @@ impl Shard {
 
     /// Calls `tick` when its time has come, until the coordinator resigns.
     async fn keep_time(self: Arc<Self>) {
-        let shutdown = self.shutdown.clone().requested();
+        let shutdown = self.driver.shutdown.clone().requested();
         tokio::pin!(shutdown);
         loop {
             let deadline = match &*self.state() {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use forebay_broker_coordinator::{Command, RequestContext, Response};
+use forebay_broker_coordinator::{Command, GroupCoordinator, RequestContext, Response};
 use forebay_protocol::{Utf8Bytes, Uuid};
 
 use super::{Shard, State};
@@ -25,9 +25,20 @@ impl Shard {
     pub(in crate::groups) fn forget_topics(self: &Arc<Self>, topics: &[(Utf8Bytes, Uuid)]) {
         let mut deletions = self.deletions();
         deletions.topics.extend_from_slice(topics);
+        if deletions.topics.is_empty() {
+            return;
+        }
         if !std::mem::replace(&mut deletions.forgetting, true) {
             tokio::spawn(Arc::clone(self).forget());
         }
+    }
+
+    /// Topics whose deletion the log's last coordinator has not come to write down.
+    pub(super) fn topics_that_are_gone(&self, coordinator: &GroupCoordinator) -> Vec<(Utf8Bytes, Uuid)> {
+        let topics = coordinator.topics_with_offsets().into_iter();
+        topics
+            .filter(|(topic, id)| !(self.driver.topic_exists)(topic, *id))
+            .collect()
     }
 
     async fn forget(self: Arc<Self>) {

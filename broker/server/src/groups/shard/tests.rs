@@ -91,8 +91,17 @@ impl Bench {
 
     /// A coordinator over what is in the log.
     fn shard(&self) -> Arc<Shard> {
+        self.shard_without("")
+    }
+
+    /// A coordinator over what is in the log, where there is no such topic.
+    fn shard_without(&self, gone: &'static str) -> Arc<Shard> {
+        let driver = Driver {
+            topic_exists: Box::new(move |topic, id| topic != gone && id == TOPIC_ID),
+            shutdown: self.shutdown.clone(),
+        };
         let replica = Arc::clone(&self.replica);
-        Shard::start(PARTITION, &Config::default(), replica, self.shutdown.clone())
+        Shard::start(PARTITION, &Config::default(), replica, driver)
     }
 
     /// A coordinator whose log has a record, so that its files are there.
@@ -318,6 +327,23 @@ async fn a_topic_that_goes_while_the_coordinator_loads_is_forgotten() {
         committed(&shard, "kept").await,
         2,
         "of another topic of that name"
+    );
+}
+
+/// The broker was killed between the deletion and the tombstones.
+#[tokio::test]
+async fn a_topic_that_went_before_the_coordinator_was_loaded_is_forgotten() {
+    let bench = Bench::new();
+    let before = bench.used_shard().await;
+    assert_eq!(commit(Arc::clone(&before), "kept", 2).await, ErrorCode::None);
+    before.resign();
+    let shard = bench.shard_without("t");
+    eventually_forgotten(&shard, "t").await;
+    shard.resign();
+    let again = bench.shard();
+    assert_eq!(
+        (committed(&again, "t").await, committed(&again, "kept").await),
+        (-1, 2)
     );
 }
 
