@@ -2,10 +2,12 @@
 //! roles and configurations, and taken away.
 
 pub(crate) mod fetch_waits;
-pub(crate) mod replica;
+mod line_limit;
+mod replica;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use forebay_broker_controller::{ConfigSchema, MetadataImage, PartitionImage, TopicImage};
@@ -21,6 +23,7 @@ use tokio::sync::watch;
 use crate::io_pool::IoPool;
 use crate::random::random_bits;
 use fetch_waits::FetchWaits;
+use line_limit::LineLimit;
 use replica::QUEUE_BYTES_MAX;
 pub(crate) use replica::{NewAppend, Replica};
 
@@ -60,9 +63,14 @@ pub(crate) struct Shared {
 
 /// Says that something could not be written for now. That the log directory was given up is said once, by the log.
 pub(crate) fn report(error: &Error) {
+    static LIMIT: LineLimit = LineLimit::new();
     match error {
         Error::Log(log::Error::Offline { .. }) => {}
-        Error::Log(error) if error.is_storage() => tracing::error!(%error, "writing failed"),
+        Error::Log(error) if error.is_storage() => {
+            if let Some(unsaid) = LIMIT.allows(Instant::now()) {
+                tracing::error!(%error, unsaid, "writing failed");
+            }
+        }
         _ => {}
     }
 }
