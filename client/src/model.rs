@@ -200,6 +200,20 @@ impl Model {
         });
     }
 
+    /// Adds a partition to a topic.
+    pub fn add_partition(&self, topic: &str) {
+        self.change(|state| {
+            let leader = *state.brokers.keys().next().expect("there is a broker");
+            let topic = state.topics.get_mut(topic).expect("the topic exists");
+            topic.partitions.push(PartitionState::new(leader));
+        });
+    }
+
+    /// The brokers do not offer this API.
+    pub fn remove_api(&self, api: ApiKey) {
+        self.lock().versions.insert(api, (0, -1));
+    }
+
     /// What a group has committed.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         self.lock().committed(group, topic, partition)

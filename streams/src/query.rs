@@ -177,8 +177,14 @@ impl Query {
             if planned.epoch == 0 {
                 self.next_offsets.clone_from(&planned.start);
             }
-            let start = self.next_offsets.clone();
-            return Ok(Some(Plan { start, ..planned }));
+            // The plan knows where a partition begins that was added after the last commit; of the others the commit counts.
+            let mut plan = planned;
+            plan.start.extend(
+                self.next_offsets
+                    .iter()
+                    .map(|(partition, next)| (*partition, *next)),
+            );
+            return Ok(Some(plan));
         }
         let latest = match until {
             Some(until) => until.clone(),
@@ -286,3 +292,6 @@ async fn blocking<T: Send + 'static>(
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }
+
+#[cfg(test)]
+mod tests;
