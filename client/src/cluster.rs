@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, messages::MetadataResponse};
+use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
 use tokio::time::Instant;
 
 #[cfg(any(test, feature = "model"))]
@@ -31,6 +31,7 @@ use crate::{
     node::Node,
 };
 use connections::{Connections, Endpoint};
+use metadata::Answer;
 
 /// A handle; cheap to clone.
 #[derive(Debug, Clone)]
@@ -218,24 +219,25 @@ impl Cluster {
         endpoints
     }
 
-    async fn fetch(&self, endpoint: &Endpoint) -> Result<MetadataResponse, Error> {
+    async fn fetch(&self, endpoint: &Endpoint) -> Result<Answer, Error> {
         let node = self.connect(endpoint, Lane::Main).await?;
         let topics = {
             let wanted = lock(&self.0.wanted);
             (!wanted.all).then(|| wanted.names.iter().cloned().collect::<Vec<_>>())
         };
+        let of_all = topics.is_none();
         let request = |version| metadata::request(topics, self.0.auto_create_topics, version);
-        let answer = node.call(request).await?;
+        let response = node.call(request).await?;
         if endpoint.id.is_none() {
             // It has done its duty; from here on brokers are reached by their ids.
             self.0.connections.forget(endpoint);
         }
-        match ErrorCode::from_i16(answer.error_code) {
-            ErrorCode::None if answer.brokers.is_empty() => Err(Error::InvalidResponse {
+        match ErrorCode::from_i16(response.error_code) {
+            ErrorCode::None if response.brokers.is_empty() => Err(Error::InvalidResponse {
                 action: format!("Metadata, from {}", endpoint.address).into(),
                 reason: "it names no broker".into(),
             }),
-            ErrorCode::None => Ok(answer),
+            ErrorCode::None => Ok(Answer { response, of_all }),
             code => Err(Error::broker(
                 format!("get metadata from {}", endpoint.address),
                 code,
@@ -243,7 +245,7 @@ impl Cluster {
         }
     }
 
-    fn take(&self, answer: MetadataResponse) -> Arc<Snapshot> {
+    fn take(&self, answer: Answer) -> Arc<Snapshot> {
         let wanted = lock(&self.0.wanted);
         let mut snapshot = lock(&self.0.snapshot);
         let keep = |name: &str| wanted.all || wanted.names.contains(name);

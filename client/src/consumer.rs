@@ -65,6 +65,8 @@ pub struct Consumer {
     group: Option<Group>,
     phase: Phase,
     join: Chore,
+    /// With a pattern: the moment of the cluster at which it showed that the member has to join.
+    join_after: Option<u64>,
     joined_topics: Option<Vec<String>>,
     assigned_from: Option<AssignedFrom>,
     /// What was assigned last, for assignors that members tell it although they have given it up.
@@ -117,6 +119,7 @@ impl Consumer {
             group: None,
             phase: Phase::Steady,
             join: Chore::default(),
+            join_after: None,
             joined_topics: None,
             assigned_from: None,
             last_owned: Vec::new(),
@@ -189,6 +192,7 @@ impl Consumer {
                 .await;
         }
         self.subscription = None;
+        self.join_after = None;
         self.joined_topics = None;
         self.assigned_from = None;
         self.last_owned.clear();

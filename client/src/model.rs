@@ -65,6 +65,7 @@ pub(crate) struct State {
     pub(crate) topic_errors: BTreeMap<String, ErrorCode>,
     /// How large a batch may be.
     pub(crate) batch_bytes_max: usize,
+    next_topic: u8,
     next_producer_id: i64,
     next_member: u32,
     faults: FaultPlan,
@@ -94,6 +95,7 @@ impl Model {
                 auto_create: false,
                 topic_errors: BTreeMap::new(),
                 batch_bytes_max: 1024 * 1024,
+                next_topic: 1,
                 next_producer_id: 1000,
                 next_member: 0,
                 faults: Box::new(|_, _| Fault::None),
@@ -118,6 +120,11 @@ impl Model {
     /// Creates a topic whose partitions are led by the brokers in turn; anew and empty if it is there.
     pub fn create_topic(&self, name: &str, partitions: usize) {
         self.change(|state| state.create_topic(name, partitions));
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, name: &str) {
+        self.change(|state| state.topics.remove(name));
     }
 
     /// Has a group begin a rebalance.
@@ -305,7 +312,8 @@ impl State {
     pub(crate) fn create_topic(&mut self, name: &str, partitions: usize) {
         let brokers: Vec<NodeId> = self.brokers.keys().copied().collect();
         let mut id = [0; 16];
-        id[15] = u8::try_from(self.topics.len() + 1).expect("few topics");
+        id[15] = self.next_topic;
+        self.next_topic = self.next_topic.checked_add(1).expect("few topics");
         let partitions = (0..partitions)
             .map(|index| PartitionState::new(brokers[index % brokers.len()]))
             .collect();

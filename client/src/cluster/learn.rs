@@ -67,6 +67,7 @@ impl Snapshot {
         Self {
             version: self.version,
             fetched_at: self.fetched_at,
+            of_all: self.of_all,
             cluster_id: self.cluster_id.clone(),
             controller: self.controller,
             names: self.names.clone(),

@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     /// Counts the moments.
     pub(crate) version: u64,
     pub(crate) fetched_at: Option<Instant>,
+    /// Whether `topics` are all that there were.
+    pub(crate) of_all: bool,
     pub(crate) cluster_id: Option<Utf8Bytes>,
     pub(crate) controller: Option<NodeId>,
     pub(crate) brokers: BTreeMap<NodeId, Broker>,
@@ -60,6 +62,13 @@ pub(crate) struct Partition {
     pub(crate) replicas: Vec<NodeId>,
     pub(crate) in_sync_replicas: Vec<NodeId>,
     pub(crate) offline_replicas: Vec<NodeId>,
+}
+
+/// What a broker said.
+pub(super) struct Answer {
+    pub(super) response: MetadataResponse,
+    /// Whether all topics were asked for.
+    pub(super) of_all: bool,
 }
 
 /// Asks for these topics, or for all.
@@ -120,8 +129,13 @@ impl Snapshot {
             .leader
     }
 
-    /// The moment after `answer`. A topic that `keep` refuses is forgotten; one that the answer does not mention stays.
-    pub(super) fn next(&self, answer: MetadataResponse, keep: impl Fn(&str) -> bool, now: Instant) -> Self {
+    /// The moment after `answer`. A topic that `keep` refuses is forgotten. One that the answer does not mention stays, unless
+    /// all topics were asked for: then it was deleted, or may be seen no more.
+    pub(super) fn next(&self, answer: Answer, keep: impl Fn(&str) -> bool, now: Instant) -> Self {
+        let Answer {
+            response: answer,
+            of_all,
+        } = answer;
         let brokers = answer.brokers.iter().map(|broker| {
             let id = NodeId(broker.node_id);
             (
@@ -129,13 +143,15 @@ impl Snapshot {
                 Broker::new(id, &broker.host, broker.port, broker.rack.as_ref()),
             )
         });
-        let mut topics: HashMap<Utf8Bytes, Arc<Topic>> = self.topics.clone();
-        topics.retain(|name, _| keep(name));
+        let stays = |name: &str| !of_all && keep(name);
+        let known = self.topics.iter().filter(|(name, _)| stays(name));
+        let mut topics: HashMap<Utf8Bytes, Arc<Topic>> =
+            known.map(|(name, topic)| (name.clone(), topic.clone())).collect();
         for topic in answer.topics {
             let Some(name) = &topic.name else { continue };
             if keep(name) {
-                let before = topics.get(&**name).cloned();
-                let topic = Topic::next(topic, before.as_deref());
+                let before = self.topics.get(&**name);
+                let topic = Topic::next(topic, before.map(|topic| &**topic));
                 topics.insert(topic.name.clone(), Arc::new(topic));
             }
         }
@@ -143,6 +159,7 @@ impl Snapshot {
         Self {
             version: self.version + 1,
             fetched_at: Some(now),
+            of_all,
             cluster_id: answer.cluster_id.map(|id| id.detach()),
             controller: node(answer.controller_id),
             brokers: brokers.collect(),

@@ -173,6 +173,30 @@ async fn an_older_leader_is_not_believed_and_a_named_one_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_all_topics_do_not_mention_is_no_more() {
+    let model = Model::new(1);
+    for topic in ["t", "deleted"] {
+        model.create_topic(topic, 1);
+    }
+    let cluster = model.cluster_with(Model::client_config(&[]), None);
+    cluster.want_only(None);
+    let names = |snapshot: &Snapshot| {
+        snapshot
+            .topics
+            .keys()
+            .map(ToString::to_string)
+            .collect::<BTreeSet<_>>()
+    };
+    let before = cluster.refresh(0).await.expect("refreshed");
+    assert_eq!(names(&before), ["deleted", "t"].map(str::to_owned).into());
+    model.delete_topic("deleted");
+    let after = cluster.refresh(before.version).await.expect("refreshed");
+    assert_eq!(names(&after), ["t".to_owned()].into());
+    assert!(after.of_all && after.names.len() == 1);
+    assert_eq!(leader(&after, 0), Some(NodeId(1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_is_remembered_until_it_says_otherwise() {
     let model = Model::new(2);
     let cluster = model.cluster_with(Model::client_config(&[]), None);

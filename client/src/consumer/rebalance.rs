@@ -13,7 +13,7 @@ use super::{
     Consumer, Event, RebalanceEvent,
     group::{Joined, Wish, is_worth_another, join},
     partition::Partition,
-    subscription::Topics,
+    subscription::{Subscription, Topics},
 };
 use crate::{chore::sooner, error::Error};
 
@@ -74,6 +74,9 @@ impl Consumer {
             sooner(next, not_before);
             return Ok(());
         }
+        if !self.knows_what_matches() {
+            return Ok(());
+        }
         let Some(topics) = self.wanted_topics() else {
             return Ok(());
         };
@@ -132,7 +135,9 @@ impl Consumer {
             Topics::Named(topics) => Some(topics.clone()),
             Topics::Matching(matches) => {
                 let snapshot = self.cluster.snapshot();
-                snapshot.fetched_at?;
+                if !snapshot.of_all {
+                    return None;
+                }
                 let exclude_internal = self.config.exclude_internal_topics;
                 let visible = snapshot
                     .topics
@@ -148,8 +153,22 @@ impl Consumer {
         }
     }
 
+    /// With a pattern, what matches is looked for anew before the member joins, as Kafka's consumer does: the leader would share
+    /// out topics that are no more, and one member after the other would find the new ones.
+    fn knows_what_matches(&mut self) -> bool {
+        if self.subscription.as_ref().is_none_or(Subscription::is_named) {
+            return true;
+        }
+        let snapshot = self.cluster.snapshot();
+        let before = *self.join_after.get_or_insert(snapshot.version);
+        let knows = snapshot.version > before && snapshot.of_all;
+        self.metadata_wanted |= !knows;
+        knows
+    }
+
     fn start_joining(&mut self, topics: Vec<String>) {
         let Some(group) = &self.group else { return };
+        self.join_after = None;
         let shared = group.shared.clone();
         let wish = Wish {
             topics: topics.clone(),

@@ -193,7 +193,9 @@ impl Consumer {
         let subscription = self.subscription.as_ref();
         let subscribed = match subscription.map(|subscription| &subscription.topics) {
             Some(Topics::Named(topics)) => topics.iter().any(unknown),
-            _ => false,
+            // What was under way when the pattern came had not asked for all.
+            Some(Topics::Matching(_)) => !snapshot.of_all,
+            None => false,
         };
         let of_the_group = self.assigned_from.iter().flatten();
         subscribed

@@ -303,6 +303,62 @@ async fn new_topics_and_partitions_are_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_topic_matches_no_more() {
+    // Whether somebody notices that it is gone, by fetching it, or only the next rebalance can.
+    for fetches in [true, false] {
+        let model = Model::new(1);
+        model.create_topic("t", 1);
+        model.create_topic("t2", 2);
+        let mut members = vec![member(&model, &[])];
+        members[0]
+            .subscribe(Subscription::matching(|topic| topic.starts_with('t')).with_events())
+            .expect("a group");
+        poll_until(&mut members, |members| shares(members) == [3]).await;
+        if !fetches {
+            let all = members[0].assignment();
+            members[0].pause(&all).expect("assigned");
+            let started = Instant::now();
+            poll_until(&mut members, |_| started.elapsed() > SECOND * 2).await;
+        }
+        members[0].take_events();
+        model.delete_topic("t2");
+        if !fetches {
+            model.create_topic("t3", 4);
+            model.rebalance("g");
+        }
+        let started = Instant::now();
+        let expected = if fetches { 1 } else { 5 };
+        poll_until(&mut members, |members| shares(members) == [expected]).await;
+        assert!(started.elapsed() < SECOND * 10, "{:?}", started.elapsed());
+        let gone = |partition: &TopicPartition| *partition.topic == *"t2";
+        assert!(!members[0].assignment().iter().any(gone));
+        let given = members[0]
+            .take_events()
+            .into_iter()
+            .filter_map(|event| match event {
+                RebalanceEvent::Assigned(partitions) => Some(partitions),
+                _ => None,
+            });
+        assert!(
+            !given.flatten().any(|partition| gone(&partition)),
+            "not even for a moment"
+        );
+        model.append("t", 0, &["read on"]);
+        let read = |members: &[Consumer]| {
+            let positions = members[0].positions();
+            positions
+                .get(&partition(0))
+                .is_some_and(|position| position.offset == Offset(1))
+        };
+        assert_eq!(poll_until(&mut members, read).await, ["read on"]);
+        let asked = model.count(ApiKey::Metadata);
+        let started = Instant::now();
+        poll_until(&mut members, |_| started.elapsed() > SECOND * 30).await;
+        assert!(model.count(ApiKey::Metadata) - asked < 3, "nothing is missing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_is_found_soon_whoever_wants_it() {
     /// What makes it wanted, and whether the topic is there before.
     type Case = (&'static str, fn(&Arc<Model>, &mut Vec<Consumer>), bool);
