@@ -34,6 +34,9 @@ pub enum Error {
 /// How deep types may be defined within each other.
 const DEPTH_MAX: usize = 256;
 
+/// How deep the JSON parser goes.
+const NESTING_MAX: usize = 127;
+
 const SCHEMA_RESERVED: &[&str] = &[
     "doc",
     "fields",
@@ -88,10 +91,14 @@ impl Schema {
             ));
         }
         defaults::check(&schema).map_err(Error::Invalid)?;
-        if !print::is_within(&schema, SCHEMA_BYTES_MAX) {
-            return Err(Error::CanonicalTooLarge);
+        match print::check(&schema, SCHEMA_BYTES_MAX, NESTING_MAX) {
+            Ok(()) => Ok(schema),
+            Err(print::Unparsable::TooLong) => Err(Error::CanonicalTooLarge),
+            Err(print::Unparsable::TooDeep) => invalid(format!(
+                "the schema's types are defined within each other deeper than {NESTING_MAX} levels of JSON where each is \
+                 written out at its first use"
+            )),
         }
-        Ok(schema)
     }
 }
 

@@ -17,12 +17,45 @@ impl fmt::Display for Schema {
     }
 }
 
-/// Whether the canonical text has at most `bytes_max` bytes. It may be longer than the text that was parsed: a name that was
-/// short within its namespace is written in full elsewhere, and a number as Java writes it.
-pub(super) fn is_within(schema: &Schema, bytes_max: usize) -> bool {
+/// Why nobody could parse the canonical text, though it is that of a schema that was parsed.
+pub(super) enum Unparsable {
+    TooLong,
+    TooDeep,
+}
+
+/// Whether the canonical text can be parsed. It may be longer than the text that it is of: a name that was short within its
+/// namespace is written in full elsewhere, and a number as Java writes it. And deeper: a type is written where it is met first,
+/// wherever it was defined.
+pub(super) fn check(schema: &Schema, bytes_max: usize, nesting_max: usize) -> Result<(), Unparsable> {
     let mut printer = Printer::new(schema, bytes_max);
     printer.node(&schema.root, None);
-    printer.out.len() <= bytes_max
+    if printer.out.len() > bytes_max {
+        return Err(Unparsable::TooLong);
+    }
+    if nesting(&printer.out) > nesting_max {
+        return Err(Unparsable::TooDeep);
+    }
+    Ok(())
+}
+
+/// How many arrays and objects of a JSON text are within each other at most.
+fn nesting(json: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b'}' | b']' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 struct Printer<'a> {

@@ -122,7 +122,8 @@ fn depth_and_length_are_bounded() {
             "}".repeat(depth)
         )
     };
-    assert!(Schema::parse(&nested(100)).is_ok());
+    let deepest = canonical(&nested(127));
+    assert_eq!(canonical(&deepest), deepest);
     assert!(matches!(
         Schema::parse(&nested(100_000)),
         Err(Error::Json(_) | Error::TooLarge { .. })
