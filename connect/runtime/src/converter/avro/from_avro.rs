@@ -1,5 +1,6 @@
 //! Avro's schemas as Connect's (`AvroData.toConnectSchema`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use forebay_connect_api::schema::{self, Type};
@@ -16,29 +17,154 @@ pub(super) const UNION: &str = "io.confluent.connect.avro.Union";
 /// Bytes that were a fixed have its size as this parameter.
 const FIXED_SIZE: &str = "connect.fixed.size";
 
+/// How deep types may be within each other.
+const DEPTH_MAX: usize = 200;
+
+/// What a Connect schema may cost when each type is counted at every place where it is used. Avro names a record once and may use
+/// it at a thousand places, each of which may use another a thousand times; Connect's schemas have no names to refer to, and who
+/// walks over one meets every place. A schema of a megabyte that uses no type twice is within this, unless it is one of enums with
+/// more than a hundred thousand symbols.
+const COST_MAX: usize = 16 * 1024 * 1024;
+
+/// What each type costs besides its texts.
+const TYPE_COST: usize = 64;
+
 /// The Connect schema of an Avro schema.
 pub(super) fn schema(node: Node<'_>) -> Result<Arc<Schema>, Error> {
-    of(node, None, &mut Vec::new())
+    Walk::default().of(node, None).map(|part| part.schema)
 }
 
-/// `within` are the records around, in which none of them may be again.
-fn of<'a>(
-    node: Node<'a>,
-    field: Option<FieldView<'a>>,
-    within: &mut Vec<&'a str>,
-) -> Result<Arc<Schema>, Error> {
-    let (node, optional) = match node.kind() {
-        Kind::Union(branches) => match optional_branch(&branches) {
-            Some(branch) => (branch, true),
-            None => return union(&branches, within),
-        },
-        _ => (node, false),
+/// Along an Avro schema, from types to those within them.
+#[derive(Debug, Default)]
+struct Walk<'a> {
+    /// The records around, in which none of them may be again.
+    within: Vec<&'a str>,
+    depth: usize,
+    /// Of all that was met so far.
+    cost: usize,
+    /// Named types that were met, to be shared.
+    known: HashMap<Use<'a>, Known>,
+}
+
+/// A named type as it is used: what a field adds to it makes another Connect schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Use<'a> {
+    name: &'a str,
+    optional: bool,
+    doc: Option<&'a str>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    part: Part,
+    cost: usize,
+}
+
+/// A Connect schema, and how many levels it has.
+#[derive(Debug, Clone)]
+struct Part {
+    schema: Arc<Schema>,
+    levels: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn of(&mut self, node: Node<'a>, field: Option<FieldView<'a>>) -> Result<Part, Error> {
+        self.check_depth(1)?;
+        self.depth += 1;
+        let part = self.part(node, field);
+        self.depth -= 1;
+        part
+    }
+
+    fn check_depth(&self, levels: usize) -> Result<(), Error> {
+        if self.depth + levels <= DEPTH_MAX {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "the Avro schema is nested deeper than {DEPTH_MAX} levels"
+        )))
+    }
+
+    fn pay(&mut self, cost: usize) -> Result<(), Error> {
+        self.cost = self.cost.saturating_add(cost);
+        if self.cost <= COST_MAX {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "the Avro schema uses its named types so often that it would take over {COST_MAX} bytes in Connect, where each \
+             use counts: Connect's schemas cannot refer to types by name"
+        )))
+    }
+
+    fn part(&mut self, node: Node<'a>, field: Option<FieldView<'a>>) -> Result<Part, Error> {
+        let (node, optional) = match node.kind() {
+            Kind::Union(branches) => match optional_branch(&branches) {
+                Some(branch) => (branch, true),
+                None => return self.union(&branches),
+            },
+            _ => (node, false),
+        };
+        let default = field.and_then(FieldView::default);
+        let doc = text(node, "connect.doc")
+            .or_else(|| field.and_then(FieldView::doc))
+            .or_else(|| node.doc());
+        let shared = node
+            .full_name()
+            .filter(|_| default.is_none())
+            .map(|name| Use { name, optional, doc });
+        if let Some(known) = shared.and_then(|shared| self.known.get(&shared)).cloned() {
+            self.check_depth(known.part.levels.saturating_sub(1))?;
+            self.pay(known.cost)?;
+            return Ok(known.part);
+        }
+        let before = self.cost;
+        self.pay(own_cost(node, doc))?;
+        let Bare { builder, levels } = self.bare(node)?;
+        let part = Part {
+            schema: built(builder.with_optional(optional), node, doc, default)?,
+            levels: levels + 1,
+        };
+        if let Some(shared) = shared {
+            let cost = self.cost - before;
+            let part = part.clone();
+            self.known.insert(shared, Known { part, cost });
+        }
+        Ok(part)
+    }
+}
+
+/// A type without what may be said of each: its builder, and the levels within it.
+struct Bare {
+    builder: SchemaBuilder,
+    levels: usize,
+}
+
+/// The texts that are copied into the Connect schema of a type.
+fn own_cost(node: Node<'_>, doc: Option<&str>) -> usize {
+    let name = node.full_name().map_or(0, str::len);
+    let symbols = match node.kind() {
+        Kind::Enum(symbols) => symbols
+            .iter()
+            .map(|symbol| TYPE_COST + ENUM.len() + 2 * symbol.len())
+            .sum(),
+        _ => 0,
     };
-    let mut builder = bare(node, within)?.with_optional(optional);
-    if let Some(doc) = text(node, "connect.doc")
-        .or_else(|| field.and_then(FieldView::doc))
-        .or_else(|| node.doc())
-    {
+    let parameters = node.property("connect.parameters").and_then(Json::as_object);
+    let parameters = parameters.into_iter().flatten();
+    let parameters: usize = parameters
+        .map(|(name, value)| TYPE_COST + name.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    let given = text(node, "connect.name").map_or(0, str::len);
+    TYPE_COST + name + given + doc.map_or(0, str::len) + symbols + parameters
+}
+
+fn built(
+    mut builder: SchemaBuilder,
+    node: Node<'_>,
+    doc: Option<&str>,
+    default: Option<&Json>,
+) -> Result<Arc<Schema>, Error> {
+    if let Some(doc) = doc {
         builder = builder.doc(doc);
     }
     if let Some(version) = node.property("connect.version").and_then(Json::as_i64) {
@@ -52,9 +178,11 @@ fn of<'a>(
         builder = builder.name(name);
     }
     let unsound = |error| Error::data_because("the Avro schema cannot be had in Connect", error);
+    let Some(default) = default else {
+        return builder.build().map_err(unsound);
+    };
     let plain = builder.clone().build().map_err(unsound)?;
-    let default = field.and_then(FieldView::default);
-    match default.and_then(|default| default_value(plain.schema_type(), default)) {
+    match default_value(plain.schema_type(), default) {
         Some(default) => builder.default_value(default).build().map_err(unsound),
         None => Ok(plain),
     }
@@ -73,13 +201,89 @@ pub(super) fn optional_branch<'a>(branches: &[Node<'a>]) -> Option<Node<'a>> {
     }
 }
 
-fn bare<'a>(node: Node<'a>, within: &mut Vec<&'a str>) -> Result<SchemaBuilder, Error> {
-    Ok(match node.kind() {
-        Kind::Null => {
-            return Err(Error::data(
-                "Standalone null schemas are not supported by this converter",
-            ));
+impl<'a> Walk<'a> {
+    fn bare(&mut self, node: Node<'a>) -> Result<Bare, Error> {
+        let (builder, levels) = match node.kind() {
+            Kind::Array(items) => {
+                if let Some((keys, values)) = map_entry(items) {
+                    return self.map(Some(keys), values);
+                }
+                let items = self.of(items, None)?;
+                (Schema::array(items.schema), items.levels)
+            }
+            Kind::Map(values) => return self.map(None, values),
+            Kind::Record(fields) => return self.record(node, &fields),
+            Kind::Union(_) => return Err(Error::data("a union directly within a union is no Avro")),
+            _ => (simple(node)?, 0),
+        };
+        Ok(Bare { builder, levels })
+    }
+
+    /// Keys are strings unless said otherwise.
+    fn map(&mut self, keys: Option<Node<'a>>, values: Node<'a>) -> Result<Bare, Error> {
+        let keys = keys.map(|keys| self.of(keys, None)).transpose()?;
+        let values = self.of(values, None)?;
+        let levels = keys.as_ref().map_or(1, |keys| keys.levels).max(values.levels);
+        let keys = keys.map_or_else(Schema::string_schema, |keys| keys.schema);
+        Ok(Bare {
+            builder: Schema::map(keys, values.schema),
+            levels,
+        })
+    }
+
+    fn record(&mut self, node: Node<'a>, fields: &[FieldView<'a>]) -> Result<Bare, Error> {
+        let name = node.full_name().unwrap_or_default();
+        if self.within.contains(&name) {
+            return Err(Error::data(format!(
+                "the record {name} contains itself, which Connect's schemas cannot say"
+            )));
         }
+        self.within.push(name);
+        let mut builder = Schema::structure().name(name);
+        let mut levels = 0;
+        for field in fields {
+            self.pay(field.name().len())?;
+            let of = self
+                .of(field.node(), Some(*field))
+                .map_err(|error| error.within(field.name()))?;
+            levels = levels.max(of.levels);
+            builder = builder.field(field.name(), of.schema);
+        }
+        self.within.pop();
+        Ok(Bare { builder, levels })
+    }
+
+    /// A struct with one optional field for each branch.
+    fn union(&mut self, branches: &[Node<'a>]) -> Result<Part, Error> {
+        self.pay(TYPE_COST)?;
+        let mut builder = Schema::structure().name(UNION);
+        let mut levels = 0;
+        for branch in branches {
+            if matches!(branch.kind(), Kind::Null) {
+                builder = builder.optional();
+                continue;
+            }
+            let inner = self.of(*branch, None)?;
+            levels = levels.max(inner.levels);
+            let inner = inner.schema.to_builder().optional().build();
+            let inner = inner
+                .map_err(|error| Error::data_because("a branch of a union cannot be optional", error))?;
+            self.pay(branch.branch_name().len())?;
+            builder = builder.field(branch.branch_name(), inner);
+        }
+        let schema = builder
+            .build()
+            .map_err(|error| Error::data_because("a union cannot be had in Connect", error))?;
+        Ok(Part {
+            schema,
+            levels: levels + 1,
+        })
+    }
+}
+
+/// A type without types inside.
+fn simple(node: Node<'_>) -> Result<SchemaBuilder, Error> {
+    Ok(match node.kind() {
         Kind::Boolean => Schema::boolean(),
         Kind::Int => match (text(node, "connect.type"), text(node, "logicalType")) {
             (Some("int8"), _) => Schema::int8(),
@@ -105,13 +309,11 @@ fn bare<'a>(node: Node<'a>, within: &mut Vec<&'a str>) -> Result<SchemaBuilder, 
                 builder.parameter(format!("{ENUM}.{symbol}"), symbol.as_str())
             })
         }
-        Kind::Array(items) => match map_entry(items) {
-            Some((keys, values)) => Schema::map(of(keys, None, within)?, of(values, None, within)?),
-            None => Schema::array(of(items, None, within)?),
-        },
-        Kind::Map(values) => Schema::map(Schema::string_schema(), of(values, None, within)?),
-        Kind::Record(fields) => record(node, &fields, within)?,
-        Kind::Union(_) => return Err(Error::data("a union directly within a union is no Avro")),
+        Kind::Null | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_) => {
+            return Err(Error::data(
+                "Standalone null schemas are not supported by this converter",
+            ));
+        }
     })
 }
 
@@ -136,46 +338,6 @@ pub(super) fn map_entry(items: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
         }
         _ => None,
     }
-}
-
-fn record<'a>(
-    node: Node<'a>,
-    fields: &[FieldView<'a>],
-    within: &mut Vec<&'a str>,
-) -> Result<SchemaBuilder, Error> {
-    let name = node.full_name().unwrap_or_default();
-    if within.contains(&name) {
-        return Err(Error::data(format!(
-            "the record {name} contains itself, which Connect's schemas cannot say"
-        )));
-    }
-    within.push(name);
-    let mut builder = Schema::structure().name(name);
-    for field in fields {
-        let of = of(field.node(), Some(*field), within).map_err(|error| error.within(field.name()))?;
-        builder = builder.field(field.name(), of);
-    }
-    within.pop();
-    Ok(builder)
-}
-
-/// A struct with one optional field for each branch.
-fn union<'a>(branches: &[Node<'a>], within: &mut Vec<&'a str>) -> Result<Arc<Schema>, Error> {
-    let mut builder = Schema::structure().name(UNION);
-    for branch in branches {
-        if matches!(branch.kind(), Kind::Null) {
-            builder = builder.optional();
-            continue;
-        }
-        let inner = of(*branch, None, within)?;
-        let inner = inner.to_builder().optional().build();
-        let inner =
-            inner.map_err(|error| Error::data_because("a branch of a union cannot be optional", error))?;
-        builder = builder.field(branch.branch_name(), inner);
-    }
-    builder
-        .build()
-        .map_err(|error| Error::data_because("a union cannot be had in Connect", error))
 }
 
 /// Defaults of values without values inside; null is what optional says.

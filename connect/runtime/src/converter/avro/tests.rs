@@ -164,3 +164,79 @@ fn what_cannot_be_is_refused() {
         .expect("optional");
     assert!(AvroConverter::new(Role::Key, &none).is_err());
 }
+
+/// Records of which each uses the next twice: `2^levels` uses of the last.
+fn doubling(levels: usize) -> String {
+    let last = format!(r#"{{"type":"record","name":"R{levels}","fields":[{{"name":"a","type":"int"}}]}}"#);
+    (0..levels).rev().fold(last, |inner, level| {
+        let next = level + 1;
+        format!(
+            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{next}"}}]}}"#
+        )
+    })
+}
+
+/// A record of records, of which each is used by the one before it; the last is met first, so that none is met deep within.
+fn flat_chain(length: usize) -> String {
+    let fields: Vec<String> = (0..length)
+        .map(|number| {
+            let of = match number {
+                0 => r#""int""#.to_owned(),
+                _ => format!(r#""C{}""#, number - 1),
+            };
+            format!(
+                r#"{{"name":"f{number}","type":{{"type":"record","name":"C{number}","fields":[{{"name":"next","type":{of}}}]}}}}"#
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"type":"record","name":"R","fields":[{}]}}"#,
+        fields.join(",")
+    )
+}
+
+#[test]
+fn named_types_are_shared_and_their_uses_are_bounded() {
+    let of = |text: &str| from_avro::schema(avro::Schema::parse(text).expect("it is sound").root());
+    let doubled = of(&doubling(5)).expect("it is small");
+    let of_field = |name| &doubled.field(name).expect("it is there").schema;
+    assert!(Arc::ptr_eq(of_field("a"), of_field("b")));
+
+    let optional = r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"fixed","name":"F","size":1}},
+        {"name":"b","type":["null","F"],"default":null},{"name":"c","type":"F","doc":"d"},{"name":"d","type":"F","default":"x"}]}"#;
+    let optional = of(optional).expect("it is small");
+    let said: Vec<(bool, Option<&str>, bool)> = optional
+        .fields()
+        .iter()
+        .map(|field| {
+            (
+                field.schema.is_optional(),
+                field.schema.doc(),
+                field.schema.default_value().is_some(),
+            )
+        })
+        .collect();
+    let expected = [
+        (false, None, false),
+        (true, None, false),
+        (false, Some("d"), false),
+        (false, None, true),
+    ];
+    assert_eq!(said, expected, "a use has what its field says");
+
+    let long = "x".repeat(100_000);
+    let documented: Vec<String> = (0..1000)
+        .map(|number| format!(r#"{{"name":"f{number}","type":"F"}}"#))
+        .collect();
+    let documented = format!(
+        r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":{{"type":"record","name":"F","doc":"{long}","fields":[]}}}},{}]}}"#,
+        documented.join(",")
+    );
+    for text in [doubling(40), documented] {
+        let error = of(&text).expect_err("it is too large").to_string();
+        assert!(error.contains("uses its named types so often"), "{error}");
+    }
+    assert!(of(&flat_chain(190)).is_ok());
+    let error = of(&flat_chain(5_000)).expect_err("it is too deep").to_string();
+    assert!(error.contains("nested deeper than 200 levels"), "{error}");
+}
