@@ -21,6 +21,7 @@ pub mod consumer;
 #[cfg_attr(not(test), allow(dead_code, reason = "rooms above use a part of it"))]
 pub mod model;
 pub mod producer;
+pub mod topic_table;
 pub mod transport;
 
 pub use admin::Admin;

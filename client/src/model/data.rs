@@ -7,10 +7,14 @@ use forebay_protocol::{
     ErrorCode, NodeId, Records, Utf8Bytes,
     messages::{
         CreateTopicsRequest, CreateTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-        FetchRequest, FetchResponse, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
-        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+        DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FetchRequest, FetchResponse,
+        InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+        ProduceRequest, ProduceResponse,
         create_topics_response::CreatableTopicResult,
         describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
+        describe_topic_partitions_response::{
+            DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+        },
         fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
@@ -174,6 +178,36 @@ impl State {
             cluster_id: Some(CLUSTER_ID.into()),
             controller_id: 1,
             topics: names.iter().map(|name| self.topic_metadata(name)).collect(),
+            ..Default::default()
+        }
+    }
+
+    /// The same facts as [`State::metadata`], in one page.
+    pub(super) fn describe_topic_partitions(
+        &self,
+        request: &DescribeTopicPartitionsRequest,
+    ) -> DescribeTopicPartitionsResponse {
+        let partition = |partition: MetadataResponsePartition| DescribeTopicPartitionsResponsePartition {
+            error_code: partition.error_code,
+            partition_index: partition.partition_index,
+            leader_id: partition.leader_id,
+            leader_epoch: partition.leader_epoch,
+            replica_nodes: partition.replica_nodes,
+            isr_nodes: partition.isr_nodes,
+            ..Default::default()
+        };
+        let topics = request.topics.iter().map(|topic| {
+            let topic = self.topic_metadata(&topic.name);
+            DescribeTopicPartitionsResponseTopic {
+                error_code: topic.error_code,
+                name: topic.name,
+                topic_id: topic.topic_id,
+                partitions: topic.partitions.into_iter().map(partition).collect(),
+                ..Default::default()
+            }
+        });
+        DescribeTopicPartitionsResponse {
+            topics: topics.collect(),
             ..Default::default()
         }
     }

@@ -151,6 +151,9 @@ impl Model {
         match request {
             Request::ApiVersions(_) => answer(self.api_versions().into()),
             Request::Metadata(request) => answer(self.change(|state| state.metadata(request)).into()),
+            Request::DescribeTopicPartitions(request) => {
+                answer(self.lock().describe_topic_partitions(request).into())
+            }
             Request::InitProducerId(_) => answer(self.change(|state| state.init_producer_id(refuse)).into()),
             Request::Produce(request) => {
                 answer(self.change(|state| state.produce(node, request, refuse)).into())

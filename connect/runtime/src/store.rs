@@ -3,9 +3,8 @@
 
 pub(crate) mod config;
 mod error;
-pub(crate) mod log;
 pub(crate) mod offset;
 pub(crate) mod status;
-mod topic;
+mod table;
 
 pub use error::Error;

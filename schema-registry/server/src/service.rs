@@ -27,6 +27,16 @@ pub enum Error {
         /// Its policy.
         policy: String,
     },
+    /// The order of records, and with it that of identifiers, would be lost.
+    #[error(
+        "the topic {topic} has {partitions} partitions, and schemas need the order of one; name another with kafkastore.topic"
+    )]
+    NotOnePartition {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        partitions: usize,
+    },
     /// The topic could not be read to its end in time.
     #[error(
         "the topic {topic} could not be read within {timeout_ms} ms (kafkastore.init.timeout.ms); is its leader available?"

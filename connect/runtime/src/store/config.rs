@@ -7,13 +7,13 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use forebay_client::Client;
+use forebay_client::topic_table::KeyValue;
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 use tokio::sync::watch;
 
 use super::Error;
-use super::log::{KeyValue, TopicLog};
-use super::topic::Purpose;
+use super::table::{Purpose, StorageTable};
 use crate::config::Config;
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ const PURPOSE: Purpose = Purpose {
 /// The config topic, and what it says.
 #[derive(Debug)]
 pub(crate) struct ConfigStore {
-    log: TopicLog,
+    log: StorageTable,
     state: Arc<RwLock<ClusterConfig>>,
     version: watch::Receiver<u64>,
 }
@@ -56,7 +56,7 @@ impl ConfigStore {
             }
         };
         let topic = &config.config_topic;
-        let log = TopicLog::open(client, topic, PURPOSE, config.init_timeout, Box::new(apply)).await?;
+        let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
         Ok(Self { log, state, version })
     }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use forebay_client::Client;
+use forebay_client::topic_table::KeyValue;
 use forebay_connect_api::{AlteredOffset, BoxFuture, Error as ConnectError, OffsetMap, OffsetReader};
 
 use super::Error;
-use super::log::{KeyValue, TopicLog};
-use super::topic::Purpose;
+use super::table::{Purpose, StorageTable};
 use crate::config::Config;
 
 const PURPOSE: Purpose = Purpose {
@@ -28,7 +28,7 @@ type Offsets = HashMap<Arc<str>, HashMap<String, OffsetMap>>;
 /// The offset topic, and what it says. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetStore {
-    log: Arc<TopicLog>,
+    log: Arc<StorageTable>,
     offsets: Arc<RwLock<Offsets>>,
     timeout: Duration,
 }
@@ -46,7 +46,7 @@ impl OffsetStore {
             }
         };
         let topic = &config.offset_topic;
-        let log = TopicLog::open(client, topic, PURPOSE, config.init_timeout, Box::new(apply)).await?;
+        let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
         Ok(Self {
             log: Arc::new(log),
             offsets,
@@ -58,7 +58,7 @@ impl OffsetStore {
     #[cfg(test)]
     pub(crate) fn detached(client: &Client) -> Self {
         Self {
-            log: Arc::new(TopicLog::detached(client)),
+            log: Arc::new(StorageTable::detached(client, PURPOSE)),
             offsets: Arc::default(),
             timeout: Duration::ZERO,
         }

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use forebay_client::Client;
+use forebay_client::topic_table::KeyValue;
 use forebay_connect_api::TaskId;
 use forebay_records::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::log::{KeyValue, TopicLog};
-use super::topic::Purpose;
+use super::table::{Purpose, StorageTable};
 use crate::config::Config;
 
 pub(crate) use record::Key;
@@ -140,7 +140,7 @@ impl StatusStore {
         let table = Arc::clone(&shared);
         let apply = move |key: &[u8], value: Option<&[u8]>| table.table().read(key, value);
         let topic = &config.status_topic;
-        let log = TopicLog::open(client, topic, PURPOSE, config.init_timeout, Box::new(apply)).await?;
+        let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
         let writer = tokio::spawn(write(log, Arc::clone(&shared)));
         Ok(Self { shared, writer })
     }
@@ -329,7 +329,7 @@ impl Table {
 }
 
 /// Writes for ever what is said; of what is said twice in the meantime, the last.
-async fn write(log: TopicLog, shared: Arc<Shared>) {
+async fn write(log: StorageTable, shared: Arc<Shared>) {
     loop {
         let records = shared.table().take_unwritten();
         if records.is_empty() {

@@ -7,13 +7,19 @@ use forebay_connect_api::TaskId;
 
 use super::context::Context;
 use crate::connector_config::ConnectorConfig;
-use crate::store::log::properties;
 
 /// How many records a sink task is given at once, at most; batches stay whole, so this is cheap to have large.
 const SINK_POLL_RECORDS_MAX: &str = "5000";
 
 /// How long a sink task may take to see a topic that was made after it started, or that a regular expression matches now.
 const SINK_METADATA_AGE_MAX_MS: &str = "2000";
+
+fn properties(pairs: &[(&str, &str)]) -> Properties {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
 
 fn merged(
     base: Properties,

@@ -88,7 +88,7 @@ impl Writer {
 pub(super) async fn repair(
     state: Arc<RwLock<State>>,
     writer: Arc<Mutex<Writer>>,
-    mut applied: watch::Receiver<Offset>,
+    mut applied: watch::Receiver<Vec<Offset>>,
 ) {
     let hidden = || state.read().expect("nobody panics with the state").hidden();
     // After an error: with the next poll of the reader.

@@ -1,11 +1,11 @@
 //! The records of the config topic (Kafka's `KafkaConfigBackingStore`): keys with a prefix, values of JSON without schema.
 
+use forebay_client::topic_table::KeyValue;
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 use serde_json::{Map, Value, json};
 
 use super::state::TargetState;
-use crate::store::log::KeyValue;
 
 const CONNECTOR: &str = "connector-";
 const TASK: &str = "task-";
