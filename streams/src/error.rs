@@ -89,3 +89,14 @@ pub enum Error {
         keys_max: usize,
     },
 }
+
+impl Error {
+    /// Whether it may go away by itself: the cluster is away, or does not know the topic (yet, or any more).
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Client(error) => error.is_retriable(),
+            Self::NoTopic { .. } => true,
+            _ => false,
+        }
+    }
+}

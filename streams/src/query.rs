@@ -12,15 +12,12 @@ use crate::Error;
 use crate::checkpoint::{Checkpoint, Metadata, Restored};
 use crate::plan::{self, Offsets, Plan, StartingOffsets, Trigger};
 use crate::sink::Sink;
-use crate::source::Source;
+use crate::source::{RETRY_DELAY, Source};
 use crate::state::{MemoryStateStore, StateStore};
 use crate::words::{self, Counts};
 
 /// How often an idle query without an interval asks whether there is something new.
 const IDLE_DELAY: Duration = Duration::from_millis(100);
-
-/// How long the query rests after the cluster gave no answer.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What a word count reads, and how.
 #[derive(Debug, Clone)]
@@ -86,11 +83,11 @@ impl Query {
         options: QueryOptions,
         sink: Box<dyn Sink>,
     ) -> Result<Self, Error> {
-        let source = Source::new(client, &options.topic)?;
+        let source = Source::open(client, &options.topic, &options.checkpoint_location).await?;
         let metadata = Metadata {
             id: uuid::Uuid::new_v4().to_string(),
             query: format!("wordcount split=' ' topic={}", options.topic),
-            topic_id: source.topic_id().await?,
+            topic_id: source.topic_id().to_owned(),
         };
         let (location, topic) = (options.checkpoint_location.clone(), options.topic.clone());
         let opened = blocking(move || Checkpoint::open(disk, &location, &topic, &metadata)).await;
@@ -190,6 +187,8 @@ impl Query {
             Some(until) => until.clone(),
             None => latest(&self.source, &self.options.topic).await?,
         };
+        // After the ends are known: they are of the topic with that id.
+        self.source.check_topic().await?;
         plan::check_not_backwards(&self.options.topic, &self.next_offsets, &latest)?;
         self.begin_new_partitions(&latest).await?;
         let offsets_max = self.options.max_offsets_per_trigger;
@@ -221,14 +220,14 @@ impl Query {
 
     async fn run_epoch(&mut self, plan: Plan, began: Instant) -> Result<(), Error> {
         let mut delta = Counts::new();
-        let input_rows = self
-            .source
-            .read(&plan, |lines| {
-                words::count(&words::split(lines)?, &mut delta);
-                Ok(())
-            })
-            .await
-            .map_err(|error| self.name_lost(error))?;
+        let read = self.source.read(&plan, |lines| {
+            words::count(&words::split(lines)?, &mut delta);
+            Ok(())
+        });
+        let read = read.await;
+        // Nothing of another topic gets into the state, and that it is another one says more than that offsets are gone.
+        self.source.check_topic().await?;
+        let input_rows = read.map_err(|error| self.name_lost(error))?;
         self.state.apply(&delta)?;
         let rows = self.state.scan()?;
         self.sink.write(plan.epoch, &rows).await?;
@@ -274,7 +273,7 @@ impl Query {
 async fn latest(source: &Source, topic: &str) -> Result<Offsets, Error> {
     loop {
         match source.latest().await {
-            Err(Error::Client(error)) if error.is_retriable() => {
+            Err(error) if error.may_pass() => {
                 tracing::warn!(topic, %error, "the cluster gives no offsets; trying again");
                 tokio::time::sleep(RETRY_DELAY).await;
             }

@@ -17,6 +17,9 @@ use crate::plan::{Offsets, Plan, StartingOffsets};
 /// About how many bytes of lines one array has.
 const ARRAY_BYTES: usize = 4 * 1024 * 1024;
 
+/// How long the query rests after the cluster gave no answer.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// How long one poll waits. The records of a plan exist, so this only bounds how late a stop is noticed.
 const POLL_MAX: Duration = Duration::from_millis(500);
 
@@ -24,12 +27,21 @@ const POLL_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Source {
     topic: String,
+    /// Offsets are those of the topic with this id. One of the same name that is made anew has others, even if it is longer.
+    topic_id: String,
+    /// Where the checkpoint is, which an error names.
+    checkpoint: String,
     admin: Admin,
     consumer: Consumer,
 }
 
 impl Source {
-    pub(crate) fn new(client: &Client, topic: &str) -> Result<Self, Error> {
+    /// The topic as it is now, for a query with that checkpoint.
+    pub(crate) async fn open(
+        client: &Client,
+        topic: &str,
+        checkpoint: &std::path::Path,
+    ) -> Result<Self, Error> {
         let properties: Properties = [
             ("isolation.level", "read_committed"),
             ("enable.auto.commit", "false"),
@@ -39,15 +51,49 @@ impl Source {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
         let (admin, consumer) = (client.admin(&Properties::new())?, client.consumer(&properties)?);
-        Ok(Self {
+        let mut source = Self {
             topic: topic.to_owned(),
+            topic_id: String::new(),
+            checkpoint: checkpoint.display().to_string(),
             admin,
             consumer,
-        })
+        };
+        source.topic_id = source.id_now().await?;
+        Ok(source)
     }
 
-    /// The topic's id, and that it exists.
-    pub(crate) async fn topic_id(&self) -> Result<String, Error> {
+    /// The topic's id.
+    pub(crate) fn topic_id(&self) -> &str {
+        &self.topic_id
+    }
+
+    /// That the topic is still the one of which everything was read. Ids never come back, so what was read before is of that
+    /// topic, too. While the cluster is away or does not know the topic, this waits.
+    pub(crate) async fn check_topic(&self) -> Result<(), Error> {
+        loop {
+            let now = match self.id_now().await {
+                Ok(now) => now,
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(topic = self.topic, %error, "the topic cannot be looked at; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if now == self.topic_id {
+                return Ok(());
+            }
+            return Err(Error::OtherTopic {
+                topic: self.topic.clone(),
+                directory: self.checkpoint.clone(),
+                then: self.topic_id.clone(),
+                now,
+            });
+        }
+    }
+
+    /// The id that the topic has now, and that it exists.
+    async fn id_now(&self) -> Result<String, Error> {
         let described = self
             .admin
             .describe_topics(&[&self.topic])
@@ -153,18 +199,22 @@ impl Source {
                 break;
             }
             self.consumer.pause(&finished)?;
-            self.poll(&wanted, &mut lines, &mut fold).await?;
+            // The records of a plan exist, unless the topic is another one by now, which may never have as many.
+            if !self.poll(&wanted, &mut lines, &mut fold).await? {
+                self.check_topic().await?;
+            }
         }
         lines.flush(&mut fold)?;
         Ok(lines.records)
     }
 
+    /// Whether anything came.
     async fn poll(
         &mut self,
         wanted: &[(TopicPartition, Offset, Offset)],
         lines: &mut Lines,
         fold: &mut impl FnMut(&BinaryArray) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let batches = match self.consumer.poll_batches(POLL_MAX).await {
             Ok(batches) => batches,
             Err(forebay_client::Error::OffsetOutOfRange {
@@ -175,10 +225,11 @@ impl Source {
             }
             Err(error) if error.is_retriable() => {
                 tracing::warn!(topic = self.topic, %error, "the topic cannot be read; trying again");
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => return Err(error.into()),
         };
+        let any_came = !batches.is_empty();
         for batch in batches {
             let Some((_, _, end)) = wanted
                 .iter()
@@ -199,7 +250,7 @@ impl Source {
                 }
             }
         }
-        Ok(())
+        Ok(any_came)
     }
 
     /// The error for records that are gone; says where the topic begins now, if that can be found out.

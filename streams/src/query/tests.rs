@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use forebay_client::model::Model;
+use forebay_client::model::{Fault, Model};
 use forebay_disk::MemoryDisk;
-use forebay_protocol::ApiKey;
+use forebay_protocol::{ApiKey, ErrorCode, Request};
 use forebay_records::Offset;
 
 use super::*;
@@ -16,6 +16,12 @@ use super::*;
 /// The last result, as words and counts.
 #[derive(Clone, Default)]
 struct Shown(Arc<Mutex<Vec<(String, i64)>>>);
+
+impl Shown {
+    fn is_empty(&self) -> bool {
+        self.0.lock().expect("no panic").is_empty()
+    }
+}
 
 impl Sink for Shown {
     fn write<'a>(
@@ -49,6 +55,31 @@ async fn open(model: &Arc<Model>, disk: &Arc<dyn Disk>, shown: &Shown) -> Query 
     let sink = Box::new(shown.clone());
     let opened = Query::open(&model.client(&[]), Arc::clone(disk), options, sink).await;
     opened.expect("opened")
+}
+
+/// A query that runs on while the topic, which has these lines, is made anew.
+async fn over(model: &Arc<Model>, lines: &[&str], shown: &Shown) -> Query {
+    model.remove_api(ApiKey::DescribeTopicPartitions);
+    model.create_topic("t", 1);
+    model.append("t", 0, lines);
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let mut query = open(model, &disk, shown).await;
+    query.options.trigger = Trigger::ProcessingTime(Duration::from_millis(100));
+    query
+}
+
+/// What the query fails with while `meanwhile` goes on.
+async fn failure(query: Query, meanwhile: impl Future<Output = ()>) -> Error {
+    let run = query.run(std::future::pending());
+    let both = async { tokio::join!(run, meanwhile).0 };
+    let ended = tokio::time::timeout(Duration::from_secs(600), both).await;
+    ended.expect("it ends").expect_err("it cannot go on")
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn run(query: Query) {
@@ -85,4 +116,40 @@ async fn a_planned_partition_that_no_snapshot_knows_begins_where_the_plan_says()
     let expected = [("a", 2), ("b", 2), ("c", 1), ("later", 1)];
     let expected = expected.map(|(word, count)| (word.to_owned(), count));
     assert_eq!(*shown.0.lock().expect("no panic"), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_anew_that_is_longer_already_is_not_counted_into_the_old_ones_state() {
+    let (model, shown) = (Model::new(1), Shown::default());
+    let query = over(&model, &["old old", "old"], &shown).await;
+    let error = failure(query, async {
+        until(|| !shown.is_empty()).await;
+        model.create_topic("t", 1);
+        model.append("t", 0, &["new"; 10]);
+    });
+    let error = error.await;
+    assert!(matches!(error, Error::OtherTopic { .. }), "{error}");
+    assert_eq!(*shown.0.lock().expect("no panic"), [("old".to_owned(), 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_anew_after_the_plan_is_neither_counted_nor_waited_for() {
+    for new_records in [1, 10] {
+        let (model, shown) = (Model::new(1), Shown::default());
+        let query = over(&model, &["old"; 3], &shown).await;
+        // The plan is made, and nothing can be read.
+        model.faults(|_, request| match request {
+            Request::Fetch(_) => Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+            _ => Fault::None,
+        });
+        let error = failure(query, async {
+            until(|| model.count(ApiKey::Fetch) > 0).await;
+            model.create_topic("t", 1);
+            model.append("t", 0, &vec!["new"; new_records]);
+            model.faults(|_, _| Fault::None);
+        });
+        let error = error.await;
+        assert!(matches!(error, Error::OtherTopic { .. }), "{error}");
+        assert!(shown.is_empty(), "{new_records}");
+    }
 }
