@@ -83,10 +83,14 @@ pub enum Error {
     #[error(transparent)]
     Arrow(#[from] arrow_schema::ArrowError),
     /// More distinct keys than the query may keep.
-    #[error("the state has more than {keys_max} keys; the words of this topic are not words")]
+    #[error(
+        "the state has more than {keys_max} keys, or more than {key_bytes_max} bytes of them; the words of this topic are not words"
+    )]
     StateTooLarge {
         /// The bound.
         keys_max: usize,
+        /// The bound in bytes.
+        key_bytes_max: usize,
     },
 }
 

@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Metadata, Restored};
 use crate::plan::{self, Offsets, Plan, StartingOffsets, Trigger};
 use crate::sink::Sink;
 use crate::source::{RETRY_DELAY, Source};
-use crate::state::{MemoryStateStore, StateStore};
+use crate::state::{Bounds, MemoryStateStore, StateStore};
 use crate::words::{self, Counts};
 
 /// How often an idle query without an interval asks whether there is something new.
@@ -220,9 +220,10 @@ impl Query {
 
     async fn run_epoch(&mut self, plan: Plan, began: Instant) -> Result<(), Error> {
         let mut delta = Counts::new();
+        let mut delta_bytes = 0;
         let read = self.source.read(&plan, |lines| {
-            words::count(&words::split(lines)?, &mut delta);
-            Ok(())
+            delta_bytes += words::count(&words::split(lines)?, &mut delta);
+            Bounds::default().check(delta.len(), delta_bytes)
         });
         let read = read.await;
         // Nothing of another topic gets into the state, and that it is another one says more than that offsets are gone.

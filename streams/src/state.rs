@@ -15,6 +15,43 @@ use crate::words::Counts;
 /// How many keys a query may keep: some 100 bytes each.
 pub(crate) const KEYS_MAX: usize = 20_000_000;
 
+/// How many bytes they may have together; an Arrow column of them holds at most 2 GiB.
+pub(crate) const KEY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// How many keys there may be, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) keys_max: usize,
+    pub(crate) key_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            keys_max: KEYS_MAX,
+            key_bytes_max: KEY_BYTES_MAX,
+        }
+    }
+}
+
+impl Bounds {
+    /// # Errors
+    /// If there are more.
+    pub(crate) fn check(self, keys: usize, key_bytes: usize) -> Result<(), Error> {
+        let Self {
+            keys_max,
+            key_bytes_max,
+        } = self;
+        if keys <= keys_max && key_bytes <= key_bytes_max {
+            return Ok(());
+        }
+        Err(Error::StateTooLarge {
+            keys_max,
+            key_bytes_max,
+        })
+    }
+}
+
 /// A count for each key. What is applied is there at once; what lasts is decided by the checkpoint, which takes a scan.
 pub trait StateStore: Send {
     /// The count of each key, 0 where there is none.
@@ -43,6 +80,8 @@ pub trait StateStore: Send {
 #[derive(Debug, Default)]
 pub struct MemoryStateStore {
     counts: Counts,
+    key_bytes: usize,
+    bounds: Bounds,
 }
 
 /// The columns of a word count.
@@ -61,10 +100,12 @@ impl StateStore for MemoryStateStore {
     }
 
     fn apply(&mut self, delta: &HashMap<Box<[u8]>, i64>) -> Result<(), Error> {
-        let new = delta.keys().filter(|key| !self.counts.contains_key(*key)).count();
-        if self.counts.len() + new > KEYS_MAX {
-            return Err(Error::StateTooLarge { keys_max: KEYS_MAX });
-        }
+        let new = delta.keys().filter(|key| !self.counts.contains_key(*key));
+        let (keys, key_bytes) = new.fold((self.counts.len(), self.key_bytes), |(keys, bytes), key| {
+            (keys + 1, bytes + key.len())
+        });
+        self.bounds.check(keys, key_bytes)?;
+        self.key_bytes = key_bytes;
         for (key, count) in delta {
             *self.counts.entry(key.clone()).or_default() += count;
         }
@@ -72,8 +113,7 @@ impl StateStore for MemoryStateStore {
     }
 
     fn scan(&self) -> Result<RecordBatch, ArrowError> {
-        let bytes = self.counts.keys().map(|key| key.len()).sum();
-        let mut values = BinaryBuilder::with_capacity(self.counts.len(), bytes);
+        let mut values = BinaryBuilder::with_capacity(self.counts.len(), self.key_bytes);
         let mut counts = Int64Builder::with_capacity(self.counts.len());
         for (key, count) in &self.counts {
             values.append_value(key);
@@ -96,6 +136,7 @@ impl StateStore for MemoryStateStore {
         self.counts = (0..values.len())
             .map(|row| (values.value(row).into(), counts.value(row)))
             .collect();
+        self.key_bytes = self.counts.keys().map(|key| key.len()).sum();
         Ok(())
     }
 }
@@ -115,5 +156,37 @@ mod tests {
         for store in [&store, &restored] {
             assert_eq!(store.get_many(&mut [&b"a"[..], b"", b"b"].into_iter()), [4, 2, 0]);
         }
+    }
+
+    #[test]
+    fn keys_and_their_bytes_are_bounded_and_nothing_is_applied_beyond() {
+        let bounds = Bounds {
+            keys_max: 3,
+            key_bytes_max: 10,
+        };
+        let apply = |first: &[&[u8]], second: &[&[u8]]| {
+            let mut store = MemoryStateStore {
+                bounds,
+                ..MemoryStateStore::default()
+            };
+            let delta = |keys: &[&[u8]]| keys.iter().map(|key| ((*key).into(), 1)).collect();
+            store.apply(&delta(first)).unwrap();
+            let mut restored = MemoryStateStore {
+                bounds,
+                ..MemoryStateStore::default()
+            };
+            restored.restore(&store.scan().unwrap()).unwrap();
+            let applied =
+                [store.apply(&delta(second)), restored.apply(&delta(second))].map(|one| one.is_ok());
+            assert_eq!(
+                applied[0], applied[1],
+                "a state that was restored has the same bounds"
+            );
+            (applied[0], store.scan().unwrap().num_rows())
+        };
+        assert_eq!(apply(&[b"a", b"b"], &[b"a", b"c"]), (true, 3));
+        assert_eq!(apply(&[b"a", b"b"], &[b"c", b"d"]), (false, 2));
+        assert_eq!(apply(&[b"12345"], &[b"12345", b"abcde"]), (true, 2));
+        assert_eq!(apply(&[b"12345"], &[b"abcdef"]), (false, 1));
     }
 }

@@ -36,16 +36,19 @@ pub(crate) fn split(lines: &BinaryArray) -> Result<BinaryViewArray, ArrowError> 
     Ok(words.finish())
 }
 
-/// Adds each word to `counts`.
-pub(crate) fn count(words: &BinaryViewArray, counts: &mut Counts) {
+/// Adds each word to `counts`; gives the bytes of those that are new there.
+pub(crate) fn count(words: &BinaryViewArray, counts: &mut Counts) -> usize {
+    let mut new_bytes = 0;
     for word in words.iter().flatten() {
         match counts.get_mut(word) {
             Some(count) => *count += 1,
             None => {
                 counts.insert(word.into(), 1);
+                new_bytes += word.len();
             }
         }
     }
+    new_bytes
 }
 
 #[cfg(test)]
