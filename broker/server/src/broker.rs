@@ -161,22 +161,31 @@ impl Broker {
     /// Serves until `shutdown` is done, then answers what has been received, closes the logs and marks them as clean.
     ///
     /// # Errors
-    /// [`Error::DirectoryFailed`] if the disk ends it before that, or what keeps it from closing cleanly.
+    /// [`Error::DirectoryFailed`] or [`Error::Task`] if the disk or a panic ends it before that, or what keeps it from closing
+    /// cleanly.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let core = Arc::clone(&self.handle.core);
         let mut failure = core.replicas.shared().failure.subscribe();
-        let failed = tokio::select! {
+        let panicked = tokio::select! {
             () = shutdown => None,
-            failed = failure.wait_for(Option::is_some) => failed.ok().and_then(|reason| reason.clone()),
+            _failed = failure.wait_for(Option::is_some) => None,
+            // Each of them goes on until the shutdown; a broker without it would only seem to serve.
+            Some(Err(panic)) = self.tasks.join_next() => Some(panic),
         };
         self.stop_serving().await;
         let directory = Arc::clone(&core.replicas.shared().directory);
-        if let Some(reason) = failed {
+        if let Some(reason) = failure.borrow().clone() {
             return Err(Error::DirectoryFailed(reason));
         }
         let (threads, epoch) = (core.config.upkeep.recovery_threads, self.broker_epoch);
         spawn_blocking(move || close(&core, &directory, threads, epoch)).await??;
-        Ok(())
+        panicked.map_or(Ok(()), |panic| Err(Error::Task(panic)))
+    }
+
+    /// Has one part more.
+    #[cfg(test)]
+    pub(crate) fn spawn(&mut self, part: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(part);
     }
 
     /// Ends as a crash does, but waits until nothing runs any more, so that the directory can be opened again.

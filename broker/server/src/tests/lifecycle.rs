@@ -123,6 +123,22 @@ async fn a_failed_sync_is_never_acknowledged() {
     );
 }
 
+/// A part that panics is missed by nobody until its work is: the broker ends, cleanly as far as it can.
+#[tokio::test]
+async fn a_part_that_panics_ends_the_broker() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1, &[]).await;
+    assert_eq!(broker.produce("t", 0, 1, batch(&["kept"])).await.error_code, 0);
+    let (mut running, stopped) = broker.split();
+    running.spawn(async { panic!("on purpose") });
+    let ended = running.run(std::future::pending()).await;
+    assert!(matches!(ended, Err(crate::Error::Task(_))), "{ended:?}");
+    assert!(!stopped.handle.is_ready());
+    let marker = stopped.directory.path().join(".kafka_cleanshutdown");
+    assert!(marker.exists(), "its logs are closed");
+    assert_eq!(stopped.again().await.values("t", 0, 0).await, ["kept"]);
+}
+
 /// Retention by size, from the interval to the reader that comes too late.
 #[tokio::test]
 async fn old_segments_go() {
