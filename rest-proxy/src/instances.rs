@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use forebay_client::Consumer;
-use tokio::sync::Mutex;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::embedded::Format;
@@ -21,17 +21,20 @@ pub(crate) struct Instance {
     pub(crate) format: Format,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) fetch_min_bytes: u64,
-    pub(crate) work: Mutex<Work>,
+    /// `None` once it has been closed, for requests that still hold the instance.
+    work: Mutex<Option<Work>>,
     last_used: StdMutex<Instant>,
 }
 
 /// Group and name of an instance.
 pub(crate) type InstanceId = (String, String);
 
+type InstanceMap = HashMap<InstanceId, Arc<Instance>>;
+
 /// All instances of this process.
 #[derive(Debug)]
 pub(crate) struct Instances {
-    instances: StdMutex<HashMap<InstanceId, Arc<Instance>>>,
+    instances: StdMutex<InstanceMap>,
     instances_max: usize,
     timeout: Duration,
 }
@@ -45,13 +48,16 @@ impl Instances {
         }
     }
 
-    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Arc<Instance>>> {
+    fn map(&self) -> std::sync::MutexGuard<'_, InstanceMap> {
         self.instances.lock().expect("nobody panics with the instances")
     }
 
-    /// Whether another may be made under this name.
+    /// Whether another may be made under this name now.
     pub(crate) fn check_room(&self, id: &InstanceId) -> Result<(), Error> {
-        let map = self.map();
+        self.has_room(&self.map(), id)
+    }
+
+    fn has_room(&self, map: &InstanceMap, id: &InstanceId) -> Result<(), Error> {
         if map.contains_key(id) {
             return Err(Error::InstanceExists);
         }
@@ -63,22 +69,20 @@ impl Instances {
         Ok(())
     }
 
-    /// Keeps a new instance.
+    /// Keeps a new instance, unless another has taken its name or its room meanwhile.
     pub(crate) fn add(&self, id: InstanceId, instance: Instance) -> Result<(), Error> {
-        self.check_room(&id)?;
-        self.map().insert(id, Arc::new(instance));
+        let mut map = self.map();
+        self.has_room(&map, &id)?;
+        map.insert(id, Arc::new(instance));
         Ok(())
     }
 
     /// The instance of that name; it lives on for a while from now.
     pub(crate) fn get(&self, id: &InstanceId) -> Result<Arc<Instance>, Error> {
-        let instance = self
-            .map()
-            .get(id)
-            .map(Arc::clone)
-            .ok_or(Error::InstanceNotFound)?;
-        *instance.last_used.lock().expect("nobody panics with it") = Instant::now();
-        Ok(instance)
+        let map = self.map();
+        let instance = map.get(id).ok_or(Error::InstanceNotFound)?;
+        instance.use_now();
+        Ok(Arc::clone(instance))
     }
 
     /// Takes an instance away and closes it.
@@ -95,29 +99,16 @@ impl Instances {
         );
         loop {
             ticks.tick().await;
-            let expired: Vec<InstanceId> = self
-                .map()
-                .iter()
-                .filter(|(_, instance)| {
-                    let idle = instance
-                        .last_used
-                        .lock()
-                        .expect("nobody panics with it")
-                        .elapsed();
-                    idle > self.timeout && instance.work.try_lock().is_ok()
-                })
-                .map(|(id, _)| id.clone())
-                .collect();
-            for id in expired {
-                tracing::info!(
-                    group = id.0,
-                    instance = id.1,
-                    "a consumer instance was not used and is closed"
-                );
-                // Somebody else may have deleted it meanwhile.
-                let _ = self.remove(&id).await;
+            for ((group, name), instance) in self.take_idle() {
+                tracing::info!(group, name, "a consumer instance was not used and is closed");
+                close(instance).await;
             }
         }
+    }
+
+    fn take_idle(&self) -> Vec<(InstanceId, Arc<Instance>)> {
+        let idle = |_: &InstanceId, instance: &mut Arc<Instance>| instance.is_idle(self.timeout);
+        self.map().extract_if(idle).collect()
     }
 
     /// Closes all.
@@ -132,7 +123,7 @@ impl Instances {
 impl Instance {
     pub(crate) fn new(consumer: Consumer, format: Format, auto_commit: bool) -> Self {
         let now = Instant::now();
-        let work = Mutex::new(Work::new(consumer, auto_commit));
+        let work = Mutex::new(Some(Work::new(consumer, auto_commit)));
         Self {
             format,
             request_timeout: None,
@@ -141,15 +132,32 @@ impl Instance {
             last_used: StdMutex::new(now),
         }
     }
+
+    /// The right to work with the consumer, one request at a time.
+    ///
+    /// # Errors
+    /// If the instance has been deleted since it was looked up.
+    pub(crate) async fn work(&self) -> Result<MappedMutexGuard<'_, Work>, Error> {
+        MutexGuard::try_map(self.work.lock().await, Option::as_mut).map_err(|_| Error::InstanceNotFound)
+    }
+
+    fn use_now(&self) {
+        *self.last_used.lock().expect("nobody panics with it") = Instant::now();
+    }
+
+    fn is_idle(&self, timeout: Duration) -> bool {
+        let last_used = *self.last_used.lock().expect("nobody panics with it");
+        last_used.elapsed() > timeout && self.work.try_lock().is_ok()
+    }
 }
 
-/// Commits if it is to, and leaves the group. A request in flight ends first.
+/// Commits if it is to, and leaves the group. A request in flight ends first; one that comes after finds nothing.
 async fn close(instance: Arc<Instance>) {
-    instance.work.lock().await.auto_commit().await;
-    // Whoever holds it besides is a request that has lost its instance: the consumer then ends with the last of them.
-    if let Ok(instance) = Arc::try_unwrap(instance)
-        && let Err(error) = instance.work.into_inner().consumer.close().await
-    {
+    let Some(mut work) = instance.work.lock().await.take() else {
+        return;
+    };
+    work.auto_commit().await;
+    if let Err(error) = work.consumer.close().await {
         tracing::debug!(%error, "a consumer instance did not leave its group");
     }
 }

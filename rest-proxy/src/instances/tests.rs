@@ -30,9 +30,13 @@ fn limits(bytes_max: u64) -> ReadLimits {
     }
 }
 
+fn work_of(instance: &mut Instance) -> &mut Work {
+    instance.work.get_mut().as_mut().expect("it has not been closed")
+}
+
 async fn subscribed(model: &Arc<Model>, reset: &str) -> Instance {
     let mut instance = instance(model, reset);
-    let work = instance.work.get_mut();
+    let work = work_of(&mut instance);
     work.subscribe(vec!["t".to_owned()]).await.expect("subscribed");
     instance
 }
@@ -63,9 +67,8 @@ async fn rebalance(model: &Arc<Model>, work: &mut Work) -> Instance {
         bytes_min: 1000,
         ..limits(1000)
     };
-    while work.consumer.assignment().len() == before || other.work.get_mut().consumer.assignment().is_empty()
-    {
-        let (own, others) = tokio::join!(work.fill(more), other.work.get_mut().fill(more));
+    while work.consumer.assignment().len() == before || work_of(&mut other).consumer.assignment().is_empty() {
+        let (own, others) = tokio::join!(work.fill(more), work_of(&mut other).fill(more));
         own.expect("filled");
         others.expect("filled");
     }
@@ -85,7 +88,7 @@ async fn what_was_shown_is_committed_before_another_member_gets_the_partition() 
             model.append("t", partition, &["a", "b", "c"]);
         }
         let mut instance = subscribed(&model, "earliest").await;
-        let work = instance.work.get_mut();
+        let work = work_of(&mut instance);
         let mut shown = Vec::new();
         while shown.len() < 4 {
             shown.extend(read(work, 1).await);
@@ -97,7 +100,7 @@ async fn what_was_shown_is_committed_before_another_member_gets_the_partition() 
         assert_eq!(first + second, 4, "all that was shown, and no more");
         while shown.len() < 6 {
             shown.extend(read(work, 1).await);
-            shown.extend(read(other.work.get_mut(), 1).await);
+            shown.extend(read(work_of(&mut other), 1).await);
         }
         shown.sort();
         assert_eq!(shown, ["a", "a", "b", "b", "c", "c"], "each once");
@@ -111,7 +114,7 @@ async fn what_came_after_the_first_read_is_not_lost_to_a_rebalance() {
         let model = Model::new(1);
         model.create_topic("t", 2);
         let mut instance = subscribed(&model, "latest").await;
-        let work = instance.work.get_mut();
+        let work = work_of(&mut instance);
         assert!(read(work, 1).await.is_empty(), "nothing yet, from here on");
         for partition in [0, 1] {
             model.append("t", partition, &["a", "b"]);
@@ -126,7 +129,7 @@ async fn what_came_after_the_first_read_is_not_lost_to_a_rebalance() {
         let mut shown = Vec::new();
         while shown.len() < 4 {
             shown.extend(read(work, 1).await);
-            shown.extend(read(other.work.get_mut(), 1).await);
+            shown.extend(read(work_of(&mut other), 1).await);
         }
         shown.sort();
         assert_eq!(shown, ["a", "a", "b", "b"]);
@@ -143,7 +146,7 @@ async fn a_reader_that_goes_away_does_not_keep_the_commit_from_happening() {
             model.append("t", partition, &["a"]);
         }
         let mut instance = subscribed(&model, "earliest").await;
-        let work = instance.work.get_mut();
+        let work = work_of(&mut instance);
         while read(work, 1).await.is_empty() {}
         while read(work, 1).await.is_empty() {}
         let mut hung = false;
@@ -156,8 +159,8 @@ async fn a_reader_that_goes_away_does_not_keep_the_commit_from_happening() {
         });
         let mut other = subscribed(&model, "earliest").await;
         let others = tokio::spawn(async move {
-            while other.work.get_mut().consumer.assignment().is_empty() {
-                other.work.get_mut().fill(limits(1)).await.expect("filled");
+            while work_of(&mut other).consumer.assignment().is_empty() {
+                work_of(&mut other).fill(limits(1)).await.expect("filled");
             }
         });
         // Each read is dropped at once: in the middle of the commit, too.
@@ -184,7 +187,7 @@ async fn what_was_shown_is_committed_before_the_subscription_changes_or_ends() {
         model.create_topic("u", 1);
         model.append("t", 0, &["a", "b", "c", "d"]);
         let mut instance = subscribed(&model, "earliest").await;
-        let work = instance.work.get_mut();
+        let work = work_of(&mut instance);
         while read(work, 1).await.is_empty() {}
         work.subscribe(vec!["t".to_owned(), "u".to_owned()])
             .await
@@ -220,7 +223,7 @@ async fn a_seek_without_partitions_forgets_what_was_fetched_of_all() {
             model.append("t", partition, &["a", "b"]);
         }
         let mut instance = instance(&model, "earliest");
-        let work = instance.work.get_mut();
+        let work = work_of(&mut instance);
         work.assign([0, 1].map(|partition| TopicPartition::new("t", partition)).into())
             .await
             .expect("assigned");
@@ -243,4 +246,32 @@ async fn a_seek_without_partitions_forgets_what_was_fetched_of_all() {
         assert!(read(work, 1).await.is_empty());
     })
     .await;
+}
+
+/// Two requests that make an instance of one name at once, and one that is reading while another deletes.
+#[tokio::test(start_paused = true)]
+async fn one_name_is_one_instance_and_whoever_deletes_it_leaves_the_group() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    let instances = Instances::new(2, Duration::from_secs(60));
+    let id = (GROUP.to_owned(), "me".to_owned());
+    instances
+        .add(id.clone(), subscribed(&model, "earliest").await)
+        .expect("it is new");
+    assert!(matches!(
+        instances.add(id.clone(), instance(&model, "earliest")),
+        Err(Error::InstanceExists)
+    ));
+    let reading = instances.get(&id).expect("it is there");
+    let mut work = reading.work().await.expect("it is there");
+    while work.consumer.assignment().is_empty() {
+        work.fill(limits(1)).await.expect("filled");
+    }
+    drop(work);
+    within(async { instances.remove(&id).await.expect("it is there") }).await;
+    assert_eq!(model.count(ApiKey::LeaveGroup), 1);
+    assert!(matches!(reading.work().await, Err(Error::InstanceNotFound)));
+    instances
+        .add(id, instance(&model, "earliest"))
+        .expect("the name is free");
 }

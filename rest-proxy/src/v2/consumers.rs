@@ -115,8 +115,9 @@ async fn create(Extract(shared): State, Path(group): Path<String>, bytes: Bytes)
         .map_err(|error| Error::ConsumerConfig(error.to_string()))?;
     let auto_commit = parsed("auto.commit.enable", request.auto_commit_enable)?.unwrap_or(true);
     let mut instance = Instance::new(consumer, format, auto_commit);
-    let timeout_ms: Option<u64> = parsed("consumer.request.timeout.ms", request.request_timeout_ms)?;
-    instance.request_timeout = timeout_ms.map(Duration::from_millis);
+    // As Confluent's, an int: no moment that lies so far away is beyond what can be reckoned.
+    let timeout_ms: Option<u32> = parsed("consumer.request.timeout.ms", request.request_timeout_ms)?;
+    instance.request_timeout = timeout_ms.map(|timeout| Duration::from_millis(timeout.into()));
     instance.fetch_min_bytes = parsed("fetch.min.bytes", request.fetch_min_bytes)?.unwrap_or(1);
     shared.instances.add(id, instance)?;
     let base_uri = format!(
@@ -168,20 +169,20 @@ async fn subscribe(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result
         _ => return Err(Error::Body("expected a list of topics".to_owned())),
     };
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     work.subscribe(topics).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn subscription(Extract(shared): State, Path(id): Id) -> Result {
     let instance = shared.instances.get(&id)?;
-    let work = instance.work.lock().await;
+    let work = instance.work().await?;
     Ok(Answer::new(json!({ "topics": work.topics })))
 }
 
 async fn unsubscribe(Extract(shared): State, Path(id): Id) -> Result<StatusCode> {
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     work.unsubscribe().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -209,14 +210,14 @@ impl Partitions {
 async fn assign(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<StatusCode> {
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     work.assign(partitions).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn assignments(Extract(shared): State, Path(id): Id) -> Result {
     let instance = shared.instances.get(&id)?;
-    let work = instance.work.lock().await;
+    let work = instance.work().await?;
     let assigned = work.consumer.assignment();
     let list: Vec<Value> = assigned
         .iter()
@@ -243,7 +244,7 @@ struct PartitionOffsets {
 async fn seek(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<StatusCode> {
     let request: PartitionOffsets = body(&bytes)?;
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     for PartitionOffset {
         topic,
         partition,
@@ -261,7 +262,7 @@ async fn seek(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<Stat
 async fn seek_to_beginning(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<StatusCode> {
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     work.seek_to(&partitions, Consumer::seek_to_beginning)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -269,7 +270,7 @@ async fn seek_to_beginning(Extract(shared): State, Path(id): Id, bytes: Bytes) -
 async fn seek_to_end(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result<StatusCode> {
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     work.seek_to(&partitions, Consumer::seek_to_end)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -301,7 +302,7 @@ async fn records(
         }),
         bytes_min: instance.fetch_min_bytes,
     };
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     let count = work.fill(limits).await?;
     let mut list = Vec::with_capacity(count);
     let mut unreadable = None;
@@ -350,7 +351,7 @@ async fn show(shared: &Shared, format: Format, record: &ConsumerRecord) -> Resul
 /// offsets are those of records that were read.
 async fn commit(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result {
     let instance = shared.instances.get(&id)?;
-    let mut work = instance.work.lock().await;
+    let mut work = instance.work().await?;
     let request: Option<PartitionOffsets> = if bytes.is_empty() { None } else { body(&bytes)? };
     match request {
         None => work.commit_given().await?,
@@ -377,7 +378,7 @@ async fn committed(Extract(shared): State, Path(id): Id, bytes: Bytes) -> Result
     }
     let partitions = body::<Partitions>(&bytes)?.list();
     let instance = shared.instances.get(&id)?;
-    let found = instance.work.lock().await.consumer.committed(&partitions).await?;
+    let found = instance.work().await?.consumer.committed(&partitions).await?;
     let list = found.iter().map(|(partition, committed)| {
         json!({
             "topic": partition.topic.as_ref() as &str,
