@@ -139,6 +139,13 @@ impl Producer {
         let _ = self.shared.ended.clone().changed().await;
     }
 
+    /// Stops at once, as the Java producer does when the time of its `close(timeout)` is over: whatever is not acknowledged
+    /// fails with [`Error::Closed`], and none of it is sent any more. What a broker has been sent already it may yet write.
+    /// Whatever is sent afterwards, by a clone too, fails.
+    pub fn abort(&self) {
+        self.shared.accumulator.abort();
+    }
+
     /// What it was made from.
     pub fn config(&self) -> &ProducerConfig {
         &self.shared.accumulator.config

@@ -35,6 +35,7 @@ pub(super) struct Accumulator {
     waiting: AtomicUsize,
     flushing: AtomicUsize,
     closed: AtomicBool,
+    aborted: AtomicBool,
     /// Partitions that have begun to hold something since the sender last looked.
     filled: Mutex<Vec<Arc<PartitionQueue>>>,
     /// Every batch that is not settled, by age.
@@ -83,6 +84,7 @@ impl Accumulator {
             waiting: AtomicUsize::new(0),
             flushing: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             filled: Mutex::default(),
             incomplete: Mutex::default(),
             next_batch: std::sync::atomic::AtomicU64::new(0),
@@ -165,10 +167,15 @@ impl Accumulator {
         queue.seal(&partition.topic_partition);
         let topic_partition = partition.topic_partition.clone();
         let mut open = OpenBatch::new(topic_partition, self.config.compression, capacity, memory);
-        let result = open.append(record, timestamp);
+        let mut result = open.append(record, timestamp);
         if result.is_ok() {
-            open.number = self.track(open.delivery());
-            queue.open = Some(open);
+            match self.track(open.delivery()) {
+                Ok(number) => {
+                    open.number = number;
+                    queue.open = Some(open);
+                }
+                Err(closed) => result = Err(closed),
+            }
         }
         self.list(partition, &mut queue);
         Some(result)
@@ -199,10 +206,12 @@ impl Accumulator {
         let timestamp = batch.timestamp();
         let mut queue = partition.lock();
         queue.seal(&partition.topic_partition);
-        batch.number = self.track(&delivery);
-        queue.ready.push_back(batch);
+        let tracked = self.track(&delivery).map(|number| {
+            batch.number = number;
+            queue.ready.push_back(batch);
+        });
         self.list(partition, &mut queue);
-        Ok(DeliveryFuture::new(delivery, 0, timestamp))
+        tracked.map(|()| DeliveryFuture::new(delivery, 0, timestamp))
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), Error> {
@@ -253,8 +262,21 @@ impl Accumulator {
         }
     }
 
-    /// Remembers a batch until it is settled. Gives it its number; called in the order of the queue.
-    pub(super) fn track(&self, delivery: &Arc<Delivery>) -> u64 {
+    /// Remembers a new batch until it is settled. Gives it its number; called in the order of the queue. Fails if the producer
+    /// was closed meanwhile: then the sender may have ended, and [`Self::abandon`] knew nothing of the batch.
+    fn track(&self, delivery: &Arc<Delivery>) -> Result<u64, Error> {
+        let number = self.track_part(delivery);
+        match self.check_open() {
+            Ok(()) => Ok(number),
+            Err(closed) => {
+                delivery.complete(Outcome::Failed(closed.clone()));
+                Err(closed)
+            }
+        }
+    }
+
+    /// Remembers a part of a batch until it is settled. Only the sender takes batches apart, so it is there to settle it.
+    pub(super) fn track_part(&self, delivery: &Arc<Delivery>) -> u64 {
         let id = self.next_batch.fetch_add(1, Ordering::Relaxed);
         let mut incomplete = locked(&self.incomplete);
         // The oldest settle first, as a rule: this keeps the map as small as what is under way.
@@ -298,6 +320,16 @@ impl Accumulator {
         self.closed.store(true, Ordering::Release);
         self.memory.close();
         self.wake.notify_one();
+    }
+
+    /// Takes no more records, and has the sender end without sending what is there.
+    pub(super) fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        self.close();
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -375,7 +407,37 @@ impl Queue {
 
     /// Puts a batch back that is to be sent again, where it was.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        let place = self.ready.iter().position(|other| other.number > batch.number);
+        let behind = |other: &Batch| (other.number, other.part) > (batch.number, batch.part);
+        let place = self.ready.iter().position(behind);
         self.ready.insert(place.unwrap_or(self.ready.len()), batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_config::Origin;
+
+    fn accumulator() -> (Accumulator, Arc<PartitionQueue>) {
+        let properties = [("bootstrap.servers".to_owned(), "broker1:9092".to_owned())].into();
+        let config = ProducerConfig::new(&properties, Origin::CommandLine).expect("valid");
+        let accumulator = Accumulator::new(config);
+        let queues = accumulator.ensure_partitions(&"t".into(), 1);
+        let queue = queues.partition(0).expect("one");
+        (accumulator, queue)
+    }
+
+    /// The sender ends between the look whether the producer is open and the queue: nobody would send the batch.
+    #[tokio::test]
+    async fn what_comes_beside_the_end_is_told_of_it() {
+        let (accumulator, queue) = accumulator();
+        let record = ProducerRecord::new("t", None, Some(b"late"));
+        let mut memory = accumulator.try_reserve(1000);
+        accumulator.close();
+        accumulator.abandon();
+        let late = accumulator.try_append(&queue, &record, (100, Timestamp(0)), &mut memory);
+        assert!(matches!(late, Some(Err(Error::Closed(_)))), "{late:?}");
+        assert!(queue.lock().open.is_none());
+        accumulator.flush().await;
     }
 }

@@ -34,8 +34,10 @@ pub(super) struct Batch {
     pub(super) records: RecordBatch,
     pub(super) delivery: Arc<Delivery>,
     pub(super) created: Instant,
-    /// Its place in its queue: the parts of a split batch share theirs.
+    /// Its place in its queue: the parts of a split batch share theirs,
     pub(super) number: u64,
+    /// and are told apart by how many records of the whole come before them.
+    pub(super) part: i32,
     /// With which sequence it was first sent.
     pub(super) producer: Option<ProducerIdentity>,
     /// How often it was sent.
@@ -119,6 +121,7 @@ impl Batch {
             delivery,
             created: Instant::now(),
             number: 0,
+            part: 0,
             producer: None,
             attempts: 0,
             not_before: None,
@@ -166,6 +169,7 @@ impl Batch {
             let delivery = deliveries.next().expect("one for each part");
             let mut part = Self::new(self.topic_partition.clone(), records, delivery, memory.take());
             (part.created, part.number) = (self.created, self.number);
+            part.part = self.part + at;
             part.attempts = self.attempts;
             part.producer = self.producer.map(|producer| ProducerIdentity {
                 base_sequence: producer.base_sequence.plus(at),

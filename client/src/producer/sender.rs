@@ -1,6 +1,7 @@
 //! The task behind a producer (Kafka's `Sender`): takes batches out of the accumulator, sends them to the leaders of their
 //! partitions, and settles them by what comes back. It alone knows the sequences, so it needs no lock for them.
-//! It ends once the producer is closed and everything is settled. Should it fail, everything unsettled fails with it.
+//! It ends once the producer is closed and everything is settled, or at once if it is aborted. Should it fail, everything
+//! unsettled fails with it.
 
 mod answer;
 mod drain;
@@ -95,8 +96,13 @@ impl Sender {
 
     pub(super) async fn run(mut self) {
         loop {
+            if self.accumulator.is_aborted() {
+                return;
+            }
+            // Looked at first: what was accepted before it was closed, the next step finds.
+            let closed = self.accumulator.is_closed();
             let next = self.step(Instant::now());
-            if self.accumulator.is_closed() && self.active.is_empty() && self.in_flight.is_empty() {
+            if closed && self.active.is_empty() && self.in_flight.is_empty() {
                 return;
             }
             let accumulator = self.accumulator.clone();

@@ -143,6 +143,35 @@ async fn a_batch_too_large_is_taken_apart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn parts_keep_their_order_without_sequences_too() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.change(|state| state.batch_bytes_max = 150);
+    let mut produced = 0;
+    model.faults(move |_, request| {
+        produced += i32::from(matches!(request, Request::Produce(_)));
+        match produced % 3 {
+            0 => Fault::Refuse(ErrorCode::NotEnoughReplicas),
+            _ => Fault::None,
+        }
+    });
+    let producer = model.producer(&[
+        ("linger.ms", "100"),
+        ("enable.idempotence", "false"),
+        ("max.in.flight.requests.per.connection", "1"),
+    ]);
+    let mut futures = Vec::new();
+    for number in 0..20 {
+        futures.push(send(&producer, "t", 0, &format!("value number {number}")).await);
+    }
+    for (number, future) in (0..).zip(futures) {
+        assert_eq!(future.await.expect("acknowledged").offset, Some(Offset(number)));
+    }
+    let expected: Vec<String> = (0..20).map(|number| format!("value number {number}")).collect();
+    assert_eq!(model.values("t", 0), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_that_stays_begins_a_new_epoch() {
     let model = Model::new(1);
     model.create_topic("t", 1);
@@ -368,4 +397,34 @@ async fn closing_sends_what_is_there_and_takes_no_more() {
     drop(dropped);
     future.await.expect("dropping is closing without waiting");
     assert_eq!(model.values("t", 0), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborting_tells_everybody_and_sends_no_more() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.faults(|_, request| match request {
+        Request::Produce(_) => Fault::Hang,
+        _ => Fault::None,
+    });
+    let producer = model.producer(&[
+        ("batch.size", "100"),
+        ("max.in.flight.requests.per.connection", "1"),
+    ]);
+    let mut futures = Vec::new();
+    for number in 0..3 {
+        futures.push(send(&producer, "t", 0, &format!("{number}{}", "x".repeat(90))).await);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = Instant::now();
+    producer.abort();
+    for future in futures {
+        assert!(matches!(future.await, Err(Error::Closed(_))));
+    }
+    assert!(started.elapsed() < Duration::from_millis(10));
+    let record = ProducerRecord::new("t", None, None);
+    assert!(matches!(producer.send(record).await, Err(Error::Closed(_))));
+    model.faults(|_, _| Fault::None);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(model.values("t", 0).len(), 1, "what the broker had been sent");
 }

@@ -264,7 +264,7 @@ impl Sender {
                     sequences.split(&topic_partition, base, &[parts[0].count(), parts[1].count()]);
                 }
                 for part in parts {
-                    self.accumulator.track(&part.delivery);
+                    self.accumulator.track_part(&part.delivery);
                     self.put_back(part);
                 }
             }
