@@ -208,3 +208,29 @@ async fn metadata_survive_a_full_disk() {
         0
     );
 }
+
+/// Every second record asks for a sync; neither it nor a reader has an answer before that.
+#[tokio::test]
+async fn the_record_that_reaches_flush_messages_waits_for_the_disk() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let broker = TestBroker::start_on(Arc::new(disk.clone()), &QUIET).await;
+    broker.create_topic("t", 1, &[("flush.messages", "2")]).await;
+    let syncs = || disk.count(Operation::Sync);
+    // The first ones make the files, with syncs of their own.
+    for value in ["none", "zero"] {
+        broker.produce("t", 0, -1, batch(&[value])).await;
+    }
+    disk.clear();
+    for (value, expected) in [("one", 0), ("two", 1), ("three", 1), ("four", 2)] {
+        assert_eq!(broker.produce("t", 0, -1, batch(&[value])).await.error_code, 0);
+        assert_eq!(syncs(), expected, "{value}");
+    }
+    assert_eq!(broker.produce("t", 0, -1, batch(&["five"])).await.error_code, 0);
+    disk.set(Fault {
+        operation: Operation::Sync,
+        nth: 1,
+        effect: Effect::Fail,
+    });
+    let refused = broker.produce("t", 0, -1, batch(&["six"])).await.error_code;
+    assert_eq!(ErrorCode::from_i16(refused), ErrorCode::KafkaStorageError);
+}

@@ -126,9 +126,21 @@ impl Replica {
             });
         }
         let results = log.append(leader_epoch, now, appends);
-        let sync = self.after_append(log, waits, results);
-        if sync || log.sync_required() {
+        self.flush(log);
+        if self.after_append(log, waits, results) {
             self.sync(log);
+        }
+    }
+
+    /// Where a sync is demanded for so many records, and not for each: before the records that reached the number are
+    /// acknowledged or seen, as in Kafka, whose append returns after the sync.
+    fn flush(&self, log: &Log) {
+        if self.config().flush_messages == 1 || !log.sync_required() {
+            return;
+        }
+        if let Err(error) = log.sync(clock::now()) {
+            replicas::report(&error.into());
+            self.step(&mut self.state(), Command::Fail);
         }
     }
 
