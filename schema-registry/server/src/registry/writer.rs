@@ -42,7 +42,8 @@ impl Writer {
             let (answer, records) = {
                 let mut state = self.state();
                 state.forget_replaced();
-                decide(&state)?
+                // Comparing schemas may take a while: others may read meanwhile.
+                decide(&RwLockWriteGuard::downgrade(state))?
             };
             if records.is_empty() {
                 return Ok(answer);
