@@ -5,8 +5,8 @@
 //! The writer of a partition, one thread at a time, calls [`Log::append`] for the requests that wait, then [`Log::sync`] if
 //! [`Log::sync_required`], and then answers them. Readers call [`Log::read_cached`], which never blocks, and if that has
 //! nothing, [`Log::read`] on a thread that may. A housekeeper calls now and then [`Log::delete_old_segments`],
-//! [`Log::sync`] if [`Log::sync_due`], [`Log::release_idle`], [`Log::remove_expired_producers`], [`LogDirectory::purge`] and
-//! [`LogDirectory::checkpoint`].
+//! [`Log::sync`] if [`Log::sync_due`], [`Log::release_idle`], [`Log::remove_expired_producers`], [`LogDirectory::ensure_exists`],
+//! [`LogDirectory::purge`] and [`LogDirectory::checkpoint`]. Who hears from [`LogDirectory::on_failure`] starts anew.
 
 mod append;
 mod checkpoint;
