@@ -149,20 +149,23 @@ impl Tour {
             .await?
             .remove(&resource)
             .ok_or("no answer")??;
-        let mut configs = self
-            .admin
-            .describe_configs(std::slice::from_ref(&resource))
-            .await?;
-        let entries = configs.remove(&resource).ok_or("no answer")??;
-        let value = |key: &str| {
-            entries
-                .iter()
-                .find(|entry| entry.name == key)
-                .and_then(|entry| entry.value.clone())
-        };
-        let as_set = value("retention.ms").as_deref() == Some("86400000")
-            && value("max.message.bytes").as_deref() == Some("2000000");
-        check(as_set, &format!("configured ({} keys)", entries.len()))
+        let started = Instant::now();
+        loop {
+            let mut configs = self
+                .admin
+                .describe_configs(std::slice::from_ref(&resource))
+                .await?;
+            let entries = configs.remove(&resource).ok_or("no answer")??;
+            let has = |key: &str, value: &str| {
+                entries
+                    .iter()
+                    .any(|entry| entry.name == key && entry.value.as_deref() == Some(value))
+            };
+            let is_set = has("retention.ms", "86400000") && has("max.message.bytes", "2000000");
+            if is_set || started.elapsed() > PATIENCE {
+                return check(is_set, &format!("configured ({} keys)", entries.len()));
+            }
+        }
     }
 
     async fn produce(&self) -> Outcome {
