@@ -172,11 +172,13 @@ class Hub:
 
     def stop(self):
         """SIGTERM, and the end that it asks for."""
+        if self.process.poll() is not None:
+            said = self.process.stdout.read()
+            raise Wrong("it had ended before, with %d: %s%s" % (self.process.returncode, said, self.said()))
         self.process.terminate()
         try:
             status = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired as error:
             raise Wrong("it did not end on SIGTERM: %s" % self.said()) from error
         expect(status == 0, "it ended with %d on SIGTERM: %s" % (status, self.said()))
-        self.process.stdout.close()
-        self.process = None
+        self.kill()
