@@ -136,6 +136,12 @@ impl Handle {
         !self.core.shutdown.is_requested() && self.core.replicas.shared().failure.borrow().is_none()
     }
 
+    /// The group coordinators, to ask them what no client may.
+    #[cfg(test)]
+    pub(crate) fn groups(&self) -> &crate::groups::Groups {
+        &self.core.groups
+    }
+
     /// A partition, to do with it what no client may.
     #[cfg(test)]
     pub(crate) fn replica(&self, topic: &str, partition: i32) -> Option<Arc<crate::replicas::Replica>> {

@@ -25,6 +25,7 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
         let unknown = if call.version >= TOPIC_ID_VERSION {
             name_topics(&image, &mut group)
         } else {
+            identify_topics(&image, &mut group);
             Vec::new()
         };
         let id = group.group_id.clone();
@@ -42,10 +43,21 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
             if answer.error_code == 0 {
                 answer.topics.extend(unknown);
             }
+        } else {
+            for topic in &mut answer.topics {
+                topic.topic_id = Uuid::ZERO;
+            }
         }
         answers.push(answer);
     }
     offset_fetch_response(answers, call.version).into()
+}
+
+/// Fills in ids: offsets of a topic that had the name before may not be forgotten yet.
+fn identify_topics(image: &MetadataImage, group: &mut OffsetFetchRequestGroup) {
+    for topic in group.topics.iter_mut().flatten() {
+        topic.topic_id = image.topic(&topic.name).map_or(Uuid::ZERO, |found| found.id());
+    }
 }
 
 /// Fills in names; gives the answers for topics whose id is not known, which are taken out.

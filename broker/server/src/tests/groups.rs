@@ -1,6 +1,6 @@
 //! Consumer groups over their coordinator and its log.
 
-use forebay_protocol::Utf8Bytes;
+use forebay_broker_coordinator::{Command, RequestContext, Response};
 use forebay_protocol::messages::delete_topics_request::DeleteTopicState;
 use forebay_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use forebay_protocol::messages::offset_commit_request::{
@@ -13,6 +13,7 @@ use forebay_protocol::messages::{
     HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
+use forebay_protocol::{Utf8Bytes, Uuid};
 
 use super::*;
 
@@ -271,6 +272,33 @@ async fn offsets_go_with_their_topic() {
     while committed(&broker, "t").await != -1 {
         tokio::task::yield_now().await;
     }
+}
+
+/// The coordinator has not come to forget the offsets of the topic that had the name before.
+#[tokio::test]
+async fn offsets_of_another_topic_of_that_name_are_none_of_it() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1, &[]).await;
+    find_coordinator(&broker, "g").await;
+    let mut request = commit_request(&Utf8Bytes::default(), -1, "t", 500);
+    request.topics[0].topic_id = Uuid::from_bytes([9; 16]);
+    let context = RequestContext {
+        api_version: 8,
+        client_id: Utf8Bytes::default(),
+        client_host: Utf8Bytes::default(),
+    };
+    let asked = broker
+        .handle
+        .groups()
+        .ask("g", context, Command::OffsetCommit(request));
+    assert!(matches!(asked.await, Some(Response::OffsetCommit(answer))
+        if answer.topics[0].partitions[0].error_code == 0));
+    assert_eq!(committed(&broker, "t").await, -1);
+    assert_eq!(
+        commit(&broker, &Utf8Bytes::default(), -1, "t", 5).await[0],
+        ErrorCode::None
+    );
+    assert_eq!(committed(&broker, "t").await, 5);
 }
 
 #[tokio::test]
