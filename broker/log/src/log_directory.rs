@@ -147,7 +147,10 @@ impl LogDirectory {
         if let Err(error) = self.disk.metadata(&self.path.join(LOCK_FILE))
             && error.is_not_found()
         {
-            self.state.fail(&error.into());
+            self.state.fail(&Error::InvalidFile {
+                path: self.path.clone(),
+                reason: Arc::from("it was removed while it was in use"),
+            });
         }
     }
 

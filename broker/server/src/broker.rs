@@ -68,7 +68,7 @@ pub enum Error {
     Metadata(#[from] metadata::LoadError),
     /// A write or sync failed while the broker ran; what was not acknowledged may be lost.
     #[error(
-        "the data directory was given up: {0}: once the cause is removed, a restart recovers what was acknowledged"
+        "the data directory was given up: {0}: once that is put right, a restart recovers what was acknowledged and is still there"
     )]
     DirectoryFailed(Arc<str>),
     /// A part of the broker panicked.
