@@ -1,6 +1,7 @@
 //! Names of objects: how they are made and what they say.
 
 use forebay_connect_api::{Offset, TopicPartition};
+use object_store::path::Path;
 
 /// The parts of names that the configuration sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +28,11 @@ pub(crate) enum Parsed {
 }
 
 impl Layout {
-    /// Whether names made with it can be read again.
+    /// Whether names made with it can be read again, in every store: some keep `~` as `%7E`.
     pub(crate) fn is_good_delimiter(delimiter: &str) -> bool {
-        !delimiter.is_empty() && !delimiter.contains(|c: char| c.is_ascii_digit() || c == '/' || c == '.')
+        !delimiter.is_empty()
+            && !delimiter.contains(|c: char| c.is_ascii_digit() || c == '/' || c == '.')
+            && Path::from(delimiter).as_ref() == delimiter
     }
 
     /// Where the objects of a partition are: `topics/t/partition=0`.
@@ -138,7 +141,7 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(layout.parse(&of, name), expected, "{name}");
         }
-        for bad in ["", "/", "1", "."] {
+        for bad in ["", "/", "1", ".", "~", "#", "|", "%", "<", "+~", "{", "é", " \n"] {
             assert!(!Layout::is_good_delimiter(bad), "{bad:?}");
         }
     }

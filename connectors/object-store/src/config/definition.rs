@@ -52,7 +52,7 @@ fn naming_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("file.delim", ConfigType::String)
             .default("+")
-            .validator(Validator::custom("a string without digits, dots and slashes", |_, value| match value {
+            .validator(Validator::custom("a string without digits, dots, slashes, and characters that stores encode (such as ~ # | % <)", |_, value| match value {
                 Some(Value::String(delimiter)) if Layout::is_good_delimiter(delimiter) => Ok(()),
                 _ => Err("names could not be read again".to_owned()),
             }))

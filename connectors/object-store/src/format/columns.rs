@@ -22,6 +22,8 @@ const DECIMAL_PRECISION_MAX: u8 = 38;
 const PRECISION_PARAMETER: &str = "connect.decimal.precision";
 /// Kinds of values within each other.
 const DEPTH_MAX: usize = 64;
+/// Fields, items, keys and values of a schema, each of which is a column or holds columns: they cost memory in each open file.
+const FIELDS_MAX: usize = 10_000;
 
 const WAYS_OUT: &str = "Ways out: JSON lines (format.class=io.confluent.connect.s3.format.json.JsonFormat); JSON with schemas \
     (value.converter.schemas.enable=true, and records that carry {\"schema\":…,\"payload\":…}); or Avro \
@@ -127,6 +129,10 @@ impl Rows {
 
 /// The columns for values like this one, and whether they are a struct's fields.
 fn shape(value: &SchemaAndValue) -> Result<(SchemaRef, bool), Refused> {
+    if let Some(schema) = &value.schema {
+        let mut left = FIELDS_MAX;
+        check_size(schema, 0, &mut left).map_err(Refused::All)?;
+    }
     let Some(schema) = &value.schema else {
         let data_type = match &value.value {
             Value::String(_) | Value::Null => DataType::Utf8,
@@ -156,6 +162,23 @@ fn shape(value: &SchemaAndValue) -> Result<(SchemaRef, bool), Refused> {
     // Nullable whatever the schema says: the value of a record may always be missing.
     let field = Field::new(VALUE_COLUMN, data_type(schema, 0).map_err(Refused::All)?, true);
     Ok((Arc::new(arrow_schema::Schema::new(vec![field])), false))
+}
+
+/// Takes what is inside `schema` from the fields that are `left`. What is too deep, [`data_type`] says.
+fn check_size(schema: &Schema, depth: usize, left: &mut usize) -> Result<(), Error> {
+    let inner = schema.key_schema().into_iter().chain(schema.value_schema());
+    let inner = inner.chain(schema.fields().iter().map(|field| &field.schema));
+    for inner in inner {
+        *left = left.checked_sub(1).ok_or_else(|| {
+            Error::fatal(format!(
+                "the value's schema has more than {FIELDS_MAX} fields, counting those inside others: too many for columns. {WAYS_OUT}"
+            ))
+        })?;
+        if depth < DEPTH_MAX {
+            check_size(inner, depth + 1, left)?;
+        }
+    }
+    Ok(())
 }
 
 fn fields(schema: &Schema, depth: usize) -> Result<Fields, Error> {

@@ -295,3 +295,28 @@ fn json_lines_are_jacksons() {
         .expect("taken");
     assert_eq!(file.finish().expect("whole"), "\"a\\\"\u{fffd}\"\n\"YWJj\"\n");
 }
+
+#[test]
+fn a_schema_has_a_bound_however_its_types_share_what_they_hold() {
+    let refused = |schema: Arc<Schema>| {
+        let value = SchemaAndValue::new(schema, Value::Null);
+        PARQUET.writer().write(Cell::Converted(&value)).err().map(message)
+    };
+    let wide = |count: usize| {
+        let fields = (0..count).fold(Schema::structure(), |builder, number| {
+            builder.field(format!("f{number}"), Schema::optional_string_schema())
+        });
+        fields.optional().build().expect("sound")
+    };
+    let too_many = |(of_all, message): (bool, String)| of_all && message.contains("more than 10000 fields");
+    // What is wrong within the bound is the null, which no row can be made of.
+    assert!(!refused(wide(10_000)).is_some_and(too_many));
+    assert!(refused(wide(10_001)).is_some_and(too_many));
+    let doubled = (0..50).fold(wide(1), |inner, _| {
+        let both = Schema::structure()
+            .field("a", Arc::clone(&inner))
+            .field("b", inner);
+        both.build().expect("sound")
+    });
+    assert!(refused(doubled).is_some_and(too_many));
+}
