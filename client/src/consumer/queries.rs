@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forebay_protocol::{ErrorCode, TopicPartition};
+use forebay_protocol::{ErrorCode, TopicPartition, Uuid};
 use forebay_records::{Offset, Timestamp};
 use tokio::time::Instant;
 
@@ -135,6 +135,21 @@ impl Consumer {
             .into_iter()
             .map(|(partition, result)| Ok((partition, result?)))
             .collect()
+    }
+
+    /// The ids that topics which this consumer reads have now, as far as the cluster gives them any. It is asked anew.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub async fn topic_ids(&mut self, topics: &[&str]) -> Result<BTreeMap<String, Uuid>, Error> {
+        let find = || async {
+            let known = self.cluster.snapshot().version;
+            let snapshot = self.cluster.refresh(known).await?;
+            let id = |topic: &&str| Some(((*topic).to_owned(), snapshot.topics.get(*topic)?.id));
+            let ids = topics.iter().filter_map(id);
+            Ok(ids.filter(|(_, id)| *id != Uuid::ZERO).collect())
+        };
+        retry(&self.cluster, self.attempts("find the ids of topics"), find).await
     }
 
     /// How many partitions a topic has.

@@ -479,6 +479,11 @@ async fn offsets_by_time_and_ends() {
         (Some(Offset(1)), None)
     );
     assert_eq!(consumer.partition_count("t").await.expect("known"), 2);
+    let then = consumer.topic_ids(&["t", "missing"]).await.expect("asked");
+    assert_eq!(then.keys().collect::<Vec<_>>(), ["t"]);
+    model.create_topic("t", 2);
+    let now = consumer.topic_ids(&["t"]).await.expect("asked");
+    assert_ne!(then["t"], now["t"], "it was made anew");
     let error = consumer
         .partition_count("missing")
         .await

@@ -39,6 +39,9 @@ pub trait SinkConnector: Connector {
 pub struct AssignedPartition {
     /// Which one.
     pub topic_partition: TopicPartition,
+    /// Which topic of that name: its id, where the cluster has ids. One that is made anew has another, and other records at the
+    /// same offsets.
+    pub topic_id: Option<Arc<str>>,
     /// The next offset to consume, where the consumer group has one that is not of a log that is no more.
     pub committed: Option<Offset>,
     /// The offset with which the worker will begin unless the task calls [`SinkTaskContext::offset`].

@@ -6,6 +6,12 @@
 //! ranges follow each other without holes. The store's own list says where to go on: after the last end. So whatever closes a
 //! file, be it a count, the records' time, the wall clock or want of memory, no record is lost or repeated by it.
 //!
+//! Those ranges are of one topic. Its id is noted beside each object, where the store has a place for it: metadata of the object
+//! in S3 (`x-amz-meta-forebay-topic-id`), an extended attribute in a file system that has them (`user.forebay.topic-id`). A task
+//! that is given another topic of that name (it was made anew, or the cluster was) is refused if the last object has a note of
+//! another id, or if the topic ends before the objects do. Where the last object has no note (it was copied without its metadata, or
+//! an older version or another sink made it) and the new topic is longer already, nothing tells: it is read from after the last end.
+//!
 //! The order that makes this true, and must hold: an object is complete before it has its name; it is durable before its
 //! records' offsets are committed; objects of one partition appear one after the other, never a later one first.
 //!

@@ -67,6 +67,32 @@ impl Stored {
         }
     }
 
+    /// Whether the objects are of this topic, and not of one that had its name before: the last one says, if the store kept the
+    /// note. Such a topic may be longer already than what is stored, so that its end tells nothing.
+    pub(crate) async fn check_topic(
+        &self,
+        store: &dyn Store,
+        layout: &Layout,
+        assigned: &AssignedPartition,
+    ) -> Result<(), Error> {
+        let last = self.ranges.iter().max_by_key(|(_, end, _)| *end);
+        let (Some((_, _, last)), Some(now)) = (last, &assigned.topic_id) else {
+            return Ok(());
+        };
+        let of = &assigned.topic_partition;
+        let folder = layout.folder(of);
+        match store.topic_id(&format!("{folder}/{last}")).await? {
+            Some(then) if then != **now => Err(Error::fatal(format!(
+                "{last} in {folder} of {} holds offsets of another topic {} (its id was {then}, now {now}): the topic was made anew, \
+                 or the objects are another cluster's. Set another topics.dir or store, or move these objects away: {}",
+                store.describe(),
+                of.topic,
+                self.names_from(Offset::ZERO).unwrap_or_default()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The offset with which the next file of an assigned partition begins.
     pub(crate) fn position(
         &self,

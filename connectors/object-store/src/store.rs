@@ -15,8 +15,17 @@ use crate::config::Target;
 
 /// A store of objects that are made once and never change.
 pub(crate) trait Store: fmt::Debug + Send + Sync {
-    /// Makes an object. When this returns `New`, it is durable; until it is complete, nobody sees it.
-    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>>;
+    /// Makes an object. When this returns `New`, it is durable; until it is complete, nobody sees it. `topic_id`, the topic that
+    /// it is of, is noted beside the content where the store has a place for that.
+    fn create<'a>(
+        &'a self,
+        name: &'a str,
+        content: Bytes,
+        topic_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Created, Error>>;
+
+    /// The topic that was noted when the object was made; `None` if there is no note, or no such object any more.
+    fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 
     /// The objects in a folder, without those in folders below it.
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;

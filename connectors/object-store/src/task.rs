@@ -138,6 +138,7 @@ impl Started {
             let (store, layout) = (&*self.store, &self.config.layout);
             positions.push(Box::pin(async move {
                 let stored = Stored::list(store, layout, &one.topic_partition).await?;
+                stored.check_topic(store, layout, one).await?;
                 stored.position(store, layout, one)
             }));
         }
@@ -148,7 +149,7 @@ impl Started {
                 tracing::info!(partition = %one.topic_partition, %position, committed = ?one.committed, "going on after the last object");
                 self.context.offset(&one.topic_partition, position);
             }
-            let partition = Partition::new(one.topic_partition.clone(), position, Arc::clone(&self.config));
+            let partition = Partition::new(one, position, Arc::clone(&self.config));
             self.partitions.insert(one.topic_partition.clone(), partition);
         }
         Ok(())

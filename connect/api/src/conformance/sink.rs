@@ -158,6 +158,7 @@ impl Run<'_> {
             .iter()
             .map(|topic_partition| AssignedPartition {
                 topic_partition: topic_partition.clone(),
+                topic_id: Some("uCwhBlOMQVyTsBvNKpXkQg".into()),
                 committed: self.committed.get(topic_partition).copied(),
                 position: self.committed_or_start(topic_partition),
                 log_start_offset: Offset::ZERO,

@@ -45,6 +45,7 @@ fn properties(path: &Path) -> Properties {
 fn assigned(committed: Option<i64>) -> AssignedPartition {
     AssignedPartition {
         topic_partition: TopicPartition::new("t", 0),
+        topic_id: None,
         committed: committed.map(Offset),
         position: Offset(committed.unwrap_or(0)),
         log_start_offset: Offset(0),

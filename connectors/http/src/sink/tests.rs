@@ -31,6 +31,7 @@ fn partition() -> TopicPartition {
 fn assigned() -> AssignedPartition {
     AssignedPartition {
         topic_partition: partition(),
+        topic_id: None,
         committed: None,
         position: Offset(0),
         log_start_offset: Offset(0),

@@ -10,11 +10,16 @@ use std::{
 
 use bytes::Bytes;
 use forebay_connect_api::{Access, BoxFuture, Error};
+use rustix::fs::XattrFlags;
 
 use super::{Created, Found, Store};
 
 /// What unfinished objects begin and end with. Readers of data sets skip names with a leading dot.
 const UNFINISHED: (&str, &str) = (".", ".unfinished");
+
+/// The extended attribute for the id of the topic that a file is of.
+const TOPIC_ID: &str = "user.forebay.topic-id";
+const TOPIC_ID_BYTES_MAX: usize = 64;
 
 /// A directory.
 #[derive(Debug)]
@@ -46,12 +51,29 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>> {
+    fn create<'a>(
+        &'a self,
+        name: &'a str,
+        content: Bytes,
+        topic_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Created, Error>> {
+        Box::pin(async move {
+            let (path, access) = (self.path(name)?, self.access.clone());
+            let topic_id = topic_id.map(str::to_owned);
+            blocking(move || {
+                access.check_path(&path)?;
+                create(&path, &content, topic_id.as_deref()).map_err(|error| failed("write", &path, error))
+            })
+            .await
+        })
+    }
+
+    fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(async move {
             let (path, access) = (self.path(name)?, self.access.clone());
             blocking(move || {
                 access.check_path(&path)?;
-                create(&path, &content).map_err(|error| failed("write", &path, error))
+                Ok(noted(&path))
             })
             .await
         })
@@ -74,7 +96,7 @@ impl Store for LocalStore {
 }
 
 /// The order must hold: the bytes are durable before they have their name, and the name is before anyone is told.
-fn create(path: &Path, content: &[u8]) -> io::Result<Created> {
+fn create(path: &Path, content: &[u8], topic_id: Option<&str>) -> io::Result<Created> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let parent = path.parent().expect("a name has a folder");
     let name = path.file_name().expect("a name has a file").to_string_lossy();
@@ -85,7 +107,7 @@ fn create(path: &Path, content: &[u8]) -> io::Result<Created> {
         COUNTER.fetch_add(1, Ordering::Relaxed)
     );
     let unfinished = parent.join(format!("{}{name}.{unique}{}", UNFINISHED.0, UNFINISHED.1));
-    let linked = write_and_link(&unfinished, path, content);
+    let linked = write_and_link(&unfinished, path, content, topic_id);
     // If this does not succeed, whoever lists the folder next tries again.
     let _ = fs::remove_file(&unfinished);
     match linked {
@@ -103,12 +125,29 @@ fn create(path: &Path, content: &[u8]) -> io::Result<Created> {
     }
 }
 
-fn write_and_link(unfinished: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_and_link(unfinished: &Path, path: &Path, content: &[u8], topic_id: Option<&str>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(unfinished)?;
     file.write_all(content)?;
+    if let Some(topic_id) = topic_id {
+        note(&file, topic_id);
+    }
     file.sync_all()?;
     drop(file);
     fs::hard_link(unfinished, path)
+}
+
+/// Not every file system has extended attributes: without, nothing is known of the topic.
+fn note(file: &File, topic_id: &str) {
+    let noted = rustix::fs::fsetxattr(file, TOPIC_ID, topic_id.as_bytes(), XattrFlags::empty());
+    if let Err(error) = noted {
+        tracing::debug!(%error, "the file system takes no note of the topic's id");
+    }
+}
+
+fn noted(path: &Path) -> Option<String> {
+    let mut value = [0; TOPIC_ID_BYTES_MAX];
+    let length = rustix::fs::getxattr(path, TOPIC_ID, &mut value).ok()?;
+    String::from_utf8(value.get(..length)?.to_vec()).ok()
 }
 
 /// Creates a directory and its missing parents, and makes the name of each new one durable.
@@ -202,13 +241,23 @@ mod tests {
             .await
             .expect("opened");
         assert_eq!(store.list("t/partition=0").await.expect("listed"), []);
-        let created = store.create("t/partition=0/a", Bytes::from_static(b"abc")).await;
+        let created = store
+            .create("t/partition=0/a", Bytes::from_static(b"abc"), Some("id"))
+            .await;
         assert_eq!(created.expect("made"), Created::New);
         let again = store
-            .create("t/partition=0/a", Bytes::from_static(b"other"))
+            .create("t/partition=0/a", Bytes::from_static(b"other"), None)
             .await;
         assert_eq!(again.expect("refused"), Created::Exists { bytes: 3 });
         let folder = root.join("t/partition=0");
+        // Where the file system takes notes at all.
+        let probe = rustix::fs::setxattr(directory.path(), TOPIC_ID, b"x", XattrFlags::empty());
+        let expected = probe.is_ok().then(|| "id".to_owned());
+        assert_eq!(
+            store.topic_id("t/partition=0/a").await.expect("looked at"),
+            expected
+        );
+        assert_eq!(store.topic_id("t/partition=0/z").await.expect("looked at"), None);
         assert_eq!(fs::read(folder.join("a")).expect("there"), b"abc");
         fs::write(folder.join(".b.1-1.unfinished"), "torn").expect("written");
         fs::create_dir(folder.join("below")).expect("made");
@@ -244,7 +293,7 @@ mod tests {
             "",
             "topics/t/partition=0/a",
         ] {
-            assert!(store.create(name, Bytes::new()).await.is_err(), "{name}");
+            assert!(store.create(name, Bytes::new(), None).await.is_err(), "{name}");
         }
         assert!(LocalStore::open(outside, access).await.is_err());
     }

@@ -6,7 +6,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use forebay_connect_api::{Access, BoxFuture, Error};
 use object_store::{
-    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    Attribute, BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     path::Path,
 };
@@ -21,6 +22,8 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long one attempt may take: an object goes in one piece, perhaps over a slow line.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(300);
 const HTTP_PORT: u16 = 80;
+/// The metadata of an object (`x-amz-meta-forebay-topic-id`) for the id of the topic that it is of.
+const TOPIC_ID: &str = "forebay-topic-id";
 
 /// A store that the `object_store` crate knows.
 #[derive(Debug)]
@@ -104,10 +107,19 @@ impl RemoteStore {
 }
 
 impl Store for RemoteStore {
-    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>> {
+    fn create<'a>(
+        &'a self,
+        name: &'a str,
+        content: Bytes,
+        topic_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Created, Error>> {
         Box::pin(async move {
             let path = self.path(name);
-            let options = PutOptions::from(PutMode::Create);
+            let mut options = PutOptions::from(PutMode::Create);
+            if let Some(topic_id) = topic_id {
+                let note = Attribute::Metadata(TOPIC_ID.into());
+                options.attributes.insert(note, topic_id.to_owned().into());
+            }
             match self.store.put_opts(&path, content.into(), options).await {
                 Ok(_) => Ok(Created::New),
                 // Perhaps our own put, of which the answer was lost: the caller compares.
@@ -117,6 +129,23 @@ impl Store for RemoteStore {
                     Ok(Created::Exists { bytes: found.size })
                 }
                 Err(error) => Err(self.failed("write", name, error)),
+            }
+        })
+    }
+
+    fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move {
+            let head = GetOptions {
+                head: true,
+                ..GetOptions::default()
+            };
+            match self.store.get_opts(&self.path(name), head).await {
+                Ok(found) => {
+                    let noted = found.attributes.get(&Attribute::Metadata(TOPIC_ID.into()));
+                    Ok(noted.map(|noted| noted.to_string()))
+                }
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.failed("look at", name, error)),
             }
         })
     }

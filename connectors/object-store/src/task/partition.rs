@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use forebay_connect_api::{Error, Offset, Timestamp, TopicPartition};
+use forebay_connect_api::{AssignedPartition, Error, Offset, Timestamp, TopicPartition};
 
 use super::upload::ClosedFile;
 use crate::{
@@ -20,6 +20,8 @@ const RECORDS_PER_LOOK: u64 = 256;
 #[derive(Debug)]
 pub(super) struct Partition {
     topic_partition: TopicPartition,
+    /// Noted with each object.
+    topic_id: Option<Arc<str>>,
     config: Arc<Config>,
     /// The next offset to consume.
     position: Offset,
@@ -89,9 +91,10 @@ impl Take<'_> {
 }
 
 impl Partition {
-    pub(super) fn new(topic_partition: TopicPartition, position: Offset, config: Arc<Config>) -> Self {
+    pub(super) fn new(assigned: &AssignedPartition, position: Offset, config: Arc<Config>) -> Self {
         Self {
-            topic_partition,
+            topic_partition: assigned.topic_partition.clone(),
+            topic_id: assigned.topic_id.clone(),
             config,
             position,
             start: position,
@@ -209,6 +212,7 @@ impl Partition {
             name,
             records: open.records,
             content,
+            topic_id: self.topic_id.clone(),
         });
         self.start = self.position;
         Ok(())

@@ -1,5 +1,7 @@
 //! One file on its way into the store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use forebay_connect_api::{Error, Offset};
 
@@ -12,6 +14,7 @@ pub(super) struct ClosedFile {
     pub(super) name: String,
     pub(super) records: u64,
     pub(super) content: Bytes,
+    pub(super) topic_id: Option<Arc<str>>,
 }
 
 impl ClosedFile {
@@ -19,7 +22,10 @@ impl ClosedFile {
     /// the length that it is whole.
     pub(super) async fn upload(&self, store: &dyn Store) -> Result<(), Error> {
         let Self { name, content, .. } = self;
-        match store.create(name, content.clone()).await? {
+        match store
+            .create(name, content.clone(), self.topic_id.as_deref())
+            .await?
+        {
             Created::New => {
                 tracing::debug!(object = %name, records = self.records, bytes = content.len(), "stored");
                 Ok(())

@@ -1,6 +1,6 @@
 //! Partitions that come and go, and the commits between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forebay_client::consumer::{OffsetAndMetadata, RebalanceEvent};
@@ -161,6 +161,10 @@ impl SinkTaskRunner {
         let committed = self.consumer.committed(partitions).await?;
         let starts = self.consumer.beginning_offsets(partitions).await?;
         let ends = self.consumer.end_offsets(partitions).await?;
+        // After the ends: they are of these topics, or of ones that were made anew before and have no other id since.
+        let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let ids = self.consumer.topic_ids(&topics).await?;
         let mut assigned = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let position = self.consumer.position(partition).await?;
@@ -168,6 +172,7 @@ impl SinkTaskRunner {
             let committed = committed.get(partition).map(|committed| committed.offset);
             assigned.push(AssignedPartition {
                 topic_partition: for_task(partition),
+                topic_id: ids.get(&*partition.topic).map(|id| id.to_string().into()),
                 // Not one of a log that is no more, which the consumer has left already.
                 committed: committed.filter(|offset| *offset <= position.max(log_end_offset)),
                 position,

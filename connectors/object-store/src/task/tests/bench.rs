@@ -72,7 +72,12 @@ impl TestStore {
 }
 
 impl Store for TestStore {
-    fn create<'a>(&'a self, name: &'a str, content: Bytes) -> BoxFuture<'a, Result<Created, Error>> {
+    fn create<'a>(
+        &'a self,
+        name: &'a str,
+        content: Bytes,
+        topic_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Created, Error>> {
         Box::pin(async move {
             let number = self.creates.fetch_add(1, Ordering::Relaxed);
             let fails = |every: u64| self.flaw == Flaw::FailsNowAndThen && number.is_multiple_of(every);
@@ -83,13 +88,17 @@ impl Store for TestStore {
             if self.flaw == Flaw::Lies && number.is_multiple_of(7) {
                 return Ok(Created::New);
             }
-            let created = self.inner.create(name, content).await?;
+            let created = self.inner.create(name, content, topic_id).await?;
             tokio::task::yield_now().await;
             if fails(7) {
                 return Err(Error::retriable("the answer was lost"));
             }
             Ok(created)
         })
+    }
+
+    fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        self.inner.topic_id(name)
     }
 
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
@@ -240,6 +249,9 @@ pub(super) fn properties(more: &[(&str, &str)]) -> Properties {
         .collect()
 }
 
+/// The topic's id.
+const TOPIC_ID: &str = "uCwhBlOMQVyTsBvNKpXkQg";
+
 pub(super) fn partition() -> TopicPartition {
     TopicPartition::new("t", 0)
 }
@@ -247,6 +259,7 @@ pub(super) fn partition() -> TopicPartition {
 pub(super) fn assigned(committed: Option<i64>, log_end_offset: i64) -> AssignedPartition {
     AssignedPartition {
         topic_partition: partition(),
+        topic_id: Some(TOPIC_ID.into()),
         committed: committed.map(Offset),
         position: Offset(committed.unwrap_or(0)),
         log_start_offset: Offset(0),

@@ -138,6 +138,24 @@ async fn a_topic_made_anew_and_objects_without_end_are_refused() {
     open(assigned(None, 6))
         .await
         .expect("it ends where the objects do");
+    // It is longer already: only its id tells. Where the cluster has none, nothing is known.
+    let anew = |topic_id: Option<&str>| AssignedPartition {
+        topic_id: topic_id.map(Into::into),
+        ..assigned(None, 2000)
+    };
+    let error = open(anew(Some("0000000000000000000000")))
+        .await
+        .expect_err("the topic is another one")
+        .to_string();
+    for part in [
+        "t+0+0000000003+0000000005.snappy.parquet in topics/t/partition=0",
+        "another topic t (its id was uCwhBlOMQVyTsBvNKpXkQg, now 0000000000000000000000)",
+        "another topics.dir",
+        "move these objects away: t+0+0000000000+0000000002",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    open(anew(None)).await.expect("nothing is known");
 
     let confluents = Path::from("topics/t/partition=0/t+0+0000000100.snappy.parquet");
     bench.objects.put(&confluents, "x".into()).await.expect("made");

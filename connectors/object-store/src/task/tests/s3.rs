@@ -124,27 +124,36 @@ async fn an_object_is_made_once_and_what_a_user_must_put_right_is_no_retry() {
     };
     let good = store(&[]).await;
     assert_eq!(
-        good.create("a/b", Bytes::from_static(b"abc"))
+        good.create("a/b", Bytes::from_static(b"abc"), Some("an-id"))
             .await
             .expect("made"),
         Created::New
     );
     let again = good
-        .create("a/b", Bytes::from_static(b"other"))
+        .create("a/b", Bytes::from_static(b"other"), Some("other"))
         .await
         .expect("refused");
     assert_eq!(again, Created::Exists { bytes: 3 });
+    let made = good.create("a/c", Bytes::new(), None).await;
+    assert_eq!(made.expect("made"), Created::New);
+    for (name, expected) in [("a/b", Some("an-id")), ("a/c", None), ("a/d", None)] {
+        let noted = good.topic_id(name).await.expect("looked at");
+        assert_eq!(noted.as_deref(), expected, "{name}");
+    }
     let found = good.list("a").await.expect("listed");
     assert_eq!(
         found
             .iter()
             .map(|object| (object.name.as_str(), object.bytes))
             .collect::<Vec<_>>(),
-        [("b", 3)]
+        [("b", 3), ("c", 0)]
     );
 
     let wrong = store(&[("aws.secret.access.key", "wrong")]).await;
-    let error = wrong.create("a/c", Bytes::new()).await.expect_err("refused");
+    let error = wrong
+        .create("a/e", Bytes::new(), None)
+        .await
+        .expect_err("refused");
     assert!(!error.is_retriable(), "{}", error.trace());
     let restricted = Access::none();
     let keys = server.keys();
