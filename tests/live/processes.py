@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -70,7 +71,7 @@ def missing(version):
         return "needs Java %d, and %s is %s" % (JAVA_MIN, java, said.splitlines()[0] if said else "silent")
     found = subprocess.run([PEER, "jars", "--version", version], capture_output=True, encoding="utf-8", check=False)
     if found.returncode:
-        why = found.stderr.strip().splitlines() or ["no reason"]
+        why = re.sub(r"\x1b\[[0-9;]*m", "", found.stderr).strip().splitlines() or ["no reason"]
         return "the jars of Apache Kafka %s are not there and cannot be fetched (%s)" % (version, why[-1])
     return None
 
