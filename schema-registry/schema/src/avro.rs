@@ -17,7 +17,7 @@ mod parse;
 mod print;
 
 pub use compatibility::{INCOMPATIBILITIES_MAX, Incompatibility, IncompatibilityKind};
-pub use node::{FieldView, Kind, Node};
+pub use node::{Branches, FieldView, Kind, Node};
 pub use parse::Error;
 
 /// The longest schema text that is parsed, in bytes; the canonical text may not be longer either.

@@ -178,7 +178,7 @@ impl Converter for AvroConverter {
         let value = root
             .decode(encoded)
             .map_err(|error| Error::data_because(failed(), error))?;
-        let value: Value = data::to_connect(root, &read.schema, value)?;
+        let value: Value = data::to_connect(root, &read.schema, value, encoded.len())?;
         Ok(SchemaAndValue::new(Arc::clone(&read.schema), value))
     }
 

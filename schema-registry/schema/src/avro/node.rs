@@ -35,13 +35,20 @@ pub enum Kind<'a> {
     /// A map from strings to the type given.
     Map(Node<'a>),
     /// One of several types.
-    Union(Vec<Node<'a>>),
+    Union(Branches<'a>),
     /// A record with its fields in order.
     Record(Vec<FieldView<'a>>),
     /// An enum's symbols.
     Enum(&'a [String]),
     /// A number of bytes.
     Fixed(usize),
+}
+
+/// The branches of a union. A view: a decoder asks for it with each value, which may be a single byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Branches<'a> {
+    schema: &'a Schema,
+    branches: &'a [Type],
 }
 
 /// A field of a record.
@@ -78,7 +85,7 @@ impl<'a> Node<'a> {
             },
             Type::Array(items, _) => Kind::Array(Node { schema, of: items }),
             Type::Map(values, _) => Kind::Map(Node { schema, of: values }),
-            Type::Union(branches) => Kind::Union(branches.iter().map(|of| Node { schema, of }).collect()),
+            Type::Union(branches) => Kind::Union(Branches { schema, branches }),
             Type::Named(name) => match &schema.definition(name).kind {
                 NamedKind::Record { fields, .. } => {
                     Kind::Record(fields.iter().map(|field| FieldView { schema, field }).collect())
@@ -127,6 +134,29 @@ impl<'a> Node<'a> {
             .iter()
             .find(|(name, _)| name == key)
             .map(|(_, value)| value)
+    }
+}
+
+impl<'a> Branches<'a> {
+    /// How many.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "Avro knows unions of nothing, but nobody asks"
+    )]
+    pub fn len(self) -> usize {
+        self.branches.len()
+    }
+
+    /// One by its index.
+    pub fn get(self, index: usize) -> Option<Node<'a>> {
+        let schema = self.schema;
+        self.branches.get(index).map(|of| Node { schema, of })
+    }
+
+    /// All in order.
+    pub fn iter(self) -> impl Iterator<Item = Node<'a>> {
+        let schema = self.schema;
+        self.branches.iter().map(move |of| Node { schema, of })
     }
 }
 

@@ -90,79 +90,111 @@ fn map_to_avro(schema: &Schema, entries: &[(Value, Value)]) -> Result<Avro, Erro
     Ok(Avro::Array(entries.collect::<Result<_, Error>>()?))
 }
 
-/// The value of `schema`, which was made of `node`.
-pub(super) fn to_connect(node: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
-    let strange = || {
-        let wanted = schema.schema_type();
-        Error::data(format!(
-            "the Avro data does not have the {wanted} that its schema says"
-        ))
+/// How many fields of union structs a value may have beside those that its bytes pay for.
+const UNION_FIELDS_FREE: usize = 1_000_000;
+/// How many each byte pays for.
+const UNION_FIELDS_PER_BYTE: usize = 16;
+
+/// The value of `schema`, which was made of `node`; it was read from so many bytes.
+pub(super) fn to_connect(
+    node: Node<'_>,
+    schema: &Arc<Schema>,
+    value: Avro,
+    bytes: usize,
+) -> Result<Value, Error> {
+    let paid = bytes.saturating_mul(UNION_FIELDS_PER_BYTE);
+    let mut reader = ToConnect {
+        union_fields_left: paid.saturating_add(UNION_FIELDS_FREE),
     };
-    Ok(match (node.kind(), value) {
-        (Kind::Union(branches), Avro::Union(index, value)) => {
-            let branch = *branches.get(index).ok_or_else(strange)?;
-            match branch.kind() {
-                Kind::Null => Value::Null,
-                _ if optional_branch(&branches).is_some() => to_connect(branch, schema, *value)?,
-                _ => union(branch, schema, *value)?,
-            }
-        }
-        (_, Avro::Boolean(value)) => Value::Boolean(value),
-        (_, Avro::Int(number)) => match schema.schema_type() {
-            Type::Int8 => Value::Int8(number.try_into().map_err(|_| strange())?),
-            Type::Int16 => Value::Int16(number.try_into().map_err(|_| strange())?),
-            _ => Value::Int32(number),
-        },
-        (_, Avro::Long(number)) => Value::Int64(number),
-        (_, Avro::Float(number)) => Value::Float32(number),
-        (_, Avro::Double(number)) => Value::Float64(number),
-        (_, Avro::String(text)) => text.into(),
-        (_, Avro::Bytes(bytes) | Avro::Fixed(bytes)) => Value::Bytes(bytes.into()),
-        (Kind::Enum(symbols), Avro::Enum(index)) => symbols.get(index).ok_or_else(strange)?.as_str().into(),
-        (Kind::Array(items), Avro::Array(values)) => array(items, schema, values)?,
-        (Kind::Map(of), Avro::Map(entries)) => {
-            let inner = schema.value_schema().ok_or_else(strange)?;
-            let entries = entries
-                .into_iter()
-                .map(|(key, value)| Ok((key.into(), to_connect(of, inner, value)?)));
-            Value::Map(entries.collect::<Result<_, Error>>()?)
-        }
-        (Kind::Record(fields), Avro::Record(values)) => {
-            let inner = schema.fields().iter().zip(fields).zip(values);
-            let values = inner.map(|((field, view), value)| to_connect(view.node(), &field.schema, value));
-            let structure = Struct::from_values(Arc::clone(schema), values.collect::<Result<_, _>>()?);
-            Value::Struct(
-                structure.map_err(|error| Error::data_because("the Avro data is no record", error))?,
-            )
-        }
-        _ => return Err(strange()),
-    })
+    reader.value(node, schema, value)
 }
 
-fn array(items: Node<'_>, schema: &Arc<Schema>, values: Vec<Avro>) -> Result<Value, Error> {
-    let strange = || Error::data("the Avro data has no array where its schema says one");
-    let inner = schema.value_schema().ok_or_else(strange)?;
-    let (Some((keys, of)), Some(key_schema)) = (map_entry(items), schema.key_schema()) else {
-        let values = values.into_iter().map(|value| to_connect(items, inner, value));
-        return Ok(Value::Array(values.collect::<Result<_, _>>()?));
-    };
-    let entries = values.into_iter().map(|entry| {
-        let Avro::Record(pair) = entry else {
-            return Err(strange());
+/// A union is a struct with a field for each branch: one byte asks for as many fields as there are branches.
+struct ToConnect {
+    union_fields_left: usize,
+}
+
+impl ToConnect {
+    fn value(&mut self, node: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
+        let strange = || {
+            let wanted = schema.schema_type();
+            Error::data(format!(
+                "the Avro data does not have the {wanted} that its schema says"
+            ))
         };
-        let [key, value] = <[Avro; 2]>::try_from(pair).map_err(|_| strange())?;
-        Ok((to_connect(keys, key_schema, key)?, to_connect(of, inner, value)?))
-    });
-    Ok(Value::Map(entries.collect::<Result<_, _>>()?))
-}
+        Ok(match (node.kind(), value) {
+            (Kind::Union(branches), Avro::Union(index, value)) => {
+                let branch = branches.get(index).ok_or_else(strange)?;
+                match branch.kind() {
+                    Kind::Null => Value::Null,
+                    _ if optional_branch(branches).is_some() => self.value(branch, schema, *value)?,
+                    _ => self.union(branch, schema, *value)?,
+                }
+            }
+            (_, Avro::Boolean(value)) => Value::Boolean(value),
+            (_, Avro::Int(number)) => match schema.schema_type() {
+                Type::Int8 => Value::Int8(number.try_into().map_err(|_| strange())?),
+                Type::Int16 => Value::Int16(number.try_into().map_err(|_| strange())?),
+                _ => Value::Int32(number),
+            },
+            (_, Avro::Long(number)) => Value::Int64(number),
+            (_, Avro::Float(number)) => Value::Float32(number),
+            (_, Avro::Double(number)) => Value::Float64(number),
+            (_, Avro::String(text)) => text.into(),
+            (_, Avro::Bytes(bytes) | Avro::Fixed(bytes)) => Value::Bytes(bytes.into()),
+            (Kind::Enum(symbols), Avro::Enum(index)) => {
+                symbols.get(index).ok_or_else(strange)?.as_str().into()
+            }
+            (Kind::Array(items), Avro::Array(values)) => self.array(items, schema, values)?,
+            (Kind::Map(of), Avro::Map(entries)) => {
+                let inner = schema.value_schema().ok_or_else(strange)?;
+                let entries = entries
+                    .into_iter()
+                    .map(|(key, value)| Ok((key.into(), self.value(of, inner, value)?)));
+                Value::Map(entries.collect::<Result<_, Error>>()?)
+            }
+            (Kind::Record(fields), Avro::Record(values)) => {
+                let inner = schema.fields().iter().zip(fields).zip(values);
+                let values =
+                    inner.map(|((field, view), value)| self.value(view.node(), &field.schema, value));
+                let structure = Struct::from_values(Arc::clone(schema), values.collect::<Result<_, _>>()?);
+                Value::Struct(
+                    structure.map_err(|error| Error::data_because("the Avro data is no record", error))?,
+                )
+            }
+            _ => return Err(strange()),
+        })
+    }
 
-/// The struct of a union, with the field of one branch set.
-fn union(branch: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
-    let name = branch.branch_name();
-    let index = schema.field_index(name).filter(|_| schema.name() == Some(UNION));
-    let index = index.ok_or_else(|| Error::data(format!("the union has no branch {name}")))?;
-    let mut values = vec![Value::Null; schema.fields().len()];
-    values[index] = to_connect(branch, &schema.fields()[index].schema, value)?;
-    let structure = Struct::from_values(Arc::clone(schema), values);
-    Ok(Value::Struct(structure.expect("a value for each of its fields")))
+    fn array(&mut self, items: Node<'_>, schema: &Arc<Schema>, values: Vec<Avro>) -> Result<Value, Error> {
+        let strange = || Error::data("the Avro data has no array where its schema says one");
+        let inner = schema.value_schema().ok_or_else(strange)?;
+        let (Some((keys, of)), Some(key_schema)) = (map_entry(items), schema.key_schema()) else {
+            let values = values.into_iter().map(|value| self.value(items, inner, value));
+            return Ok(Value::Array(values.collect::<Result<_, _>>()?));
+        };
+        let entries = values.into_iter().map(|entry| {
+            let Avro::Record(pair) = entry else {
+                return Err(strange());
+            };
+            let [key, value] = <[Avro; 2]>::try_from(pair).map_err(|_| strange())?;
+            Ok((self.value(keys, key_schema, key)?, self.value(of, inner, value)?))
+        });
+        Ok(Value::Map(entries.collect::<Result<_, _>>()?))
+    }
+
+    /// The struct of a union, with the field of one branch set.
+    fn union(&mut self, branch: Node<'_>, schema: &Arc<Schema>, value: Avro) -> Result<Value, Error> {
+        let name = branch.branch_name();
+        let index = schema.field_index(name).filter(|_| schema.name() == Some(UNION));
+        let index = index.ok_or_else(|| Error::data(format!("the union has no branch {name}")))?;
+        let left = self.union_fields_left.checked_sub(schema.fields().len());
+        self.union_fields_left = left.ok_or_else(|| {
+            Error::data("the Avro data has too many values of unions with very many branches")
+        })?;
+        let mut values = vec![Value::Null; schema.fields().len()];
+        values[index] = self.value(branch, &schema.fields()[index].schema, value)?;
+        let structure = Struct::from_values(Arc::clone(schema), values);
+        Ok(Value::Struct(structure.expect("a value for each of its fields")))
+    }
 }

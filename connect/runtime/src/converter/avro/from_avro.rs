@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_connect_api::schema::{self, Type};
 use forebay_connect_api::{Schema, SchemaBuilder, Value};
-use forebay_schema_registry_schema::avro::{FieldView, Kind, Node};
+use forebay_schema_registry_schema::avro::{Branches, FieldView, Kind, Node};
 use serde_json::Value as Json;
 
 use crate::converter::Error;
@@ -98,9 +98,9 @@ impl<'a> Walk<'a> {
 
     fn part(&mut self, node: Node<'a>, field: Option<FieldView<'a>>) -> Result<Part, Error> {
         let (node, optional) = match node.kind() {
-            Kind::Union(branches) => match optional_branch(&branches) {
+            Kind::Union(branches) => match optional_branch(branches) {
                 Some(branch) => (branch, true),
-                None => return self.union(&branches),
+                None => return self.union(branches),
             },
             _ => (node, false),
         };
@@ -193,10 +193,10 @@ fn text<'a>(node: Node<'a>, property: &str) -> Option<&'a str> {
 }
 
 /// The other branch of a union of two of which one is null.
-pub(super) fn optional_branch<'a>(branches: &[Node<'a>]) -> Option<Node<'a>> {
-    let is_null = |node: &Node<'_>| matches!(node.kind(), Kind::Null);
-    match branches {
-        [null, other] | [other, null] if is_null(null) && !is_null(other) => Some(*other),
+pub(super) fn optional_branch(branches: Branches<'_>) -> Option<Node<'_>> {
+    let is_null = |node: Node<'_>| matches!(node.kind(), Kind::Null);
+    match (branches.len(), branches.get(0)?, branches.get(1)?) {
+        (2, null, other) | (2, other, null) if is_null(null) && !is_null(other) => Some(other),
         _ => None,
     }
 }
@@ -254,16 +254,16 @@ impl<'a> Walk<'a> {
     }
 
     /// A struct with one optional field for each branch.
-    fn union(&mut self, branches: &[Node<'a>]) -> Result<Part, Error> {
+    fn union(&mut self, branches: Branches<'a>) -> Result<Part, Error> {
         self.pay(TYPE_COST)?;
         let mut builder = Schema::structure().name(UNION);
         let mut levels = 0;
-        for branch in branches {
+        for branch in branches.iter() {
             if matches!(branch.kind(), Kind::Null) {
                 builder = builder.optional();
                 continue;
             }
-            let inner = self.of(*branch, None)?;
+            let inner = self.of(branch, None)?;
             levels = levels.max(inner.levels);
             let inner = inner.schema.to_builder().optional().build();
             let inner = inner

@@ -76,7 +76,10 @@ fn schemas_and_bytes_are_confluents_and_come_back() {
         let back = from_avro::schema(avro.root()).expect(text);
         assert_eq!(back, schema, "{text}");
         let read = avro.root().decode(&bytes).expect(text);
-        assert_eq!(data::to_connect(avro.root(), &back, read).expect(text), value);
+        assert_eq!(
+            data::to_connect(avro.root(), &back, read, bytes.len()).expect(text),
+            value
+        );
     }
 }
 
@@ -86,7 +89,7 @@ fn what_connect_lacks_is_kept_as_parameters_and_structs() {
         let avro = avro::Schema::parse(text).expect(text);
         let schema = from_avro::schema(avro.root()).expect(text);
         let value = avro.root().decode(bytes).expect(text);
-        let value = data::to_connect(avro.root(), &schema, value).expect(text);
+        let value = data::to_connect(avro.root(), &schema, value, bytes.len()).expect(text);
         SchemaAndValue::new(schema, value)
     };
     let of_enum = read(r#"{"type":"enum","name":"a.E","symbols":["X","Y"]}"#, &[2]);
@@ -239,4 +242,32 @@ fn named_types_are_shared_and_their_uses_are_bounded() {
     assert!(of(&flat_chain(190)).is_ok());
     let error = of(&flat_chain(5_000)).expect_err("it is too deep").to_string();
     assert!(error.contains("nested deeper than 200 levels"), "{error}");
+}
+
+#[test]
+fn values_of_wide_unions_are_bounded_by_the_bytes_that_came() {
+    const BRANCHES: usize = 1000;
+    let branches: Vec<String> = (0..BRANCHES)
+        .map(|number| format!(r#"{{"type":"fixed","name":"F{number}","size":0}}"#))
+        .collect();
+    let text = format!(r#"{{"type":"array","items":[{}]}}"#, branches.join(","));
+    let avro = avro::Schema::parse(&text).expect("it is sound");
+    let schema = from_avro::schema(avro.root()).expect("it is small");
+    let read = |count: usize| {
+        // A block of `count` values, each of which is the index of the first branch: one byte.
+        let value = avro::data::Value::Array(vec![
+            avro::data::Value::Union(
+                0,
+                Box::new(avro::data::Value::Fixed(Vec::new()))
+            );
+            count
+        ]);
+        let mut bytes = Vec::new();
+        avro.root().encode(&value, &mut bytes).expect("it fits");
+        let value = avro.root().decode(&bytes).expect("it is whole");
+        data::to_connect(avro.root(), &schema, value, bytes.len())
+    };
+    assert!(read(1000).is_ok());
+    let error = read(2000).expect_err("two million fields of 2 kB").to_string();
+    assert!(error.contains("too many values of unions"), "{error}");
 }

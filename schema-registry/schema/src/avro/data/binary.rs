@@ -56,7 +56,8 @@ impl Reader<'_> {
             Kind::Enum(symbols) => Value::Enum(self.index("enum symbol", symbols.len())?),
             Kind::Union(branches) => {
                 let index = self.index("union branch", branches.len())?;
-                Value::Union(index, Box::new(self.value(branches[index], depth + 1)?))
+                let branch = branches.get(index).expect("the index was checked");
+                Value::Union(index, Box::new(self.value(branch, depth + 1)?))
             }
             Kind::Record(fields) => {
                 let values = fields.iter().map(|field| self.value(field.node(), depth + 1));
@@ -173,7 +174,7 @@ fn write(node: Node<'_>, value: &Value, out: &mut Vec<u8>, depth: usize) -> Resu
         (Kind::Enum(symbols), Value::Enum(index)) if *index < symbols.len() => write_long(*index as i64, out),
         (Kind::Union(branches), Value::Union(index, value)) if *index < branches.len() => {
             write_long(*index as i64, out);
-            let branch = branches[*index];
+            let branch = branches.get(*index).expect("the index was checked");
             located(branch.branch_name(), write(branch, value, out, depth + 1))?;
         }
         (Kind::Record(fields), Value::Record(values)) if fields.len() == values.len() => {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::{DEPTH_MAX, Error, Value, located, unexpected};
-use crate::avro::{Kind, Node};
+use crate::avro::{Branches, Kind, Node};
 
 pub(super) fn decode(node: Node<'_>, json: &Json) -> Result<Value, Error> {
     read(node, json, 0)
@@ -43,7 +43,7 @@ fn read(node: Node<'_>, json: &Json, depth: usize) -> Result<Value, Error> {
             Some(Value::Map(entries.collect::<Result<_, Error>>()?))
         }
         (Kind::Record(_), Json::Object(object)) => Some(read_record(node, object, depth)?),
-        (Kind::Union(branches), json) => read_branch(&branches, json, depth)?,
+        (Kind::Union(branches), json) => read_branch(branches, json, depth)?,
         _ => None,
     };
     match value {
@@ -78,7 +78,7 @@ fn read_record(node: Node<'_>, object: &Map<String, Json>, depth: usize) -> Resu
 }
 
 /// `None` where no branch takes the JSON.
-fn read_branch(branches: &[Node<'_>], json: &Json, depth: usize) -> Result<Option<Value>, Error> {
+fn read_branch(branches: Branches<'_>, json: &Json, depth: usize) -> Result<Option<Value>, Error> {
     let (name, inner) = match json {
         Json::Null => ("null", json),
         Json::Object(object) if object.len() == 1 => match object.iter().next() {
@@ -87,10 +87,11 @@ fn read_branch(branches: &[Node<'_>], json: &Json, depth: usize) -> Result<Optio
         },
         _ => return Ok(None),
     };
-    let Some(index) = branches.iter().position(|branch| branch.branch_name() == name) else {
+    let mut named = branches.iter().enumerate();
+    let Some((index, branch)) = named.find(|(_, branch)| branch.branch_name() == name) else {
         return Ok(None);
     };
-    let value = located(name, read(branches[index], inner, depth + 1))?;
+    let value = located(name, read(branch, inner, depth + 1))?;
     Ok(Some(Value::Union(index, Box::new(value))))
 }
 
@@ -147,7 +148,7 @@ fn write(node: Node<'_>, value: &Value, depth: usize) -> Result<Json, Error> {
             Json::from(symbols[*index].as_str())
         }
         (Kind::Union(branches), Value::Union(index, value)) if *index < branches.len() => {
-            let branch = branches[*index];
+            let branch = branches.get(*index).expect("the index was checked");
             match located(branch.branch_name(), write(branch, value, depth + 1))? {
                 Json::Null => Json::Null,
                 inner => Json::Object(Map::from_iter([(branch.branch_name().to_owned(), inner)])),
