@@ -1,7 +1,7 @@
 //! Reader and writer pairs with what Avro's rules say of them, and the levels.
 
 use super::*;
-use crate::avro::{IncompatibilityKind as Kind, Schema};
+use crate::avro::{IncompatibilityKind as Kind, Kind as NodeKind, Node, Schema};
 
 fn found(reader: &str, writer: &str) -> Vec<(Kind, String)> {
     let (reader, writer) = (Schema::parse(reader).unwrap(), Schema::parse(writer).unwrap());
@@ -296,4 +296,109 @@ fn the_list_of_faults_has_a_bound() {
     let found = reader.incompatibilities_reading(&writer);
     let bytes: usize = found.iter().map(|found| found.message.len()).sum();
     assert!((1..4_000_000).contains(&bytes), "{bytes}");
+}
+
+/// Avro's rule without memory of what was compared before, for schemas that do not contain themselves.
+fn reads(reader: Node<'_>, writer: Node<'_>) -> bool {
+    match (reader.kind(), writer.kind()) {
+        (_, NodeKind::Union(branches)) => branches.iter().all(|branch| reads(reader, branch)),
+        (NodeKind::Union(branches), _) => branches.iter().any(|branch| reads(branch, writer)),
+        (NodeKind::Array(reader), NodeKind::Array(writer))
+        | (NodeKind::Map(reader), NodeKind::Map(writer)) => reads(reader, writer),
+        (NodeKind::Record(fields), NodeKind::Record(written)) => {
+            reader.full_name() == writer.full_name()
+                && fields.iter().all(|field| {
+                    let theirs = written.iter().find(|theirs| theirs.name() == field.name());
+                    theirs.map_or(field.default().is_some(), |theirs| {
+                        reads(field.node(), theirs.node())
+                    })
+                })
+        }
+        (NodeKind::Long, NodeKind::Int) => true,
+        (reader, writer) => std::mem::discriminant(&reader) == std::mem::discriminant(&writer),
+    }
+}
+
+/// A record that defines records of which each uses some of those before it, at places where nothing, one or several of their
+/// faults count.
+fn random_schema(random: &mut impl FnMut(usize) -> usize) -> String {
+    let mut definitions = Vec::new();
+    for number in 0..4 {
+        let fields: Vec<String> = (0..1 + random(3))
+            .map(|field| {
+                let base = match random(6) {
+                    0 | 1 => r#""int""#.to_owned(),
+                    2 => r#""long""#.to_owned(),
+                    3 => r#""string""#.to_owned(),
+                    _ if number == 0 => r#""int""#.to_owned(),
+                    _ => format!(r#""N{}""#, random(number)),
+                };
+                let of = match random(5) {
+                    0 => format!(r#"["null",{base}]"#),
+                    1 => format!(r#"{{"type":"array","items":{base}}}"#),
+                    2 => format!(r#"{{"type":"map","values":["null",{base}]}}"#),
+                    _ => base,
+                };
+                let default = if of == r#""int""# && random(2) == 0 {
+                    r#","default":0"#
+                } else {
+                    ""
+                };
+                format!(r#"{{"name":"f{field}","type":{of}{default}}}"#)
+            })
+            .collect();
+        let record = format!(
+            r#"{{"type":"record","name":"N{number}","fields":[{}]}}"#,
+            fields.join(",")
+        );
+        // Defined within a union now and then, where its faults are asked for without being wanted.
+        let of = if random(2) == 0 {
+            format!(r#"["null",{record}]"#)
+        } else {
+            record
+        };
+        definitions.push(format!(r#"{{"name":"d{number}","type":{of}}}"#));
+    }
+    record(&definitions.join(","))
+}
+
+#[test]
+fn what_is_remembered_changes_no_answer() {
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut answers = [0, 0];
+    for _ in 0..1000 {
+        let (reader, writer) = (random_schema(&mut random), random_schema(&mut random));
+        // Often almost the same, so that faults are few and deep within.
+        let writer = match random(3) {
+            0 => writer,
+            1 => reader.clone(),
+            _ => reader
+                .replacen(r#""int""#, r#""string""#, 1)
+                .replace(r#""default":0"#, r#""default":"""#),
+        };
+        let Ok(writer_schema) = Schema::parse(&writer) else {
+            continue;
+        };
+        let reader_schema = Schema::parse(&reader).unwrap();
+        let found = reader_schema.incompatibilities_reading(&writer_schema);
+        let expected = reads(reader_schema.root(), writer_schema.root());
+        assert_eq!(
+            found.is_empty(),
+            expected,
+            "reader {reader}, writer {writer}: {found:?}"
+        );
+        let places: std::collections::BTreeSet<_> = found
+            .iter()
+            .map(|found| (found.kind.to_string(), &found.location))
+            .collect();
+        assert_eq!(places.len(), found.len(), "each once: {found:?}");
+        answers[usize::from(expected)] += 1;
+    }
+    assert!(answers.iter().all(|count| *count > 100), "{answers:?}");
 }
