@@ -13,6 +13,7 @@ mod server_properties;
 mod services;
 mod settings;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -30,15 +31,18 @@ pub(crate) fn run(arguments: StartArguments) -> anyhow::Result<()> {
 
 /// Starts the hub, says so, and serves until a signal asks it to end or its broker has to.
 fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
-    let mut hub = Hub::start(settings, |role, addresses| {
-        println!("{}", listener_line(role, addresses));
-    })?;
-    println!("ready in {} ms", began.elapsed().as_millis());
+    let mut hub = Hub::start(settings, |role, addresses| say(&listener_line(role, addresses)))?;
+    say(&format!("ready in {} ms", began.elapsed().as_millis()));
     // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.
     let signal = hub.wait()?;
-    println!("{signal}: shutting down");
+    say(&format!("{signal}: shutting down"));
     hub.services_runtime().spawn(end_at_a_second_signal());
     hub.stop()
+}
+
+/// Whoever reads the output may have read enough (`| head -1`); the hub serves on.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Whoever asks twice does not want to wait; what was acknowledged survives that as it survives a crash.

@@ -29,7 +29,7 @@ pub(crate) mod sync_group;
 
 use forebay_broker_coordinator::RequestContext;
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Who asks a group coordinator.
 fn group_context(call: &Call) -> RequestContext {

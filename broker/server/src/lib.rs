@@ -16,6 +16,7 @@
 
 mod authorized_operations;
 mod broker;
+mod call;
 mod clock;
 mod config;
 mod core;
@@ -23,6 +24,7 @@ mod error_code;
 mod groups;
 mod handlers;
 mod io_pool;
+mod listener_view;
 mod metadata;
 mod metrics;
 pub mod network;
@@ -34,9 +36,10 @@ mod shutdown;
 mod upkeep;
 
 pub use broker::{Broker, Error, Handle, OpenListener, Options};
+pub use call::{ANONYMOUS, CallContext, Origin, Reply};
 pub use config::{BrokerConfig, Error as ConfigError, NetworkConfig, UpkeepConfig, definition};
 pub use metadata::{Error as MetadataError, LoadError};
-pub use router::{ANONYMOUS, CallContext, Origin, Reply, Router};
+pub use router::Router;
 
 #[cfg(test)]
 mod tests;

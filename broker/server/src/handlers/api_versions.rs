@@ -7,7 +7,7 @@ use forebay_protocol::messages::api_versions_response::{
 use forebay_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use forebay_protocol::{ApiKey, ErrorCode};
 
-use crate::router::{Call, SERVED};
+use crate::call::Call;
 
 /// Answers an ApiVersions request of a version that is known.
 pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsResponse {
@@ -29,7 +29,7 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
         .filter(|feature| feature.min > 0 || call.version >= 4);
     let finalized = served.map(|feature| (feature.name, image.feature_level(feature.name)));
     ApiVersionsResponse {
-        api_keys: SERVED.iter().copied().map(range).collect(),
+        api_keys: call.served.iter().copied().map(range).collect(),
         supported_features: shown
             .map(|feature| SupportedFeatureKey {
                 name: feature.name.into(),

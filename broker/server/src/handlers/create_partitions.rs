@@ -4,7 +4,7 @@ use forebay_broker_controller::CreatePartitions;
 use forebay_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use forebay_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a CreatePartitions request.
 pub(crate) async fn handle(call: &Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {

@@ -4,7 +4,7 @@ use forebay_broker_controller::CreateTopics;
 use forebay_protocol::messages::create_topics_response::CreatableTopicResult;
 use forebay_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a CreateTopics request.
 pub(crate) async fn handle(call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {

@@ -4,7 +4,7 @@ use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
 use super::group_context;
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a DeleteGroups request.
 pub(crate) async fn handle(call: &Call, request: DeleteGroupsRequest) -> DeleteGroupsResponse {

@@ -4,7 +4,7 @@ use forebay_broker_controller::DeleteTopics;
 use forebay_protocol::messages::delete_topics_response::DeletableTopicResult;
 use forebay_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a DeleteTopics request.
 pub(crate) async fn handle(call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {

@@ -5,7 +5,7 @@ use forebay_protocol::messages::describe_cluster_response::DescribeClusterBroker
 use forebay_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
 use crate::authorized_operations;
-use crate::router::Call;
+use crate::call::Call;
 
 /// Kafka's number of the endpoints that clients use.
 const BROKERS: i8 = 1;

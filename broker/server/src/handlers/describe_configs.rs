@@ -12,7 +12,7 @@ use forebay_protocol::messages::describe_configs_response::{
 use forebay_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use forebay_protocol::{ErrorCode, NodeId};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a DescribeConfigs request.
 pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {

@@ -5,7 +5,7 @@ use forebay_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::group_context;
 use crate::authorized_operations;
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a DescribeGroups request.
 pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {

@@ -10,9 +10,9 @@ use forebay_protocol::messages::describe_topic_partitions_response::{
 use forebay_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::metadata::{NO_LEADER, View, numbers};
 use crate::authorized_operations;
-use crate::router::{Call, Reply};
+use crate::call::{Call, Reply};
+use crate::listener_view::{NO_LEADER, View, numbers};
 
 /// Answers a DescribeTopicPartitions request.
 pub(crate) fn handle(call: &Call, request: &DescribeTopicPartitionsRequest) -> Reply {
@@ -29,11 +29,7 @@ pub(crate) fn handle(call: &Call, request: &DescribeTopicPartitionsRequest) -> R
         .into();
     }
     let image = call.core.metadata.image();
-    let view = View {
-        image: &image,
-        listener: &call.context.listener,
-        version: call.version,
-    };
+    let view = View::new(call, &image);
     let from = request.cursor.as_ref().map_or("", |cursor| &cursor.topic_name);
     let all = request.topics.is_empty();
     let names: BTreeSet<&str> = if all {

@@ -16,9 +16,9 @@ use forebay_protocol::messages::{FetchRequest, FetchResponse};
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, Uuid};
 use tokio::time::{Instant, sleep_until};
 
-use super::metadata::View;
+use crate::call::Call;
+use crate::listener_view::View;
 use crate::replicas::Replica;
-use crate::router::Call;
 use read::{Round, read_all};
 
 /// The session epochs of full fetches: that of a first one, and that of one without session.
@@ -180,35 +180,25 @@ fn name_leaders(call: &Call, response: &mut FetchResponse) {
         return;
     }
     let image = call.core.metadata.image();
-    let view = View {
-        image: &image,
-        listener: &call.context.listener,
-        version: call.version,
-    };
+    let view = View::new(call, &image);
+    let nodes = &mut response.node_endpoints;
     for topic in &mut response.responses {
         let known = image.topic_by_id(topic.topic_id);
         for one in topic.partitions.iter_mut().filter(|one| misled(one)) {
             let Some(partition) = known.and_then(|topic| topic.partition(one.partition_index)) else {
                 continue;
             };
-            let leader = view.leader(partition);
+            let hint = view.leader_hint(partition);
             one.current_leader = LeaderIdAndEpoch {
-                leader_id: leader.map_or(-1, |id| id.0),
-                leader_epoch: partition.leader_epoch.0,
+                leader_id: hint.leader_id,
+                leader_epoch: hint.leader_epoch,
                 ..LeaderIdAndEpoch::default()
             };
-            let Some(broker) = leader.and_then(|id| image.broker(id)) else {
+            let Some((broker, endpoint)) = hint.node else {
                 continue;
             };
-            let Some(endpoint) = broker.endpoint(view.listener) else {
-                continue;
-            };
-            if response
-                .node_endpoints
-                .iter()
-                .all(|node| node.node_id != broker.id.0)
-            {
-                response.node_endpoints.push(NodeEndpoint {
+            if nodes.iter().all(|node| node.node_id != broker.id.0) {
+                nodes.push(NodeEndpoint {
                     node_id: broker.id.0,
                     host: endpoint.host.clone(),
                     port: endpoint.port.into(),

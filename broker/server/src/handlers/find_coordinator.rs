@@ -7,8 +7,8 @@ use forebay_protocol::messages::find_coordinator_response::Coordinator;
 use forebay_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
 
-use super::metadata::View;
-use crate::router::Call;
+use crate::call::Call;
+use crate::listener_view::View;
 
 /// Kafka's numbers of what is coordinated (`CoordinatorType`).
 const GROUP: i8 = 0;
@@ -69,11 +69,7 @@ async fn find(call: &Call, key_type: i8, key: &Utf8Bytes) -> Result<(NodeId, End
         .topic(CONSUMER_OFFSETS)
         .map_or(0, |topic| topic.partition_count());
     let partition = forebay_broker_coordinator::partition_for(key, i32::try_from(count).unwrap_or(i32::MAX));
-    let view = View {
-        image: &image,
-        listener: &call.context.listener,
-        version: call.version,
-    };
+    let view = View::new(call, &image);
     let leader = image
         .partition(CONSUMER_OFFSETS, partition)
         .and_then(|partition| view.leader(partition));

@@ -4,7 +4,7 @@ use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::HeartbeatRequest;
 
 use super::group_context;
-use crate::router::{Call, Reply};
+use crate::call::{Call, Reply};
 
 /// Answers a Heartbeat request.
 pub(crate) async fn handle(call: &Call, request: HeartbeatRequest) -> Reply {

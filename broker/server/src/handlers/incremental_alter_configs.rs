@@ -4,7 +4,7 @@ use forebay_broker_controller::IncrementalAlterConfigs;
 use forebay_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use forebay_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers an IncrementalAlterConfigs request.
 pub(crate) async fn handle(

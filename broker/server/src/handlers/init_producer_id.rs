@@ -4,7 +4,7 @@ use forebay_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers an InitProducerId request.
 pub(crate) async fn handle(call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {

@@ -4,8 +4,8 @@ use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::JoinGroupRequest;
 
 use super::group_context;
+use crate::call::{Call, Reply};
 use crate::random::random_bits;
-use crate::router::{Call, Reply};
 
 /// Answers a JoinGroup request.
 pub(crate) async fn handle(call: &Call, request: JoinGroupRequest) -> Reply {

@@ -5,7 +5,7 @@ use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use super::group_context;
-use crate::router::Call;
+use crate::call::Call;
 
 /// Answers a ListGroups request.
 pub(crate) async fn handle(call: &Call, request: ListGroupsRequest) -> ListGroupsResponse {

@@ -12,9 +12,9 @@ use forebay_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{LeaderEpoch, NO_LEADER_EPOCH, NO_OFFSET, NO_TIMESTAMP, Offset, Timestamp};
 
+use crate::call::Call;
 use crate::error_code::ToErrorCode;
 use crate::replicas::Replica;
-use crate::router::Call;
 
 /// Kafka's numbers of what may be asked for instead of a time (`ListOffsetsRequest`).
 const LATEST: i64 = -1;

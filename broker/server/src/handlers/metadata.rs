@@ -10,13 +10,11 @@ use forebay_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use forebay_protocol::messages::{MetadataRequest, MetadataResponse};
-use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, Uuid};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
 use crate::authorized_operations;
-use crate::router::Call;
-
-/// Nobody leads.
-pub(crate) const NO_LEADER: i32 = -1;
+use crate::call::Call;
+use crate::listener_view::{NO_LEADER, View, numbers};
 
 /// Answers a Metadata request.
 pub(crate) async fn handle(call: &Call, request: MetadataRequest) -> MetadataResponse {
@@ -36,11 +34,7 @@ pub(crate) async fn handle(call: &Call, request: MetadataRequest) -> MetadataRes
     } else {
         call.core.metadata.image()
     };
-    let view = View {
-        image: &image,
-        listener: &call.context.listener,
-        version: call.version,
-    };
+    let view = View::new(call, &image);
     let mut topics = match asked {
         Asked::All => image.topics().map(|topic| view.topic(topic)).collect(),
         Asked::Names(names) => names.iter().map(|name| view.named(name, &created)).collect(),
@@ -157,13 +151,6 @@ async fn create_missing(
     }
 }
 
-/// The image as one listener and version sees it.
-pub(crate) struct View<'a> {
-    pub(crate) image: &'a MetadataImage,
-    pub(crate) listener: &'a str,
-    pub(crate) version: i16,
-}
-
 impl View<'_> {
     fn broker(&self, broker: &BrokerImage) -> Option<MetadataResponseBroker> {
         let endpoint = broker.endpoint(self.listener)?;
@@ -242,32 +229,6 @@ impl View<'_> {
             ..MetadataResponsePartition::default()
         }
     }
-
-    /// The leader, if clients can reach it by this listener.
-    pub(crate) fn leader(&self, partition: &PartitionImage) -> Option<NodeId> {
-        let broker = self.image.broker(partition.leader)?;
-        (!broker.fenced && broker.endpoint(self.listener).is_some()).then_some(broker.id)
-    }
-
-    /// The replicas that clients cannot reach by this listener.
-    pub(crate) fn offline(&self, partition: &PartitionImage) -> Vec<i32> {
-        let reachable = |id: &&NodeId| {
-            self.image
-                .broker(**id)
-                .is_some_and(|broker| !broker.fenced && broker.endpoint(self.listener).is_some())
-        };
-        partition
-            .replicas
-            .iter()
-            .filter(|id| !reachable(id))
-            .map(|id| id.0)
-            .collect()
-    }
-}
-
-/// Node ids as messages have them.
-pub(crate) fn numbers(ids: &[NodeId]) -> Vec<i32> {
-    ids.iter().map(|id| id.0).collect()
 }
 
 fn nameless() -> MetadataResponseTopic {

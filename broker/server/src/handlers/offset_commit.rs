@@ -10,7 +10,7 @@ use forebay_protocol::messages::offset_commit_response::{
 use forebay_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::group_context;
-use crate::router::{Call, Reply};
+use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 10;

@@ -8,7 +8,7 @@ use forebay_protocol::messages::offset_delete_response::{
 };
 
 use super::group_context;
-use crate::router::{Call, Reply};
+use crate::call::{Call, Reply};
 
 /// Answers an OffsetDelete request.
 pub(crate) async fn handle(call: &Call, mut request: OffsetDeleteRequest) -> Reply {

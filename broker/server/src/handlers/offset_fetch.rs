@@ -11,7 +11,7 @@ use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{NO_LEADER_EPOCH, NO_OFFSET};
 
 use super::group_context;
-use crate::router::{Call, Reply};
+use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 10;

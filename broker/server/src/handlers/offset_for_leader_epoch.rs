@@ -8,8 +8,8 @@ use forebay_protocol::messages::offset_for_leader_epoch_response::{
 use forebay_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 use forebay_records::{LeaderEpoch, NO_LEADER_EPOCH, NO_OFFSET};
 
+use crate::call::Call;
 use crate::error_code::ToErrorCode;
-use crate::router::Call;
 
 /// Answers an OffsetForLeaderEpoch request.
 pub(crate) fn handle(call: &Call, request: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {

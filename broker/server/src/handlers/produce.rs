@@ -17,10 +17,10 @@ use forebay_records::{NO_OFFSET, NO_TIMESTAMP};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::metadata::View;
+use crate::call::{Call, Dispatched, Reply};
 use crate::error_code::HasErrorCode;
+use crate::listener_view::View;
 use crate::replicas;
-use crate::router::{Call, Dispatched, Reply};
 use accept::Acceptance;
 
 /// Why a partition's batches are not in the log.
@@ -188,11 +188,8 @@ fn name_leaders(call: &Call, response: &mut ProduceResponse) {
         return;
     }
     let image = call.core.metadata.image();
-    let view = View {
-        image: &image,
-        listener: &call.context.listener,
-        version: call.version,
-    };
+    let view = View::new(call, &image);
+    let nodes = &mut response.node_endpoints;
     for topic in &mut response.responses {
         let known = if topic.name.is_empty() {
             image.topic_by_id(topic.topic_id)
@@ -203,24 +200,18 @@ fn name_leaders(call: &Call, response: &mut ProduceResponse) {
             let Some(partition) = known.and_then(|topic| topic.partition(one.index)) else {
                 continue;
             };
-            let leader_id = view.leader(partition).map_or(-1, |id| id.0);
+            let hint = view.leader_hint(partition);
             one.current_leader = LeaderIdAndEpoch {
-                leader_id,
-                leader_epoch: partition.leader_epoch.0,
+                leader_id: hint.leader_id,
+                leader_epoch: hint.leader_epoch,
                 ..Default::default()
             };
-            if response
-                .node_endpoints
-                .iter()
-                .any(|node| node.node_id == leader_id)
-            {
+            let Some((broker, endpoint)) = hint.node else {
                 continue;
-            }
-            let broker = view.leader(partition).and_then(|id| image.broker(id));
-            if let Some((broker, endpoint)) = broker.and_then(|one| Some((one, one.endpoint(view.listener)?)))
-            {
-                response.node_endpoints.push(NodeEndpoint {
-                    node_id: leader_id,
+            };
+            if nodes.iter().all(|node| node.node_id != broker.id.0) {
+                nodes.push(NodeEndpoint {
+                    node_id: broker.id.0,
                     host: endpoint.host.clone(),
                     port: endpoint.port.into(),
                     rack: broker.rack.clone(),

@@ -17,9 +17,10 @@ use tokio::time::{Sleep, sleep};
 use super::frame::{self, Frame, FrameReader};
 use super::request_memory::{Grant, RequestMemory};
 use super::write::ResponseWriter;
+use crate::call::{CallContext, Dispatched, Reply};
 use crate::handlers::api_versions;
 use crate::io_pool::IoPool;
-use crate::router::{CallContext, Dispatched, Reply, Router};
+use crate::router::Router;
 use crate::shutdown::Shutdown;
 
 /// Requests of one connection that may be in work at once.

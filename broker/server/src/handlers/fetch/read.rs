@@ -11,9 +11,9 @@ use forebay_protocol::{Chunk, ErrorCode, FileRange, Records};
 use forebay_records::{LeaderEpoch, NO_OFFSET, Offset};
 
 use super::{Plan, PlannedPartition};
+use crate::call::Call;
 use crate::error_code::ToErrorCode;
 use crate::replicas::Replica;
-use crate::router::Call;
 
 /// Consumers may read from any replica from this version on (KIP-392).
 const ANY_REPLICA_VERSION: i16 = 11;

@@ -15,10 +15,10 @@ use forebay_records::{
 
 use super::recompress::recompress;
 use super::{Acknowledgement, Refusal};
+use crate::call::Call;
 use crate::clock;
 use crate::error_code::HasErrorCode;
 use crate::replicas::{NewAppend, Replica};
-use crate::router::Call;
 
 /// Clients that call themselves so may write to Kafka's own topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
