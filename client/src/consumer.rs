@@ -54,6 +54,8 @@ pub struct Consumer {
     errors: VecDeque<Error>,
     wakeup: Arc<WakeupState>,
     fetching_from: HashSet<NodeId>,
+    /// How often it was asked where partitions begin.
+    inquiries: u64,
     /// Moves on with each fetch and poll, so that no partition is always the first.
     turn: usize,
     metadata: Chore,
@@ -111,6 +113,7 @@ impl Consumer {
             errors: VecDeque::new(),
             wakeup: Arc::default(),
             fetching_from: HashSet::new(),
+            inquiries: 0,
             turn: 0,
             metadata: Chore::default(),
             metadata_wanted: false,

@@ -39,6 +39,8 @@ pub enum Fault {
     LoseResponse,
     /// The broker carries it out and never answers.
     Hang,
+    /// The broker carries it out and answers late.
+    Delay(Duration),
     /// The broker answers with this error, for every partition, without doing anything.
     Refuse(ErrorCode),
 }

@@ -3,7 +3,10 @@
 use forebay_protocol::{ErrorCode, TopicPartition};
 use tokio::time::Instant;
 
-use super::{Consumer, Event, partition::Position};
+use super::{
+    Consumer, Event,
+    partition::{Inquiry, Partition, Position},
+};
 use crate::{
     admin::{ListedOffset, OffsetSpec},
     chore::sooner,
@@ -18,8 +21,9 @@ impl Consumer {
     /// Begins to find out the positions that are not known.
     pub(super) fn locate(&mut self, now: Instant, next: &mut Option<Instant>) {
         let (mut committed, mut listed) = (Vec::new(), Wanted::new());
+        let inquiry = Inquiry(self.inquiries);
         for (topic_partition, partition) in &mut self.partitions {
-            if partition.locating || partition.offset().is_some() {
+            if partition.locating.is_some() || partition.offset().is_some() {
                 continue;
             }
             if let Some(moment) = partition.waits_until(now) {
@@ -31,16 +35,21 @@ impl Consumer {
                 Position::Listed(spec) => drop(listed.insert(topic_partition.clone(), spec)),
                 Position::At { .. } => continue,
             }
-            partition.locating = true;
+            partition.locating = Some(inquiry);
         }
+        if committed.is_empty() && listed.is_empty() {
+            return;
+        }
+        self.inquiries += 1;
         if !committed.is_empty() {
-            self.locate_committed(committed);
+            self.locate_committed(inquiry, committed);
         }
         if !listed.is_empty() {
             let (cluster, isolation_level) = (self.cluster.clone(), self.config.isolation_level);
             self.spawn(async move {
                 let result = offsets::list(&cluster, &listed, isolation_level).await;
                 Event::Listed {
+                    inquiry,
                     wanted: listed,
                     result,
                 }
@@ -48,25 +57,41 @@ impl Consumer {
         }
     }
 
-    fn locate_committed(&mut self, partitions: Vec<TopicPartition>) {
+    fn locate_committed(&mut self, inquiry: Inquiry, partitions: Vec<TopicPartition>) {
         let Some(group_id) = self.config.group_id.clone() else {
             // Nobody commits, so nothing is committed.
-            self.located_committed(&partitions, Ok(Offsets::new()));
+            self.located_committed(inquiry, &partitions, Ok(Offsets::new()));
             return;
         };
         let cluster = self.cluster.clone();
         self.spawn(async move {
             let result = group_offsets::fetch(&cluster, &group_id, Some(&partitions)).await;
-            Event::OffsetsFetched { partitions, result }
+            Event::OffsetsFetched {
+                inquiry,
+                partitions,
+                result,
+            }
         });
+    }
+
+    /// The partition that an inquiry was for, if it still waits for that one. It waits no more.
+    fn located(&mut self, inquiry: Inquiry, topic_partition: &TopicPartition) -> Option<&mut Partition> {
+        let partition = self.partitions.get_mut(topic_partition)?;
+        let waits = partition.locating == Some(inquiry);
+        waits.then(|| {
+            partition.locating = None;
+            partition
+        })
     }
 
     pub(super) fn located_committed(
         &mut self,
+        inquiry: Inquiry,
         partitions: &[TopicPartition],
         result: Result<Offsets, Error>,
     ) {
         let backoff = self.cluster.backoff();
+        let reset = self.config.auto_offset_reset;
         let failure = result.as_ref().err().cloned();
         let offsets = result.unwrap_or_default();
         if let Some(error) = &failure {
@@ -76,24 +101,21 @@ impl Consumer {
             }
         }
         for topic_partition in partitions {
-            let waiting =
-                |partition: &&mut super::partition::Partition| partition.position == Position::Committed;
-            let Some(partition) = self.partitions.get_mut(topic_partition).filter(waiting) else {
+            let Some(partition) = self.located(inquiry, topic_partition) else {
                 continue;
             };
-            partition.locating = false;
             match offsets.get(topic_partition) {
                 _ if failure.is_some() => partition.failed(backoff),
                 Some(committed) => partition.move_to(Position::At {
                     offset: committed.offset,
                     last_epoch: committed.leader_epoch,
                 }),
-                None if self.config.auto_offset_reset == AutoOffsetReset::None => {
+                None if reset == AutoOffsetReset::None => {
                     partition.failed(backoff);
                     self.errors
                         .push_back(Error::NoOffsetForPartition(topic_partition.clone()));
                 }
-                None => self.reset(topic_partition, self.config.auto_offset_reset),
+                None => self.reset(topic_partition, reset),
             }
         }
     }
@@ -111,6 +133,7 @@ impl Consumer {
 
     pub(super) fn located_listed(
         &mut self,
+        inquiry: Inquiry,
         wanted: &Wanted,
         result: Result<Results<TopicPartition, ListedOffset>, Error>,
     ) {
@@ -123,15 +146,9 @@ impl Consumer {
         };
         let backoff = self.cluster.backoff();
         for (topic_partition, result) in results {
-            let Some(spec) = wanted.get(&topic_partition) else {
+            let Some(partition) = self.located(inquiry, &topic_partition) else {
                 continue;
             };
-            let waiting =
-                |partition: &&mut super::partition::Partition| partition.position == Position::Listed(*spec);
-            let Some(partition) = self.partitions.get_mut(&topic_partition).filter(waiting) else {
-                continue;
-            };
-            partition.locating = false;
             match result {
                 Ok(ListedOffset {
                     offset: Some(offset), ..
@@ -154,13 +171,9 @@ impl Consumer {
                 }
             }
         }
-        for (topic_partition, spec) in wanted {
+        for topic_partition in wanted.keys() {
             // One that the answer left out is asked for again.
-            if let Some(partition) = self.partitions.get_mut(topic_partition)
-                && partition.position == Position::Listed(*spec)
-            {
-                partition.locating = false;
-            }
+            self.located(inquiry, topic_partition);
         }
     }
 }

@@ -21,6 +21,10 @@ pub(super) enum Position {
     },
 }
 
+/// One of the questions where partitions begin, over the life of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inquiry(pub(super) u64);
+
 /// A partition.
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -29,8 +33,9 @@ pub(super) struct Partition {
     pub(super) buffer: Option<Buffer>,
     /// A fetch of it is under way.
     pub(super) fetching: bool,
-    /// Its position is being found out.
-    pub(super) locating: bool,
+    /// Its position is being found out by this inquiry. The answer to another one is of no use: it was asked before a seek, or
+    /// before the partition was given up and came back.
+    pub(super) locating: Option<Inquiry>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -42,7 +47,7 @@ impl Partition {
             paused: false,
             buffer: None,
             fetching: false,
-            locating: false,
+            locating: None,
             failures: 0,
             not_before: None,
         }
@@ -60,7 +65,7 @@ impl Partition {
     pub(super) fn move_to(&mut self, position: Position) {
         self.position = position;
         self.buffer = None;
-        self.locating = false;
+        self.locating = None;
         self.failures = 0;
         self.not_before = None;
     }

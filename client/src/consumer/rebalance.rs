@@ -54,6 +54,8 @@ impl Consumer {
         let shared = group.shared.clone();
         let cooperative = group.is_cooperative();
         let fatal = shared.polled();
+        // One long poll is polling all the time, also when nothing happens in it.
+        sooner(next, now + self.config.max_poll_interval / 2);
         if !matches!(self.phase, Phase::Steady) {
             return fatal;
         }

@@ -15,6 +15,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use super::{
     Consumer, fetch,
     group::Joined,
+    partition::Inquiry,
     subscription::{Subscription, Topics},
 };
 use crate::{
@@ -34,10 +35,12 @@ pub(super) enum Event {
         result: Result<fetch::Answers, Error>,
     },
     OffsetsFetched {
+        inquiry: Inquiry,
         partitions: Vec<TopicPartition>,
         result: Result<Offsets, Error>,
     },
     Listed {
+        inquiry: Inquiry,
         wanted: Wanted,
         result: Result<Results<TopicPartition, ListedOffset>, Error>,
     },
@@ -108,8 +111,16 @@ impl Consumer {
                 partitions,
                 result,
             }) => self.fetched(leader, &partitions, result),
-            Some(Event::OffsetsFetched { partitions, result }) => self.located_committed(&partitions, result),
-            Some(Event::Listed { wanted, result }) => self.located_listed(&wanted, result),
+            Some(Event::OffsetsFetched {
+                inquiry,
+                partitions,
+                result,
+            }) => self.located_committed(inquiry, &partitions, result),
+            Some(Event::Listed {
+                inquiry,
+                wanted,
+                result,
+            }) => self.located_listed(inquiry, &wanted, result),
             Some(Event::Refreshed(result)) => self.refreshed(&result),
             Some(Event::Joined(result)) => self.joined(result),
             Some(Event::AutoCommitted(result)) => self.auto_committed(result),

@@ -110,10 +110,11 @@ impl Transport for ModelTransport {
             broken.store(true, Ordering::SeqCst);
         }
         Box::pin(async move {
-            if fault == Fault::Hang {
-                std::future::pending::<()>().await;
+            match fault {
+                Fault::Hang => std::future::pending().await,
+                Fault::Delay(delay) => tokio::time::sleep(delay).await,
+                _ => tokio::time::sleep(LATENCY).await,
             }
-            tokio::time::sleep(LATENCY).await;
             let response = model.finish(node, &request, ticket).await;
             if broken.load(Ordering::SeqCst) {
                 return Err(lost());

@@ -281,6 +281,31 @@ async fn who_is_not_polled_leaves_and_comes_back_when_polled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_poll_that_brings_nothing_keeps_a_member_in_its_group() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    let pairs = [
+        ("max.poll.interval.ms", "10000"),
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "1000"),
+    ];
+    let mut members = vec![member(&model, &pairs), member(&model, &pairs)];
+    poll_until(&mut members, |members| {
+        shares(members).iter().sum::<usize>() == 1 && model.lock().member_ids("g").len() == 2
+    })
+    .await;
+    let watch = async {
+        for _ in 0..60 {
+            tokio::time::sleep(SECOND).await;
+            assert_eq!(model.lock().member_ids("g").len(), 2);
+        }
+    };
+    let (first, second) = members.split_at_mut(1);
+    let (first, second, ()) = tokio::join!(first[0].poll(SECOND * 60), second[0].poll(SECOND * 60), watch);
+    assert!(first.expect("no error").is_empty() && second.expect("no error").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn new_topics_and_partitions_are_noticed() {
     let model = Model::new(1);
     model.create_topic("t", 1);
