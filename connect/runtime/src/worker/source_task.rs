@@ -324,6 +324,14 @@ impl SourceTaskRunner {
     }
 }
 
+impl Drop for SourceTaskRunner {
+    /// What `finish` could not see acknowledged in time, or the supervisor had no patience for, is sent again by the next start:
+    /// the old producer must not go on with it beside the new one. Kafka's worker closes its producer within a time for that.
+    fn drop(&mut self) {
+        self.producer.abort();
+    }
+}
+
 /// Takes acknowledgements; ready once there was one.
 async fn delivered(
     submitted: &mut Submitted<DeliveryFuture>,
@@ -390,3 +398,6 @@ async fn at(time: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

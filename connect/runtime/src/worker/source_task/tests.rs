@@ -1,0 +1,116 @@
+//! A source task against the client's model cluster. Time is virtual.
+
+use forebay_client::model::{Fault, Model};
+use forebay_connect_api::{OffsetMap, PluginType, Plugins, SchemaAndValue};
+use forebay_protocol::{ErrorCode, Request};
+
+use super::*;
+use crate::config::Config;
+use crate::store::offset::OffsetStore;
+use crate::store::status::StatusStore;
+
+/// Gives so many records, one with each poll, and then no more.
+struct Counter(usize);
+
+impl SourceTask for Counter {
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn SourceTaskContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
+        if self.0 == 0 {
+            return Box::pin(std::future::pending());
+        }
+        self.0 -= 1;
+        let value = SchemaAndValue::string(self.0.to_string());
+        let record = SourceRecord::new(Arc::new(OffsetMap::new()), None, "t".into(), value);
+        Box::pin(std::future::ready(Ok(vec![record])))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
+    let client = model.client(&[]);
+    let context = Arc::new(Context {
+        config: Config::new(&Properties::new()).expect("every key has a default"),
+        access: Access::unrestricted(),
+        plugins: Plugins::default(),
+        worker_id: "w".to_owned(),
+        statuses: StatusStore::detached(),
+        offsets: OffsetStore::detached(&client),
+        client,
+    });
+    let string = "org.apache.kafka.connect.storage.StringConverter";
+    let properties = [
+        ("name", "c"),
+        ("connector.class", "Counter"),
+        ("key.converter", string),
+        ("value.converter", string),
+    ];
+    let properties: Properties = properties
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    let config = ConnectorConfig::new(PluginType::Source, Arc::new(properties)).expect("sound");
+    let id = TaskId {
+        connector: "c".into(),
+        task: 0,
+    };
+    SourceTaskRunner::new(context, id, config, Box::new(Counter(records))).expect("sound converters")
+}
+
+/// LOW 24 of the second attack review: what the next start sends again must not come from the old one as well. Whether the task
+/// is told to stop, or its supervisor has lost its patience.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_acknowledged_in_time_is_sent_no_more() {
+    for is_told in [true, false] {
+        let model = Model::new(1);
+        model.create_topic("t", 1);
+        model.faults(|_, request| match request {
+            Request::Produce(_) => Fault::Refuse(ErrorCode::NotEnoughReplicas),
+            _ => Fault::None,
+        });
+        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
+        let running = tokio::spawn(runner(&model, 3).run(Arc::default(), commands));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(model.values("t", 0).is_empty() && !running.is_finished());
+        if is_told {
+            command.send_replace(Command::Stop);
+            running.await.expect("no panic").expect("it ends well");
+        } else {
+            running.abort();
+            assert!(running.await.is_err_and(|error| error.is_cancelled()));
+        }
+        model.faults(|_, _| Fault::None);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(model.values("t", 0), [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_delivered_while_it_stops_is() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.faults(|_, request| match request {
+        Request::Produce(_) => Fault::Delay(Duration::from_secs(1)),
+        _ => Fault::None,
+    });
+    let (command, commands) = watch::channel(Command::Be(TargetState::Started));
+    let running = tokio::spawn(runner(&model, 3).run(Arc::default(), commands));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let stopped = Instant::now();
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+    assert!(
+        stopped.elapsed() > Duration::from_millis(400),
+        "it waits for the answer"
+    );
+    assert_eq!(model.values("t", 0), ["2", "1", "0"]);
+}
