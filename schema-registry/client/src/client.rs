@@ -9,9 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
-
-/// How deep references may refer to schemas with references.
-const REFERENCE_DEPTH_MAX: usize = 16;
+use crate::references::{Reference, References};
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -136,26 +134,19 @@ struct Shared {
     registered: Mutex<Cache<(String, String), SchemaId>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Reference {
-    name: String,
-    subject: String,
-    version: i32,
-}
-
 /// What the registry says of a schema; members that a call does not give stay empty.
 #[derive(Debug, Deserialize)]
-struct Answer {
+pub(crate) struct Answer {
     #[serde(default)]
-    id: i32,
+    pub(crate) id: i32,
     #[serde(default)]
     version: i32,
     #[serde(default)]
-    schema: String,
+    pub(crate) schema: String,
     #[serde(default, rename = "schemaType")]
     schema_type: Option<String>,
     #[serde(default)]
-    references: Vec<Reference>,
+    pub(crate) references: Vec<Reference>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -280,27 +271,16 @@ impl Client {
         Ok(schema)
     }
 
-    /// The schemas that `references` name, those that they refer to before them. Depth first without recursion: the
-    /// registry's answers decide how long the chain is, and a bound ends it.
+    /// The schemas that `references` name, those that they refer to before them.
     async fn references(&self, references: Vec<Reference>) -> Result<Vec<avro::Schema>, Error> {
-        let mut answers = Vec::new();
-        let mut level = references;
-        for _ in 0..REFERENCE_DEPTH_MAX {
-            let mut next = Vec::new();
-            for Reference { subject, version, .. } in level {
-                let path = ["subjects", &subject, "versions", &version.to_string()];
-                let mut answer = self.ask(Method::GET, &path, None).await?;
-                next.append(&mut answer.references);
-                answers.push(answer);
-            }
-            if next.is_empty() {
-                return parse_in_order(&answers);
-            }
-            level = next;
+        let mut graph = References::default();
+        graph.meet(&references)?;
+        while let Some((subject, version)) = graph.next() {
+            let path = ["subjects", &subject, "versions", &version.to_string()];
+            let answer = self.ask(Method::GET, &path, None).await?;
+            graph.take(answer)?;
         }
-        Err(Error::Answer(format!(
-            "references go deeper than {REFERENCE_DEPTH_MAX} levels"
-        )))
+        graph.parse()
     }
 
     /// One request, at each address until one answers.
@@ -367,26 +347,6 @@ impl Client {
             Err(refused(status, &bytes))
         }
     }
-}
-
-/// The deepest first; a schema that is referred to on two ways is parsed once.
-fn parse_in_order(answers: &[Answer]) -> Result<Vec<avro::Schema>, Error> {
-    let mut schemas: Vec<avro::Schema> = Vec::with_capacity(answers.len());
-    let mut seen = std::collections::HashSet::new();
-    for answer in answers
-        .iter()
-        .rev()
-        .filter(|answer| seen.insert(answer.schema.as_str()))
-    {
-        let parsed = avro::Schema::parse_with_references(&answer.schema, &schemas).map_err(|error| {
-            Error::Unsupported {
-                id: SchemaId(answer.id),
-                reason: error.to_string(),
-            }
-        })?;
-        schemas.push(parsed);
-    }
-    Ok(schemas)
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Error {

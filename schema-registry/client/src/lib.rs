@@ -3,6 +3,7 @@
 
 mod cache;
 mod client;
+mod references;
 pub mod wire;
 
 pub use client::{Client, Error, Options, RegisteredSchema, SchemaId, SubjectVersion};

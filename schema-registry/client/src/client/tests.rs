@@ -21,6 +21,19 @@ async fn schema(State(asked): State<Asked>, Path(id): Path<i32>) -> (StatusCode,
             json!({"schema": r#"{"type":"record","name":"n.C","fields":[{"name":"a","type":"n.A"},{"name":"b","type":"n.B"}]}"#,
             "references": references})
         }
+        // What is deep: 16 levels, 17 of them, and a circle.
+        4..=6 => {
+            let (first, version) = [("d1", 1), ("d0", 1), ("d0", 2)][usize::try_from(id).unwrap() - 4];
+            let name = first.to_uppercase();
+            json!({"schema": format!(r#"{{"type":"array","items":"{name}v{version}"}}"#),
+                "references": [{"name": name, "subject": first, "version": version}]})
+        }
+        // What is wide: as many as may be, and one more.
+        7 | 8 => {
+            let wide = (0..250 + id - 7)
+                .map(|n| json!({"name": format!("n.W{n}"), "subject": format!("w{n}"), "version": 1}));
+            json!({"schema": "\"n.W249\"", "references": wide.collect::<Vec<_>>()})
+        }
         3 => json!({"schema": "{}", "schemaType": "JSON"}),
         _ => {
             let refusal = json!({"error_code": 40403, "message": "Schema 9 not found"});
@@ -30,7 +43,30 @@ async fn schema(State(asked): State<Asked>, Path(id): Path<i32>) -> (StatusCode,
     (StatusCode::OK, Json(body))
 }
 
-async fn version(Path((subject, _)): Path<(String, String)>) -> Json<Value> {
+/// Of `d0` to `d16`, each refers to the next twice, in version 2 in a circle; others stand for themselves, but for `b`.
+async fn version(State(asked): State<Asked>, Path((subject, version)): Path<(String, i32)>) -> Json<Value> {
+    asked.fetch_add(1, Ordering::Relaxed);
+    if let Some(level) = subject.strip_prefix('d') {
+        let level: i32 = level.parse().unwrap();
+        let name = |level| format!("D{level}v{version}");
+        let (end, next) = if version == 1 {
+            (16, level + 1)
+        } else {
+            (i32::MAX, (level + 1) % 3)
+        };
+        if level == end {
+            return Json(
+                json!({"id": level, "schema": format!(r#"{{"type":"fixed","name":"{}","size":1}}"#, name(level))}),
+            );
+        }
+        let next_name = name(next);
+        let schema = format!(
+            r#"{{"type":"record","name":"{}","fields":[{{"name":"a","type":"{next_name}"}},{{"name":"b","type":"{next_name}"}}]}}"#,
+            name(level)
+        );
+        let reference = json!({"name": next_name, "subject": format!("d{next}"), "version": version});
+        return Json(json!({"id": level, "schema": schema, "references": [reference, reference]}));
+    }
     let record = |fields: &str| {
         format!(
             r#"{{"type":"record","name":"n.{}","fields":[{fields}]}}"#,
@@ -84,6 +120,25 @@ async fn references_are_followed_also_where_two_ways_lead_to_one() {
         schema.avro.to_string(),
         r#"{"type":"record","name":"C","namespace":"n","fields":[{"name":"a","type":"A"},{"name":"b","type":"B"}]}"#
     );
+}
+
+#[tokio::test]
+async fn each_schema_that_is_referred_to_is_asked_for_once() {
+    for (id, requests) in [(4, 16), (7, 250)] {
+        let (client, asked) = client().await;
+        client.schema(SchemaId(id)).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 1 + requests);
+    }
+    for (id, requests, refusal) in [
+        (5, 17, "deeper than 16 levels"),
+        (6, 3, "in a circle"),
+        (8, 0, "more than 250 others"),
+    ] {
+        let (client, asked) = client().await;
+        let refused = client.schema(SchemaId(id)).await.unwrap_err().to_string();
+        assert!(refused.contains(refusal), "{refused}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1 + requests);
+    }
 }
 
 #[tokio::test]
