@@ -152,6 +152,14 @@ impl Consumer {
         retry(&self.cluster, self.attempts("find the ids of topics"), find).await
     }
 
+    /// Whether the partition is there, as far as is known now. Asks nobody.
+    pub fn knows(&self, partition: &TopicPartition) -> bool {
+        let snapshot = self.cluster.snapshot();
+        snapshot
+            .partition(&partition.topic, partition.partition)
+            .is_some()
+    }
+
     /// How many partitions a topic has.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use forebay_client::consumer::Subscription;
 use forebay_client::{Consumer, Error as ClientError};
 use forebay_config::Properties;
 use forebay_connect_api::{Error, SinkTask, TaskId, ValueFormat};
+use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -60,6 +61,8 @@ pub(super) struct SinkTaskRunner {
     /// How the task reads raw values, if it does.
     raw: Option<ValueFormat>,
     partitions: Partitions,
+    /// Partitions that the group gave the task and that were not there: they are not open.
+    absent: Vec<ClientTopicPartition>,
     requests: Option<Arc<TaskContext>>,
     reporter: Option<Arc<Reporter>>,
     /// When offsets were last committed, or nothing was there to commit.
@@ -102,6 +105,7 @@ impl SinkTaskRunner {
             task_class: parts.task_class,
             raw: None,
             partitions: Partitions::default(),
+            absent: Vec::new(),
             requests: None,
             reporter: None,
             committed_at: Instant::now(),
@@ -252,6 +256,7 @@ impl SinkTaskRunner {
 
     /// Does what is due by the clock.
     async fn keep_time(&mut self, is_idle: bool) -> Result<(), Error> {
+        self.look_for_absent().await?;
         if is_idle {
             self.deliver_gaps().await?;
         }

@@ -330,7 +330,8 @@ impl SinkTaskRunner {
 
     /// Tells the consumer which partitions flow.
     pub(super) fn apply_pauses(&mut self) -> Result<(), Error> {
-        let (paused, flowing) = self.partitions.pauses();
+        let (mut paused, flowing) = self.partitions.pauses();
+        paused.extend_from_slice(&self.absent);
         let applied = self
             .consumer
             .pause(&paused)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_client::consumer::{OffsetAndMetadata, RebalanceEvent};
 use forebay_connect_api::{AssignedPartition, Error, Offset, TopicPartition};
-use forebay_protocol::TopicPartition as ClientTopicPartition;
+use forebay_protocol::{ErrorCode, TopicPartition as ClientTopicPartition};
 use tokio::time::Instant;
 
 use super::deliver::Progress;
@@ -33,6 +33,7 @@ impl SinkTaskRunner {
     }
 
     async fn give_up(&mut self, partitions: &[ClientTopicPartition], commit: bool) -> Result<(), Error> {
+        self.absent.retain(|partition| !partitions.contains(partition));
         let names: Vec<TopicPartition> = partitions.iter().map(for_task).collect();
         self.close(&names, commit).await
     }
@@ -102,10 +103,12 @@ impl SinkTaskRunner {
         &mut self,
         partitions: &[ClientTopicPartition],
     ) -> Result<Vec<AssignedPartition>, Error> {
+        let mut partitions = partitions.to_vec();
         let mut delay = RETRY_DELAY;
         let assigned = loop {
-            match self.look_at(partitions).await {
+            match self.look_at(&partitions).await {
                 Ok(assigned) => break assigned,
+                Err(error) if self.leave_out_absent(&mut partitions, &error) => {}
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(task = %self.id, %error, "new partitions cannot be looked at; trying again");
                     if self.rest(&mut delay).await == Progress::Stops {
@@ -115,6 +118,10 @@ impl SinkTaskRunner {
                 Err(error) => return Err(Error::fatal("cannot look at new partitions").with_source(error)),
             }
         };
+        if assigned.is_empty() {
+            self.apply_pauses()?;
+            return Ok(assigned);
+        }
         for partition in &assigned {
             let name = partition.topic_partition.clone();
             self.partitions.add(name, partition.position, partition.committed);
@@ -139,6 +146,38 @@ impl SinkTaskRunner {
         self.take_requests()?;
         self.apply_pauses()?;
         Ok(assigned)
+    }
+
+    /// Leaves those out whose topic was deleted before the group could know, if that is what failed: they must not hold the
+    /// others up. The group takes them away, or they come back.
+    fn leave_out_absent(
+        &mut self,
+        partitions: &mut Vec<ClientTopicPartition>,
+        error: &forebay_client::Error,
+    ) -> bool {
+        let is_unknown = matches!(
+            error.code(),
+            Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
+        );
+        if !is_unknown {
+            return false;
+        }
+        let before = partitions.len();
+        for partition in partitions.extract_if(.., |partition| !self.consumer.knows(partition)) {
+            tracing::warn!(task = %self.id, %partition, "a new partition is not there; going on without it");
+            self.absent.push(partition);
+        }
+        partitions.len() < before
+    }
+
+    /// Takes partitions over whose topic was not there and is there now.
+    pub(super) async fn look_for_absent(&mut self) -> Result<(), Error> {
+        let known = |partition: &mut ClientTopicPartition| self.consumer.knows(partition);
+        let back: Vec<ClientTopicPartition> = self.absent.extract_if(.., known).collect();
+        if !back.is_empty() {
+            self.take_over(&back).await?;
+        }
+        Ok(())
     }
 
     /// Waits before another attempt, longer each time.

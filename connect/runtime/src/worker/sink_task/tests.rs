@@ -5,8 +5,9 @@ mod ledger;
 
 use std::sync::{Mutex, MutexGuard};
 
-use forebay_client::model::Model;
+use forebay_client::model::{Fault, Model};
 use forebay_connect_api::{Access, PluginType, Plugins, TopicPartition};
+use forebay_protocol::Request;
 use forebay_records::{
     BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId,
     ProducerIdentity, Sequence, Timestamp,
@@ -49,12 +50,21 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
 impl Bench {
     /// A topic of so many partitions, and a task that reads it.
     fn start(partitions: usize, book: Book) -> Self {
+        Self::start_with(&[("t", partitions)], book)
+    }
+
+    /// The same with several topics.
+    fn start_with(topics: &[(&str, usize)], book: Book) -> Self {
         let model = Model::new(1);
-        model.create_topic("t", partitions);
+        for (topic, partitions) in topics {
+            model.create_topic(topic, *partitions);
+        }
+        let names: Vec<&str> = topics.iter().map(|(topic, _)| *topic).collect();
+        let names = names.join(",");
         let properties = [
             ("name", "c"),
             ("connector.class", "Ledger"),
-            ("topics", "t"),
+            ("topics", &names),
             (
                 "key.converter",
                 "org.apache.kafka.connect.storage.StringConverter",
@@ -100,15 +110,20 @@ impl Bench {
 
     /// Appends a batch of so many records.
     fn append(&self, number: i32, count: i64) {
+        self.append_to("t", number, count);
+    }
+
+    fn append_to(&self, topic: &str, number: i32, count: i64) {
         let mut book = self.book();
-        let end = book.log_ends.entry(partition(number)).or_default();
+        let name = TopicPartition::new(topic, number);
+        let end = book.log_ends.entry(name.clone()).or_default();
         let next = *end;
         *end += count;
-        let log = book.log.entry(partition(number)).or_default();
+        let log = book.log.entry(name).or_default();
         log.extend(next..next + count);
         let values: Vec<String> = (next..next + count).map(|offset| offset.to_string()).collect();
         let place = usize::try_from(number).expect("a partition");
-        self.model.append("t", place, &values);
+        self.model.append(topic, place, &values);
     }
 
     /// Appends a batch that nobody sees.
@@ -343,6 +358,32 @@ async fn a_stop_while_a_batch_is_delivered_again_commits_nothing_of_it() {
     assert!(book.violations.is_empty(), "{:?}", book.violations);
     let of_b = book.puts.iter().filter(|(name, ..)| name.partition == 1);
     assert_eq!(of_b.count(), 0, "{:?}", book.puts);
+}
+
+/// HIGH 4 of the second attack review: the group gives the task a partition of a topic that was deleted a moment ago.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_topic_does_not_hold_up_the_others() {
+    let bench = Bench::start_with(&[("t", 1), ("u", 1)], book(false));
+    bench.append(0, 3);
+    bench.until("all of it", Book::is_complete).await;
+    // The leader shares out before it hears of it.
+    let deleted = Instant::now();
+    bench.model.faults(move |_, request| match request {
+        Request::Metadata(_) if deleted.elapsed() < Duration::from_secs(20) => {
+            Fault::Delay(Duration::from_secs(20))
+        }
+        _ => Fault::None,
+    });
+    bench.model.delete_topic("u");
+    bench.model.rebalance(GROUP);
+    bench.until("the rebalance", |book| book.opens == 2).await;
+    bench.append(0, 3);
+    bench.until("what comes after", Book::is_complete).await;
+    bench.model.create_topic("u", 1);
+    bench.append_to("u", 0, 4);
+    bench.append(0, 3);
+    bench.until("both", Book::is_complete).await;
+    bench.finish().await;
 }
 
 fn chance(seed: u64) -> impl FnMut(u64) -> u64 + Send {
