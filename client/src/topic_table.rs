@@ -39,6 +39,8 @@ pub struct Options {
     pub replication_factor: Option<i16>,
     /// Whether the order of all records matters: a topic of several partitions is refused.
     pub single_partition: bool,
+    /// Whether records of open transactions hold up the reader, and those of aborted ones are left out.
+    pub isolation_level: IsolationLevel,
     /// How long it may take until the topic is there and has been read.
     pub timeout: Duration,
 }
@@ -97,6 +99,7 @@ pub struct TopicTable {
     client: Client,
     topic: String,
     partitions: Vec<TopicPartition>,
+    isolation_level: IsolationLevel,
     producer: Producer,
     applied: watch::Receiver<Vec<Offset>>,
     reader: JoinHandle<()>,
@@ -126,7 +129,7 @@ impl TopicTable {
         let mut consumer = client.consumer(&properties(&[
             ("enable.auto.commit", "false"),
             ("auto.offset.reset", "earliest"),
-            ("isolation.level", "read_committed"),
+            ("isolation.level", name(options.isolation_level)),
             ("max.poll.records", "10000"),
         ]))?;
         consumer.assign(partitions.iter().cloned())?;
@@ -142,6 +145,7 @@ impl TopicTable {
             topic: options.topic.clone(),
             reader: tokio::spawn(read(consumer, partitions.clone(), apply, sender)),
             partitions,
+            isolation_level: options.isolation_level,
             producer,
             applied,
         };
@@ -160,6 +164,7 @@ impl TopicTable {
             client: client.clone(),
             topic: "detached".to_owned(),
             partitions: Vec::new(),
+            isolation_level: IsolationLevel::ReadCommitted,
             producer: producer.expect("no property is wrong"),
             applied: watch::channel(Vec::new()).1,
             reader: tokio::spawn(std::future::pending()),
@@ -186,9 +191,7 @@ impl TopicTable {
             .partitions
             .iter()
             .map(|one| (one.clone(), OffsetSpec::Latest));
-        let listed = admin
-            .list_offsets(&asked.collect(), IsolationLevel::ReadCommitted)
-            .await?;
+        let listed = admin.list_offsets(&asked.collect(), self.isolation_level).await?;
         let mut ends = vec![Offset(0); self.partitions.len()];
         for (partition, listed) in listed {
             let place = usize::try_from(partition.partition).unwrap_or(usize::MAX);
@@ -266,6 +269,13 @@ impl TopicTable {
         let outcome = applied.wait_for(|applied| reached(applied)).await;
         outcome.map_err(|_| ClientError::Closed("reader of a compacted topic"))?;
         Ok(())
+    }
+}
+
+fn name(level: IsolationLevel) -> &'static str {
+    match level {
+        IsolationLevel::ReadUncommitted => "read_uncommitted",
+        IsolationLevel::ReadCommitted => "read_committed",
     }
 }
 

@@ -13,6 +13,7 @@ fn options(single_partition: bool) -> Options {
         partitions: Some(1),
         replication_factor: None,
         single_partition,
+        isolation_level: IsolationLevel::ReadCommitted,
         timeout: Duration::from_secs(60),
     }
 }

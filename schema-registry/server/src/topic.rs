@@ -4,6 +4,7 @@
 use std::sync::{Arc, RwLock};
 
 use forebay_client::Client;
+use forebay_client::config::IsolationLevel;
 use forebay_client::topic_table::{self, KeyValue, Options, TopicTable};
 use forebay_records::Offset;
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ impl Topic {
             replication_factor: config.replication_factor,
             // Identifiers are given in the order of the records.
             single_partition: true,
+            // As Confluent's: nobody's open transaction can hold schemas up.
+            isolation_level: IsolationLevel::ReadUncommitted,
             timeout: config.init_timeout,
         };
         let opened = TopicTable::open(client, &options, apply_to(state)).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_client::config::IsolationLevel;
 use forebay_client::topic_table::{self, Apply, KeyValue, Options, TopicTable, Written};
 use forebay_client::{Client, Error as ClientError};
 
@@ -40,6 +41,8 @@ impl StorageTable {
             partitions: topic.partitions,
             replication_factor: topic.replication_factor,
             single_partition: purpose.single_partition,
+            // Offsets may be part of a source's transaction.
+            isolation_level: IsolationLevel::ReadCommitted,
             timeout,
         };
         let opened = TopicTable::open(client, &options, keyed(apply)).await;
