@@ -18,7 +18,7 @@ pub use types::*;
 
 use crate::{
     AdminConfig, ClientConfig, Error, LocalNode,
-    cluster::{Attempts, Broker, Cluster, Lane, Results, gather, retry},
+    cluster::{Attempts, Broker, Cluster, Creates, Lane, Results, gather, retry},
     node::Node as Connection,
 };
 
@@ -32,7 +32,7 @@ pub struct Admin {
 impl Admin {
     /// An admin client; must be called inside a tokio runtime.
     pub fn new(config: AdminConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(Self::client_config(&config), local, false);
+        let cluster = Cluster::new(Self::client_config(&config), local, Creates::Nothing);
         Self::with_cluster(config, cluster)
     }
 

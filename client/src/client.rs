@@ -7,7 +7,7 @@ use forebay_protocol::NodeId;
 
 use crate::{
     Admin, Consumer, Error, Producer, Transport,
-    cluster::{Cluster, Connect, TcpConnect},
+    cluster::{Cluster, Connect, Creates, TcpConnect},
     config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig, client_def},
 };
 
@@ -63,7 +63,7 @@ impl Client {
     /// [`Error::Config`].
     pub fn producer(&self, properties: &Properties) -> Result<Producer, Error> {
         let config = ProducerConfig::new(&self.merged(properties), Origin::Properties)?;
-        let cluster = self.cluster(Producer::client_config(&config), true);
+        let cluster = self.cluster(Producer::client_config(&config), Creates::Awaited);
         Ok(Producer::with_cluster(config, cluster))
     }
 
@@ -73,7 +73,7 @@ impl Client {
     /// [`Error::Config`].
     pub fn consumer(&self, properties: &Properties) -> Result<Consumer, Error> {
         let config = ConsumerConfig::new(&self.merged(properties), Origin::Properties)?;
-        let cluster = self.cluster(Consumer::client_config(&config), config.allow_auto_create_topics);
+        let cluster = self.cluster(Consumer::client_config(&config), Consumer::creates(&config));
         Ok(Consumer::with_cluster(config, cluster))
     }
 
@@ -83,17 +83,12 @@ impl Client {
     /// [`Error::Config`].
     pub fn admin(&self, properties: &Properties) -> Result<Admin, Error> {
         let config = AdminConfig::new(&self.merged(properties), Origin::Properties)?;
-        let cluster = self.cluster(Admin::client_config(&config), false);
+        let cluster = self.cluster(Admin::client_config(&config), Creates::Nothing);
         Ok(Admin::with_cluster(config, cluster))
     }
 
-    fn cluster(&self, config: ClientConfig, auto_create_topics: bool) -> Cluster {
-        Cluster::with_connect(
-            config,
-            self.local.clone(),
-            auto_create_topics,
-            self.connect.clone(),
-        )
+    fn cluster(&self, config: ClientConfig, creates: Creates) -> Cluster {
+        Cluster::with_connect(config, self.local.clone(), creates, self.connect.clone())
     }
 
     /// The shared keys that every client knows, and above them the given ones.

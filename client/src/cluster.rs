@@ -6,13 +6,14 @@ mod coordinator;
 mod learn;
 mod metadata;
 mod retry;
+mod wanted;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
+use forebay_protocol::{ErrorCode, NodeId};
 use tokio::time::Instant;
 
 #[cfg(any(test, feature = "model"))]
@@ -22,6 +23,7 @@ pub(crate) use coordinator::{Coordinator, CoordinatorKind};
 pub(crate) use learn::LeaderHint;
 pub(crate) use metadata::{Broker, Snapshot, Topic};
 pub(crate) use retry::{Attempts, Results, gather, retry};
+pub(crate) use wanted::Creates;
 
 use crate::{
     LocalNode,
@@ -32,6 +34,7 @@ use crate::{
 };
 use connections::{Connections, Endpoint};
 use metadata::Answer;
+use wanted::Wanted;
 
 /// A handle; cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +43,7 @@ pub(crate) struct Cluster(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: ClientConfig,
-    auto_create_topics: bool,
+    creates: Creates,
     connections: Connections,
     snapshot: Mutex<Arc<Snapshot>>,
     wanted: Mutex<Wanted>,
@@ -49,33 +52,26 @@ struct Shared {
     refreshing: tokio::sync::Mutex<()>,
 }
 
-/// The topics whose metadata is asked for.
-#[derive(Debug, Default)]
-struct Wanted {
-    all: bool,
-    names: BTreeSet<Utf8Bytes>,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Every change under these locks is complete in itself.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cluster {
-    pub(crate) fn new(config: ClientConfig, local: Option<LocalNode>, auto_create_topics: bool) -> Self {
-        Self::with_connect(config, local, auto_create_topics, Arc::new(TcpConnect))
+    pub(crate) fn new(config: ClientConfig, local: Option<LocalNode>, creates: Creates) -> Self {
+        Self::with_connect(config, local, creates, Arc::new(TcpConnect))
     }
 
     pub(crate) fn with_connect(
         config: ClientConfig,
         local: Option<LocalNode>,
-        auto_create_topics: bool,
+        creates: Creates,
         connect: Arc<dyn Connect>,
     ) -> Self {
         let connections = Connections::new(&config, local, connect);
         Self(Arc::new(Shared {
             config,
-            auto_create_topics,
+            creates,
             connections,
             snapshot: Mutex::default(),
             wanted: Mutex::default(),
@@ -101,25 +97,6 @@ impl Cluster {
         lock(&self.0.snapshot).clone()
     }
 
-    /// Asks for these topics too from now on. Says whether one of them is new.
-    pub(crate) fn want<'a>(&self, topics: impl IntoIterator<Item = &'a str>) -> bool {
-        let mut wanted = lock(&self.0.wanted);
-        let mut new = false;
-        for topic in topics {
-            if !wanted.names.contains(topic) {
-                new |= wanted.names.insert(topic.into());
-            }
-        }
-        new
-    }
-
-    /// Asks for these topics only, or for all, from now on.
-    pub(crate) fn want_only(&self, topics: Option<BTreeSet<Utf8Bytes>>) {
-        let mut wanted = lock(&self.0.wanted);
-        wanted.all = topics.is_none();
-        wanted.names = topics.unwrap_or_default();
-    }
-
     /// Whether what is known is older than `metadata.max.age.ms`.
     pub(crate) fn is_old(&self) -> bool {
         let fetched_at = self.snapshot().fetched_at;
@@ -137,7 +114,7 @@ impl Cluster {
         let mut last = None;
         for endpoint in self.endpoints() {
             match self.fetch(&endpoint).await {
-                Ok(answer) => return Ok(self.take(answer)),
+                Ok(()) => return Ok(self.snapshot()),
                 Err(error) => {
                     tracing::debug!("no metadata from {}: {error}", endpoint.address);
                     last = Some(error);
@@ -219,38 +196,38 @@ impl Cluster {
         endpoints
     }
 
-    async fn fetch(&self, endpoint: &Endpoint) -> Result<Answer, Error> {
+    /// Asks a broker what is to be known, and takes what it says.
+    async fn fetch(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let node = self.connect(endpoint, Lane::Main).await?;
-        let topics = {
-            let wanted = lock(&self.0.wanted);
-            (!wanted.all).then(|| wanted.names.iter().cloned().collect::<Vec<_>>())
-        };
-        let of_all = topics.is_none();
-        let request = |version| metadata::request(topics, self.0.auto_create_topics, version);
-        let response = node.call(request).await?;
+        let questions = lock(&self.0.wanted).questions(self.0.creates);
+        for question in questions {
+            let of_all = question.topics.is_none();
+            let response = node.call(|version| metadata::request(question, version)).await?;
+            match ErrorCode::from_i16(response.error_code) {
+                ErrorCode::None if response.brokers.is_empty() => {
+                    return Err(Error::InvalidResponse {
+                        action: format!("Metadata, from {}", endpoint.address).into(),
+                        reason: "it names no broker".into(),
+                    });
+                }
+                ErrorCode::None => self.take(Answer { response, of_all }),
+                code => {
+                    let action = format!("get metadata from {}", endpoint.address);
+                    return Err(Error::broker(action, code));
+                }
+            }
+        }
         if endpoint.id.is_none() {
             // It has done its duty; from here on brokers are reached by their ids.
             self.0.connections.forget(endpoint);
         }
-        match ErrorCode::from_i16(response.error_code) {
-            ErrorCode::None if response.brokers.is_empty() => Err(Error::InvalidResponse {
-                action: format!("Metadata, from {}", endpoint.address).into(),
-                reason: "it names no broker".into(),
-            }),
-            ErrorCode::None => Ok(Answer { response, of_all }),
-            code => Err(Error::broker(
-                format!("get metadata from {}", endpoint.address),
-                code,
-            )),
-        }
+        Ok(())
     }
 
-    fn take(&self, answer: Answer) -> Arc<Snapshot> {
+    fn take(&self, answer: Answer) {
         let wanted = lock(&self.0.wanted);
         let mut snapshot = lock(&self.0.snapshot);
-        let keep = |name: &str| wanted.all || wanted.names.contains(name);
-        *snapshot = Arc::new(snapshot.next(answer, keep, Instant::now()));
-        snapshot.clone()
+        *snapshot = Arc::new(snapshot.next(answer, |name| wanted.keeps(name), Instant::now()));
     }
 
     fn no_broker(&self, last: Option<Error>) -> Error {

@@ -35,7 +35,7 @@ use crate::{
     ClientConfig, ConsumerConfig, Error, LocalNode,
     admin::OffsetSpec,
     chore::{Chore, LONGEST},
-    cluster::Cluster,
+    cluster::{Cluster, Creates},
 };
 use group::{AssignedFrom, Group};
 use partition::{Partition, Position};
@@ -86,11 +86,7 @@ pub struct Consumer {
 impl Consumer {
     /// A consumer of nothing yet; must be called inside a tokio runtime.
     pub fn new(config: ConsumerConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(
-            Self::client_config(&config),
-            local,
-            config.allow_auto_create_topics,
-        );
+        let cluster = Cluster::new(Self::client_config(&config), local, Self::creates(&config));
         Self::with_cluster(config, cluster)
     }
 
@@ -101,6 +97,15 @@ impl Consumer {
             .as_ref()
             .map_or_else(|| "consumer".to_owned(), |group| format!("consumer-{group}"));
         config.client.clone().named(&kind)
+    }
+
+    /// Which topics it has the broker create.
+    pub(crate) fn creates(config: &ConsumerConfig) -> Creates {
+        if config.allow_auto_create_topics {
+            Creates::Wanted
+        } else {
+            Creates::Nothing
+        }
     }
 
     pub(crate) fn with_cluster(config: ConsumerConfig, cluster: Cluster) -> Self {

@@ -24,7 +24,7 @@ use groups::GroupState;
 
 use crate::{
     LocalNode,
-    cluster::Cluster,
+    cluster::{Cluster, Creates},
     config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig},
 };
 
@@ -245,16 +245,16 @@ impl Model {
         Cluster::with_connect(
             config,
             local,
-            false,
+            Creates::Nothing,
             Arc::new(transport::ModelConnect(self.clone())),
         )
     }
 
-    pub(crate) fn cluster(self: &Arc<Self>, config: ClientConfig, auto_create: bool) -> Cluster {
+    pub(crate) fn cluster(self: &Arc<Self>, config: ClientConfig, creates: Creates) -> Cluster {
         Cluster::with_connect(
             config,
             None,
-            auto_create,
+            creates,
             Arc::new(transport::ModelConnect(self.clone())),
         )
     }
@@ -262,21 +262,21 @@ impl Model {
     pub(crate) fn producer(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Producer {
         let config = ProducerConfig::new(&Self::properties(pairs), Origin::CommandLine)
             .expect("a valid configuration");
-        let cluster = self.cluster(config.client.clone(), true);
+        let cluster = self.cluster(config.client.clone(), Creates::Awaited);
         crate::Producer::with_cluster(config, cluster)
     }
 
     pub(crate) fn consumer(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Consumer {
         let config = ConsumerConfig::new(&Self::properties(pairs), Origin::CommandLine)
             .expect("a valid configuration");
-        let cluster = self.cluster(config.client.clone(), config.allow_auto_create_topics);
+        let cluster = self.cluster(config.client.clone(), crate::Consumer::creates(&config));
         crate::Consumer::with_cluster(config, cluster)
     }
 
     pub(crate) fn admin(self: &Arc<Self>, pairs: &[(&str, &str)]) -> crate::Admin {
         let config =
             AdminConfig::new(&Self::properties(pairs), Origin::CommandLine).expect("a valid configuration");
-        let cluster = self.cluster(config.client.clone(), false);
+        let cluster = self.cluster(config.client.clone(), Creates::Nothing);
         crate::Admin::with_cluster(config, cluster)
     }
 

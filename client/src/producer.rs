@@ -26,7 +26,10 @@ use tokio::{
 pub use delivery::DeliveryFuture;
 pub use record::{ProducerRecord, RecordMetadata};
 
-use crate::{ClientConfig, Error, LocalNode, ProducerConfig, cluster::Cluster};
+use crate::{
+    ClientConfig, Error, LocalNode, ProducerConfig,
+    cluster::{Cluster, Creates},
+};
 use accumulator::{Accumulator, PartitionQueue, TopicQueues};
 use partitioner::Choice;
 use sender::Sender;
@@ -48,7 +51,7 @@ struct Shared {
 impl Producer {
     /// A producer; must be called inside a tokio runtime.
     pub fn new(config: ProducerConfig, local: Option<LocalNode>) -> Self {
-        let cluster = Cluster::new(Self::client_config(&config), local, true);
+        let cluster = Cluster::new(Self::client_config(&config), local, Creates::Awaited);
         Self::with_cluster(config, cluster)
     }
 
@@ -81,9 +84,10 @@ impl Producer {
     /// If the record is too large, the topic or partition does not exist, there is no space in time, or the producer is
     /// closed. What happens later, the future tells.
     pub async fn send(&self, record: ProducerRecord<'_>) -> Result<DeliveryFuture, Error> {
-        let deadline = Instant::now() + self.config().max_block;
-        let timestamp = record.timestamp.unwrap_or_else(now);
-        let queue = match self.known_partition(&record) {
+        let now = Instant::now();
+        let deadline = now + self.config().max_block;
+        let timestamp = record.timestamp.unwrap_or_else(wall_clock);
+        let queue = match self.known_partition(&record, now) {
             Some(queue) => queue,
             None => self.find_partition(&record, deadline).await?,
         };
@@ -104,9 +108,10 @@ impl Producer {
         partition: i32,
         batch: RecordBatch,
     ) -> Result<DeliveryFuture, Error> {
-        let deadline = Instant::now() + self.config().max_block;
+        let now = Instant::now();
+        let deadline = now + self.config().max_block;
         let record = ProducerRecord::new(topic, None, None).partition(partition);
-        let queue = match self.known_partition(&record) {
+        let queue = match self.known_partition(&record, now) {
             Some(queue) => queue,
             None => self.find_partition(&record, deadline).await?,
         };
@@ -152,8 +157,8 @@ impl Producer {
     }
 
     /// The queue of the record's partition, if the topic is known.
-    fn known_partition(&self, record: &ProducerRecord<'_>) -> Option<Arc<PartitionQueue>> {
-        let queues = self.shared.accumulator.topic(record.topic)?;
+    fn known_partition(&self, record: &ProducerRecord<'_>, now: Instant) -> Option<Arc<PartitionQueue>> {
+        let queues = self.shared.accumulator.topic_in_use(record.topic, now)?;
         let partition = match record.partition {
             Some(partition) => usize::try_from(partition).ok()?,
             None => self.choose(&queues, record),
@@ -206,7 +211,7 @@ impl Producer {
             None => 0,
         };
         let queues = self.find_topic(record.topic, least + 1, deadline).await?;
-        self.known_partition(record)
+        self.known_partition(record, Instant::now())
             .or_else(|| queues.partition(least))
             .ok_or(Error::Closed("producer"))
     }
@@ -221,13 +226,16 @@ impl Producer {
         let Shared {
             accumulator, cluster, ..
         } = &*self.shared;
-        cluster.want([name]);
+        // Until it is known; what is not there is not asked for any longer than somebody waits for it.
+        let _awaited = cluster.await_topics(vec![name.into()]);
         let (mut failures, mut last) = (0, None);
         loop {
             let snapshot = cluster.snapshot();
             match snapshot.topics.get(name) {
                 Some(topic) if topic.error == ErrorCode::None && topic.partitions.len() >= partitions => {
-                    return Ok(accumulator.ensure_partitions(&topic.name, topic.partitions.len()));
+                    let queues = accumulator.ensure_partitions(&topic.name, topic.partitions.len());
+                    cluster.want([name]);
+                    return Ok(queues);
                 }
                 Some(topic) if topic.error == ErrorCode::None => {
                     last = Some(missing(name, topic.partitions.len()));
@@ -268,7 +276,7 @@ fn missing(topic: &str, partitions: usize) -> Error {
     }
 }
 
-fn now() -> Timestamp {
+fn wall_clock() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);

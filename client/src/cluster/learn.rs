@@ -61,7 +61,7 @@ type Brokers = std::collections::BTreeMap<NodeId, Broker>;
 
 impl Snapshot {
     /// The same age and version: nothing was refreshed.
-    fn changed(&self, change: impl FnOnce(&mut Topics, &mut Brokers)) -> Self {
+    pub(super) fn changed(&self, change: impl FnOnce(&mut Topics, &mut Brokers)) -> Self {
         let (mut topics, mut brokers) = (self.topics.clone(), self.brokers.clone());
         change(&mut topics, &mut brokers);
         Self {

@@ -16,6 +16,8 @@ use forebay_protocol::{
 use forebay_records::LeaderEpoch;
 use tokio::time::Instant;
 
+use super::wanted::Question;
+
 /// A moment's knowledge. Never changes; the next one replaces it.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
@@ -71,9 +73,9 @@ pub(super) struct Answer {
     pub(super) of_all: bool,
 }
 
-/// Asks for these topics, or for all.
-pub(super) fn request(topics: Option<Vec<Utf8Bytes>>, auto_create: bool, version: i16) -> MetadataRequest {
-    let topics = topics.map(|names| {
+/// The request in a version.
+pub(super) fn request(question: Question, version: i16) -> MetadataRequest {
+    let topics = question.topics.map(|names| {
         names
             .into_iter()
             .map(|name| MetadataRequestTopic {
@@ -91,7 +93,7 @@ pub(super) fn request(topics: Option<Vec<Utf8Bytes>>, auto_create: bool, version
     // Before version 4 every broker that creates topics by itself does so.
     MetadataRequest {
         topics,
-        allow_auto_topic_creation: auto_create || version < 4,
+        allow_auto_topic_creation: question.creates || version < 4,
         ..Default::default()
     }
 }

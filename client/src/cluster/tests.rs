@@ -1,6 +1,6 @@
 //! Metadata and connections against the model cluster.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use forebay_protocol::{ApiKey, TopicPartition};
 use forebay_records::LeaderEpoch;

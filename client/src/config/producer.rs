@@ -34,7 +34,12 @@ pub fn producer_def() -> ConfigDef {
         "partitioner.availability.timeout.ms",
         "records without key go to partitions that have a leader",
     )
-    .meaningless("metadata.max.idle.ms", "topics are forgotten with the producer")
+    .define(
+        ConfigKey::new("metadata.max.idle.ms", ConfigType::Long)
+            .default(300_000)
+            .validator(Validator::at_least(5_000))
+            .documentation("After how long without a record a topic is forgotten."),
+    )
 }
 
 fn batching_keys(def: ConfigDef) -> ConfigDef {
@@ -248,6 +253,8 @@ pub struct ProducerConfig {
     pub retries: u32,
     /// `max.in.flight.requests.per.connection`
     pub max_in_flight_requests: usize,
+    /// `metadata.max.idle.ms`
+    pub metadata_max_idle: Duration,
     /// `partitioner.ignore.keys`
     pub partitioner_ignore_keys: bool,
     /// Whether `partitioner.class` is RoundRobinPartitioner.
@@ -279,6 +286,7 @@ impl ProducerConfig {
             delivery_timeout: milliseconds(&config, "delivery.timeout.ms"),
             retries: config.get_int("retries").try_into().unwrap_or(0),
             max_in_flight_requests: bytes(&config, "max.in.flight.requests.per.connection"),
+            metadata_max_idle: milliseconds(&config, "metadata.max.idle.ms"),
             partitioner_ignore_keys: config.get_boolean("partitioner.ignore.keys"),
             round_robin: config.get_optional::<&str>("partitioner.class").is_some(),
         };

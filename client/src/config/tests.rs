@@ -30,6 +30,7 @@ fn the_defaults_are_kafkas() {
         (16_384, Duration::from_millis(5))
     );
     assert_eq!(producer.delivery_timeout, Duration::from_secs(120));
+    assert_eq!(producer.metadata_max_idle, Duration::from_secs(300));
 
     let consumer = consumer(&[]).expect("defaults are valid");
     assert_eq!(consumer.assignors, ["range", "cooperative-sticky"]);
@@ -132,4 +133,15 @@ fn unknown_keys_follow_the_policy() {
     let other = properties(&[("my.own", "1")]);
     assert!(ProducerConfig::new(&other, Origin::Properties).is_ok());
     assert!(ProducerConfig::new(&other, Origin::CommandLine).is_err());
+}
+
+#[test]
+fn topics_are_not_forgotten_too_soon() {
+    for (idle, is_valid) in [("4999", false), ("5000", true)] {
+        assert_eq!(
+            producer(&[("metadata.max.idle.ms", idle)]).is_ok(),
+            is_valid,
+            "{idle}"
+        );
+    }
 }

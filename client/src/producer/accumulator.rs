@@ -51,6 +51,8 @@ pub(super) struct TopicQueues {
     pub(super) name: Utf8Bytes,
     pub(super) sticky: Sticky,
     pub(super) round_robin: RoundRobin,
+    /// When something was last sent to it.
+    used: Mutex<Instant>,
     partitions: RwLock<Vec<Arc<PartitionQueue>>>,
 }
 
@@ -101,6 +103,33 @@ impl Accumulator {
             .cloned()
     }
 
+    /// The same, for something that is sent to it: it is not idle.
+    pub(super) fn topic_in_use(&self, name: &str, now: Instant) -> Option<Arc<TopicQueues>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let topic = topics.get(name)?;
+        *locked(&topic.used) = now;
+        Some(topic.clone())
+    }
+
+    /// Forgets topics that nothing has been sent to since `before` and that nobody holds a queue of; gives their names.
+    pub(super) fn forget_idle(&self, before: Instant, is_in_flight: impl Fn(&str) -> bool) -> Vec<Utf8Bytes> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever puts something into a queue has it from here, and holds it meanwhile; so does the sender while there is something.
+        let is_held = |topic: &Arc<TopicQueues>| {
+            let partitions = topic.partitions.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::strong_count(topic) > 1 || partitions.iter().any(|queue| Arc::strong_count(queue) > 1)
+        };
+        let mut idle = Vec::new();
+        topics.retain(|name, topic| {
+            let stays = *locked(&topic.used) > before || is_held(topic) || is_in_flight(name);
+            if !stays {
+                idle.push(name.clone());
+            }
+            stays
+        });
+        idle
+    }
+
     /// Makes queues for a topic's partitions, those that are new.
     pub(super) fn ensure_partitions(&self, name: &Utf8Bytes, partitions: usize) -> Arc<TopicQueues> {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +138,7 @@ impl Accumulator {
                 name: name.clone(),
                 sticky: Sticky::default(),
                 round_robin: RoundRobin::default(),
+                used: Mutex::new(Instant::now()),
                 partitions: RwLock::default(),
             })
         });

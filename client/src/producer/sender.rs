@@ -7,14 +7,14 @@ mod answer;
 mod drain;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     pin::Pin,
     sync::Arc,
 };
 
 use forebay_protocol::{
-    ErrorCode, NodeId, TopicPartition,
+    ErrorCode, NodeId, TopicPartition, Utf8Bytes,
     messages::{InitProducerIdRequest, ProduceResponse},
 };
 use forebay_records::{ProducerEpoch, ProducerId};
@@ -51,6 +51,8 @@ pub(super) struct Sender {
     metadata: Chore,
     metadata_wanted: bool,
     seen_version: u64,
+    /// When to look again for topics that nothing is sent to any more.
+    idle_at: Instant,
 }
 
 /// What the sender knows of a broker.
@@ -91,6 +93,7 @@ impl Sender {
             metadata: Chore::default(),
             metadata_wanted: false,
             seen_version: 0,
+            idle_at: Instant::now(),
         }
     }
 
@@ -125,6 +128,7 @@ impl Sender {
         self.drain(now, &mut next);
         self.active
             .retain(|partition| !partition.lock().unlist_if_empty());
+        self.forget_idle(now, &mut next);
         self.refresh(now, &mut next);
         next
     }
@@ -311,12 +315,36 @@ impl Sender {
         }
     }
 
-    /// Refreshes what is known of the cluster if that is wanted, or due by age.
+    /// Forgets topics that nothing was sent to for `metadata.max.idle.ms`, or up to half of that longer.
+    fn forget_idle(&mut self, now: Instant, next: &mut Option<Instant>) {
+        let idle = self.accumulator.config.metadata_max_idle;
+        if self.idle_at <= now {
+            self.idle_at = now + idle / 2;
+            if let Some(before) = now.checked_sub(idle) {
+                let in_flight =
+                    |topic: &str| self.in_flight.keys().any(|partition| partition.topic == *topic);
+                let forgotten = self.accumulator.forget_idle(before, in_flight);
+                self.cluster.forget(&forgotten);
+            }
+        }
+        sooner(next, self.idle_at);
+    }
+
+    /// Refreshes what is known of the cluster if that is wanted, or due by age. Topics that something waits to be sent to, and
+    /// that are not there, may be created.
     fn refresh(&mut self, now: Instant, next: &mut Option<Instant>) {
         let wanted = self.metadata_wanted || (!self.active.is_empty() && self.cluster.is_old());
         if wanted && self.metadata.begin(now, next) {
             let cluster = self.cluster.clone();
+            let snapshot = cluster.snapshot();
+            let waiting = self.active.iter().map(|partition| &partition.topic_partition);
+            let missing: BTreeSet<Utf8Bytes> = waiting
+                .filter(|partition| snapshot.leader(partition).is_none())
+                .map(|partition| partition.topic.clone())
+                .collect();
+            let awaited = cluster.await_topics(missing.into_iter().collect());
             self.under_way.push(Box::pin(async move {
+                let _awaited = awaited;
                 let seen = cluster.snapshot().version;
                 Event::Refreshed(cluster.refresh(seen).await)
             }));

@@ -1,6 +1,7 @@
 //! The producer against the model cluster, with and without faults. Time is virtual.
 
 mod faults;
+mod topics;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -238,7 +238,7 @@ impl Sender {
         let queues = self.accumulator.topic(&batch.topic_partition.topic);
         let partition = usize::try_from(batch.topic_partition.partition).unwrap_or(usize::MAX);
         let queue = queues.and_then(|queues| queues.partition(partition));
-        let queue = queue.expect("a batch comes from a queue, and queues stay");
+        let queue = queue.expect("a batch comes from a queue, which stays as long as the batch is in flight");
         let mut locked = queue.lock();
         locked.put_back(batch);
         self.accumulator.list(&queue, &mut locked);

@@ -76,6 +76,8 @@ impl Sender {
             return;
         };
         let Some(leader) = snapshot.leader(&partition.topic_partition) else {
+            // Also if it was forgotten as idle at the very moment.
+            self.cluster.want([&*partition.topic_partition.topic]);
             self.metadata_wanted = true;
             return;
         };
