@@ -22,7 +22,7 @@ pub(crate) use connections::{Connect, Lane, TcpConnect};
 pub(crate) use coordinator::{Coordinator, CoordinatorKind};
 pub(crate) use learn::LeaderHint;
 pub(crate) use metadata::{Broker, Snapshot, Topic};
-pub(crate) use retry::{Attempts, Results, gather, retry};
+pub(crate) use retry::{Attempts, Results, gather, retry, says_stale};
 pub(crate) use wanted::Creates;
 
 use crate::{

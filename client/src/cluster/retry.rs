@@ -184,18 +184,26 @@ fn silent(action: &str) -> Error {
 fn is_stale(error: &Error) -> bool {
     match error {
         Error::Transport(_) | Error::UnknownNode(_) => true,
-        Error::Broker { code, .. } => matches!(
-            code,
-            ErrorCode::NotController
-                | ErrorCode::NotLeaderOrFollower
-                | ErrorCode::LeaderNotAvailable
-                | ErrorCode::UnknownTopicOrPartition
-                | ErrorCode::UnknownTopicId
-                | ErrorCode::FencedLeaderEpoch
-                | ErrorCode::UnknownLeaderEpoch
-                | ErrorCode::ReplicaNotAvailable
-                | ErrorCode::KafkaStorageError
-        ),
+        Error::Broker { code, .. } => says_stale(*code),
         _ => false,
     }
+}
+
+/// Whether a broker says so (Kafka's `InvalidMetadataException`, and what concerns the controller and a leader epoch that the
+/// broker has not heard of yet).
+pub(crate) fn says_stale(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NotController
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::LeaderNotAvailable
+            | ErrorCode::ListenerNotFound
+            | ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::InconsistentTopicId
+            | ErrorCode::FencedLeaderEpoch
+            | ErrorCode::UnknownLeaderEpoch
+            | ErrorCode::ReplicaNotAvailable
+            | ErrorCode::KafkaStorageError
+    )
 }

@@ -221,3 +221,21 @@ async fn a_coordinator_is_remembered_until_it_says_otherwise() {
         Some(ErrorCode::CoordinatorNotAvailable)
     );
 }
+
+#[test]
+fn what_shows_that_the_cluster_has_changed() {
+    for code in [
+        ErrorCode::InconsistentTopicId,
+        ErrorCode::UnknownLeaderEpoch,
+        ErrorCode::NotController,
+    ] {
+        assert!(says_stale(code), "{code}");
+    }
+    for code in [
+        ErrorCode::None,
+        ErrorCode::NotEnoughReplicas,
+        ErrorCode::MessageTooLarge,
+    ] {
+        assert!(!says_stale(code), "{code}");
+    }
+}

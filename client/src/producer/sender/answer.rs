@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Answered, Sender};
 use crate::{
-    cluster::LeaderHint,
+    cluster::{LeaderHint, says_stale},
     error::Error,
     producer::{
         batch::Batch,
@@ -197,17 +197,7 @@ impl Sender {
         code: ErrorCode,
         answer: &PartitionProduceResponse,
     ) {
-        let stale = matches!(
-            code,
-            ErrorCode::NotLeaderOrFollower
-                | ErrorCode::LeaderNotAvailable
-                | ErrorCode::FencedLeaderEpoch
-                | ErrorCode::UnknownTopicOrPartition
-                | ErrorCode::UnknownTopicId
-                | ErrorCode::InconsistentTopicId
-                | ErrorCode::KafkaStorageError
-        );
-        if !stale {
+        if !says_stale(code) {
             return;
         }
         let current = &answer.current_leader;
