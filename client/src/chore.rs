@@ -38,6 +38,11 @@ impl Chore {
         self.not_before.filter(|not_before| *not_before > now)
     }
 
+    /// Whether it has failed since it last succeeded: then another failure is no news.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Puts off the next time.
     pub(crate) fn pause(&mut self, pause: Duration) {
         self.not_before = Some(Instant::now() + pause);

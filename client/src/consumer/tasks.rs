@@ -167,8 +167,11 @@ impl Consumer {
     }
 
     fn refreshed(&mut self, result: &Result<Arc<Snapshot>, Error>) {
-        if let Err(error) = result {
-            tracing::warn!("{error}");
+        match result {
+            Err(error) if self.metadata.is_failing() => tracing::debug!("{error}"),
+            Err(error) => tracing::warn!("{error}; trying again"),
+            Ok(_) if self.metadata.is_failing() => tracing::info!("the cluster answers again"),
+            Ok(_) => {}
         }
         let backoff = self.cluster.backoff();
         self.metadata

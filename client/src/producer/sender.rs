@@ -137,11 +137,11 @@ impl Sender {
         let backoff = self.cluster.backoff();
         match event {
             Event::Connected(node, result) => {
+                let state = self.nodes.entry(node).or_default();
                 if let Err(error) = &result {
-                    tracing::warn!("{error}");
+                    said_once(&state.connection, error);
                     self.metadata_wanted = true;
                 }
-                let state = self.nodes.entry(node).or_default();
                 state
                     .connection
                     .ended(result.is_ok(), |failures| backoff.delay(failures));
@@ -152,8 +152,10 @@ impl Sender {
                 self.identity.ended(!failed, |failures| backoff.delay(failures));
             }
             Event::Refreshed(result) => {
-                if let Err(error) = &result {
-                    tracing::warn!("{error}");
+                match &result {
+                    Err(error) => said_once(&self.metadata, error),
+                    Ok(_) if self.metadata.is_failing() => tracing::info!("the cluster answers again"),
+                    Ok(_) => {}
                 }
                 self.metadata_wanted &= result.is_err();
                 self.metadata
@@ -291,7 +293,7 @@ impl Sender {
             (Ok(identity), Some(sequences)) => sequences.set_identity(identity),
             (Ok(_), None) => {}
             (Err(error), _) => {
-                tracing::warn!("no producer id: {error}");
+                said_once(&self.identity, &error);
                 if !error.is_retriable() {
                     self.fail_all(&error);
                 }
@@ -387,5 +389,14 @@ async fn init_producer_id(cluster: &Cluster) -> Result<Identity, Error> {
             epoch: ProducerEpoch(answer.producer_epoch),
         }),
         code => Err(Error::broker("get a producer id", code)),
+    }
+}
+
+/// Warns of a failure unless the attempt before failed, too.
+fn said_once(chore: &Chore, error: &Error) {
+    if chore.is_failing() {
+        tracing::debug!("{error}");
+    } else {
+        tracing::warn!("{error}; trying again");
     }
 }
