@@ -10,6 +10,7 @@ mod config;
 mod connector_config;
 mod converter;
 mod herder;
+mod outage;
 mod rest;
 mod service;
 mod store;

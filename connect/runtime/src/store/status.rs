@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::table::{Purpose, StorageTable};
 use crate::config::Config;
+use crate::outage::Outage;
 
 pub(crate) use record::Key;
 
@@ -330,6 +331,7 @@ impl Table {
 
 /// Writes for ever what is said; of what is said twice in the meantime, the last.
 async fn write(log: StorageTable, shared: Arc<Shared>) {
+    let mut outage = Outage::default();
     loop {
         let records = shared.table().take_unwritten();
         if records.is_empty() {
@@ -338,10 +340,19 @@ async fn write(log: StorageTable, shared: Arc<Shared>) {
             continue;
         }
         let (keys, records): (Vec<Key>, Vec<KeyValue>) = records.into_iter().unzip();
-        if let Err(error) = log.write(&records).await {
-            tracing::warn!(%error, "states cannot be written; trying again");
-            shared.table().unwritten.extend(keys);
-            tokio::time::sleep(RETRY_DELAY).await;
+        match log.write(&records).await {
+            Ok(_) => {
+                if let Some(lasted) = outage.ends() {
+                    tracing::info!(?lasted, "states are written again");
+                }
+            }
+            Err(error) => {
+                if outage.begins() {
+                    tracing::warn!(%error, "states cannot be written; trying again");
+                }
+                shared.table().unwritten.extend(keys);
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
         }
     }
 }

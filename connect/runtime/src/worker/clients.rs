@@ -34,30 +34,34 @@ fn merged(
     merged
 }
 
+fn patient_producer() -> Properties {
+    properties(&[
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        ("delivery.timeout.ms", "2147483647"),
+        ("max.block.ms", "9223372036854775807"),
+    ])
+}
+
 /// The producer of a source task: it never gives up by itself, so that a cluster that is away delays the task and no more.
 pub(crate) fn source_producer(
     context: &Context,
     config: &ConnectorConfig,
     id: &TaskId,
 ) -> Result<Producer, Error> {
-    let mut base = properties(&[
-        ("acks", "all"),
-        ("enable.idempotence", "true"),
-        ("delivery.timeout.ms", "2147483647"),
-        ("max.block.ms", "9223372036854775807"),
-    ]);
+    let mut base = patient_producer();
     base.insert("client.id".to_owned(), format!("connector-producer-{id}"));
     let merged = merged(base, context, "producer.", config, "producer.override.");
     context.client.producer(&merged)
 }
 
-/// The producer of a sink task's dead letter queue.
+/// The producer of a sink task's dead letter queue. It never gives up either: what it lost would be lost, or fail the task.
 pub(crate) fn dead_letter_queue_producer(
     context: &Context,
     config: &ConnectorConfig,
     id: &TaskId,
 ) -> Result<Producer, Error> {
-    let mut base = properties(&[("acks", "all"), ("enable.idempotence", "true")]);
+    let mut base = patient_producer();
     base.insert("client.id".to_owned(), format!("connector-dlq-producer-{id}"));
     let merged = merged(base, context, "producer.", config, "producer.override.");
     context.client.producer(&merged)

@@ -25,6 +25,7 @@ use super::context::Context;
 use super::converters::Converters;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use crate::connector_config::{ConnectorConfig, Topics};
+use crate::outage::Outage;
 use crate::store::config::TargetState;
 use crate::store::status::State;
 use context::TaskContext;
@@ -69,6 +70,10 @@ pub(super) struct SinkTaskRunner {
     committed_at: Instant,
     /// Whether the task wants a commit soon.
     commit_requested: bool,
+    /// Whether the consumer can poll.
+    polling: Outage,
+    /// Whether offsets can be committed.
+    committing: Outage,
     /// The state that was said last.
     said: Option<TargetState>,
     /// Ends waits between calls of the task. A call itself is never cut short, as its contract says.
@@ -110,6 +115,8 @@ impl SinkTaskRunner {
             reporter: None,
             committed_at: Instant::now(),
             commit_requested: false,
+            polling: Outage::default(),
+            committing: Outage::default(),
             said: None,
             command: parts.command,
         })
@@ -186,13 +193,18 @@ impl SinkTaskRunner {
             match polled {
                 Ok(batches) => {
                     retry_delay = RETRY_DELAY;
+                    if let Some(lasted) = self.polling.ends() {
+                        tracing::info!(task = %self.id, ?lasted, "the task's consumer polls again");
+                    }
                     let is_idle = batches.is_empty();
                     self.deliver(batches).await?;
                     self.rebalance().await?;
                     self.keep_time(is_idle).await?;
                 }
                 Err(error) if error.is_retriable() => {
-                    tracing::warn!(task = %self.id, %error, "the task's consumer cannot poll; trying again");
+                    if self.polling.begins() {
+                        tracing::warn!(task = %self.id, %error, "the task's consumer cannot poll; trying again");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(retry_delay) => {}
                         _ = command.changed() => {}

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::deliver::Progress;
 use super::partitions::{for_client, for_task};
 use super::{RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner, stopped};
+use crate::outage::Outage;
 
 impl SinkTaskRunner {
     /// Follows what the last poll found out about the task's share of the partitions. What is revoked can still be committed,
@@ -79,6 +80,9 @@ impl SinkTaskRunner {
         // Nothing is committed: the offsets are those of a log that is no more.
         self.task.close(std::slice::from_ref(topic_partition)).await?;
         self.partitions.remove(topic_partition);
+        if let Some(reporter) = &self.reporter {
+            reporter.forget(topic_partition);
+        }
         let client = for_client(topic_partition);
         self.seek(&client, position)?;
         let assigned = self.take_over(&[client]).await?;
@@ -104,13 +108,15 @@ impl SinkTaskRunner {
         partitions: &[ClientTopicPartition],
     ) -> Result<Vec<AssignedPartition>, Error> {
         let mut partitions = partitions.to_vec();
-        let mut delay = RETRY_DELAY;
+        let (mut delay, mut outage) = (RETRY_DELAY, Outage::default());
         let assigned = loop {
             match self.look_at(&partitions).await {
                 Ok(assigned) => break assigned,
                 Err(error) if self.leave_out_absent(&mut partitions, &error) => {}
                 Err(error) if error.is_retriable() => {
-                    tracing::warn!(task = %self.id, %error, "new partitions cannot be looked at; trying again");
+                    if outage.begins() {
+                        tracing::warn!(task = %self.id, %error, "new partitions cannot be looked at; trying again");
+                    }
                     if self.rest(&mut delay).await == Progress::Stops {
                         return Ok(Vec::new());
                     }
@@ -259,8 +265,16 @@ impl SinkTaskRunner {
         };
         if let Err(error) = committed {
             // A later commit covers it; if the partitions are somebody else's now, the next poll says so.
-            tracing::warn!(task = %self.id, %error, "offsets cannot be committed; trying again");
+            if self.committing.begins() {
+                tracing::warn!(task = %self.id, %error, "offsets cannot be committed; trying again");
+            }
             return Ok(());
+        }
+        if let Some(lasted) = self.committing.ends().filter(|_| !for_consumer.is_empty()) {
+            tracing::info!(task = %self.id, ?lasted, "offsets are committed again");
+        }
+        if let Some(reporter) = &self.reporter {
+            reporter.committed(&to_commit);
         }
         for (name, next) in &current {
             if let Some(partition) = self.partitions.get_mut(name) {

@@ -1,9 +1,11 @@
 //! What becomes of records that a sink cannot take: logged if wanted, and sent to the dead letter queue as they were consumed,
 //! with headers that say where they came from and why they are there (KIP-298, KIP-610). No offset behind such a record is
-//! committed before the queue has it; if it cannot have it, the task fails.
+//! committed before the queue has it; if it cannot have it, the task fails. A record that comes again to the same task, because
+//! nothing behind it was committed before a rebalance, is not sent again; after a kill it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use forebay_client::consumer::FetchedBatch;
 use forebay_client::producer::DeliveryFuture;
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_connect_api::{
-    BoxFuture, ErrantRecordReporter, Error, NO_TIMESTAMP, Offset, SinkBatch, SinkRecords, TaskId,
+    BoxFuture, ErrantRecordReporter, Error, NO_TIMESTAMP, Offset, Offsets, SinkBatch, SinkRecords, TaskId,
     TopicPartition,
 };
 use forebay_protocol::ErrorCode;
@@ -26,6 +28,9 @@ use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandl
 
 /// How many records may be on their way to the queue.
 const PENDING_MAX: usize = 1_000;
+
+/// How many records, sent and not committed, are remembered; those beyond may be sent again.
+const REMEMBERED_MAX: usize = 100_000;
 
 /// How long to rest before a queue that could not be made is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -45,6 +50,8 @@ pub(super) struct Reporter {
     queue: Option<Queue>,
     /// On their way to the queue.
     pending: Mutex<Vec<DeliveryFuture>>,
+    /// Sent, and nothing behind them is committed.
+    sent: Mutex<BTreeMap<TopicPartition, BTreeSet<Offset>>>,
     /// What the task was given last, as it was consumed.
     originals: Mutex<Vec<FetchedBatch>>,
 }
@@ -91,6 +98,7 @@ impl Reporter {
             converters,
             queue,
             pending: Mutex::default(),
+            sent: Mutex::default(),
             originals: Mutex::default(),
         })
     }
@@ -116,6 +124,9 @@ impl Reporter {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
+        if self.is_sent(topic_partition, record.offset) {
+            return Ok(());
+        }
         let mut headers: Vec<(String, Option<Bytes>)> = record
             .headers
             .iter()
@@ -137,6 +148,7 @@ impl Reporter {
             headers: &headers,
         });
         let delivery = delivery.await.map_err(|error| self.not_queued(error))?;
+        self.remember(topic_partition, record.offset);
         let is_full = {
             let mut pending = self.pending.lock().expect("nobody panics with them");
             pending.push(delivery);
@@ -155,6 +167,39 @@ impl Reporter {
             delivery.await.map_err(|error| self.not_queued(error))?;
         }
         Ok(())
+    }
+
+    /// What is before these offsets does not come again.
+    pub(super) fn committed(&self, offsets: &Offsets) {
+        let mut sent = self.sent();
+        for (topic_partition, offset) in offsets {
+            if let Some(of_partition) = sent.get_mut(topic_partition) {
+                *of_partition = of_partition.split_off(offset);
+            }
+        }
+        sent.retain(|_, of_partition| !of_partition.is_empty());
+    }
+
+    /// A partition's offsets stand for other records from now on.
+    pub(super) fn forget(&self, topic_partition: &TopicPartition) {
+        self.sent().remove(topic_partition);
+    }
+
+    fn is_sent(&self, topic_partition: &TopicPartition, offset: Offset) -> bool {
+        let sent = self.sent();
+        sent.get(topic_partition)
+            .is_some_and(|of_partition| of_partition.contains(&offset))
+    }
+
+    fn remember(&self, topic_partition: &TopicPartition, offset: Offset) {
+        let mut sent = self.sent();
+        if sent.values().map(BTreeSet::len).sum::<usize>() < REMEMBERED_MAX {
+            sent.entry(topic_partition.clone()).or_default().insert(offset);
+        }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, BTreeSet<Offset>>> {
+        self.sent.lock().expect("nobody panics with what is sent")
     }
 
     fn not_queued(&self, error: ClientError) -> Error {

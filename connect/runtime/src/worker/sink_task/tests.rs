@@ -50,11 +50,16 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
 impl Bench {
     /// A topic of so many partitions, and a task that reads it.
     fn start(partitions: usize, book: Book) -> Self {
-        Self::start_with(&[("t", partitions)], book)
+        Self::with(partitions, book, &[])
+    }
+
+    /// The same with some more keys of the connector.
+    fn with(partitions: usize, book: Book, more: &[(&str, &str)]) -> Self {
+        Self::start_with(&[("t", partitions)], book, more)
     }
 
     /// The same with several topics.
-    fn start_with(topics: &[(&str, usize)], book: Book) -> Self {
+    fn start_with(topics: &[(&str, usize)], book: Book, more: &[(&str, &str)]) -> Self {
         let model = Model::new(1);
         for (topic, partitions) in topics {
             model.create_topic(topic, *partitions);
@@ -76,6 +81,7 @@ impl Bench {
         ];
         let properties: Properties = properties
             .iter()
+            .chain(more)
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         let properties = Arc::new(properties);
@@ -141,6 +147,13 @@ impl Bench {
         let batch = BatchBuilder::end_transaction(options, Timestamp(0), ControlRecordType::Commit, marker);
         let place = usize::try_from(number).expect("a partition");
         self.model.append_batch("t", place, &batch.expect("a marker"));
+        *self.book().log_ends.entry(partition(number)).or_default() += 1;
+    }
+
+    /// Appends a record that is no JSON.
+    fn append_bad(&self, number: i32) {
+        let place = usize::try_from(number).expect("a partition");
+        self.model.append("t", place, &["{ bad"]);
         *self.book().log_ends.entry(partition(number)).or_default() += 1;
     }
 
@@ -299,6 +312,35 @@ async fn a_topic_that_is_made_anew_below_a_store_fails_the_task() {
     assert_eq!(bench.model.committed(GROUP, "t", 0), Some(20));
 }
 
+/// What cannot be converted is in the dead letter queue once, though it is consumed again after a rebalance.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_sent_once_through_a_rebalance() {
+    let keys = [
+        ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+        ("value.converter.schemas.enable", "false"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "dead"),
+    ];
+    let bench = Bench::with(1, book(false), &keys);
+    bench.book().holds = true;
+    for _ in 0..3 {
+        bench.append(0, 3);
+        bench.append_bad(0);
+    }
+    bench
+        .until("the first delivery", |book| !book.puts.is_empty())
+        .await;
+    bench.model.rebalance(GROUP);
+    bench
+        .until("it comes again", |book| {
+            book.opens == 2 && book.puts.last().is_some_and(|put| put.1 == 0)
+        })
+        .await;
+    let model = Arc::clone(&bench.model);
+    bench.finish().await;
+    assert_eq!(model.values("dead", 0), ["{ bad"; 3]);
+}
+
 /// A user who pauses a connector whose store is away sees it paused, and its batch comes again after that.
 #[tokio::test(start_paused = true)]
 async fn a_pause_is_heard_while_a_batch_is_delivered_again() {
@@ -363,7 +405,7 @@ async fn a_stop_while_a_batch_is_delivered_again_commits_nothing_of_it() {
 /// HIGH 4 of the second attack review: the group gives the task a partition of a topic that was deleted a moment ago.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_topic_does_not_hold_up_the_others() {
-    let bench = Bench::start_with(&[("t", 1), ("u", 1)], book(false));
+    let bench = Bench::start_with(&[("t", 1), ("u", 1)], book(false), &[]);
     bench.append(0, 3);
     bench.until("all of it", Book::is_complete).await;
     // The leader shares out before it hears of it.
