@@ -141,7 +141,7 @@ impl Herder {
         if self.cluster.state().get(name).is_none() {
             return Err(Error::NotFound(format!("Unknown connector: {name}")));
         }
-        self.order(Order::RestartConnector(name.into())).await
+        self.begin_restart(Order::RestartConnector(name.into())).await
     }
 
     /// Restarts a connector and its tasks as asked, and says what is going to happen.
@@ -157,7 +157,7 @@ impl Herder {
         if request.restarts(status.connector.state) {
             status.connector.state = State::Restarting.name();
             status.connector.trace = None;
-            self.order(Order::RestartConnector(name.into())).await?;
+            self.begin_restart(Order::RestartConnector(name.into())).await?;
         }
         for state in &mut status.tasks {
             let Some(task) = state
@@ -169,7 +169,8 @@ impl Herder {
             state.state = State::Restarting.name();
             state.trace = None;
             let connector = name.into();
-            self.order(Order::RestartTask(TaskId { connector, task })).await?;
+            self.begin_restart(Order::RestartTask(TaskId { connector, task }))
+                .await?;
         }
         Ok(status)
     }
@@ -182,7 +183,17 @@ impl Herder {
         if id.task as usize >= connector.tasks.len() {
             return Err(Error::NotFound(format!("Unknown task: {id}")));
         }
-        self.order(Order::RestartTask(id)).await
+        self.begin_restart(Order::RestartTask(id)).await
+    }
+
+    /// Orders a restart. From the answer on nobody sees the state from before: who waits for RUNNING waits for the restart.
+    async fn begin_restart(&self, order: Order) -> Result<(), Error> {
+        match &order {
+            Order::RestartConnector(name) => self.context.connector_is(name, State::Restarting, None),
+            Order::RestartTask(id) => self.context.task_is(id, State::Restarting, None),
+            Order::Stop(_) => {}
+        }
+        self.order(order).await
     }
 
     async fn order(&self, order: Order) -> Result<(), Error> {
