@@ -5,6 +5,7 @@
 
 mod context;
 mod deliver;
+mod opening;
 mod partitions;
 mod rebalance;
 mod reporter;
@@ -16,7 +17,6 @@ use forebay_client::consumer::Subscription;
 use forebay_client::{Consumer, Error as ClientError};
 use forebay_config::Properties;
 use forebay_connect_api::{Error, SinkTask, TaskId, ValueFormat};
-use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -29,6 +29,7 @@ use crate::outage::Outage;
 use crate::store::config::TargetState;
 use crate::store::status::State;
 use context::TaskContext;
+use opening::Waiting;
 use partitions::Partitions;
 use reporter::Reporter;
 
@@ -62,8 +63,8 @@ pub(super) struct SinkTaskRunner {
     /// How the task reads raw values, if it does.
     raw: Option<ValueFormat>,
     partitions: Partitions,
-    /// Partitions that the group gave the task and that were not there: they are not open.
-    absent: Vec<ClientTopicPartition>,
+    /// Those that are the task's and not open yet.
+    waiting: Waiting,
     requests: Option<Arc<TaskContext>>,
     reporter: Option<Arc<Reporter>>,
     /// When offsets were last committed, or nothing was there to commit.
@@ -110,7 +111,7 @@ impl SinkTaskRunner {
             task_class: parts.task_class,
             raw: None,
             partitions: Partitions::default(),
-            absent: Vec::new(),
+            waiting: Waiting::default(),
             requests: None,
             reporter: None,
             committed_at: Instant::now(),
@@ -249,7 +250,7 @@ impl SinkTaskRunner {
         self.apply_pauses()
     }
 
-    /// How long to poll: until the task's deadline, or the next commit.
+    /// How long to poll: until the task's deadline, the next commit, or the next attempt to open partitions.
     fn wait(&self) -> Duration {
         let now = Instant::now();
         if self.commit_requested {
@@ -260,7 +261,11 @@ impl SinkTaskRunner {
             .partitions
             .has_uncommitted()
             .then(|| self.committed_at + COMMIT_INTERVAL_IDLE);
-        let until = deadline.into_iter().chain(commit).min();
+        let until = deadline
+            .into_iter()
+            .chain(commit)
+            .chain(self.waiting.next())
+            .min();
         until
             .map_or(POLL_MAX, |until| until.saturating_duration_since(now))
             .min(POLL_MAX)
@@ -268,7 +273,6 @@ impl SinkTaskRunner {
 
     /// Does what is due by the clock.
     async fn keep_time(&mut self, is_idle: bool) -> Result<(), Error> {
-        self.look_for_absent().await?;
         if is_idle {
             self.deliver_gaps().await?;
         }

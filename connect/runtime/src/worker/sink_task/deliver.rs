@@ -331,7 +331,7 @@ impl SinkTaskRunner {
     /// Tells the consumer which partitions flow.
     pub(super) fn apply_pauses(&mut self) -> Result<(), Error> {
         let (mut paused, flowing) = self.partitions.pauses();
-        paused.extend_from_slice(&self.absent);
+        paused.extend(self.waiting.names().cloned());
         let applied = self
             .consumer
             .pause(&paused)

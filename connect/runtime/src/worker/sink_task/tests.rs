@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use forebay_client::model::{Fault, Model};
 use forebay_connect_api::{Access, PluginType, Plugins, TopicPartition};
-use forebay_protocol::Request;
+use forebay_protocol::{ApiKey, ErrorCode, Request};
 use forebay_records::{
     BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId,
     ProducerIdentity, Sequence, Timestamp,
@@ -339,6 +339,99 @@ async fn a_dead_letter_is_sent_once_through_a_rebalance() {
     let model = Arc::clone(&bench.model);
     bench.finish().await;
     assert_eq!(model.values("dead", 0), ["{ bad"; 3]);
+}
+
+/// Refuses to say where partitions begin and end.
+fn refuse_offsets(bench: &Bench) {
+    bench.model.faults(|_, request| match request {
+        Request::ListOffsets(_) => Fault::Refuse(ErrorCode::UnknownTopicOrPartition),
+        _ => Fault::None,
+    });
+}
+
+/// HIGH 4: while new partitions cannot be looked at, the user is heard.
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_heard_while_partitions_wait_to_be_opened() {
+    let bench = Bench::start(1, book(false));
+    bench.append(0, 3);
+    bench.until("all of it", Book::is_complete).await;
+    refuse_offsets(&bench);
+    bench.model.rebalance(GROUP);
+    let count = bench.model.count(ApiKey::ListOffsets);
+    while bench.model.count(ApiKey::ListOffsets) == count {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let id = TaskId {
+        connector: "c".into(),
+        task: 0,
+    };
+    for (state, said) in [
+        (TargetState::Paused, State::Paused),
+        (TargetState::Started, State::Running),
+        (TargetState::Paused, State::Paused),
+    ] {
+        bench.command.send_replace(Command::Be(state));
+        let context = Arc::clone(&bench.context);
+        let began = Instant::now();
+        bench
+            .until("it is heard", |_| {
+                context
+                    .statuses
+                    .task(&id)
+                    .is_some_and(|status| status.state == said)
+            })
+            .await;
+        let lasted = began.elapsed();
+        assert!(lasted < Duration::from_secs(2), "{said:?}: {lasted:?}");
+    }
+    bench.model.faults(|_, _| Fault::None);
+    bench.append(0, 3);
+    bench.until("it is open", |book| book.opens == 2).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!bench.book().is_complete(), "it is still paused");
+    bench.command.send_replace(Command::Be(TargetState::Started));
+    bench.finish().await;
+}
+
+/// HIGH 4: and so is a stop, however long a look may take.
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_while_partitions_wait_to_be_opened() {
+    let bench = Bench::start(1, book(false));
+    bench.append(0, 3);
+    bench.until("all of it", Book::is_complete).await;
+    refuse_offsets(&bench);
+    bench.model.rebalance(GROUP);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let began = Instant::now();
+    bench.command.send_replace(Command::Stop);
+    let ended = bench.running.await.expect("it does not panic");
+    assert!(ended.is_ok(), "{ended:?}");
+    let lasted = began.elapsed();
+    assert!(lasted < Duration::from_secs(2), "{lasted:?}");
+}
+
+/// A task whose store is away when it is given partitions: it is heard, and gets them later.
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_heard_while_the_store_cannot_be_opened() {
+    let bench = Bench::start(1, book(false));
+    bench.book().refuses_to_open = true;
+    bench.append(0, 3);
+    bench.until("it is tried", |book| book.refused_opens > 1).await;
+    bench.command.send_replace(Command::Be(TargetState::Paused));
+    let id = TaskId {
+        connector: "c".into(),
+        task: 0,
+    };
+    let context = Arc::clone(&bench.context);
+    bench
+        .until("it is paused", |_| {
+            let status = context.statuses.task(&id);
+            status.is_some_and(|status| status.state == State::Paused)
+        })
+        .await;
+    bench.command.send_replace(Command::Be(TargetState::Started));
+    bench.book().refuses_to_open = false;
+    bench.finish().await;
 }
 
 /// A user who pauses a connector whose store is away sees it paused, and its batch comes again after that.

@@ -42,6 +42,10 @@ pub(super) struct Book {
     open: BTreeMap<TopicPartition, Open>,
     /// How many times partitions were opened.
     pub(super) opens: usize,
+    /// Whether nothing can be opened.
+    pub(super) refuses_to_open: bool,
+    /// How many times that was tried.
+    pub(super) refused_opens: usize,
     /// Batches that were put, first and next offset.
     pub(super) puts: Vec<(TopicPartition, i64, i64)>,
     /// Nothing becomes durable.
@@ -86,6 +90,8 @@ impl Default for Book {
             ends: BTreeMap::new(),
             open: BTreeMap::new(),
             opens: 0,
+            refuses_to_open: false,
+            refused_opens: 0,
             puts: Vec::new(),
             holds: false,
             raw: false,
@@ -262,7 +268,13 @@ impl SinkTask for Ledger {
     }
 
     fn open<'a>(&'a mut self, partitions: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), Error>> {
-        let moves = self.book().open(partitions);
+        let mut book = self.book();
+        if book.refuses_to_open {
+            book.refused_opens += 1;
+            return Box::pin(std::future::ready(Err(Error::retriable("the store is away"))));
+        }
+        let moves = book.open(partitions);
+        drop(book);
         for (name, offset) in moves {
             self.context().offset(&name, offset);
         }
