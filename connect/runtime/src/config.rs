@@ -9,6 +9,8 @@ use std::time::Duration;
 use forebay_config::{Config as Parsed, Error, Errors, Properties};
 use forebay_connect_api::Access;
 
+use crate::guarantees::{self, Client, Level};
+
 pub use def::config_def;
 
 /// A topic in which the worker keeps its state.
@@ -65,6 +67,7 @@ impl Config {
     pub fn new(properties: &Properties) -> Result<Self, Errors> {
         let config = config_def().parse(properties)?;
         refuse_what_is_not_there_yet(&config)?;
+        refuse_what_breaks_guarantees(&config)?;
         let milliseconds = |key| Duration::from_millis(config.get_long(key).unsigned_abs());
         Ok(Self {
             config_topic: storage_topic(&config, "config"),
@@ -149,6 +152,19 @@ fn refuse_what_is_not_there_yet(config: &Parsed) -> Result<(), Errors> {
     Errors::check(errors)
 }
 
+/// What is given for the clients of all connectors.
+fn refuse_what_breaks_guarantees(config: &Parsed) -> Result<(), Errors> {
+    let mut errors = Vec::new();
+    for (prefix, client) in [("producer.", Client::Producer), ("consumer.", Client::Consumer)] {
+        for (key, value) in config.originals_with_prefix(prefix) {
+            if let Some(refusal) = guarantees::refusal(client, Level::Worker, &key, &value) {
+                errors.push(Error::invalid(format!("{prefix}{key}"), value, refusal));
+            }
+        }
+    }
+    Errors::check(errors)
+}
+
 fn storage_topic(config: &Parsed, which: &str) -> StorageTopic {
     let key = |suffix: &str| format!("{which}.storage.{suffix}");
     // The config topic has one partition by nature, and so no key for it.
@@ -222,6 +238,28 @@ mod tests {
         assert_eq!(of(&paths, false), Access::none().with_paths(data));
         let private = [("connect.allowed.private.addresses", "true")];
         assert_eq!(of(&private, false), Access::none().with_private_addresses(true));
+    }
+
+    #[test]
+    fn what_would_lose_or_repeat_records_is_refused() {
+        for (key, value, reason) in [
+            ("consumer.enable.auto.commit", "true", "the worker commits"),
+            ("consumer.group.id", "all", "only some of the records"),
+            ("consumer.group.instance.id", "me", "each task has its own"),
+            ("producer.acks", "1", "must be all"),
+            ("producer.enable.idempotence", "false", "must be true"),
+            ("producer.max.in.flight", "6", "between 1 and 5"),
+        ] {
+            let errors = Config::new(&properties(&[(key, value)])).expect_err(key);
+            let message = errors.to_string();
+            assert!(message.contains(key) && message.contains(reason), "{message}");
+        }
+        let allowed = [
+            ("consumer.isolation.level", "read_uncommitted"),
+            ("consumer.auto.offset.reset", "latest"),
+            ("producer.acks", "-1"),
+        ];
+        assert!(Config::new(&properties(&allowed)).is_ok());
     }
 
     #[test]

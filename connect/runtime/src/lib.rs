@@ -9,6 +9,7 @@
 mod config;
 mod connector_config;
 mod converter;
+mod guarantees;
 mod herder;
 mod outage;
 mod rest;

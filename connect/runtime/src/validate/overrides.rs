@@ -1,4 +1,5 @@
-//! Client keys that a connector overrides (KIP-458): whether the worker lets it, and whether their values can be read.
+//! Client keys that a connector overrides (KIP-458): whether the worker lets it, whether their values can be read, and whether
+//! they leave the guarantees alone.
 
 use forebay_client::config::{admin_def, consumer_def, producer_def};
 use forebay_config::{ConfigDef, ConfigValue, Properties};
@@ -6,6 +7,7 @@ use forebay_connect_api::PluginType;
 
 use super::ConfigInfos;
 use crate::config::OverridePolicy;
+use crate::guarantees::{self, Client, Level};
 
 /// Who a client is, which [`OverridePolicy::Principal`] lets a connector say.
 const PRINCIPAL_KEYS: [&str; 3] = ["sasl.jaas.config", "sasl.mechanism", "security.protocol"];
@@ -23,23 +25,32 @@ pub(super) fn validate(
     let is_source = plugin_type == PluginType::Source;
     let clients = [
         (
-            "producer.override.",
+            ("producer.override.", Some(Client::Producer)),
             producer_def as fn() -> ConfigDef,
             is_source || has_queue,
         ),
-        ("consumer.override.", consumer_def, !is_source),
         (
-            "admin.override.",
+            ("consumer.override.", Some(Client::Consumer)),
+            consumer_def,
+            !is_source,
+        ),
+        (
+            ("admin.override.", None),
             admin_def,
             if is_source { makes_topics } else { has_queue },
         ),
     ];
     let used = clients.into_iter().filter(|(_, _, is_used)| *is_used);
-    used.map(|(prefix, def, _)| of_client(policy, prefix, &def(), properties))
+    used.map(|(client, def, _)| of_client(policy, client, &def(), properties))
         .collect()
 }
 
-fn of_client(policy: OverridePolicy, prefix: &str, def: &ConfigDef, properties: &Properties) -> ConfigInfos {
+fn of_client(
+    policy: OverridePolicy,
+    (prefix, client): (&str, Option<Client>),
+    def: &ConfigDef,
+    properties: &Properties,
+) -> ConfigInfos {
     let given: Properties = properties
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
@@ -58,6 +69,16 @@ fn of_client(policy: OverridePolicy, prefix: &str, def: &ConfigDef, properties: 
                 errors: Vec::new(),
                 visible: true,
             });
+        }
+    }
+    for (key, value) in &given {
+        let refusal = client.and_then(|client| guarantees::refusal(client, Level::Connector, key, value));
+        let known = values.iter_mut().find(|known| known.name == *key);
+        if let (Some(refusal), Some(known)) = (refusal, known)
+            && known.errors.is_empty()
+        {
+            let error = forebay_config::Error::invalid(format!("{prefix}{key}"), value, refusal);
+            known.errors.push(error.to_string());
         }
     }
     for value in &mut values {

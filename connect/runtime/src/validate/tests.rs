@@ -183,6 +183,43 @@ fn what_is_wrong_with_parts_is_said_of_their_keys() {
 }
 
 #[test]
+fn overrides_that_break_a_guarantee_are_refused() {
+    let topics = ("topics", Some("t"));
+    for (class, key, value, text) in [
+        (
+            SINK,
+            "consumer.override.enable.auto.commit",
+            "true",
+            "the worker commits what the task says is stored",
+        ),
+        (
+            SINK,
+            "consumer.override.group.instance.id",
+            "me",
+            "each task has its own",
+        ),
+        (SOURCE, "producer.override.acks", "1", "must be all"),
+        (
+            SOURCE,
+            "producer.override.enable.idempotence",
+            "false",
+            "must be true",
+        ),
+        (SOURCE, "producer.override.max.in.flight", "6", "between 1 and 5"),
+    ] {
+        check(class, &[(&[topics, (key, Some(value))], key, text)]);
+    }
+    let allowed = [
+        topics,
+        ("consumer.override.enable.auto.commit", Some("false")),
+        ("consumer.override.group.id", Some("mine")),
+        ("consumer.override.isolation.level", Some("read_uncommitted")),
+        ("consumer.override.auto.offset.reset", Some("latest")),
+    ];
+    assert_eq!(errors(&validated(OverridePolicy::All, SINK, &allowed)), []);
+}
+
+#[test]
 fn what_is_wrong_with_topics_is_said_of_them() {
     let topics = ("topics", Some("t"));
     let queue = ("errors.deadletterqueue.topic.name", Some("t"));

@@ -1,5 +1,5 @@
 //! The properties of the clients that tasks use: what the task's guarantees need, above them the worker's `producer.`,
-//! `consumer.` and `admin.` keys, above them the connector's `….override.` keys.
+//! `consumer.` and `admin.` keys, above them the connector's `….override.` keys, but for those that would break a guarantee.
 
 use forebay_client::{Admin, Consumer, Error, Producer};
 use forebay_config::Properties;
@@ -7,6 +7,7 @@ use forebay_connect_api::TaskId;
 
 use super::context::Context;
 use crate::connector_config::ConnectorConfig;
+use crate::guarantees::{self, Client, Level};
 
 /// How many records a sink task is given at once, at most; batches stay whole, so this is cheap to have large.
 const SINK_POLL_RECORDS_MAX: &str = "5000";
@@ -21,16 +22,48 @@ fn properties(pairs: &[(&str, &str)]) -> Properties {
         .collect()
 }
 
-fn merged(
-    base: Properties,
-    context: &Context,
-    worker_prefix: &str,
-    config: &ConnectorConfig,
-    override_prefix: &str,
-) -> Properties {
+/// Under which prefixes a client's keys are given.
+struct Prefixes {
+    worker: &'static str,
+    connector: &'static str,
+    /// Whose guarantees they may not break.
+    client: Option<Client>,
+}
+
+const PRODUCER: Prefixes = Prefixes {
+    worker: "producer.",
+    connector: "producer.override.",
+    client: Some(Client::Producer),
+};
+
+const CONSUMER: Prefixes = Prefixes {
+    worker: "consumer.",
+    connector: "consumer.override.",
+    client: Some(Client::Consumer),
+};
+
+const ADMIN: Prefixes = Prefixes {
+    worker: "admin.",
+    connector: "admin.override.",
+    client: None,
+};
+
+/// What breaks a guarantee is refused when it is given; what was stored before that was so is left out here.
+fn merged(base: Properties, prefixes: &Prefixes, context: &Context, config: &ConnectorConfig) -> Properties {
     let mut merged = base;
-    merged.extend(context.config.with_prefix(worker_prefix));
-    merged.extend(config.with_prefix(override_prefix));
+    let of_worker = context.config.with_prefix(prefixes.worker);
+    let of_connector = config.with_prefix(prefixes.connector);
+    for (level, given) in [(Level::Worker, of_worker), (Level::Connector, of_connector)] {
+        for (key, value) in given {
+            let refusal = prefixes.client;
+            let refusal = refusal.and_then(|client| guarantees::refusal(client, level, &key, &value));
+            if let Some(reason) = refusal {
+                tracing::warn!(connector = %config.name, "{key}={value} of its clients is left out: it {reason}");
+            } else {
+                merged.insert(key, value);
+            }
+        }
+    }
     merged
 }
 
@@ -51,7 +84,7 @@ pub(crate) fn source_producer(
 ) -> Result<Producer, Error> {
     let mut base = patient_producer();
     base.insert("client.id".to_owned(), format!("connector-producer-{id}"));
-    let merged = merged(base, context, "producer.", config, "producer.override.");
+    let merged = merged(base, &PRODUCER, context, config);
     context.client.producer(&merged)
 }
 
@@ -63,7 +96,7 @@ pub(crate) fn dead_letter_queue_producer(
 ) -> Result<Producer, Error> {
     let mut base = patient_producer();
     base.insert("client.id".to_owned(), format!("connector-dlq-producer-{id}"));
-    let merged = merged(base, context, "producer.", config, "producer.override.");
+    let merged = merged(base, &PRODUCER, context, config);
     context.client.producer(&merged)
 }
 
@@ -84,7 +117,7 @@ pub(crate) fn sink_consumer(
     base.insert("group.id".to_owned(), format!("connect-{}", config.name));
     base.insert("group.instance.id".to_owned(), instance_id(id));
     base.insert("client.id".to_owned(), format!("connector-consumer-{id}"));
-    let merged = merged(base, context, "consumer.", config, "consumer.override.");
+    let merged = merged(base, &CONSUMER, context, config);
     context.client.consumer(&merged)
 }
 
@@ -95,6 +128,6 @@ pub(crate) fn instance_id(id: &TaskId) -> String {
 
 /// The admin of a task.
 pub(crate) fn admin(context: &Context, config: &ConnectorConfig) -> Result<Admin, Error> {
-    let merged = merged(Properties::new(), context, "admin.", config, "admin.override.");
+    let merged = merged(Properties::new(), &ADMIN, context, config);
     context.client.admin(&merged)
 }

@@ -306,10 +306,7 @@ impl SinkTaskRunner {
 /// that does not come back by itself.
 pub(crate) async fn leave_group(context: &Context, connector: &Arc<Properties>, id: &TaskId) {
     let group = super::context::sink_group(connector, &id.connector);
-    let instance = connector
-        .get("consumer.override.group.instance.id")
-        .cloned()
-        .unwrap_or_else(|| clients::instance_id(id));
+    let instance = clients::instance_id(id);
     let left = async {
         let admin = context.client.admin(&Properties::new())?;
         let removed = admin.remove_static_members(&group, &[&instance]).await?;

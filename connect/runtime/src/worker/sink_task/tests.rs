@@ -341,6 +341,25 @@ async fn a_dead_letter_is_sent_once_through_a_rebalance() {
     assert_eq!(model.values("dead", 0), ["{ bad"; 3]);
 }
 
+/// MEDIUM 22: a configuration from before it was refused; what was fetched and is not stored is not committed.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_committed_that_is_not_stored_whatever_the_consumer_is_told() {
+    let keys = [
+        ("consumer.override.enable.auto.commit", "true"),
+        ("consumer.override.auto.commit.interval.ms", "100"),
+    ];
+    let bench = Bench::with(1, book(false), &keys);
+    bench.book().holds = true;
+    bench.append(0, 10);
+    bench.until("the delivery", |book| !book.puts.is_empty()).await;
+    bench.append(0, 10);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.book().puts.last().map(|put| put.2), Some(20));
+    // What the task returns while its store is empty.
+    assert_eq!(bench.model.committed(GROUP, "t", 0).unwrap_or_default(), 0);
+    bench.finish().await;
+}
+
 /// Refuses to say where partitions begin and end.
 fn refuse_offsets(bench: &Bench) {
     bench.model.faults(|_, request| match request {
