@@ -4,7 +4,7 @@
 //! `FOREBAY_TEST_SEED=N` repeats the moments of a run (not what the machine did at them). `FOREBAY_TEST_BREAK=store`, `=log`
 //! or `=count` breaks one guarantee from outside, behind the product's back, and the test must fail.
 
-mod check;
+pub(crate) mod check;
 mod input;
 mod pipeline;
 mod sabotage;

@@ -2,6 +2,7 @@
 //! sockets, stopped and killed. What each file is for: `tests/README.md`.
 
 mod bad_input;
+mod connect;
 mod crash;
 mod librdkafka;
 mod process;

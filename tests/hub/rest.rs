@@ -15,6 +15,8 @@ use crate::process::{Hub, PATIENCE};
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// Where what was made is.
+    pub(crate) location: Option<String>,
     pub(crate) text: String,
 }
 
@@ -62,11 +64,15 @@ pub(crate) fn try_send(
             request = request.body(body.to_owned());
         }
         let response = request.send().await?;
-        let content_type = response.headers().get("content-type");
-        let content_type = content_type.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let (content_type, location) = (header("content-type"), header("location"));
         Ok(Answer {
             status: response.status().as_u16(),
             content_type: content_type.unwrap_or_default(),
+            location,
             text: response.text().await?,
         })
     })

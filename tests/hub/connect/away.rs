@@ -1,0 +1,155 @@
+//! A broker that goes away under a Connect worker in a process of its own: tasks wait, say so once, and go on by themselves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::{create, parquet_sink, stored_rows, until_states};
+use crate::librdkafka::{create_topic, produce_values, read_all};
+use crate::process::{Hub, eventually};
+
+/// How long the broker is away: several requests of the impatient clients below, and longer than a member of their group may be
+/// silent. `FOREBAY_TEST_AWAY_SECONDS` makes it another time, and the clients what they are by default.
+const AWAY: Duration = Duration::from_secs(8);
+
+/// Clients that lose their patience sooner than they do by default, so that the test need not wait for a minute.
+const IMPATIENT: [&str; 5] = [
+    "connect.request.timeout.ms=1000",
+    "connect.default.api.timeout.ms=2000",
+    "connect.consumer.session.timeout.ms=6000",
+    "connect.consumer.heartbeat.interval.ms=500",
+    "connect.offset.flush.interval.ms=300",
+];
+
+/// Lines in standard error that one outage may cost: each client and each store of the worker says it once, and that it is over.
+const LINES_MAX: usize = 20;
+
+/// How the broker goes away.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// SIGSTOP, later SIGCONT: connections stay, nobody answers.
+    Stop,
+    /// SIGKILL, later a new process: connections break, nobody listens.
+    Kill,
+}
+
+fn signal(broker: &mut Hub, signal: Signal) {
+    let id = i32::try_from(broker.process().id()).expect("a process id");
+    kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("it is there");
+}
+
+/// Values of which every tenth is no JSON.
+fn values(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers
+        .map(|number| match number % 10 {
+            7 => format!("{{ bad {number}"),
+            _ => format!("\"good {number}\""),
+        })
+        .collect()
+}
+
+fn sink(store: &std::path::Path) -> Value {
+    let mut config = parquet_sink("t", store);
+    for (key, value) in [
+        ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+        ("value.converter.schemas.enable", "false"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "dead"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+        // Files stay open for a while, so that offsets behind what is in the queue are not committed yet.
+        ("rotate.schedule.interval.ms", "2000"),
+    ] {
+        config[key] = json!(value);
+    }
+    config
+}
+
+/// Every good record is stored once and in order, every bad one is in the queue once.
+fn check(broker: &Hub, store: &std::path::Path, sent: &[String]) {
+    let (bad, good): (Vec<&String>, Vec<&String>) = sent.iter().partition(|value| value.contains("bad"));
+    let good: Vec<&str> = good.iter().map(|value| value.trim_matches('"')).collect();
+    let rows = eventually(&format!("{} rows are stored", good.len()), || {
+        let rows = stored_rows(store, "t");
+        (rows.len() >= good.len()).then_some(rows)
+    });
+    assert_eq!(rows, good);
+    eventually("the queue has every bad record", || {
+        let queued = read_all(&broker.bootstrap(), "dead", 1).len();
+        (queued >= bad.len()).then_some(())
+    });
+    let mut queued: BTreeMap<String, usize> = BTreeMap::new();
+    for record in read_all(&broker.bootstrap(), "dead", 1) {
+        *queued.entry(record.text().to_owned()).or_default() += 1;
+    }
+    let wanted: BTreeMap<String, usize> = bad.into_iter().map(|value| (value.clone(), 1)).collect();
+    assert_eq!(queued, wanted);
+}
+
+fn live_through(how: How) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let folder = |name: &str| {
+        let folder = directory.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        folder
+    };
+    let mut broker = Hub::start(&folder("broker"), "broker", &[]);
+    let servers = format!("connect.bootstrap.servers={}", broker.bootstrap());
+    let seconds = std::env::var("FOREBAY_TEST_AWAY_SECONDS").ok();
+    let seconds: Option<u64> = seconds.map(|seconds| seconds.parse().expect("seconds"));
+    let impatient = IMPATIENT.into_iter().filter(|_| seconds.is_none());
+    let overrides: Vec<&str> = impatient.chain([servers.as_str()]).collect();
+    let worker_folder = folder("worker");
+    let worker = Hub::start(&worker_folder, "connect", &overrides);
+    create_topic(&broker.bootstrap(), "t", 1);
+    let store = directory.path().join("store");
+    create(&worker, "sink", &sink(&store));
+    until_states(&worker, "sink", "RUNNING: RUNNING");
+    let sent = values(0..300);
+    let produce = |broker: &Hub, some: &[String]| {
+        produce_values(&broker.bootstrap(), "t", Some(0), some, &[]);
+    };
+    produce(&broker, &sent[..100]);
+    // The bad ones are in the queue, the good ones in an open file.
+    eventually("the queue has the first ones", || {
+        (read_all(&broker.bootstrap(), "dead", 1).len() == 10).then_some(())
+    });
+    produce(&broker, &sent[100..200]);
+    let said = || std::fs::read_to_string(worker_folder.join("stderr")).unwrap_or_default();
+    let before = said().lines().count();
+    let seconds = std::env::var("FOREBAY_TEST_AWAY_SECONDS").ok();
+    let away = seconds.map_or(AWAY, |seconds| {
+        Duration::from_secs(seconds.parse().expect("seconds"))
+    });
+    match how {
+        How::Stop => signal(&mut broker, Signal::STOP),
+        How::Kill => broker.process().kill(),
+    }
+    // This is what happens: time passes.
+    std::thread::sleep(away);
+    match how {
+        How::Stop => signal(&mut broker, Signal::CONT),
+        How::Kill => broker.restart(),
+    }
+    produce(&broker, &sent[200..]);
+    check(&broker, &store, &sent);
+    until_states(&worker, "sink", "RUNNING: RUNNING");
+    let said = said();
+    let lines: Vec<&str> = said.lines().skip(before).collect();
+    assert!(lines.len() <= LINES_MAX, "{} lines: {lines:#?}", lines.len());
+    assert!(
+        lines.iter().any(|line| line.contains("WARN")),
+        "it says so: {lines:#?}"
+    );
+}
+
+#[test]
+fn a_sink_gets_over_a_broker_that_does_not_answer() {
+    live_through(How::Stop);
+}
+
+#[test]
+fn a_sink_gets_over_a_broker_that_is_killed() {
+    live_through(How::Kill);
+}
