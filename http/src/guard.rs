@@ -1,6 +1,7 @@
 //! The guard against web pages: a browser on this machine can reach a loopback port, and a page of any site can make it
 //! send requests there. While a service listens on loopback only, a `Host` (DNS rebinding) or `Origin` (cross-site
-//! request) that is not loopback is refused; always, a body of a type that a page may send without asking first is.
+//! request) that is not loopback is refused; on a listener that is open to the network, an `Origin` that is not the service
+//! itself; always, a body of a type that a page may send without asking first.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,8 +23,10 @@ const SIMPLE_TYPES: [&str; 3] = [
 /// What is let through.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// Hosts beyond loopback (`allowed.hosts`); `None` where the service is open to the network and any host will do.
-    pub(crate) allowed_hosts: Option<Vec<String>>,
+    /// Whether only this machine can reach the service, so that any other name for it is a trick.
+    pub(crate) is_loopback: bool,
+    /// Hosts that may use it besides (`allowed.hosts`).
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
@@ -50,22 +53,30 @@ impl Guard {
                 return Some(ErrorBody::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
             }
         }
-        let allowed = self.allowed_hosts.as_ref()?;
-        let named = [
-            ("Host", text(headers, header::HOST).or(authority)),
-            ("Origin", text(headers, header::ORIGIN)),
-        ];
-        for (what, value) in named {
-            let Some(value) = value else { continue };
-            let host = host_of(value);
-            if !is_loopback(host) && !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
-                let message = format!(
-                    "{what} {value} is not this machine; add {host} to allowed.hosts if it may use this service"
-                );
-                return Some(ErrorBody::new(StatusCode::FORBIDDEN, message));
+        let host = text(headers, header::HOST).or(authority);
+        let origin = text(headers, header::ORIGIN);
+        match self.is_loopback {
+            true => host
+                .and_then(|host| self.stranger("Host", host, is_loopback))
+                .or_else(|| self.stranger("Origin", origin?, is_loopback)),
+            // It has whatever name people give it: only the pages that it served itself may use it.
+            false => {
+                let own = host_of(host.unwrap_or_default());
+                self.stranger("Origin", origin?, |host| host.eq_ignore_ascii_case(own))
             }
         }
-        None
+    }
+
+    fn stranger(&self, what: &str, value: &str, is_own: impl Fn(&str) -> bool) -> Option<ErrorBody> {
+        let host = host_of(value);
+        let is_allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host);
+        if is_own(host) || self.allowed_hosts.iter().any(is_allowed) {
+            return None;
+        }
+        let message = format!(
+            "{what} {value} is not this machine; add {host} to allowed.hosts if it may use this service"
+        );
+        Some(ErrorBody::new(StatusCode::FORBIDDEN, message))
     }
 }
 
@@ -108,15 +119,19 @@ mod tests {
     #[test]
     fn pages_of_other_sites_are_kept_out() {
         let closed = Guard {
-            allowed_hosts: Some(vec!["hub.example".to_owned()]),
+            is_loopback: true,
+            allowed_hosts: vec!["hub.example".to_owned()],
         };
-        let open = Guard { allowed_hosts: None };
+        let open = Guard {
+            is_loopback: false,
+            allowed_hosts: Vec::new(),
+        };
         for (pairs, of_closed, of_open) in [
             (&[("host", "localhost:8083")][..], None, None),
             (
                 &[("host", "127.0.0.1:8083"), ("origin", "http://localhost:8080")],
                 None,
-                None,
+                Some(403),
             ),
             (&[("host", "[::1]:8083")], None, None),
             (&[("host", "HUB.example:8083")], None, None),
@@ -125,9 +140,14 @@ mod tests {
             (
                 &[("host", "127.0.0.1"), ("origin", "https://evil.example")],
                 Some(403),
+                Some(403),
+            ),
+            (&[("host", "127.0.0.1"), ("origin", "null")], Some(403), Some(403)),
+            (
+                &[("host", "hub.lan:8083"), ("origin", "http://hub.lan:8080")],
+                Some(403),
                 None,
             ),
-            (&[("host", "127.0.0.1"), ("origin", "null")], Some(403), None),
             (
                 &[
                     ("host", "localhost"),

@@ -98,7 +98,8 @@ impl Server {
 /// From the outside in: the form of errors, the guard, the bounds on bodies (which the library's own must not undercut).
 fn layered(router: Router, is_loopback: bool, options: Options) -> Router {
     let guard = Arc::new(Guard {
-        allowed_hosts: is_loopback.then_some(options.allowed_hosts),
+        is_loopback,
+        allowed_hosts: options.allowed_hosts,
     });
     let bodies = Arc::new(Bodies::new(
         options.request_bytes_max,

@@ -63,12 +63,15 @@ fn run(kills: usize, sabotage: Option<Sabotage>) -> Vec<String> {
     let mut pipeline = Pipeline::start(directory.path(), seed);
     let mut hits = 0;
     for kill in 1..=kills {
-        // A random moment; nothing waits for anything here.
+        let strikes = sabotage.filter(|_| kill == SABOTAGE_AFTER);
+        if let Some(sabotage) = strikes {
+            sabotage.wait(&pipeline);
+        }
+        // A random moment; nothing else waits for anything here.
         let moment = chance.below(LIFE_MAX.as_millis() as u64);
         std::thread::sleep(Duration::from_millis(moment));
         let in_flight = pipeline.kill_hub();
         // The counting process dies at the same moment, or lives through the hub's death and dies later, or before.
-        let strikes = sabotage.filter(|_| kill == SABOTAGE_AFTER);
         let counting_dies_with_hub = chance.below(2) == 0 || strikes.is_some();
         if counting_dies_with_hub {
             pipeline.kill_counting();

@@ -1,9 +1,16 @@
 //! Guarantees broken from outside, behind the product's back, to see that the test sees it.
 
 use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::check::file_names;
 use super::pipeline::{LINES, Pipeline};
+
+/// How long the pipeline may take until there is something to break.
+const PREPARATION_MAX: Duration = Duration::from_secs(60);
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Which guarantee is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,21 +41,33 @@ impl Sabotage {
         }
     }
 
+    /// Waits until there is something to break.
+    pub(crate) fn wait(self, pipeline: &Pipeline) {
+        let deadline = Instant::now() + PREPARATION_MAX;
+        while !self.can_strike(pipeline) {
+            assert!(Instant::now() < deadline, "there is nothing to break: {self:?}");
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn can_strike(self, pipeline: &Pipeline) -> bool {
+        match self {
+            Self::Store => with_a_later_one(pipeline).is_some(),
+            Self::Log => has_records(pipeline),
+            Self::Count => has_records(pipeline) && pipeline.checkpoint().exists(),
+        }
+    }
+
     /// Done while everything is dead.
     pub(crate) fn strike(self, pipeline: &mut Pipeline) {
         match self {
             Self::Store => {
-                let files = file_names(&pipeline.stored_folder(), LINES);
-                let with_a_later_one = files.windows(2).find(|pair| pair[0].1.0 == pair[1].1.0);
-                let (path, _) = &with_a_later_one.expect("two files of one partition")[0];
+                let path = with_a_later_one(pipeline).expect("two files of one partition");
                 std::fs::remove_file(path).expect("removed");
             }
             Self::Log => {
-                let segment = pipeline
-                    .hub()
-                    .partition_dir(LINES, 0)
-                    .join("00000000000000000000.log");
-                let file = OpenOptions::new().write(true).open(segment).expect("the segment");
+                let segment = OpenOptions::new().write(true).open(segment(pipeline));
+                let file = segment.expect("the segment");
                 let length = file.metadata().expect("its length").len();
                 file.set_len(length / 2).expect("cut");
             }
@@ -58,4 +77,23 @@ impl Sabotage {
             }
         }
     }
+}
+
+/// A stored file that another of its partition follows.
+fn with_a_later_one(pipeline: &Pipeline) -> Option<PathBuf> {
+    let files = file_names(&pipeline.stored_folder(), LINES);
+    let pair = files.windows(2).find(|pair| pair[0].1.0 == pair[1].1.0)?;
+    Some(pair[0].0.clone())
+}
+
+/// Whether the topic has so many that the half of them are whole batches.
+fn has_records(pipeline: &Pipeline) -> bool {
+    std::fs::metadata(segment(pipeline)).is_ok_and(|file| file.len() > 10_000)
+}
+
+fn segment(pipeline: &Pipeline) -> PathBuf {
+    pipeline
+        .hub()
+        .partition_dir(LINES, 0)
+        .join("00000000000000000000.log")
 }
