@@ -211,6 +211,28 @@ impl ConfigDef {
         found
     }
 
+    /// As [`ConfigDef::validate`]; once each value is right by itself, `check` holds them against each other, and what it
+    /// finds goes to the keys that its errors name.
+    pub fn validate_with(
+        &self,
+        properties: &Properties,
+        check: impl FnOnce(&Properties) -> Result<(), Errors>,
+    ) -> Vec<ConfigValue> {
+        let mut values = self.validate(properties);
+        if values.iter().any(|value| !value.errors.is_empty()) {
+            return values;
+        }
+        for error in check(properties).err().iter().flatten() {
+            let about = values
+                .iter_mut()
+                .find(|value| Some(value.name.as_str()) == error.key());
+            if let Some(value) = about {
+                value.errors.push(error.to_string());
+            }
+        }
+        values
+    }
+
     fn undefined_dependents(&self) -> BTreeSet<String> {
         let dependents = self.keys.iter().flat_map(|key| &key.dependents);
         dependents

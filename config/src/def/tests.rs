@@ -186,3 +186,23 @@ fn a_key_is_defined_once() {
     let key = ConfigKey::new("a", ConfigType::Int);
     let _ = ConfigDef::new().define(key.clone()).define(key);
 }
+
+#[test]
+fn values_are_held_against_each_other_once_each_is_right() {
+    let def = ConfigDef::new()
+        .define(ConfigKey::new("min", ConfigType::Int))
+        .define(ConfigKey::new("max", ConfigType::Int));
+    let check = |given: &Properties| {
+        let ordered = given["min"].parse::<i32>().ok() <= given["max"].parse().ok();
+        Errors::check(if ordered {
+            Vec::new()
+        } else {
+            vec![Error::invalid("max", &given["max"], "below min")]
+        })
+    };
+    for (min, max, faults) in [("1", "2", [0, 0]), ("2", "1", [0, 1]), ("x", "1", [1, 0])] {
+        let values = def.validate_with(&properties(&[("min", min), ("max", max)]), check);
+        let found: Vec<usize> = values.iter().map(|value| value.errors.len()).collect();
+        assert_eq!(found, faults, "{min} {max}");
+    }
+}

@@ -69,20 +69,10 @@ impl Connector for ObjectStoreSinkConnector {
     }
 
     fn validate(&self, properties: &Properties) -> Vec<ConfigValue> {
-        let mut values = config::definition().validate(properties);
-        if values.iter().all(|value| value.errors.is_empty())
-            && let Err(Error::Config(errors)) = Config::parse(properties)
-        {
-            for error in &errors {
-                if let Some(value) = values
-                    .iter_mut()
-                    .find(|value| Some(value.name.as_str()) == error.key())
-                {
-                    value.errors.push(error.to_string());
-                }
-            }
-        }
-        values
+        config::definition().validate_with(properties, |properties| match Config::parse(properties) {
+            Err(Error::Config(errors)) => Err(errors),
+            _ => Ok(()),
+        })
     }
 
     fn start<'a>(

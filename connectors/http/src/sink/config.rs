@@ -51,20 +51,7 @@ pub(super) struct Batching {
 
 /// As Kafka's `Connector.validate`; keys are only held against each other once each is right by itself.
 pub(super) fn validate(properties: &Properties) -> Vec<ConfigValue> {
-    let mut values = definition().validate(properties);
-    if values.iter().all(|value| value.errors.is_empty())
-        && let Err(errors) = Config::parse(properties)
-    {
-        for error in &errors {
-            let about = values
-                .iter_mut()
-                .find(|value| Some(value.name.as_str()) == error.key());
-            if let Some(value) = about {
-                value.errors.push(error.to_string());
-            }
-        }
-    }
-    values
+    definition().validate_with(properties, |properties| Config::parse(properties).map(drop))
 }
 
 impl Config {
