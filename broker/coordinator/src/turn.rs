@@ -56,7 +56,9 @@ pub(crate) struct Replacement {
     /// Who led before: clients before JoinGroup 9 are told so, that they do not take themselves for the leader.
     pub(crate) old_leader: Utf8Bytes,
     pub(crate) request: RequestId,
-    /// It was told that this takes too long.
+    /// Whether the old id was itself a successor that still waited, and was told that it is fenced.
+    pub(crate) old_was_waiting: bool,
+    /// Nobody has the new id: it was told that this takes too long, or that another has its place.
     pub(crate) given_up: bool,
 }
 

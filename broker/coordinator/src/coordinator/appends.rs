@@ -11,7 +11,7 @@ use crate::classic::ClassicGroup;
 use crate::command::append_error;
 use crate::record::CoordinatorRecord;
 use crate::timers::Timer;
-use crate::turn::{GroupWrite, Then, Turn};
+use crate::turn::{GroupWrite, Replacement, Then, Turn};
 use crate::{Append, AppendId, Event, Now, Outcome, Response};
 
 /// The appends that are not committed, oldest first.
@@ -315,6 +315,27 @@ impl GroupCoordinator {
         !self.groups.contains_key(group) && !self.persisted.is_other_group(group)
     }
 
+    /// A successor that waited and was fenced by the next one has left nobody behind who knows its id: should its own record not
+    /// be written either, it must not keep the place.
+    fn give_up_fenced(&mut self, group: &Utf8Bytes, then: &Then) {
+        let Then::Replace(Replacement {
+            old,
+            old_was_waiting: true,
+            ..
+        }) = then
+        else {
+            return;
+        };
+        for append in &mut self.appends.uncommitted {
+            if let Some((written, Then::Replace(earlier))) = &mut append.then
+                && written == group
+                && earlier.new == *old
+            {
+                earlier.given_up = true;
+            }
+        }
+    }
+
     /// Writes what a step has decided about a group. If that cannot even be tried, it has failed already.
     pub(super) fn write_group(
         &mut self,
@@ -324,6 +345,7 @@ impl GroupCoordinator {
         outcome: &mut Outcome,
     ) -> Option<AppendId> {
         let GroupWrite { metadata, then } = write;
+        self.give_up_fenced(group, &then);
         match self.append(
             &[CoordinatorRecord::Group(group.clone(), Some(metadata))],
             now,

@@ -343,6 +343,7 @@ impl Turn<'_> {
             })
             .unwrap_or_default();
         let (join, sync) = group.rename_static_member(old, &new);
+        let old_was_waiting = join.is_some();
         if let Some(join) = join {
             self.refuse_join(join, old, ErrorCode::FencedInstanceId);
         }
@@ -369,6 +370,7 @@ impl Turn<'_> {
                     old_timeouts_ms,
                     old_leader,
                     request,
+                    old_was_waiting,
                     given_up: false,
                 };
                 self.write_group(group, None, Then::Replace(replacement));
