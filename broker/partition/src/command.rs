@@ -1,7 +1,7 @@
 //! What a partition is told and what it tells its driver to do.
 
 use forebay_protocol::NodeId;
-use forebay_records::{LeaderEpoch, Offset, Timestamp};
+use forebay_records::{LeaderEpoch, Offset};
 
 use crate::fetch::FetchIsolation;
 use crate::{Config, Error};
@@ -83,7 +83,7 @@ pub enum Command {
     AwaitFetch(AwaitFetch),
     /// The fetch is complete or its connection gone: no more progress is reported to it.
     CancelFetch(FetchWaiter),
-    /// The connection is gone: no result is reported.
+    /// The producer's time is over, or its connection gone: no result is reported.
     CancelProduce(ProduceWaiter),
     /// Time passed: see [`Partition::next_deadline`](crate::Partition::next_deadline).
     Tick,
@@ -178,8 +178,6 @@ pub struct AwaitProduce {
     pub acks: RequiredAcks,
     /// The offset after the producer's last record.
     pub required_offset: Offset,
-    /// When to answer REQUEST_TIMED_OUT.
-    pub deadline: Timestamp,
 }
 
 /// A fetch's wait for one of its partitions, begun after a read that gave too little.

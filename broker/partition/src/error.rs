@@ -69,9 +69,6 @@ pub enum Error {
         /// How many are needed.
         min_insync_replicas: usize,
     },
-    /// The acknowledgement did not come in time; the records may be in the log.
-    #[error("the request timed out before the records were acknowledged")]
-    RequestTimedOut,
 }
 
 impl Error {
@@ -88,7 +85,6 @@ impl Error {
             Self::OffsetNotAvailable { .. } => ErrorCode::OffsetNotAvailable,
             Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
             Self::NotEnoughReplicasAfterAppend { .. } => ErrorCode::NotEnoughReplicasAfterAppend,
-            Self::RequestTimedOut => ErrorCode::RequestTimedOut,
         }
     }
 }

@@ -197,21 +197,18 @@ impl Partition {
             }
             Command::Tick => self.shrink_isr(now, actions),
         }
-        self.settle(now, actions);
+        self.settle(actions);
         self.assert_invariants();
     }
 
-    /// When a [`Command::Tick`] is due.
+    /// When a [`Command::Tick`] is due: a follower may have fallen too far behind.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.produces.next_deadline(), self.next_lag_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        self.next_lag_check()
     }
 
     /// After each command: whatever follows from the new state.
-    fn settle(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+    fn settle(&mut self, actions: &mut Vec<Action>) {
         if matches!(self.role, Role::Offline | Role::Deleted) {
             return;
         }
@@ -230,8 +227,6 @@ impl Partition {
             self.produces
                 .complete(RequiredAcks::Leader, self.acknowledged_offset(), &Ok(()), actions);
         }
-        // After the completions: what is acknowledged in time is not timed out.
-        self.produces.expire(now, actions);
         let ends = self.ends();
         if ends != self.reported_ends {
             self.reported_ends = ends;

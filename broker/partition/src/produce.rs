@@ -1,8 +1,9 @@
-//! Producers that wait for their acknowledgement (Kafka's `DelayedProduce`), in the order of their offsets and of their time.
+//! Producers that wait for their acknowledgement (Kafka's `DelayedProduce`), in the order of their offsets. How long
+//! a producer waits at most is its request's to watch; it then says [`Command::CancelProduce`](crate::Command::CancelProduce) or lets the answer go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forebay_records::{Offset, Timestamp};
+use forebay_records::Offset;
 
 use crate::{Action, AwaitProduce, Error, ProduceWaiter, RequiredAcks};
 
@@ -14,7 +15,6 @@ pub(crate) struct DelayedProduces {
     all: BTreeSet<(Offset, ProduceWaiter)>,
     /// acks=1: done when the leader's own acknowledgement has passed the offset.
     leader: BTreeSet<(Offset, ProduceWaiter)>,
-    deadlines: BTreeSet<(Timestamp, ProduceWaiter)>,
 }
 
 impl DelayedProduces {
@@ -24,7 +24,6 @@ impl DelayedProduces {
             RequiredAcks::All => self.all.insert(key),
             RequiredAcks::Leader | RequiredAcks::None => self.leader.insert(key),
         };
-        self.deadlines.insert((wait.deadline, wait.waiter));
         self.waiting.insert(wait.waiter, wait);
     }
 
@@ -33,7 +32,6 @@ impl DelayedProduces {
         let key = (wait.required_offset, waiter);
         self.all.remove(&key);
         self.leader.remove(&key);
-        self.deadlines.remove(&(wait.deadline, waiter));
         Some(wait)
     }
 
@@ -65,19 +63,6 @@ impl DelayedProduces {
         }
     }
 
-    /// Ends the waits whose time is over.
-    pub(crate) fn expire(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        while let Some(&(deadline, waiter)) = self.deadlines.first()
-            && deadline <= now
-        {
-            self.remove(waiter);
-            actions.push(Action::CompleteProduce {
-                waiter,
-                result: Err(Error::RequestTimedOut),
-            });
-        }
-    }
-
     /// Ends all waits.
     pub(crate) fn fail_all(&mut self, error: &Error, actions: &mut Vec<Action>) {
         for waiter in std::mem::take(self).waiting.into_keys() {
@@ -86,10 +71,6 @@ impl DelayedProduces {
                 result: Err(error.clone()),
             });
         }
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,15 +6,13 @@
 //! 2. [`FetchPurgatory::register`] it, and only then give each of its partitions a [`Command::AwaitFetch`](crate::Command::AwaitFetch).
 //!    A partition that has moved since the read reports at once, so nothing is missed in between.
 //! 3. Hand each [`Action::FetchProgress`](crate::Action::FetchProgress) to [`progress`](FetchPurgatory::progress), each
-//!    [`Action::WakeFetch`](crate::Action::WakeFetch) to [`wake`](FetchPurgatory::wake), and time to
-//!    [`expire`](FetchPurgatory::expire). The first that says so completes the fetch; later ones for it say no.
+//!    [`Action::WakeFetch`](crate::Action::WakeFetch) to [`wake`](FetchPurgatory::wake). The first that says so completes the
+//!    fetch; later ones for it say no. Its time limit is the driver's to watch: [`cancel`](FetchPurgatory::cancel) ends the wait.
 //! 4. On completion, give each partition a [`Command::CancelFetch`](crate::Command::CancelFetch), check and read again, and answer.
 //!
 //! The partitions may be driven by different tasks; this one structure is then behind one lock, held for these calls only.
 
-use std::collections::{BTreeSet, HashMap};
-
-use forebay_records::Timestamp;
+use std::collections::HashMap;
 
 use crate::FetchWaiter;
 
@@ -22,14 +20,12 @@ use crate::FetchWaiter;
 #[derive(Debug, Default)]
 pub struct FetchPurgatory {
     fetches: HashMap<FetchWaiter, Delayed>,
-    deadlines: BTreeSet<(Timestamp, FetchWaiter)>,
     next_waiter: u64,
 }
 
 #[derive(Debug)]
 struct Delayed {
     min_bytes: u64,
-    deadline: Timestamp,
     available_bytes: Vec<u64>,
 }
 
@@ -40,18 +36,16 @@ impl FetchPurgatory {
         Self::default()
     }
 
-    /// A fetch over `partition_count` partitions waits until they can give `min_bytes` together, or until `deadline`.
-    pub fn register(&mut self, min_bytes: u64, deadline: Timestamp, partition_count: usize) -> FetchWaiter {
+    /// A fetch over `partition_count` partitions waits until they can give `min_bytes` together.
+    pub fn register(&mut self, min_bytes: u64, partition_count: usize) -> FetchWaiter {
         let waiter = FetchWaiter(self.next_waiter);
         self.next_waiter += 1;
-        self.deadlines.insert((deadline, waiter));
         // With 0 a fetch would not wait at all; here it waits for the first byte.
         let min_bytes = min_bytes.max(1);
         self.fetches.insert(
             waiter,
             Delayed {
                 min_bytes,
-                deadline,
                 available_bytes: vec![0; partition_count],
             },
         );
@@ -80,28 +74,9 @@ impl FetchPurgatory {
         self.remove(waiter)
     }
 
-    /// The fetch's connection is gone. True if it still waited.
+    /// The fetch's time is over, or its connection gone. True if it still waited.
     pub fn cancel(&mut self, waiter: FetchWaiter) -> bool {
         self.remove(waiter)
-    }
-
-    /// Takes out the fetches whose time is over; they are complete now, with what there is.
-    #[must_use = "these fetches are to be answered"]
-    pub fn expire(&mut self, now: Timestamp) -> Vec<FetchWaiter> {
-        let mut expired = Vec::new();
-        while let Some(&(deadline, waiter)) = self.deadlines.first()
-            && deadline <= now
-        {
-            self.remove(waiter);
-            expired.push(waiter);
-        }
-        expired
-    }
-
-    /// When [`expire`](Self::expire) has something to do next.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// How many fetches wait.
@@ -117,11 +92,7 @@ impl FetchPurgatory {
     }
 
     fn remove(&mut self, waiter: FetchWaiter) -> bool {
-        let Some(fetch) = self.fetches.remove(&waiter) else {
-            return false;
-        };
-        self.deadlines.remove(&(fetch.deadline, waiter));
-        true
+        self.fetches.remove(&waiter).is_some()
     }
 }
 
@@ -132,7 +103,7 @@ mod tests {
     #[test]
     fn a_fetch_over_two_partitions_completes_once() {
         let mut purgatory = FetchPurgatory::new();
-        let waiter = purgatory.register(100, Timestamp(50), 2);
+        let waiter = purgatory.register(100, 2);
         assert!(!purgatory.progress(waiter, 0, 60));
         assert!(
             !purgatory.progress(waiter, 0, 99),
@@ -145,21 +116,6 @@ mod tests {
         assert!(purgatory.progress(waiter, 1, 1));
         assert!(!purgatory.progress(waiter, 1, 1000));
         assert!(!purgatory.wake(waiter));
-        assert_eq!(purgatory.next_deadline(), None);
-        assert!(purgatory.expire(Timestamp::MAX).is_empty() && purgatory.is_empty());
-    }
-
-    #[test]
-    fn fetches_expire_in_time_and_at_most_once() {
-        let mut purgatory = FetchPurgatory::new();
-        let late = purgatory.register(1, Timestamp(90), 1);
-        let early = purgatory.register(1, Timestamp(50), 1);
-        let woken = purgatory.register(1, Timestamp(40), 1);
-        assert!(purgatory.wake(woken));
-        assert_eq!(purgatory.next_deadline(), Some(Timestamp(50)));
-        assert!(purgatory.expire(Timestamp(49)).is_empty());
-        assert_eq!(purgatory.expire(Timestamp(50)), [early]);
-        assert!(!purgatory.progress(early, 0, 5));
-        assert!(purgatory.progress(late, 0, u64::MAX));
+        assert!(!purgatory.cancel(waiter) && purgatory.is_empty());
     }
 }

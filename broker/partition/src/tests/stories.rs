@@ -244,7 +244,6 @@ fn appended_but_too_few_are_left() {
         waiter: ProduceWaiter(1),
         acks: RequiredAcks::All,
         required_offset: Offset(12),
-        deadline: Timestamp(9999),
     };
     let actions = handle(&mut partition, Command::AwaitProduce(wait), NOW.0);
     let too_few = Err(Error::NotEnoughReplicasAfterAppend {

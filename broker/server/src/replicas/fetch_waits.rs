@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use forebay_broker_partition::{FetchPurgatory, FetchWaiter};
-use forebay_records::Timestamp;
 use tokio::sync::oneshot;
 
 /// All fetches that wait on this broker. Its lock is taken while a partition's is held, never the other way round.
@@ -23,9 +22,7 @@ impl FetchWaits {
     pub(crate) fn register(&self, min_bytes: u64, partitions: usize) -> (FetchWaiter, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         let mut waits = self.lock();
-        let waiter = waits
-            .purgatory
-            .register(min_bytes, Timestamp(i64::MAX), partitions);
+        let waiter = waits.purgatory.register(min_bytes, partitions);
         waits.wakers.insert(waiter, sender);
         (waiter, receiver)
     }

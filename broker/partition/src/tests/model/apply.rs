@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forebay_protocol::NodeId;
-use forebay_records::{LeaderEpoch, Offset, Timestamp};
+use forebay_records::{LeaderEpoch, Offset};
 
 use super::{Event, FOLLOWERS, Fetch, Model, SELF};
 use crate::{
@@ -219,11 +219,7 @@ impl Model {
         self.next_waiter += 1;
         let waiter = self.next_waiter;
         Some(match *event {
-            Event::Produce {
-                all,
-                behind,
-                timeout_ms,
-            } => {
+            Event::Produce { all, behind } => {
                 let wait = AwaitProduce {
                     waiter: ProduceWaiter(waiter),
                     acks: if all {
@@ -232,7 +228,6 @@ impl Model {
                         RequiredAcks::Leader
                     },
                     required_offset: Offset(self.end - behind),
-                    deadline: Timestamp(self.now + timeout_ms),
                 };
                 self.produces.insert(waiter, wait);
                 Command::AwaitProduce(wait)

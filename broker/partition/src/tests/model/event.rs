@@ -42,7 +42,6 @@ pub(super) enum Event {
     Produce {
         all: bool,
         behind: i64,
-        timeout_ms: i64,
     },
     Fetch {
         behind: i64,
@@ -88,8 +87,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => (0..6_i64).prop_map(|ahead| Event::StartedAt { ahead }),
         25 => (0..2_usize, -1..3_i64).prop_map(|(follower, behind)| Event::Fetched { follower, behind }),
         4 => (0..6_i64).prop_map(|ahead| Event::LeaderState { ahead }),
-        15 => (any::<bool>(), 0..3_i64, 0..200_i64)
-            .prop_map(|(all, behind, timeout_ms)| Event::Produce { all, behind, timeout_ms }),
+        15 => (any::<bool>(), 0..3_i64).prop_map(|(all, behind)| Event::Produce { all, behind }),
         15 => (-1..8_i64, isolation, 1..900_u64, prop::bool::weighted(0.1))
             .prop_map(|(behind, isolation, bytes_max, stale)| Event::Fetch { behind, isolation, bytes_max, stale }),
         2 => (0..9_usize).prop_map(|nth| Event::CancelProduce { nth }),

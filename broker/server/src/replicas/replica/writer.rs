@@ -185,7 +185,6 @@ impl Replica {
                         waiter,
                         acks,
                         required_offset: appended.end_offset(),
-                        deadline: Timestamp(i64::MAX),
                     };
                     sync |= self.step(&mut state, Command::AwaitProduce(wait));
                 }
