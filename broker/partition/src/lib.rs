@@ -11,6 +11,7 @@ mod command;
 mod epoch;
 mod error;
 mod fetch;
+mod fetch_sessions;
 mod isr;
 mod partition;
 mod position;
@@ -24,6 +25,9 @@ pub use command::{
 pub use epoch::{EpochEndOffset, EpochEntry, end_offset_for};
 pub use error::Error;
 pub use fetch::{FetchAnswer, FetchBounds, FetchCheck, FetchIsolation};
+pub use fetch_sessions::{
+    FetchAsk, FetchContext, FetchFinished, FetchFound, FetchKey, FetchSessions, SessionError, SessionRequest,
+};
 pub use partition::{AcknowledgeAfter, Config, LogState, Partition, Role};
 pub use position::POSITIONS_MAX;
 pub use purgatory::FetchPurgatory;

@@ -106,6 +106,8 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_session_slots: usize,
     /// `max.request.partition.size.limit`.
     pub request_partitions_max: usize,
     /// Checkpoints and retention.
@@ -167,6 +169,7 @@ impl BrokerConfig {
             auto_create_topics: values.get_boolean("auto.create.topics.enable"),
             delete_topics: values.get_boolean("delete.topic.enable"),
             fetch_bytes_max: count(values.get_int("fetch.max.bytes")),
+            fetch_session_slots: count(values.get_int("max.incremental.fetch.session.cache.slots")),
             request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
             upkeep: upkeep(&values),
             groups: groups(&values),

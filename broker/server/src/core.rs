@@ -1,8 +1,9 @@
 //! What handlers share: the configuration and the rooms below.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use forebay_broker_controller::ConfigSchema;
+use forebay_broker_partition::FetchSessions;
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
 use crate::config::BrokerConfig;
@@ -25,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) metadata: Arc<Metadata>,
     /// The partitions on this broker.
     pub(crate) replicas: Arc<Replicas>,
+    /// Incremental fetch sessions; held for a moment before a fetch and after it.
+    pub(crate) fetch_sessions: Mutex<FetchSessions>,
     /// The group coordinators of this broker.
     pub(crate) groups: Arc<Groups>,
     /// Ids for idempotent producers.

@@ -4,6 +4,7 @@ mod admin;
 mod bad_batches;
 mod crashes;
 mod failed_disk;
+mod fetch_sessions;
 mod groups;
 mod lifecycle;
 mod produce_and_fetch;

@@ -2,12 +2,13 @@
 //! parts that serve.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use forebay_broker_controller::ConfigSchema;
 use forebay_broker_log::{
     self as log, DirectoryOptions, LogDirectory, TAIL_BYTES_DEFAULT, TAIL_BYTES_PER_LOG_DEFAULT,
 };
+use forebay_broker_partition::FetchSessions;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -63,6 +64,7 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         schema,
         metadata,
         replicas: Arc::clone(&replicas),
+        fetch_sessions: Mutex::new(FetchSessions::new(config.fetch_session_slots)),
         groups: Arc::new(groups),
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),

@@ -1,19 +1,18 @@
 //! Fetch: what the partitions have within the bounds asked for, or a wait until there is enough (`KafkaApis.handleFetchRequest`,
-//! `ReplicaManager.fetchMessages`, `DelayedFetch`). No incremental sessions (KIP-227) are kept: every request that would open one
-//! is answered as a full fetch with session id 0, as Kafka does when its cache is full.
+//! `ReplicaManager.fetchMessages`, `DelayedFetch`). What a session remembers (KIP-227) is in `session.rs`.
 
 mod read;
+mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_broker_partition::FetchIsolation;
-use forebay_protocol::messages::fetch_request::FetchPartition;
+use forebay_broker_partition::{FetchAsk, FetchContext, FetchIsolation, FetchKey};
 use forebay_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use forebay_protocol::messages::{FetchRequest, FetchResponse};
-use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes, Uuid};
+use forebay_protocol::{ErrorCode, NodeId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::call::Call;
@@ -21,58 +20,54 @@ use crate::listener_view::View;
 use crate::replicas::Replica;
 use read::{Round, read_all};
 
-/// The session epochs of full fetches: that of a first one, and that of one without session.
-const INITIAL_EPOCH: i32 = 0;
-const FINAL_EPOCH: i32 = -1;
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 13;
 /// Kafka's number of `read_committed`.
 const READ_COMMITTED: i8 = 1;
 
 /// What one Fetch asks for, over all its partitions.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     version: i16,
+    bounds: Bounds,
+    partitions: Vec<PlannedPartition<'a>>,
+}
+
+/// What holds for all partitions of a Fetch.
+struct Bounds {
     isolation: FetchIsolation,
     /// The follower that fetches.
     replica: Option<NodeId>,
     min_bytes: u64,
     max_bytes: usize,
     max_wait: Duration,
-    topics: Vec<PlannedTopic>,
 }
 
-struct PlannedTopic {
-    name: Utf8Bytes,
-    id: Uuid,
-    partitions: Vec<PlannedPartition>,
-}
-
-struct PlannedPartition {
-    asked: FetchPartition,
+struct PlannedPartition<'a> {
+    key: &'a FetchKey,
+    ask: FetchAsk,
     replica: Result<Arc<Replica>, ErrorCode>,
 }
 
 /// Answers a Fetch request.
 pub(crate) async fn handle(call: &Call, request: FetchRequest) -> FetchResponse {
-    if !matches!(request.session_epoch, INITIAL_EPOCH | FINAL_EPOCH) {
-        // An incremental fetch, of a session that is not kept.
-        return FetchResponse {
-            error_code: ErrorCode::FetchSessionIdNotFound.into(),
-            ..FetchResponse::default()
-        };
-    }
-    let plan = Plan::of(call, request);
+    let bounds = Bounds::of(call, &request);
+    let context = match session::begin(call, request, bounds.replica) {
+        Ok(context) => context,
+        Err(error) => return session::refused(error),
+    };
+    let plan = Plan::of(call, bounds, &context);
     let round = read_all(&plan).await;
     let round = if round.is_enough(&plan) {
         round
     } else {
         wait_and_read(call, &plan).await
     };
-    respond(call, plan, round)
+    drop(plan);
+    respond(call, &context, round.answers)
 }
 
-impl Plan {
-    fn of(call: &Call, request: FetchRequest) -> Self {
+impl Bounds {
+    fn of(call: &Call, request: &FetchRequest) -> Self {
         let replica_id = if call.version >= 15 {
             request.replica_state.replica_id
         } else {
@@ -85,45 +80,39 @@ impl Plan {
             (None, _) => FetchIsolation::HighWatermark,
         };
         let max_bytes = positive(request.max_bytes).min(call.core.config.fetch_bytes_max);
-        let image = call.core.metadata.image();
-        let topics = request.topics.into_iter().map(|topic| {
-            let name = if call.version >= TOPIC_ID_VERSION {
-                image
-                    .topic_by_id(topic.topic_id)
-                    .map(|found| found.name().clone())
-                    .ok_or(ErrorCode::UnknownTopicId)
-            } else {
-                Ok(topic.topic.clone())
-            };
-            let partitions = topic.partitions.into_iter().map(|asked| {
-                let replica = match &name {
-                    Ok(name) if call.version >= TOPIC_ID_VERSION => {
-                        call.core.replica_by_id(topic.topic_id, name, asked.partition)
-                    }
-                    Ok(name) => call.core.replica(name, asked.partition),
-                    Err(code) => Err(*code),
-                };
-                PlannedPartition { asked, replica }
-            });
-            PlannedTopic {
-                name: topic.topic,
-                id: topic.topic_id,
-                partitions: partitions.collect(),
-            }
-        });
         Self {
-            version: call.version,
             isolation,
             replica,
             min_bytes: positive(request.min_bytes).min(max_bytes) as u64,
             max_bytes,
             max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
-            topics: topics.collect(),
         }
     }
+}
 
-    fn partitions(&self) -> impl Iterator<Item = &PlannedPartition> {
-        self.topics.iter().flat_map(|topic| &topic.partitions)
+impl<'a> Plan<'a> {
+    fn of(call: &Call, bounds: Bounds, context: &'a FetchContext) -> Self {
+        let image = call.core.metadata.image();
+        let partitions = context.partitions.iter().map(|(key, ask)| {
+            let replica = if call.version >= TOPIC_ID_VERSION {
+                match image.topic_by_id(key.topic_id) {
+                    Some(topic) => call.core.replica_by_id(key.topic_id, topic.name(), key.partition),
+                    None => Err(ErrorCode::UnknownTopicId),
+                }
+            } else {
+                call.core.replica(&key.topic, key.partition)
+            };
+            PlannedPartition {
+                key,
+                ask: *ask,
+                replica,
+            }
+        });
+        Self {
+            version: call.version,
+            bounds,
+            partitions: partitions.collect(),
+        }
     }
 }
 
@@ -132,10 +121,10 @@ fn positive(value: i32) -> usize {
 }
 
 /// Waits until the partitions can give enough, one of them has something else to say, or the time is over; then reads again.
-async fn wait_and_read(call: &Call, plan: &Plan) -> Round {
+async fn wait_and_read(call: &Call, plan: &Plan<'_>) -> Round {
     let waits = &call.core.replicas.shared().fetch_waits;
-    let deadline = Instant::now() + plan.max_wait;
-    let (waiter, woken) = waits.register(plan.min_bytes, plan.partitions().count());
+    let deadline = Instant::now() + plan.bounds.max_wait;
+    let (waiter, woken) = waits.register(plan.bounds.min_bytes, plan.partitions.len());
     let guard = read::Waiting::begin(call, plan, waiter);
     tokio::select! {
         _woken = woken => {}
@@ -146,18 +135,36 @@ async fn wait_and_read(call: &Call, plan: &Plan) -> Round {
     read_all(plan).await
 }
 
-fn respond(call: &Call, plan: Plan, round: Round) -> FetchResponse {
-    let mut answers = round.answers.into_iter();
-    let responses = plan.topics.into_iter().map(|topic| FetchableTopicResponse {
-        topic: topic.name,
-        topic_id: topic.id,
-        partitions: answers.by_ref().take(topic.partitions.len()).collect(),
-        ..FetchableTopicResponse::default()
-    });
+fn respond(call: &Call, context: &FetchContext, answers: Vec<PartitionData>) -> FetchResponse {
+    let finished = match session::finish(call, context, &answers) {
+        Ok(finished) => finished,
+        Err(error) => return session::refused(error),
+    };
     let mut response = FetchResponse {
-        responses: responses.collect(),
+        session_id: finished.session_id,
         ..FetchResponse::default()
     };
+    let topics = &mut response.responses;
+    for (index, ((key, _), answer)) in context.partitions.iter().zip(answers).enumerate() {
+        if finished
+            .included
+            .as_ref()
+            .is_some_and(|included| !included[index])
+        {
+            continue;
+        }
+        match topics.last_mut() {
+            Some(last) if last.topic == key.topic && last.topic_id == key.topic_id => {
+                last.partitions.push(answer);
+            }
+            _ => topics.push(FetchableTopicResponse {
+                topic: key.topic.clone(),
+                topic_id: key.topic_id,
+                partitions: vec![answer],
+                ..FetchableTopicResponse::default()
+            }),
+        }
+    }
     if call.version >= 16 {
         name_leaders(call, &mut response);
     }

@@ -110,32 +110,6 @@ async fn a_wait_for_more_than_comes_ends_with_its_time() {
     );
 }
 
-#[tokio::test]
-async fn sessions_are_not_kept_and_that_is_said() {
-    let broker = TestBroker::start().await;
-    broker.create_topic("t", 1, &[]).await;
-    for (session, epoch, expected) in [
-        (0, -1, ErrorCode::None),
-        (0, 0, ErrorCode::None),
-        (5, 0, ErrorCode::None),
-        (5, -1, ErrorCode::None),
-        (5, 1, ErrorCode::FetchSessionIdNotFound),
-        (0, 1, ErrorCode::FetchSessionIdNotFound),
-        (0, i32::MAX, ErrorCode::FetchSessionIdNotFound),
-    ] {
-        let mut request = fetch_request("t", 0, 0, 0);
-        (request.session_id, request.session_epoch) = (session, epoch);
-        let answer = broker.call(12, request).await;
-        assert_eq!(
-            ErrorCode::from_i16(answer.error_code),
-            expected,
-            "session {session}, epoch {epoch}"
-        );
-        assert_eq!(answer.session_id, 0);
-        assert_eq!(answer.responses.is_empty(), expected != ErrorCode::None);
-    }
-}
-
 async fn list(broker: &TestBroker, version: i16, timestamp: i64) -> (ErrorCode, i64, i64) {
     let partition = ListOffsetsPartition {
         partition_index: 0,

@@ -78,6 +78,9 @@ pub(super) fn connections() -> Vec<ConfigKey> {
             "The most that one Fetch answers, whatever it asks for; the first batch is always returned \
              whole.")
             .default(55 * 1024 * 1024).validator(Validator::at_least(1024)),
+        key("max.incremental.fetch.session.cache.slots", Int, Medium,
+            "How many incremental fetch sessions are kept. Clients beyond them name all their partitions in each fetch.")
+            .default(1000).validator(Validator::at_least(0)),
         key("max.request.partition.size.limit", Int, Medium,
             "How many partitions one answer of DescribeTopicPartitions lists.")
             .default(2000).validator(Validator::at_least(1)),

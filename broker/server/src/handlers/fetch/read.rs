@@ -30,22 +30,22 @@ pub(super) struct Round {
 
 impl Round {
     /// Whether the fetch is to be answered now.
-    pub(super) fn is_enough(&self, plan: &Plan) -> bool {
+    pub(super) fn is_enough(&self, plan: &Plan<'_>) -> bool {
         self.urgent
-            || plan.max_wait.is_zero()
-            || self.bytes as u64 >= plan.min_bytes
+            || plan.bounds.max_wait.is_zero()
+            || self.bytes as u64 >= plan.bounds.min_bytes
             || self.answers.is_empty()
     }
 }
 
 /// Reads from each partition what it has, in order, while there is room.
-pub(super) async fn read_all(plan: &Plan) -> Round {
+pub(super) async fn read_all(plan: &Plan<'_>) -> Round {
     let mut round = Round {
-        answers: Vec::with_capacity(plan.partitions().count()),
+        answers: Vec::with_capacity(plan.partitions.len()),
         bytes: 0,
         urgent: false,
     };
-    for partition in plan.partitions() {
+    for partition in &plan.partitions {
         let answer = match &partition.replica {
             Ok(replica) => read_one(plan, partition, replica, round.bytes).await,
             Err(code) => Err(*code),
@@ -60,7 +60,7 @@ pub(super) async fn read_all(plan: &Plan) -> Round {
                 round.urgent = true;
                 round
                     .answers
-                    .push(failed(plan.version, partition.asked.partition, code));
+                    .push(failed(plan.version, partition.key.partition, code));
             }
         }
     }
@@ -68,16 +68,16 @@ pub(super) async fn read_all(plan: &Plan) -> Round {
 }
 
 async fn read_one(
-    plan: &Plan,
-    partition: &PlannedPartition,
+    plan: &Plan<'_>,
+    partition: &PlannedPartition<'_>,
     replica: &Replica,
     bytes_so_far: usize,
 ) -> Result<PartitionData, ErrorCode> {
-    let asked = &partition.asked;
+    let (index, ask) = (partition.key.partition, &partition.ask);
     let bounds = match replica.check_fetch(&check(plan, partition)).code()? {
         FetchAnswer::Read(bounds) => bounds,
         FetchAnswer::Diverging { end, bounds } => {
-            let mut answer = empty(plan, asked.partition, &bounds);
+            let mut answer = empty(plan, index, &bounds);
             answer.diverging_epoch = EpochEndOffset {
                 epoch: end.leader_epoch.0,
                 end_offset: end.end_offset.0,
@@ -86,16 +86,16 @@ async fn read_one(
             return Ok(answer);
         }
     };
-    let mut answer = empty(plan, asked.partition, &bounds);
-    let room = plan.max_bytes.saturating_sub(bytes_so_far);
-    let offset = Offset(asked.fetch_offset);
+    let mut answer = empty(plan, index, &bounds);
+    let room = plan.bounds.max_bytes.saturating_sub(bytes_so_far);
+    let offset = ask.fetch_offset;
     if offset >= bounds.end_offset || (room == 0 && bytes_so_far > 0) {
         return Ok(answer);
     }
     let read = Read {
         offset,
         up_to: bounds.end_offset,
-        max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(room),
+        max_bytes: usize::try_from(ask.max_bytes).unwrap_or(0).min(room),
         min_one_batch: bytes_so_far == 0,
     };
     let result = match replica.read_cached(&read) {
@@ -103,22 +103,22 @@ async fn read_one(
         None => replica.read(read).await,
     };
     let result = result.code()?;
-    if plan.isolation == FetchIsolation::TxnCommitted {
+    if plan.bounds.isolation == FetchIsolation::TxnCommitted {
         answer.aborted_transactions = Some(aborted(replica, offset, &result).await?);
     }
     answer.records = Some(records(result));
     Ok(answer)
 }
 
-fn check(plan: &Plan, partition: &PlannedPartition) -> FetchCheck {
-    let epoch = |number: i32| Some(LeaderEpoch(number)).filter(|epoch| epoch.is_some());
+fn check(plan: &Plan<'_>, partition: &PlannedPartition<'_>) -> FetchCheck {
+    let epoch = |epoch: LeaderEpoch| Some(epoch).filter(|epoch| epoch.is_some());
     FetchCheck {
-        fetch_offset: Offset(partition.asked.fetch_offset),
-        isolation: plan.isolation,
-        current_leader_epoch: epoch(partition.asked.current_leader_epoch),
-        last_fetched_epoch: epoch(partition.asked.last_fetched_epoch),
-        replica: plan.replica,
-        leader_only: plan.replica.is_some() || plan.version < ANY_REPLICA_VERSION,
+        fetch_offset: partition.ask.fetch_offset,
+        isolation: plan.bounds.isolation,
+        current_leader_epoch: epoch(partition.ask.current_leader_epoch),
+        last_fetched_epoch: epoch(partition.ask.last_fetched_epoch),
+        replica: plan.bounds.replica,
+        leader_only: plan.bounds.replica.is_some() || plan.version < ANY_REPLICA_VERSION,
     }
 }
 
@@ -149,13 +149,13 @@ async fn aborted(
 }
 
 /// No records: zero bytes, not null, which librdkafka refuses.
-fn empty(plan: &Plan, partition_index: i32, bounds: &FetchBounds) -> PartitionData {
+fn empty(plan: &Plan<'_>, partition_index: i32, bounds: &FetchBounds) -> PartitionData {
     PartitionData {
         partition_index,
         high_watermark: bounds.high_watermark.0,
         last_stable_offset: bounds.last_stable_offset.0,
         log_start_offset: bounds.log_start_offset.0,
-        aborted_transactions: (plan.isolation == FetchIsolation::TxnCommitted).then(Vec::new),
+        aborted_transactions: (plan.bounds.isolation == FetchIsolation::TxnCommitted).then(Vec::new),
         preferred_read_replica: -1,
         records: Some(Records::EMPTY),
         ..PartitionData::default()
@@ -214,17 +214,17 @@ pub(super) struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     /// Registers at each partition. One that has moved since it was read says so at once.
-    pub(super) fn begin(call: &'a Call, plan: &'a Plan, waiter: FetchWaiter) -> Self {
+    pub(super) fn begin(call: &'a Call, plan: &'a Plan<'a>, waiter: FetchWaiter) -> Self {
         let mut replicas = Vec::new();
-        for (index, partition) in plan.partitions().enumerate() {
+        for (index, partition) in plan.partitions.iter().enumerate() {
             let Ok(replica) = &partition.replica else { continue };
             let leader_epoch = replica.with_partition(forebay_broker_partition::Partition::leader_epoch);
             replica.await_fetch(AwaitFetch {
                 waiter,
                 index,
-                fetch_offset: Offset(partition.asked.fetch_offset),
-                isolation: plan.isolation,
-                bytes_max: u64::try_from(partition.asked.partition_max_bytes).unwrap_or(0),
+                fetch_offset: partition.ask.fetch_offset,
+                isolation: plan.bounds.isolation,
+                bytes_max: u64::try_from(partition.ask.max_bytes).unwrap_or(0),
                 leader_epoch,
             });
             replicas.push(replica);

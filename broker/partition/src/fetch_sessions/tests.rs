@@ -1,0 +1,464 @@
+//! Sessions against clients that keep their own books (Java's `FetchSessionHandler`): both must agree on what is fetched and on
+//! what the client knows, whatever is lost, repeated or evicted.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(partition: i32) -> FetchKey {
+    FetchKey {
+        topic: "t".into(),
+        topic_id: Uuid::default(),
+        partition,
+    }
+}
+
+fn ask(offset: i64) -> FetchAsk {
+    FetchAsk {
+        fetch_offset: Offset(offset),
+        max_bytes: 1,
+        current_leader_epoch: LeaderEpoch(-1),
+        last_fetched_epoch: LeaderEpoch(-1),
+        log_start_offset: Offset(-1),
+    }
+}
+
+fn request(session_id: i32, epoch: i32, partitions: &[i32]) -> SessionRequest {
+    SessionRequest {
+        session_id,
+        epoch,
+        uses_topic_ids: false,
+        privileged: false,
+        partitions: partitions.iter().map(|one| (key(*one), ask(0))).collect(),
+        forgotten: Vec::new(),
+    }
+}
+
+fn found(high_watermark: i64) -> FetchFound {
+    FetchFound {
+        news: false,
+        records: false,
+        failed: false,
+        high_watermark: Offset(high_watermark),
+        last_stable_offset: Offset(high_watermark),
+        log_start_offset: Offset(0),
+    }
+}
+
+const RECORDS: FetchFound = FetchFound {
+    news: true,
+    records: true,
+    failed: false,
+    high_watermark: Offset(9),
+    last_stable_offset: Offset(9),
+    log_start_offset: Offset(0),
+};
+
+/// Opens a session of so many partitions.
+fn open(sessions: &mut FetchSessions, size: i32, privileged: bool, now: i64) -> i32 {
+    let partitions: Vec<i32> = (0..size).collect();
+    let request = SessionRequest {
+        privileged,
+        ..request(0, 0, &partitions)
+    };
+    let context = sessions.begin(request, Timestamp(now)).expect("a full fetch");
+    let found = vec![found(0); context.partitions.len()];
+    let mut next = 0;
+    let new_id = || {
+        next += 1;
+        next
+    };
+    sessions
+        .finish(&context, &found, Timestamp(now), new_id)
+        .expect("it ends")
+        .session_id
+}
+
+/// One incremental fetch in which each partition has what `of` says; gives the partitions read and those named.
+fn fetch(
+    sessions: &mut FetchSessions,
+    request: SessionRequest,
+    of: impl Fn(i32) -> FetchFound,
+) -> Result<(Vec<i32>, Vec<i32>), SessionError> {
+    let context = sessions.begin(request, Timestamp(0))?;
+    let read: Vec<i32> = context.partitions.iter().map(|(key, _)| key.partition).collect();
+    let found: Vec<FetchFound> = read.iter().map(|one| of(*one)).collect();
+    let finished = sessions.finish(&context, &found, Timestamp(0), || 7)?;
+    let included = finished.included.unwrap_or_else(|| vec![true; read.len()]);
+    let named = read.iter().zip(included).filter(|(_, included)| *included);
+    let named = named.map(|(one, _)| *one).collect();
+    Ok((read, named))
+}
+
+#[test]
+fn only_what_is_new_is_named_and_who_gave_records_goes_to_the_end() {
+    let mut sessions = FetchSessions::new(1);
+    let id = open(&mut sessions, 3, false, 0);
+    let quiet = |_| found(0);
+    assert_eq!(
+        fetch(&mut sessions, request(id, 1, &[]), quiet),
+        Ok((vec![0, 1, 2], vec![]))
+    );
+    let one_has_records = |one| if one == 0 { RECORDS } else { found(0) };
+    assert_eq!(
+        fetch(&mut sessions, request(id, 2, &[]), one_has_records),
+        Ok((vec![0, 1, 2], vec![0]))
+    );
+    for (epoch, field) in (3..).zip(0..3) {
+        let moved = |one| {
+            let mut found = if one == 0 { found(9) } else { found(0) };
+            if one == 2 {
+                let field = match field {
+                    0 => &mut found.high_watermark,
+                    1 => &mut found.last_stable_offset,
+                    _ => &mut found.log_start_offset,
+                };
+                *field = Offset(5);
+            }
+            found
+        };
+        let (read, named) = fetch(&mut sessions, request(id, epoch, &[]), moved).expect("in order");
+        assert_eq!(read, [1, 2, 0]);
+        assert!(
+            named.contains(&2) && !named.contains(&1),
+            "field {field}: {named:?}"
+        );
+    }
+    let failed = |one| FetchFound {
+        failed: one == 1,
+        ..found(0)
+    };
+    let (_, named) = fetch(&mut sessions, request(id, 6, &[]), failed).expect("in order");
+    assert!(named.contains(&1), "an error is told");
+    let (_, named) = fetch(&mut sessions, request(id, 7, &[]), failed).expect("in order");
+    assert_eq!(named, [1], "each time");
+    let (_, named) = fetch(&mut sessions, request(id, 8, &[]), quiet).expect("in order");
+    assert_eq!(named, [1], "and that it is over");
+}
+
+#[test]
+fn requests_out_of_order_are_refused_and_change_nothing() {
+    let mut sessions = FetchSessions::new(9);
+    let id = open(&mut sessions, 1, false, 0);
+    let invalid = SessionError::InvalidEpoch { session_id: 0 };
+    for (session_id, epoch, expected) in [
+        (id, 2, invalid),
+        (id, i32::MAX, invalid),
+        (id, i32::MIN, invalid),
+        (id + 1, 1, SessionError::NotFound),
+        (0, 1, SessionError::NotFound),
+        (-1, 1, SessionError::NotFound),
+    ] {
+        let refused = fetch(&mut sessions, request(session_id, epoch, &[5]), |_| found(0));
+        assert_eq!(refused, Err(expected), "session {session_id} epoch {epoch}");
+    }
+    let by_id = SessionRequest {
+        uses_topic_ids: true,
+        ..request(id, 1, &[])
+    };
+    assert_eq!(
+        fetch(&mut sessions, by_id, |_| found(0)),
+        Err(SessionError::TopicIds)
+    );
+    let (read, _) = fetch(&mut sessions, request(id, 1, &[]), |_| found(0)).expect("the right one");
+    assert_eq!(read, [0]);
+    let replayed = fetch(&mut sessions, request(id, 1, &[]), |_| found(0));
+    assert_eq!(replayed, Err(invalid));
+
+    // A request that comes while another of the session waits goes on with it; the one that waited is told so.
+    let waiting = sessions
+        .begin(request(id, 2, &[]), Timestamp(0))
+        .expect("in order");
+    fetch(&mut sessions, request(id, 3, &[]), |_| found(0)).expect("in order");
+    let late = sessions.finish(&waiting, &[found(0)], Timestamp(0), || 1);
+    assert_eq!(late, Err(SessionError::InvalidEpoch { session_id: id }));
+}
+
+#[test]
+fn a_session_ends_with_its_partitions_or_by_a_full_fetch() {
+    for ending in [
+        SessionRequest {
+            forgotten: vec![key(0), key(1), key(9)],
+            ..request(0, 1, &[])
+        },
+        request(0, -1, &[0]),
+        request(0, 0, &[0]),
+    ] {
+        // Room for no other: the full fetch gets the place of the one that it closes.
+        let mut sessions = FetchSessions::new(1);
+        let id = open(&mut sessions, 2, false, 0);
+        let epoch = ending.epoch;
+        let ending = SessionRequest {
+            session_id: id,
+            ..ending
+        };
+        let context = sessions.begin(ending, Timestamp(0)).expect("it is known");
+        assert!(sessions.is_empty() && sessions.partition_count() == 0);
+        let found = vec![found(0); context.partitions.len()];
+        let finished = sessions
+            .finish(&context, &found, Timestamp(0), || 9)
+            .expect("it ends");
+        assert_eq!(finished.session_id, if epoch == 0 { 9 } else { 0 });
+        let gone = fetch(&mut sessions, request(id, 2, &[]), |_| RECORDS);
+        assert_eq!(gone, Err(SessionError::NotFound));
+    }
+}
+
+#[test]
+fn epochs_begin_anew_after_the_last() {
+    let mut sessions = FetchSessions::new(1);
+    let id = open(&mut sessions, 1, false, 0);
+    sessions.sessions.get_mut(&id).expect("it is kept").epoch = i32::MAX;
+    for epoch in [i32::MAX, 1, 2] {
+        fetch(&mut sessions, request(id, epoch, &[]), |_| found(0)).expect("in order");
+    }
+}
+
+#[test]
+fn who_gives_way_to_whom() {
+    const OLD: i64 = EVICTION_MS + 1;
+    // Whether the session there is a follower's, its size, how old it is and when it was last used; the new one.
+    for (there, new, expected) in [
+        ((false, 1, OLD, OLD), (false, 1), true),
+        ((true, 9, OLD, OLD), (false, 1), true),
+        ((false, 1, OLD - 1, OLD - 1), (false, 9), false),
+        ((false, 1, OLD, 0), (false, 2), true),
+        ((false, 1, OLD, 0), (false, 1), false),
+        ((false, 9, 0, 0), (true, 1), true),
+        ((true, 1, 0, 0), (true, 9), false),
+        ((true, 1, OLD, 0), (true, 2), true),
+        ((true, 1, OLD, 0), (false, 9), false),
+    ] {
+        let mut sessions = FetchSessions::new(1);
+        let (privileged, size, age, unused) = there;
+        let now = 1_000_000;
+        let id = open(&mut sessions, size, privileged, now - age);
+        let session = sessions.sessions.get_mut(&id).expect("it is kept");
+        session.last_used = Timestamp(now - unused);
+        let opened = open(&mut sessions, new.1, new.0, now);
+        assert_eq!(opened != 0, expected, "{there:?} and {new:?}");
+        assert_eq!(
+            (sessions.len(), sessions.evictions()),
+            (1, u64::from(expected)),
+            "{there:?} and {new:?}"
+        );
+    }
+    assert_eq!(open(&mut FetchSessions::new(0), 1, false, 0), 0, "no slots");
+}
+
+#[test]
+fn partitions_of_all_sessions_are_bounded() {
+    let mut sessions = FetchSessions::bounded(9, 5);
+    let first = open(&mut sessions, 3, false, 0);
+    assert_eq!(open(&mut sessions, 3, false, 0), 0);
+    let second = open(&mut sessions, 2, false, 0);
+    assert!(first != 0 && second != 0);
+    let grown = fetch(&mut sessions, request(second, 1, &[7]), |_| found(0));
+    assert_eq!(grown, Err(SessionError::NotFound));
+    assert_eq!((sessions.len(), sessions.partition_count()), (1, 3));
+}
+
+#[test]
+fn a_partition_named_twice_is_read_once() {
+    let mut sessions = FetchSessions::new(1);
+    let mut twice = request(0, 0, &[1, 2, 1]);
+    twice.partitions[2].1 = ask(5);
+    let context = sessions.begin(twice, Timestamp(0)).expect("a full fetch");
+    assert_eq!(context.partitions, [(key(1), ask(5)), (key(2), ask(0))]);
+}
+
+/// What may happen to a client and its broker.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The client fetches a partition from an offset from now on, or no longer.
+    Subscribe(i32, Option<i64>),
+    /// Something in a partition moves on; an error comes, or goes.
+    Move(i32, bool),
+    /// A fetch. The answer may be lost.
+    Fetch { lost: bool },
+    /// The last request comes again.
+    Replay,
+    /// Another client takes the slot.
+    Evict,
+    /// The client begins anew with a full fetch.
+    Reset,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let partition = 0..6_i32;
+    prop_oneof![
+        4 => (partition.clone(), proptest::option::weighted(0.7, 0..50_i64)).prop_map(|(one, at)| Event::Subscribe(one, at)),
+        4 => (partition, proptest::bool::weighted(0.2)).prop_map(|(one, failed)| Event::Move(one, failed)),
+        8 => proptest::bool::weighted(0.1).prop_map(|lost| Event::Fetch { lost }),
+        1 => Just(Event::Replay),
+        1 => Just(Event::Evict),
+        1 => Just(Event::Reset),
+    ]
+}
+
+#[derive(Default)]
+struct Client {
+    wanted: BTreeMap<i32, i64>,
+    /// What the session has by the client's books.
+    in_session: BTreeMap<i32, i64>,
+    session_id: i32,
+    epoch: i32,
+    /// High watermarks as they were told; none: an error.
+    knows: BTreeMap<i32, Option<i64>>,
+    last: Option<SessionRequest>,
+}
+
+impl Client {
+    fn next_request(&mut self) -> SessionRequest {
+        let full = self.epoch == 0;
+        let in_session = if full {
+            BTreeMap::new()
+        } else {
+            self.in_session.clone()
+        };
+        let changed = self
+            .wanted
+            .iter()
+            .filter(|(one, at)| in_session.get(one) != Some(at));
+        let request = SessionRequest {
+            session_id: self.session_id,
+            epoch: self.epoch,
+            uses_topic_ids: false,
+            privileged: false,
+            partitions: changed.map(|(one, at)| (key(*one), ask(*at))).collect(),
+            forgotten: in_session
+                .keys()
+                .filter(|one| !self.wanted.contains_key(one))
+                .map(|one| key(*one))
+                .collect(),
+        };
+        self.in_session = self.wanted.clone();
+        self.last = Some(request.clone());
+        request
+    }
+
+    fn reset(&mut self) {
+        self.epoch = 0;
+        self.knows.clear();
+    }
+}
+
+fn run(events: Vec<Event>) {
+    let mut sessions = FetchSessions::new(1);
+    let mut client = Client::default();
+    let mut watermarks: BTreeMap<i32, Option<i64>> = (0..6).map(|one| (one, Some(0))).collect();
+    let mut moves = 0;
+    for (now, event) in (0..).zip(events) {
+        let now = Timestamp(now);
+        match event {
+            Event::Subscribe(one, at) => {
+                client.knows.remove(&one);
+                match at {
+                    Some(at) => client.wanted.insert(one, at),
+                    None => client.wanted.remove(&one),
+                };
+            }
+            Event::Move(one, failed) => {
+                moves += 1;
+                watermarks.insert(one, (!failed).then_some(moves));
+            }
+            Event::Evict => {
+                let ids: Vec<i32> = sessions.sessions.keys().copied().collect();
+                ids.into_iter().for_each(|id| sessions.remove(id));
+            }
+            Event::Reset => client.reset(),
+            Event::Replay => {
+                if let Some(request) = client.last.clone().filter(|request| request.epoch > 0) {
+                    assert!(sessions.begin(request, now).is_err(), "a request counts once");
+                }
+            }
+            Event::Fetch { lost } => {
+                let request = client.next_request();
+                let context = match sessions.begin(request, now) {
+                    Ok(context) => context,
+                    Err(_) => {
+                        client.reset();
+                        continue;
+                    }
+                };
+                let read: BTreeMap<i32, i64> = context
+                    .partitions
+                    .iter()
+                    .map(|(key, ask)| (key.partition, ask.fetch_offset.0))
+                    .collect();
+                assert_eq!(read, client.wanted, "both agree on what is fetched");
+                let found: Vec<FetchFound> = context
+                    .partitions
+                    .iter()
+                    .map(|(key, _)| match watermarks[&key.partition] {
+                        Some(at) => found(at),
+                        None => FetchFound {
+                            failed: true,
+                            ..found(-1)
+                        },
+                    })
+                    .collect();
+                let new_id = || now.0 as i32 + 1;
+                let finished = sessions
+                    .finish(&context, &found, now, new_id)
+                    .expect("nobody came in between");
+                if lost {
+                    client.reset();
+                    continue;
+                }
+                client.session_id = finished.session_id;
+                client.epoch = match (finished.session_id, client.epoch) {
+                    (0, _) => 0,
+                    (_, epoch) => epoch + 1,
+                };
+                for (index, (key, _)) in context.partitions.iter().enumerate() {
+                    if finished.included.as_ref().is_none_or(|included| included[index]) {
+                        client.knows.insert(key.partition, watermarks[&key.partition]);
+                    }
+                }
+                for one in client.wanted.keys() {
+                    if client.epoch > 0 && client.knows.contains_key(one) {
+                        assert_eq!(
+                            client.knows[one], watermarks[one],
+                            "the client knows what there is"
+                        );
+                    }
+                }
+            }
+        }
+        let counted: usize = sessions.sessions.values().map(Session::len).sum();
+        assert_eq!(sessions.partition_count(), counted);
+        assert!(sessions.len() <= 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn client_and_broker_agree(events in vec(event(), 1..120)) {
+        run(events);
+    }
+
+    /// However few partitions fit into an answer, none is starved.
+    #[test]
+    fn every_partition_has_its_turn(size in 1..12_i32, room in 1..4_usize) {
+        let mut sessions = FetchSessions::new(1);
+        let id = open(&mut sessions, size, false, 0);
+        let mut served = vec![0; size as usize];
+        let rounds = size * 3;
+        for epoch in 1..=rounds {
+            let context = sessions.begin(request(id, epoch, &[]), Timestamp(0)).expect("in order");
+            let found: Vec<FetchFound> = (0..context.partitions.len())
+                .map(|place| if place < room { RECORDS } else { found(0) })
+                .collect();
+            for (key, _) in context.partitions.iter().take(room) {
+                served[key.partition as usize] += 1;
+            }
+            sessions.finish(&context, &found, Timestamp(0), || 1).expect("in order");
+        }
+        let (least, most) = (served.iter().min(), served.iter().max());
+        prop_assert!(most.copied() <= least.map(|least| least + 1), "{served:?}");
+    }
+}
