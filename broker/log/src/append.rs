@@ -2,6 +2,8 @@
 
 use forebay_records::{AppendOrigin, Offset, RecordBatch, Timestamp, Validated};
 
+use crate::producer_state::TransactionChecks;
+
 /// A batch that [`forebay_records::validate`] has let through, with what it found.
 #[derive(Debug, Clone)]
 pub struct ValidatedBatch {
@@ -18,6 +20,8 @@ pub struct Append {
     pub batches: Vec<ValidatedBatch>,
     /// A client's idempotent batches are checked for their sequence and recognised when they come again.
     pub origin: AppendOrigin,
+    /// For transactional batches and markers.
+    pub transaction: TransactionChecks,
 }
 
 /// What became of an [`Append`].

@@ -78,6 +78,9 @@ pub struct LogConfig {
     pub timestamp_after_max_ms: i64,
     /// `producer.id.expiration.ms`, a broker key, which the broker sets: a producer that was silent for so long is forgotten.
     pub producer_id_expiration_ms: i64,
+    /// `transaction.partition.verification.enable`, a broker key, which the broker sets: no batch opens a transaction of which its
+    /// coordinator is not known to know.
+    pub transaction_verification: bool,
 }
 
 /// The default of the broker key `producer.id.expiration.ms`: a day.
@@ -165,6 +168,7 @@ impl LogConfig {
             timestamp_before_max_ms: config.get_long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: config.get_long("message.timestamp.after.max.ms"),
             producer_id_expiration_ms: PRODUCER_ID_EXPIRATION_MS_DEFAULT,
+            transaction_verification: true,
         }
     }
 

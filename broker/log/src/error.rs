@@ -102,6 +102,14 @@ pub enum Error {
         /// The producer.
         producer_id: ProducerId,
     },
+    /// A transactional batch of which its transaction coordinator is not known to know (KIP-890). `INVALID_TXN_STATE`.
+    #[error("Record was not part of an ongoing transaction")]
+    Unverified {
+        /// Whose log.
+        partition: TopicPartition,
+        /// The producer.
+        producer_id: ProducerId,
+    },
     /// A transaction marker of an older coordinator. `TRANSACTION_COORDINATOR_FENCED`.
     #[error(
         "Invalid coordinator epoch for producer {producer_id} in partition {partition}: {coordinator_epoch} (zombie), {last_coordinator_epoch} (current)"

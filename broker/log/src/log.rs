@@ -4,6 +4,7 @@
 mod append;
 mod load;
 mod lookup;
+mod producers;
 mod read;
 mod retention;
 mod sync;
@@ -21,7 +22,7 @@ use crate::config::LogConfig;
 use crate::directory_state::DirectoryState;
 use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
-use crate::locks::{lock, read_lock, write_lock};
+use crate::locks::{read_lock, write_lock};
 use crate::partition_metadata;
 use crate::producer_state::ProducerStates;
 use crate::segment::{Segment, SegmentOptions};
@@ -223,17 +224,6 @@ impl Log {
         for segment in self.segments() {
             segment.close_if_idle();
         }
-    }
-
-    /// Forgets the producers that have been silent for `producer.id.expiration.ms`, or for as long since the log was opened.
-    pub fn remove_expired_producers(&self, now: Timestamp) {
-        let expiration_ms = self.config().producer_id_expiration_ms;
-        lock(&self.writer).producers.remove_expired(now, expiration_ms);
-    }
-
-    /// Number of producers that the log knows.
-    pub fn producer_count(&self) -> usize {
-        lock(&self.writer).producers.len()
     }
 
     /// Whether the log can be used.

@@ -6,20 +6,41 @@
 mod entry;
 mod snapshot;
 mod update;
+mod verification;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use forebay_disk::{Disk, DiskExt, OpenOptions};
-use forebay_records::{Offset, ProducerId, Timestamp};
+use forebay_records::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 pub(crate) use update::{Checks, CompletedTransaction, Marker, Pending, ProducerUpdate};
+pub use verification::{TransactionChecks, VerificationGuard, VerificationRequest};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_name;
+use crate::topic_partition::TopicPartition;
 use crate::transaction_index::AbortedTransaction;
 use entry::ProducerEntry;
 use update::TransactionEvent;
+use verification::Verification;
+
+/// A producer as a log knows it (Kafka's `ProducerState` of DescribeProducers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub id: ProducerId,
+    /// Its newest epoch.
+    pub epoch: ProducerEpoch,
+    /// Sequence of its last record in this epoch; none if there is no record.
+    pub last_sequence: Sequence,
+    /// Timestamp of its last batch or marker.
+    pub last_timestamp: Timestamp,
+    /// Of the coordinator that wrote the last marker; -1 for none.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub transaction_first_offset: Option<Offset>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct ProducerStates {
@@ -34,6 +55,9 @@ pub(crate) struct ProducerStates {
     snapshots: BTreeSet<Offset>,
     /// The time at which what comes now is heard of.
     now: Timestamp,
+    /// Questions to transaction coordinators of which the batch is not appended yet. In memory only.
+    verifications: HashMap<ProducerId, Verification>,
+    guards: u64,
 }
 
 impl ProducerStates {
@@ -70,6 +94,9 @@ impl ProducerStates {
         let entries = update.entries.into_iter();
         self.entries
             .extend(entries.map(|(producer_id, entry)| (producer_id, entry.heard_at(now))));
+        for producer_id in update.verified {
+            self.verifications.remove(&producer_id);
+        }
         let mut aborted = Vec::new();
         for event in update.events {
             match event {
@@ -98,6 +125,68 @@ impl ProducerStates {
         })
     }
 
+    /// Begins to ask the transaction coordinator for a batch, or goes on asking; none if its transaction is open here
+    /// already.
+    pub(crate) fn begin_verification(
+        &mut self,
+        partition: &TopicPartition,
+        producer_id: ProducerId,
+        request: VerificationRequest,
+        now: Timestamp,
+    ) -> Result<Option<VerificationGuard>> {
+        if let Some(entry) = self.entries.get(&producer_id) {
+            if request.epoch < entry.epoch {
+                return Err(Error::InvalidProducerEpoch {
+                    partition: partition.clone(),
+                    producer_id,
+                    epoch: request.epoch,
+                    last_epoch: entry.epoch,
+                });
+            }
+            if entry.is_in_transaction(request.epoch) {
+                return Ok(None);
+            }
+        }
+        if let Some(verification) = self.verifications.get_mut(&producer_id) {
+            verification.join(request);
+            return Ok(Some(verification.guard));
+        }
+        self.guards += 1;
+        let guard = VerificationGuard(self.guards);
+        self.verifications
+            .insert(producer_id, Verification::new(guard, request, now));
+        Ok(Some(guard))
+    }
+
+    /// The coordinator has said no for good.
+    pub(crate) fn end_verification(&mut self, producer_id: ProducerId, guard: VerificationGuard) {
+        if self
+            .verifications
+            .get(&producer_id)
+            .is_some_and(|one| one.guard == guard)
+        {
+            self.verifications.remove(&producer_id);
+        }
+    }
+
+    /// The producers, in the order of their ids.
+    pub(crate) fn active(&self) -> Vec<ActiveProducer> {
+        let mut active: Vec<ActiveProducer> = self
+            .entries
+            .iter()
+            .map(|(id, entry)| ActiveProducer {
+                id: *id,
+                epoch: entry.epoch,
+                last_sequence: entry.last_sequence(),
+                last_timestamp: entry.last_timestamp,
+                coordinator_epoch: entry.coordinator_epoch,
+                transaction_first_offset: entry.transaction_first_offset,
+            })
+            .collect();
+        active.sort_unstable_by_key(|producer| producer.id);
+        active
+    }
+
     /// The first offset whose fate is open: its transaction is undecided, or decided by a marker that is not replicated
     /// yet.
     pub(crate) fn first_unstable_offset(&self) -> Option<Offset> {
@@ -123,6 +212,8 @@ impl ProducerStates {
         self.entries.retain(|_, entry| {
             entry.transaction_first_offset.is_some() || now - entry.last_heard < expiration_ms
         });
+        self.verifications
+            .retain(|_, verification| now - verification.since < expiration_ms);
     }
 
     /// Empties the state and loads the newest usable snapshot at or before `offset`; those after it, and those that
@@ -224,6 +315,7 @@ impl ProducerStates {
         *self = ProducerStates {
             end_offset: offset,
             now: self.now,
+            guards: self.guards,
             ..ProducerStates::default()
         };
         for offset in snapshots {

@@ -11,8 +11,8 @@ use forebay_records::{
 };
 
 use crate::{
-    Append, Chunk, DirectoryOptions, LogConfig, LogDirectory, Read, ReadResult, Result, TopicPartition, Uuid,
-    ValidatedBatch,
+    Append, Chunk, DirectoryOptions, LogConfig, LogDirectory, Read, ReadResult, Result, TopicPartition,
+    TransactionChecks, Uuid, ValidatedBatch,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -58,6 +58,7 @@ pub(crate) fn append_of(tag: u8, count: usize, bytes: usize) -> Append {
     Append {
         batches: vec![batch_at(&records, ProducerIdentity::NONE)],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 
@@ -72,6 +73,7 @@ pub(crate) fn idempotent(producer_id: i64, epoch: i16, sequence: i32, count: usi
     Append {
         batches: vec![batch_at(&records, producer)],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct UpkeepConfig {
     pub high_watermark_checkpoint_interval: Duration,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
+    /// `transaction.partition.verification.enable`.
+    pub transaction_verification: bool,
     /// `num.recovery.threads.per.data.dir`.
     pub recovery_threads: usize,
 }
@@ -218,6 +220,7 @@ fn upkeep(values: &Config) -> UpkeepConfig {
             values.get_long("replica.high.watermark.checkpoint.interval.ms"),
         ),
         producer_id_expiration: milliseconds(values.get_int("producer.id.expiration.ms").into()),
+        transaction_verification: values.get_boolean("transaction.partition.verification.enable"),
         recovery_threads: count(values.get_int("num.recovery.threads.per.data.dir")),
     }
 }

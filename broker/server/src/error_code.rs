@@ -54,7 +54,7 @@ impl HasErrorCode for log::Error {
             Self::RecordBatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
             Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
             Self::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-            Self::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+            Self::InvalidTransactionState { .. } | Self::Unverified { .. } => ErrorCode::InvalidTxnState,
             Self::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
             Self::CorruptBatch { .. } | Self::Corrupt { .. } => ErrorCode::CorruptMessage,
             Self::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,

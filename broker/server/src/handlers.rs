@@ -26,6 +26,7 @@ pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod sync_group;
+pub(crate) mod write_txn_markers;
 
 use forebay_broker_coordinator::RequestContext;
 

@@ -33,6 +33,7 @@ mod random;
 mod replicas;
 mod router;
 mod shutdown;
+mod transaction_markers;
 mod upkeep;
 
 pub use broker::{Broker, Error, Handle, OpenListener, Options};

@@ -242,6 +242,7 @@ impl Writer {
         let append = Append {
             batches: vec![ValidatedBatch { batch, validated }],
             origin: AppendOrigin::Coordinator,
+            transaction: log::TransactionChecks::default(),
         };
         let results = self.log.append(self.leader_epoch, now, vec![append]);
         for result in results {

@@ -75,6 +75,15 @@ pub(crate) fn report(error: &Error) {
     }
 }
 
+/// Keys of the broker about producers, for all logs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProducerRules {
+    /// `producer.id.expiration.ms`.
+    pub(crate) expiration_ms: i64,
+    /// `transaction.partition.verification.enable`.
+    pub(crate) verification: bool,
+}
+
 #[derive(Debug)]
 struct Topic {
     id: Uuid,
@@ -87,8 +96,7 @@ struct Topic {
 pub(crate) struct Replicas {
     shared: Arc<Shared>,
     schema: Arc<ConfigSchema>,
-    /// `producer.id.expiration.ms`.
-    producer_id_expiration_ms: i64,
+    producers: ProducerRules,
     /// High watermarks as the last process left them.
     checkpointed: BTreeMap<log::TopicPartition, Offset>,
     topics: RwLock<HashMap<Utf8Bytes, Topic>>,
@@ -98,16 +106,12 @@ pub(crate) struct Replicas {
 
 impl Replicas {
     /// No partitions yet.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        schema: Arc<ConfigSchema>,
-        producer_id_expiration_ms: i64,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, schema: Arc<ConfigSchema>, producers: ProducerRules) -> Self {
         let checkpointed = shared.directory.high_watermarks();
         Self {
             shared,
             schema,
-            producer_id_expiration_ms,
+            producers,
             checkpointed,
             topics: RwLock::default(),
             deleted: Mutex::default(),
@@ -153,7 +157,8 @@ impl Replicas {
             tracing::error!(%topic, %errors, "settings of the topic are broken and left out; nothing of it is deleted until they are put right");
         }
         Arc::new(LogConfig {
-            producer_id_expiration_ms: self.producer_id_expiration_ms,
+            producer_id_expiration_ms: self.producers.expiration_ms,
+            transaction_verification: self.producers.verification,
             ..config
         })
     }

@@ -125,6 +125,7 @@ routes! {
     wait DeleteTopics => handlers::delete_topics::handle;
     wait InitProducerId => handlers::init_producer_id::handle;
     now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
+    wait WriteTxnMarkers => handlers::write_txn_markers::handle;
     now DescribeConfigs => handlers::describe_configs::handle;
     wait CreatePartitions => handlers::create_partitions::handle;
     wait DeleteGroups => handlers::delete_groups::handle;

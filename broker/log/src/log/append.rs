@@ -109,7 +109,8 @@ impl<'a> Appender<'a> {
     }
 
     fn append(&mut self, leader_epoch: LeaderEpoch, append: &Append) {
-        let checks = Checks::Of(append.origin);
+        let verification = self.config.transaction_verification;
+        let checks = Checks::of(append.origin, append.transaction, verification);
         let answer = match self.find_duplicate(append) {
             Some(appended) => Ok(appended),
             None => {
@@ -148,7 +149,7 @@ impl<'a> Appender<'a> {
             }
             Ok(assigned)
         });
-        let answer = batches.and_then(|batches| self.take(batches, Checks::None, NO_TIMESTAMP));
+        let answer = batches.and_then(|batches| self.take(batches, Checks::NONE, NO_TIMESTAMP));
         self.answer(answer);
     }
 

@@ -16,7 +16,7 @@ use forebay_disk::MemoryDisk;
 use forebay_records::{AppendOrigin, LeaderEpoch, Offset, ProducerIdentity, Timestamp};
 
 use crate::testing::*;
-use crate::{Append, Chunk, Error, Log, LogConfig, LogDirectory, Read};
+use crate::{Append, Chunk, Error, Log, LogConfig, LogDirectory, Read, TransactionChecks};
 
 struct Fixture {
     disk: MemoryDisk,
@@ -234,6 +234,7 @@ fn nothing_is_on_disk_before_the_first_append() {
     let empty = Append {
         batches: vec![],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     };
     assert!(append(&log, empty).is_err());
 }

@@ -62,6 +62,11 @@ impl ProducerEntry {
         }
     }
 
+    /// Whether a transaction of this epoch is open.
+    pub(crate) fn is_in_transaction(&self, epoch: ProducerEpoch) -> bool {
+        self.transaction_first_offset.is_some() && self.epoch == epoch
+    }
+
     /// The last batch of the current epoch.
     pub(crate) fn last_batch(&self) -> Option<&BatchMetadata> {
         self.batches.iter().rev().flatten().next()

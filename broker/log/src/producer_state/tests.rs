@@ -11,7 +11,16 @@ use super::*;
 use crate::error::Error;
 use crate::topic_partition::TopicPartition;
 
-const CLIENT: Checks = Checks::Of(AppendOrigin::Client);
+const CLIENT: Checks = checks(AppendOrigin::Client);
+
+/// As with `transaction.partition.verification.enable=false`.
+const fn checks(origin: AppendOrigin) -> Checks {
+    let transaction = TransactionChecks {
+        guard: VerificationGuard::NONE,
+        version: 0,
+    };
+    Checks::of(origin, transaction, false)
+}
 
 /// A log of one producer state, in which each batch goes behind the last one.
 struct Partition {
@@ -224,7 +233,7 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
     );
     assert_eq!(log.states.first_unstable_offset(), Some(Offset(10)));
 
-    let coordinator = Checks::Of(AppendOrigin::Coordinator);
+    let coordinator = checks(AppendOrigin::Coordinator);
     let aborted = log
         .append(&marker_batch(7, 0), Some(marker(3, false)), coordinator)
         .expect("abort at 16");

@@ -2,15 +2,16 @@
 //! from the state itself: several requests are checked one after the other, each against what those before it would
 //! change, and then written at once; if the write fails, all of it is dropped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use forebay_records::{
     AppendOrigin, BatchHeader, ControlRecordType, EndTransactionMarker, NO_PRODUCER_EPOCH, Offset,
-    ProducerId, RecordBatch, Timestamp,
+    ProducerEpoch, ProducerId, RecordBatch, Timestamp,
 };
 
 use super::ProducerStates;
 use super::entry::{BatchMetadata, ProducerEntry};
+use super::verification::{TransactionChecks, Verification, VerificationGuard};
 use crate::error::{Error, Result};
 use crate::topic_partition::TopicPartition;
 
@@ -39,15 +40,50 @@ pub(super) enum TransactionEvent {
 pub(crate) struct ProducerUpdate {
     pub(super) entries: HashMap<ProducerId, ProducerEntry>,
     pub(super) events: Vec<TransactionEvent>,
+    /// Producers whose question to the coordinator is over: a batch or a marker of them was taken.
+    pub(super) verified: BTreeSet<ProducerId>,
 }
 
-/// Whether sequences and epochs are checked: not for what a leader has checked, nor for what is in the log already.
+/// The epoch before which none is greater.
+const PRODUCER_EPOCH_MAX: ProducerEpoch = ProducerEpoch(i16::MAX);
+/// Since this `transaction.version` a producer's epoch grows with each transaction.
+const RAISED_EPOCH_VERSION: u16 = 2;
+
+/// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Checks {
-    /// As the origin asks.
-    Of(AppendOrigin),
-    /// None: replication and recovery.
-    None,
+pub(crate) struct Checks {
+    origin: Option<AppendOrigin>,
+    transaction: TransactionChecks,
+    verification: bool,
+}
+
+impl Checks {
+    /// Nothing: replication, and what is in the log already.
+    pub(crate) const NONE: Checks = Checks {
+        origin: None,
+        transaction: TransactionChecks {
+            guard: VerificationGuard::NONE,
+            version: 0,
+        },
+        verification: false,
+    };
+
+    /// Epochs, and sequences as the origin asks; with `verification` also that a transaction's coordinator knows of it.
+    pub(crate) const fn of(
+        origin: AppendOrigin,
+        transaction: TransactionChecks,
+        verification: bool,
+    ) -> Checks {
+        Checks {
+            origin: Some(origin),
+            transaction,
+            verification,
+        }
+    }
+
+    fn are_on(&self) -> bool {
+        self.origin.is_some()
+    }
 }
 
 /// The end of a transaction as its control batch says.
@@ -118,13 +154,43 @@ impl Pending<'_> {
             None if header.is_control() => return Ok(()),
             None => self.add_data(&mut entry, header, checks)?,
         }
+        if header.is_transactional() {
+            self.update.verified.insert(header.producer_id);
+        }
         self.update.entries.insert(header.producer_id, entry);
         Ok(())
     }
 
+    /// The question to the coordinator that is open for a producer.
+    fn verification(&self, producer_id: ProducerId) -> Option<&Verification> {
+        let verification = self.states.verifications.get(&producer_id)?;
+        (!self.update.verified.contains(&producer_id)).then_some(verification)
+    }
+
+    /// The first batch of a transaction is taken only if its coordinator knows that this partition takes part: else nobody
+    /// would end it.
+    fn check_verified(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
+        if !checks.verification
+            || !header.is_transactional()
+            || entry.is_in_transaction(header.producer_epoch)
+        {
+            return Ok(());
+        }
+        let asked = self.verification(header.producer_id).map(|one| one.guard);
+        if asked.is_some_and(|guard| guard == checks.transaction.guard) {
+            return Ok(());
+        }
+        Err(Error::Unverified {
+            partition: self.partition.clone(),
+            producer_id: header.producer_id,
+        })
+    }
+
     fn add_data(&mut self, entry: &mut ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
         self.check_epoch(entry, header, checks)?;
-        if checks == Checks::Of(AppendOrigin::Client) {
+        self.check_verified(entry, header, checks)?;
+        if checks.origin == Some(AppendOrigin::Client) {
+            self.check_first_sequence(entry, header)?;
             self.check_sequence(entry, header)?;
         }
         if entry.transaction_first_offset.is_some() && !header.is_transactional() {
@@ -160,8 +226,8 @@ impl Pending<'_> {
         marker: Marker,
         checks: Checks,
     ) -> Result<()> {
-        self.check_epoch(entry, header, checks)?;
-        if entry.coordinator_epoch > marker.coordinator_epoch && checks != Checks::None {
+        self.check_marker_epoch(entry, header, checks)?;
+        if entry.coordinator_epoch > marker.coordinator_epoch && checks.are_on() {
             return Err(Error::TransactionCoordinatorFenced {
                 partition: self.partition.clone(),
                 producer_id: header.producer_id,
@@ -186,16 +252,48 @@ impl Pending<'_> {
         Ok(())
     }
 
+    /// With transaction version 2 the marker's epoch is that of the next transaction, so that one of an older transaction, come
+    /// late, cannot end this one. An equal epoch without a transaction is the same marker once more.
+    fn check_marker_epoch(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
+        let must_be_higher = checks.transaction.version >= RAISED_EPOCH_VERSION
+            && entry.transaction_first_offset.is_some()
+            && header.producer_epoch != PRODUCER_EPOCH_MAX;
+        if must_be_higher && checks.are_on() && header.producer_epoch == entry.epoch {
+            return Err(self.invalid_epoch(entry, header));
+        }
+        self.check_epoch(entry, header, checks)
+    }
+
     fn check_epoch(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
-        if header.producer_epoch >= entry.epoch || checks == Checks::None {
+        if header.producer_epoch >= entry.epoch || !checks.are_on() {
             return Ok(());
         }
-        Err(Error::InvalidProducerEpoch {
+        Err(self.invalid_epoch(entry, header))
+    }
+
+    fn invalid_epoch(&self, entry: &ProducerEntry, header: &BatchHeader) -> Error {
+        Error::InvalidProducerEpoch {
             partition: self.partition.clone(),
             producer_id: header.producer_id,
             epoch: header.producer_epoch,
             last_epoch: entry.epoch,
-        })
+        }
+    }
+
+    /// While the coordinator was asked, later batches may not pass the one that it was asked for; and a producer that raises
+    /// its epoch begins with 0 where nothing is known of it.
+    fn check_first_sequence(&self, entry: &ProducerEntry, header: &BatchHeader) -> Result<()> {
+        let Some(verification) = self.verification(header.producer_id) else {
+            return Ok(());
+        };
+        let sequence = header.base_sequence;
+        let is_unknown = entry.last_batch().is_none();
+        if sequence > verification.lowest_sequence
+            || (verification.raises_epoch && is_unknown && sequence.value() != 0)
+        {
+            return Err(self.out_of_order(entry, header));
+        }
+        Ok(())
     }
 
     /// A known producer goes on where it was, and begins a new epoch with 0. Of an unknown one, all of whose batches
@@ -212,11 +310,15 @@ impl Pending<'_> {
         if follows {
             return Ok(());
         }
-        Err(Error::OutOfOrderSequence {
+        Err(self.out_of_order(entry, header))
+    }
+
+    fn out_of_order(&self, entry: &ProducerEntry, header: &BatchHeader) -> Error {
+        Error::OutOfOrderSequence {
             partition: self.partition.clone(),
             producer_id: header.producer_id,
             sequence: header.base_sequence,
-            last_sequence,
-        })
+            last_sequence: entry.last_sequence(),
+        }
     }
 }

@@ -288,11 +288,8 @@ impl Shard {
             replicas::Error::Lost
         });
         let queued = queued.and_then(|batch| {
-            self.replica.append(NewAppend {
-                batches: vec![batch],
-                origin: AppendOrigin::Coordinator,
-                acks: RequiredAcks::All,
-            })
+            let append = NewAppend::new(vec![batch], AppendOrigin::Coordinator, RequiredAcks::All);
+            self.replica.append(append)
         });
         queued.unwrap_or_else(|error| {
             let (sender, receiver) = oneshot::channel();

@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::BrokerConfig;
 use crate::network::endpoint::Endpoint;
 use crate::random::{random_bits, random_uuid};
-use crate::replicas::{Replicas, Shared, read_whole};
+use crate::replicas::{ProducerRules, Replicas, Shared, read_whole};
 
 /// The largest batch of metadata records; a command makes 10,000 of them at most.
 const METADATA_BATCH_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -124,11 +124,15 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
 
     let image = writer.publish();
     forget_deleted(directory, &removed, now)?;
-    let expiration = i64::try_from(config.upkeep.producer_id_expiration.as_millis()).unwrap_or(i64::MAX);
+    let expiration = config.upkeep.producer_id_expiration.as_millis();
+    let producers = ProducerRules {
+        expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
+        verification: config.upkeep.transaction_verification,
+    };
     let replicas = Arc::new(Replicas::new(
         Arc::clone(&start.shared),
         Arc::clone(&start.schema),
-        expiration,
+        producers,
     ));
     replicas.apply(&image, image.topics().map(|topic| &**topic.name()), now);
     for (record, count) in image.skipped_records() {

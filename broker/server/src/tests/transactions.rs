@@ -1,6 +1,6 @@
 //! Logs with transactions in them, as Kafka leaves them: what consumers of committed records are told.
 
-use forebay_broker_log::ValidatedBatch;
+use forebay_broker_log::{TransactionChecks, ValidatedBatch, VerificationRequest};
 use forebay_broker_partition::RequiredAcks;
 use forebay_protocol::messages::ListOffsetsRequest;
 use forebay_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -56,12 +56,21 @@ async fn append(broker: &TestBroker, step: Step) {
         ..ValidationOptions::at(crate::clock::now())
     };
     let validated = validate(&batch, &options).expect("valid");
-    let append = NewAppend {
-        batches: vec![ValidatedBatch { batch, validated }],
-        origin,
-        acks: RequiredAcks::All,
-    };
     let replica = broker.handle.replica("t", 0).expect("there");
+    let mut checks = TransactionChecks::default();
+    if let Step::Record(..) = step {
+        let header = batch.header();
+        let request = VerificationRequest {
+            epoch: header.producer_epoch,
+            sequence: header.base_sequence,
+            raises_epoch: false,
+        };
+        let log = replica.log().expect("a log");
+        let guard = log.begin_verification(header.producer_id, request, crate::clock::now());
+        checks.guard = guard.expect("not fenced").unwrap_or_default();
+    }
+    let batches = vec![ValidatedBatch { batch, validated }];
+    let append = NewAppend::new(batches, origin, RequiredAcks::All).checked(checks);
     let appended = replica.append(append).expect("queued").await.expect("told");
     appended.expect("appended");
 }

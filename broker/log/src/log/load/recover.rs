@@ -190,7 +190,7 @@ fn replay_batch(
         states: producers,
         update: &mut update,
     };
-    match pending.add(header, marker, Checks::None) {
+    match pending.add(header, marker, Checks::NONE) {
         Ok(()) => Ok(producers.apply(update)),
         // Only a batch outside of its producer's open transaction, which no leader lets through.
         Err(error) => {

@@ -47,6 +47,7 @@ fn batch(tag: u8, sequence: i32) -> Append {
     Append {
         batches: vec![batch],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 

@@ -16,6 +16,7 @@ fn batch_of(timestamps: &[i64]) -> Append {
     Append {
         batches: vec![batch_at(&records, ProducerIdentity::NONE)],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 
@@ -144,6 +145,7 @@ fn in_transaction(producer_id: i64, sequence: i32, count: usize) -> Append {
     Append {
         batches: vec![batch_with(&records, options, AppendOrigin::Client)],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 
@@ -175,6 +177,7 @@ fn end(producer_id: i64, commit: bool) -> Append {
     Append {
         batches: vec![ValidatedBatch { batch, validated }],
         origin: AppendOrigin::Coordinator,
+        transaction: TransactionChecks::default(),
     }
 }
 
@@ -183,6 +186,7 @@ fn transactions_hold_the_last_stable_offset_and_aborted_ones_are_indexed() {
     let config = LogConfig {
         segment_bytes: 400,
         index_interval_bytes: 50,
+        transaction_verification: false,
         ..LogConfig::default()
     };
     let Fixture { log, disk, directory } = fixture(&config);

@@ -105,6 +105,7 @@ fn producer_batch(id: i64, sequence: i32, tag: u8) -> Append {
     Append {
         batches: vec![batch],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 

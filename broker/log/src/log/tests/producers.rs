@@ -15,6 +15,7 @@ fn batch(sequence: i32, time: Timestamp) -> Append {
     Append {
         batches: vec![batch_at(&[(b"value", time)], producer)],
         origin: AppendOrigin::Client,
+        transaction: TransactionChecks::default(),
     }
 }
 

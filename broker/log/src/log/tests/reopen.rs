@@ -137,6 +137,7 @@ fn an_index_that_is_missing_or_damaged_is_made_anew() {
             Append {
                 batches: vec![batch],
                 origin: AppendOrigin::Client,
+                transaction: TransactionChecks::default(),
             },
         )
         .expect("appended");

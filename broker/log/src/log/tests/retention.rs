@@ -24,6 +24,7 @@ fn append_at(log: &Log, tag: u8, timestamp: Timestamp) {
         Append {
             batches: vec![batch],
             origin: AppendOrigin::Client,
+            transaction: TransactionChecks::default(),
         },
     )
     .expect("appended");

@@ -53,5 +53,8 @@ pub(super) fn upkeep() -> Vec<ConfigKey> {
         key("producer.id.expiration.ms", Int, Low,
             "How long a partition remembers a producer that has stopped writing.")
             .default(86_400_000).validator(Validator::at_least(1)),
+        key("transaction.partition.verification.enable", Boolean, Low,
+            "Whether a partition asks the transaction coordinator before the first batch of a transaction is appended.")
+            .default(true),
     ]
 }

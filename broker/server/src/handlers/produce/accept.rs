@@ -98,11 +98,7 @@ impl<'a> Acceptance<'a> {
             });
         }
         let batches = vec![check(batch, &replica)?];
-        Ok(replica.append(NewAppend {
-            batches,
-            origin: AppendOrigin::Client,
-            acks,
-        })?)
+        Ok(replica.append(NewAppend::new(batches, AppendOrigin::Client, acks))?)
     }
 
     /// The one batch that a request has for a partition (`ProduceRequest.validateRecords`).

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use forebay_broker_log::{Append, Appended, Log, ValidatedBatch};
+use forebay_broker_log::{Append, Appended, Log, TransactionChecks, ValidatedBatch};
 use forebay_broker_partition::{AwaitProduce, Command, ProduceWaiter, RequiredAcks};
 use forebay_records::{AppendOrigin, LeaderEpoch, Timestamp};
 use tokio::sync::oneshot;
@@ -29,6 +29,25 @@ pub(crate) struct NewAppend {
     pub(crate) origin: AppendOrigin,
     /// Whose acknowledgement is waited for.
     pub(crate) acks: RequiredAcks,
+    /// For transactional batches and markers.
+    transaction: TransactionChecks,
+}
+
+impl NewAppend {
+    /// Batches outside of transactions.
+    pub(crate) fn new(batches: Vec<ValidatedBatch>, origin: AppendOrigin, acks: RequiredAcks) -> Self {
+        Self {
+            batches,
+            origin,
+            acks,
+            transaction: TransactionChecks::default(),
+        }
+    }
+
+    /// The same, part of a transaction that was looked at, or its end.
+    pub(crate) fn checked(self, transaction: TransactionChecks) -> Self {
+        Self { transaction, ..self }
+    }
 }
 
 struct Queued {
@@ -123,6 +142,7 @@ impl Replica {
             appends.push(Append {
                 batches: append.batches,
                 origin: append.origin,
+                transaction: append.transaction,
             });
         }
         let results = log.append(leader_epoch, now, appends);
