@@ -5,6 +5,7 @@ mod appends;
 #[cfg(test)]
 mod consistency;
 mod describe;
+mod driven;
 mod expire;
 mod heartbeat;
 mod join;

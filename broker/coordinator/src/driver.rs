@@ -1,13 +1,56 @@
 //! The words between the coordinator and whoever drives it: what goes in with a request, what comes out of a call.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
-use forebay_records::Timestamp;
+use forebay_records::{RecordBatch, Timestamp};
 
 use crate::{Command, Response};
+
+/// A coordinator over one partition of its topic, as its driver sees it; the crate's documentation says in which order to call what.
+pub trait Coordinator: Sized {
+    /// What can be asked.
+    type Command;
+    /// What is answered.
+    type Response;
+    /// What an operator may want to read.
+    type Event: fmt::Display;
+    /// What the driver is to do besides writing and answering.
+    type Action;
+    /// Why a partition cannot be read back.
+    type Error;
+
+    /// The answer of a coordinator that is not there, or still loads.
+    fn refuse(request: Request<Self::Command>, error: ErrorCode) -> Completion<Self::Response>;
+    /// Reads back a batch of the partition, before `activate`.
+    ///
+    /// # Errors
+    /// What cannot be read: the partition should not be coordinated from here.
+    fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), Self::Error>;
+    /// All records are read.
+    fn activate(&mut self, now: Now) -> OutcomeOf<Self>;
+    /// Decides what a request asks.
+    fn handle(&mut self, request: Request<Self::Command>, now: Now) -> OutcomeOf<Self>;
+    /// When `tick` has something to do, on the monotonic clock.
+    fn next_deadline(&self) -> Option<Duration>;
+    /// Does what the time has come for.
+    fn tick(&mut self, now: Now) -> OutcomeOf<Self>;
+    /// An append is committed.
+    fn committed(&mut self, append: AppendId, now: Now) -> OutcomeOf<Self>;
+    /// An append and all later ones could not be written.
+    fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> OutcomeOf<Self>;
+    /// Leadership is lost.
+    fn resign(self, now: Now) -> Vec<Completion<Self::Response>>;
+    /// Whether an operator should act on an event, not only be able to find it.
+    fn is_alarming(event: &Self::Event) -> bool;
+}
+
+/// What a call of a kind of coordinator has decided.
+pub type OutcomeOf<C> =
+    Outcome<<C as Coordinator>::Response, <C as Coordinator>::Event, <C as Coordinator>::Action>;
 
 /// The two clocks at the moment of a call. Timers follow the monotonic one, records and expiry the wall clock, so that a step of the
 /// wall clock ends nobody's session.
@@ -36,29 +79,29 @@ pub struct RequestContext {
 
 /// A request that has arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct Request<C = Command> {
     /// Its [`Completion`] will carry it.
     pub id: RequestId,
     /// Who asks.
     pub context: RequestContext,
     /// What is asked.
-    pub command: Command,
+    pub command: C,
 }
 
 /// The answer to a request; sent at once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
+pub struct Completion<R = Response> {
     /// Whose answer it is.
     pub request: RequestId,
     /// What to send.
-    pub response: Response,
+    pub response: R,
 }
 
 /// A set of records that is written as one. Ids grow by one in the order in which appends must be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppendId(pub u64);
 
-/// One record of `__consumer_offsets`, encoded; no value: a tombstone.
+/// One record of a coordinator's topic, encoded; no value: a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The key, opening with its two-byte version, which is also the type of the record.
@@ -77,15 +120,28 @@ pub struct Append {
 }
 
 /// What a call has decided. Answers that have to wait for an append are not in here: they come out of `committed`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use = "its appends must be written and its completions sent"]
-pub struct Outcome {
+pub struct Outcome<R = Response, E = Event, A = Infallible> {
     /// To be written, in order.
     pub appends: Vec<Append>,
     /// To be sent, in order.
-    pub completed: Vec<Completion>,
+    pub completed: Vec<Completion<R>>,
     /// What an operator may want to read in the log.
-    pub events: Vec<Event>,
+    pub events: Vec<E>,
+    /// To be begun, in order; what comes of them is told by commands.
+    pub actions: Vec<A>,
+}
+
+impl<R, E, A> Default for Outcome<R, E, A> {
+    fn default() -> Self {
+        Self {
+            appends: Vec::new(),
+            completed: Vec::new(),
+            events: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
 }
 
 /// Something that happened to a group; prints as the line that Kafka logs for it.

@@ -59,7 +59,8 @@ pub use command::{Command, Response};
 pub use config::Config;
 pub use coordinator::{GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use driver::{
-    Append, AppendId, Completion, Event, Now, Outcome, Record, Request, RequestContext, RequestId,
+    Append, AppendId, Completion, Coordinator, Event, Now, Outcome, OutcomeOf, Record, Request,
+    RequestContext, RequestId,
 };
 pub use partition_for::partition_for;
 pub use persisted::Source;

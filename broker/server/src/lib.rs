@@ -9,7 +9,7 @@
 //! - topics, configurations and producer ids go to `metadata`, the driver of `forebay-broker-controller` over
 //!   `__cluster_metadata-0`, which publishes each new image to `replicas` before it answers;
 //! - groups go to `groups`, the driver of one `forebay-broker-coordinator` for each partition of `__consumer_offsets`, whose records
-//!   take the same way as a producer's.
+//!   take the same way as a producer's; what all kinds of coordinators need of a driver is in `coordinators`.
 //!
 //! `broker` starts and stops all of it, `upkeep` does what is done now and then. No async worker waits for a disk: appends, syncs,
 //! cold reads and everything about the metadata log run on the threads of `io_pool`.
@@ -19,6 +19,7 @@ mod broker;
 mod call;
 mod clock;
 mod config;
+mod coordinators;
 mod core;
 mod error_code;
 mod groups;

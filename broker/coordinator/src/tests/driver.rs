@@ -90,6 +90,7 @@ impl Driver {
             appends,
             completed,
             events,
+            actions: _,
         } = outcome;
         for append in appends {
             assert!(!append.records.is_empty());

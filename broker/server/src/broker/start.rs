@@ -14,6 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{Broker, Error, Handle, OpenListener, Options};
 use crate::config::{self, BrokerConfig};
+use crate::coordinators::Surroundings;
 use crate::core::Core;
 use crate::groups::Groups;
 use crate::io_pool::IoPool;
@@ -53,12 +54,12 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
 
     let (stop, stopped) = shutdown::channel();
     let metadata = Arc::new(Metadata::new(writer, image, Arc::clone(&replicas), appends));
-    let groups = Groups::new(
-        config.groups.clone(),
-        Arc::clone(&metadata),
-        Arc::clone(&replicas),
-        stopped.clone(),
-    );
+    let surroundings = Surroundings {
+        metadata: Arc::clone(&metadata),
+        replicas: Arc::clone(&replicas),
+        shutdown: stopped.clone(),
+    };
+    let groups = Groups::new(config.groups.clone(), surroundings);
     let core = Arc::new(Core {
         cluster_id: shared.directory.meta_properties().cluster_id.as_str().into(),
         schema,

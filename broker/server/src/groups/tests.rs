@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use forebay_broker_log::{self as log, DirectoryOptions, LogConfig, LogDirectory};
 use forebay_broker_partition::{self as partition, LeaderAndIsr, LogState, Partition};
@@ -13,15 +14,16 @@ use forebay_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
+use forebay_protocol::{ErrorCode, NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::LeaderEpoch;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use super::driver::Shard;
 use super::*;
 use crate::io_pool::IoPool;
-use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
-use crate::shutdown::{self, ShutdownSender};
+use crate::replicas::{Replica, Shared};
+use crate::shutdown::{self, Shutdown, ShutdownSender};
 
 const NODE: NodeId = NodeId(1);
 const PARTITION: i32 = 3;
@@ -96,12 +98,11 @@ impl Bench {
 
     /// A coordinator over what is in the log, where there is no such topic.
     fn shard_without(&self, gone: &'static str) -> Arc<Shard> {
-        let driver = Driver {
-            topic_exists: Box::new(move |topic, id| topic != gone && id == TOPIC_ID),
-            shutdown: self.shutdown.clone(),
-        };
+        let driver = GroupDriver::new(Config::default(), move |topic, id| {
+            topic != gone && id == TOPIC_ID
+        });
         let replica = Arc::clone(&self.replica);
-        Shard::start(PARTITION, &Config::default(), replica, driver)
+        Shard::start(PARTITION, replica, driver, self.shutdown.clone())
     }
 
     /// A coordinator whose log has a record, so that its files are there.
@@ -297,7 +298,7 @@ async fn who_has_resigned_does_not_begin_again() {
     second.end(None);
     // Until its last task has ended.
     while Arc::strong_count(&shard) > 1 {
-        assert!(matches!(*shard.state(), State::Resigned));
+        assert!(shard.is_resigned());
         tokio::task::yield_now().await;
     }
     assert_eq!(
@@ -319,7 +320,7 @@ async fn a_topic_that_goes_while_the_coordinator_loads_is_forgotten() {
     shard.forget_topics(&[("t".into(), TOPIC_ID), ("kept".into(), Uuid::from_bytes([8; 16]))]);
     // It comes to that, in vain.
     tokio::task::yield_now().await;
-    assert!(matches!(*shard.state(), State::Loading));
+    assert!(shard.is_loading());
     drop(go_on);
     let _disconnected = reading.await;
     eventually_forgotten(&shard, "t").await;

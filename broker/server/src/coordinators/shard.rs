@@ -1,19 +1,18 @@
-//! One coordinator: its partition, the requests that wait for it, and its clock.
+//! One coordinator of whichever kind: its partition, the requests that wait for it, and its clock.
 
-mod deletions;
 mod load;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay_broker_coordinator::{
-    Append, AppendId, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Request,
-    RequestContext, RequestId, Response,
+    Append, AppendId, Completion, Coordinator, Now, Outcome, OutcomeOf, Request, RequestContext, RequestId,
 };
 use forebay_broker_log::ValidatedBatch;
 use forebay_broker_partition::RequiredAcks;
-use forebay_protocol::{ErrorCode, Uuid};
+use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{
     AppendOrigin, BatchBuilder, BatchOptions, Headers, Offset, ValidationOptions, validate,
 };
@@ -24,49 +23,62 @@ use crate::clock;
 use crate::error_code::HasErrorCode;
 use crate::replicas::{self, NewAppend, Replica};
 use crate::shutdown::Shutdown;
-use deletions::Deletions;
 
 /// How long loading waits before it is tried again after the log could not be read.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
+/// What a kind of coordinator needs of the broker besides its partition.
+pub(crate) trait Driver: Sized + Send + Sync + 'static {
+    /// The machine that decides.
+    type Coordinator: Coordinator<Command: Send, Response: Send, Action: Send, Error: fmt::Display + Send>
+        + Send;
+
+    /// What is coordinated, for the log.
+    const WHAT: &'static str;
+
+    /// A machine that has read nothing yet.
+    fn coordinator(&self, replica: &Arc<Replica>) -> Self::Coordinator;
+
+    /// The machine has read its log, and is not asked anything yet. Nothing may be waited for.
+    fn loaded(shard: &Arc<Shard<Self>>, coordinator: &Self::Coordinator);
+
+    /// Begins what the machine wants done. Its state is locked: nothing may be waited for, nor may it be asked.
+    fn perform(shard: &Arc<Shard<Self>>, action: <Self::Coordinator as Coordinator>::Action);
+}
+
+/// What is asked of the coordinator that `D` drives.
+pub(crate) type CommandOf<D> = <<D as Driver>::Coordinator as Coordinator>::Command;
+/// What it answers.
+pub(crate) type ResponseOf<D> = <<D as Driver>::Coordinator as Coordinator>::Response;
+
 /// A coordinator and what drives it.
-pub(super) struct Shard {
+pub(crate) struct Shard<D: Driver> {
     partition: i32,
-    config: Config,
     replica: Arc<Replica>,
-    state: Mutex<State>,
+    state: Mutex<State<D>>,
     /// The next deadline may have changed.
     rearm: Notify,
     /// It has been loaded, or has resigned.
     settled: Notify,
-    deletions: Mutex<Deletions>,
     /// The monotonic clock of this coordinator.
     started: Instant,
-    driver: Driver,
-}
-
-/// Whether there is a topic of this name, and unless that is zero, of this id.
-type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
-
-/// What a coordinator needs of the broker besides its partition.
-pub(super) struct Driver {
-    pub(super) topic_exists: Box<TopicExists>,
-    pub(super) shutdown: Shutdown,
+    shutdown: Shutdown,
+    driver: D,
 }
 
 /// Hears when an append is committed, or is not.
 type Written = oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::Error>>;
 
-enum State {
+enum State<D: Driver> {
     Loading,
-    Active(Box<Active>),
+    Active(Box<Active<D>>),
     /// It stays so.
     Resigned,
 }
 
-struct Active {
-    coordinator: GroupCoordinator,
-    waiting: HashMap<RequestId, oneshot::Sender<Response>>,
+struct Active<D: Driver> {
+    coordinator: D::Coordinator,
+    waiting: HashMap<RequestId, oneshot::Sender<ResponseOf<D>>>,
     next_request: u64,
     /// Appends that are on their way, in the order of their ids, but for the one that is awaited.
     appends: VecDeque<InFlight>,
@@ -81,21 +93,17 @@ struct InFlight {
     taken_back: bool,
 }
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// A coordinator over a partition that this broker leads; it loads in the background.
-    pub(super) fn start(partition: i32, config: &Config, replica: Arc<Replica>, driver: Driver) -> Arc<Self> {
+    pub(crate) fn start(partition: i32, replica: Arc<Replica>, driver: D, shutdown: Shutdown) -> Arc<Self> {
         let shard = Arc::new(Self {
             partition,
-            config: Config {
-                append_bytes_max: replica.config().max_message_bytes,
-                ..config.clone()
-            },
             replica,
             state: Mutex::new(State::Loading),
             rearm: Notify::new(),
             settled: Notify::new(),
-            deletions: Mutex::default(),
             started: Instant::now(),
+            shutdown,
             driver,
         });
         if shard
@@ -104,7 +112,7 @@ impl Shard {
             .is_none_or(|log| log.log_end_offset() == Offset::ZERO)
         {
             // Nothing was ever written: there is nothing to wait for.
-            shard.activate(GroupCoordinator::new(shard.config.clone()));
+            shard.activate(shard.driver.coordinator(&shard.replica));
             tokio::spawn(Arc::clone(&shard).keep_time());
         } else {
             tokio::spawn(Arc::clone(&shard).load_and_keep_time());
@@ -113,28 +121,49 @@ impl Shard {
     }
 
     /// Whether it coordinates over this very partition.
-    pub(super) fn is_of(&self, replica: &Arc<Replica>) -> bool {
+    pub(crate) fn is_of(&self, replica: &Arc<Replica>) -> bool {
         Arc::ptr_eq(&self.replica, replica)
     }
 
+    /// What its kind needs besides.
+    pub(crate) fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// Whether it coordinates no more.
+    pub(crate) fn is_resigned(&self) -> bool {
+        matches!(*self.state(), State::Resigned)
+    }
+
+    /// Whether its log is still being read.
+    #[cfg(test)]
+    pub(crate) fn is_loading(&self) -> bool {
+        matches!(*self.state(), State::Loading)
+    }
+
+    /// Waits until it has been loaded, or has resigned.
+    pub(crate) async fn settled(&self) {
+        self.settled.notified().await;
+    }
+
     /// Asks the coordinator and waits for its answer; `None` if the broker stops first.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         self: &Arc<Self>,
         context: RequestContext,
-        command: Command,
-    ) -> Option<Response> {
+        command: CommandOf<D>,
+    ) -> Option<ResponseOf<D>> {
         let receiver = {
             let mut state = self.state();
             let active = match &mut *state {
                 State::Active(active) => active,
                 State::Loading => {
-                    return Some(super::refuse(
-                        context,
-                        command,
-                        ErrorCode::CoordinatorLoadInProgress,
-                    ));
+                    let code = ErrorCode::CoordinatorLoadInProgress;
+                    return Some(refuse::<D::Coordinator>(context, command, code));
                 }
-                State::Resigned => return Some(super::refuse(context, command, ErrorCode::NotCoordinator)),
+                State::Resigned => {
+                    let code = ErrorCode::NotCoordinator;
+                    return Some(refuse::<D::Coordinator>(context, command, code));
+                }
             };
             let id = RequestId(active.next_request);
             active.next_request += 1;
@@ -149,8 +178,18 @@ impl Shard {
         receiver.await.ok()
     }
 
+    /// As [`Shard::request`], on behalf of the broker itself.
+    pub(crate) async fn request_of_its_own(self: &Arc<Self>, command: CommandOf<D>) -> Option<ResponseOf<D>> {
+        let context = RequestContext {
+            api_version: 0,
+            client_id: Utf8Bytes::default(),
+            client_host: Utf8Bytes::default(),
+        };
+        self.request(context, command).await
+    }
+
     /// Sends everyone who waits to another coordinator. Nothing is decided any more.
-    pub(super) fn resign(&self) {
+    pub(crate) fn resign(&self) {
         let state = std::mem::replace(&mut *self.state(), State::Resigned);
         if let State::Active(active) = state {
             let _not_awaited = self.dismiss(*active);
@@ -160,7 +199,7 @@ impl Shard {
     }
 
     /// Sends everyone who waits for a coordinator away; gives the appends that are on their way.
-    fn dismiss(&self, active: Active) -> VecDeque<InFlight> {
+    fn dismiss(&self, active: Active<D>) -> VecDeque<InFlight> {
         let Active {
             coordinator,
             mut waiting,
@@ -184,24 +223,26 @@ impl Shard {
     /// Loads what the log says, and tries again until that has worked or it is not wanted any more.
     async fn load(self: &Arc<Self>) {
         loop {
-            match load::load(&self.replica, self.config.clone()).await {
+            let empty = self.driver.coordinator(&self.replica);
+            match load::load(&self.replica, empty).await {
                 Ok(coordinator) => {
-                    let gone = self.topics_that_are_gone(&coordinator);
-                    self.activate(coordinator);
-                    return self.forget_topics(&gone);
+                    D::loaded(self, &coordinator);
+                    return self.activate(coordinator);
                 }
                 Err(error) => {
-                    tracing::error!(partition = self.partition, %error, "the groups of a partition cannot be loaded");
+                    tracing::error!(
+                        partition = self.partition, %error, "the {}s of a partition cannot be loaded", D::WHAT
+                    );
                     tokio::time::sleep(RELOAD_PAUSE).await;
                 }
             }
-            if self.driver.shutdown.is_requested() || !matches!(*self.state(), State::Loading) {
+            if self.shutdown.is_requested() || !matches!(*self.state(), State::Loading) {
                 return;
             }
         }
     }
 
-    fn activate(self: &Arc<Self>, mut coordinator: GroupCoordinator) {
+    fn activate(self: &Arc<Self>, mut coordinator: D::Coordinator) {
         let outcome = coordinator.activate(self.now());
         let mut state = self.state();
         if !matches!(*state, State::Loading) {
@@ -221,7 +262,7 @@ impl Shard {
 
     /// Calls `tick` when its time has come, until the coordinator resigns.
     async fn keep_time(self: Arc<Self>) {
-        let shutdown = self.driver.shutdown.clone().requested();
+        let shutdown = self.shutdown.clone().requested();
         tokio::pin!(shutdown);
         loop {
             let deadline = match &*self.state() {
@@ -252,13 +293,14 @@ impl Shard {
     }
 
     /// Writes, answers and tells what a call has decided. The order of appends is that of the calls: the state is locked.
-    fn carry_out(self: &Arc<Self>, active: &mut Active, outcome: Outcome) {
+    fn carry_out(self: &Arc<Self>, active: &mut Active<D>, outcome: OutcomeOf<D::Coordinator>) {
         let Outcome {
             appends,
             completed,
             events,
+            actions,
         } = outcome;
-        events.iter().for_each(report);
+        events.iter().for_each(report::<D::Coordinator>);
         for Completion { request, response } in completed {
             if let Some(sender) = active.waiting.remove(&request) {
                 // Who asked may be gone.
@@ -278,13 +320,16 @@ impl Shard {
             active.committing = true;
             tokio::spawn(Arc::clone(self).commit());
         }
+        for action in actions {
+            D::perform(self, action);
+        }
         self.rearm.notify_one();
     }
 
     /// Queues the records of an append. One that cannot be queued is one that fails in its turn.
     fn append(&self, append: Append) -> Written {
         let queued = batch(append).map_err(|error| {
-            tracing::error!(partition = self.partition, %error, "group records cannot be encoded");
+            tracing::error!(partition = self.partition, %error, "records of a {} cannot be encoded", D::WHAT);
             replicas::Error::Lost
         });
         let queued = queued.and_then(|batch| {
@@ -355,7 +400,8 @@ impl Shard {
         };
         tracing::warn!(
             partition = self.partition,
-            "group coordinator begins again from its log"
+            "{} coordinator begins again from its log",
+            D::WHAT
         );
         // What is on its way may be in the log yet, behind the end that loading would see now.
         for append in self.dismiss(active) {
@@ -365,7 +411,7 @@ impl Shard {
     }
 
     /// From active to loading; gives what was active.
-    fn begin_loading(&self) -> Option<Active> {
+    fn begin_loading(&self) -> Option<Active<D>> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Loading) {
             State::Active(active) => Some(*active),
@@ -384,23 +430,38 @@ impl Shard {
     }
 
     /// A panic inside leaves a coordinator that may be half changed; what it holds is soft or in the log.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<D>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Shard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<D: Driver> fmt::Debug for Shard<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard")
             .field("partition", &self.partition)
             .finish_non_exhaustive()
     }
 }
 
-fn report(event: &Event) {
-    match event {
-        Event::MetadataNotWritten { .. } => tracing::error!("{event}"),
-        _ => tracing::info!("{event}"),
+/// The answer of a coordinator that is not there.
+pub(crate) fn refuse<C: Coordinator>(
+    context: RequestContext,
+    command: C::Command,
+    code: ErrorCode,
+) -> C::Response {
+    let request = Request {
+        id: RequestId(0),
+        context,
+        command,
+    };
+    C::refuse(request, code).response
+}
+
+fn report<C: Coordinator>(event: &C::Event) {
+    if C::is_alarming(event) {
+        tracing::error!("{event}");
+    } else {
+        tracing::info!("{event}");
     }
 }
 
@@ -420,6 +481,3 @@ fn batch(append: Append) -> Result<ValidatedBatch, Box<dyn std::error::Error + S
     let validated = validate(&batch, &options)?;
     Ok(ValidatedBatch { batch, validated })
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,10 +4,10 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use forebay_broker_coordinator::{Command, GroupCoordinator, RequestContext, Response};
+use forebay_broker_coordinator::{Command, GroupCoordinator, Response};
 use forebay_protocol::{Utf8Bytes, Uuid};
 
-use super::{Shard, State};
+use super::driver::Shard;
 
 /// How long to wait after tombstones could not be written.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub(super) struct Deletions {
 
 impl Shard {
     /// Forgets the offsets of topics that are gone: soon, or as soon as it can.
-    pub(in crate::groups) fn forget_topics(self: &Arc<Self>, topics: &[(Utf8Bytes, Uuid)]) {
+    pub(super) fn forget_topics(self: &Arc<Self>, topics: &[(Utf8Bytes, Uuid)]) {
         let mut deletions = self.deletions();
         deletions.topics.extend_from_slice(topics);
         if deletions.topics.is_empty() {
@@ -37,20 +37,20 @@ impl Shard {
     pub(super) fn topics_that_are_gone(&self, coordinator: &GroupCoordinator) -> Vec<(Utf8Bytes, Uuid)> {
         let topics = coordinator.topics_with_offsets().into_iter();
         topics
-            .filter(|(topic, id)| !(self.driver.topic_exists)(topic, *id))
+            .filter(|(topic, id)| !(self.driver().topic_exists)(topic, *id))
             .collect()
     }
 
     async fn forget(self: Arc<Self>) {
         while let Some(topics) = self.next_deletions() {
             let count = topics.len();
-            let answer = self.request(no_context(), Command::TopicsDeleted(topics)).await;
+            let answer = self.request_of_its_own(Command::TopicsDeleted(topics)).await;
             if let Some(Response::TopicsDeleted(Ok(()))) = answer {
                 self.deletions().topics.drain(..count);
                 continue;
             }
             tokio::select! {
-                () = self.settled.notified() => {}
+                () = self.settled() => {}
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
         }
@@ -58,7 +58,7 @@ impl Shard {
 
     /// What is to be forgotten next; none if that is all, or no longer this coordinator's to do.
     fn next_deletions(&self) -> Option<Vec<(Utf8Bytes, Uuid)>> {
-        let is_resigned = matches!(*self.state(), State::Resigned);
+        let is_resigned = self.is_resigned();
         let mut deletions = self.deletions();
         if is_resigned {
             deletions.topics.clear();
@@ -69,15 +69,9 @@ impl Shard {
 
     /// A list is good at any time.
     fn deletions(&self) -> MutexGuard<'_, Deletions> {
-        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The broker itself asks.
-fn no_context() -> RequestContext {
-    RequestContext {
-        api_version: 0,
-        client_id: Utf8Bytes::default(),
-        client_host: Utf8Bytes::default(),
+        self.driver()
+            .deletions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,9 @@
 //! Loading a coordinator: its partition is read through, oldest record first, on I/O threads.
 
+use std::fmt;
 use std::sync::Arc;
 
-use forebay_broker_coordinator::{Config, GroupCoordinator};
+use forebay_broker_coordinator::Coordinator;
 use forebay_broker_log::Read;
 use forebay_records::batches;
 
@@ -11,23 +12,25 @@ use crate::replicas::{self, Replica, read_whole};
 /// Read at a time.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// Why a partition's groups cannot be loaded.
+/// Why a partition's coordinator cannot be loaded.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(super) enum Error<E: fmt::Display> {
     /// The log cannot be read.
     #[error(transparent)]
     Replica(#[from] replicas::Error),
     /// A batch is damaged.
     #[error(transparent)]
     Batch(#[from] forebay_records::Error),
-    /// A record is not one of groups.
-    #[error(transparent)]
-    Record(#[from] forebay_broker_coordinator::Error),
+    /// A record is none of the coordinator's.
+    #[error("{0}")]
+    Record(E),
 }
 
 /// A coordinator that knows what the log of its partition says.
-pub(super) async fn load(replica: &Arc<Replica>, config: Config) -> Result<GroupCoordinator, Error> {
-    let mut coordinator = GroupCoordinator::new(config);
+pub(super) async fn load<C: Coordinator<Error: fmt::Display>>(
+    replica: &Arc<Replica>,
+    mut coordinator: C,
+) -> Result<C, Error<C::Error>> {
     let Some(log) = replica.log() else {
         return Ok(coordinator);
     };
@@ -48,7 +51,7 @@ pub(super) async fn load(replica: &Arc<Replica>, config: Config) -> Result<Group
             break;
         }
         for batch in batches(found) {
-            coordinator.replay_batch(&batch?)?;
+            coordinator.replay_batch(&batch?).map_err(Error::Record)?;
         }
         offset = next;
     }

@@ -1,0 +1,60 @@
+//! What a group coordinator needs of the broker besides its partition.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use forebay_broker_coordinator::{Config, GroupCoordinator};
+use forebay_protocol::Uuid;
+
+use super::deletions::Deletions;
+use crate::coordinators::shard::{self, Driver};
+use crate::replicas::Replica;
+
+/// A group coordinator and what drives it.
+pub(super) type Shard = shard::Shard<GroupDriver>;
+
+/// Whether there is a topic of this name, and unless that is zero, of this id.
+type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
+
+/// What it needs.
+pub(super) struct GroupDriver {
+    config: Config,
+    pub(super) topic_exists: Box<TopicExists>,
+    pub(super) deletions: Mutex<Deletions>,
+}
+
+impl GroupDriver {
+    /// Nothing to forget yet.
+    pub(super) fn new(
+        config: Config,
+        topic_exists: impl Fn(&str, Uuid) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            config,
+            topic_exists: Box::new(topic_exists),
+            deletions: Mutex::default(),
+        }
+    }
+}
+
+impl Driver for GroupDriver {
+    type Coordinator = GroupCoordinator;
+
+    const WHAT: &'static str = "group";
+
+    fn coordinator(&self, replica: &Arc<Replica>) -> GroupCoordinator {
+        GroupCoordinator::new(Config {
+            append_bytes_max: replica.config().max_message_bytes,
+            ..self.config.clone()
+        })
+    }
+
+    /// Topics whose deletion the log's last coordinator has not come to write down are forgotten as soon as that can be.
+    fn loaded(shard: &Arc<Shard>, coordinator: &GroupCoordinator) {
+        shard.forget_topics(&shard.topics_that_are_gone(coordinator));
+    }
+
+    fn perform(_shard: &Arc<Shard>, action: Infallible) {
+        match action {}
+    }
+}
