@@ -12,6 +12,7 @@ macro_rules! say {
 pub(crate) mod console_consumer;
 pub(crate) mod console_producer;
 pub(crate) mod consumer_groups;
+mod dump_log;
 mod options;
 pub(crate) mod topics;
 
@@ -39,7 +40,7 @@ pub(crate) struct Entry {
 }
 
 /// Every tool.
-pub(crate) const TOOLS: [Entry; 4] = [
+pub(crate) const TOOLS: [Entry; 5] = [
     Entry {
         name: "topics",
         script: "kafka-topics",
@@ -63,6 +64,12 @@ pub(crate) const TOOLS: [Entry; 4] = [
         script: "kafka-consumer-groups",
         about: "List, describe, delete and reset consumer groups",
         run: consumer_groups::run,
+    },
+    Entry {
+        name: "dump-log",
+        script: "kafka-dump-log",
+        about: "Print the files of a log",
+        run: dump_log::run,
     },
 ];
 

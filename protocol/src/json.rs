@@ -6,16 +6,31 @@ use serde_json::Value;
 
 use crate::{Records, Utf8Bytes, Uuid};
 
-/// A number; what JSON has no number for goes by Java's name.
+/// A number as Java writes it; what JSON has no number for goes by Java's name.
 pub(crate) fn float(value: f64) -> Value {
     let name = if value.is_nan() {
         "NaN"
-    } else if value > 0.0 {
+    } else if value == f64::INFINITY {
         "Infinity"
-    } else {
+    } else if value == f64::NEG_INFINITY {
         "-Infinity"
+    } else {
+        let number = java_double(value).parse().map(Value::Number);
+        return number.expect("it is a number");
     };
-    serde_json::Number::from_f64(value).map_or_else(|| name.into(), Value::Number)
+    name.into()
+}
+
+/// `Double.toString`: `1.5`, `1.0E7`, `1.0E-4`.
+fn java_double(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+        return format!("{value:?}");
+    }
+    let text = format!("{value:E}");
+    let (digits, exponent) = text.split_once('E').expect("it has an exponent");
+    let point = if digits.contains('.') { "" } else { ".0" };
+    format!("{digits}{point}E{exponent}")
 }
 
 pub(crate) fn uuid(value: Uuid) -> Value {
@@ -33,4 +48,28 @@ pub(crate) fn bytes(value: &bytes::Bytes) -> Value {
 /// Kafka leaves them out, and puts an empty string in their place.
 pub(crate) fn records(_: &Records) -> Value {
     "".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_java_writes_them() {
+        let cases = [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (12.5, "12.5"),
+            (-0.001, "-0.001"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (1.25e-4, "1.25E-4"),
+            (-1.5e300, "-1.5E300"),
+            (f64::NAN, "\"NaN\""),
+            (f64::NEG_INFINITY, "\"-Infinity\""),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(float(value).to_string(), expected);
+        }
+    }
 }

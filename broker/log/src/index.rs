@@ -12,8 +12,10 @@ use std::sync::Arc;
 
 use forebay_disk::{Disk, File, FileExt, OpenOptions};
 
-pub(crate) use offset_index::{OffsetEntry, OffsetIndex};
-pub(crate) use time_index::{TimeEntry, TimeIndex};
+pub use offset_index::OffsetEntry;
+pub(crate) use offset_index::{OffsetIndex, offset_entries};
+pub use time_index::TimeEntry;
+pub(crate) use time_index::{TimeIndex, time_entries};
 
 use crate::error::Result;
 
@@ -30,6 +32,14 @@ pub(crate) trait Entry: Copy {
 
     /// Writes its [`Entry::BYTES`] bytes.
     fn encode(&self, out: &mut Vec<u8>);
+}
+
+pub(crate) const OFFSET_ENTRY_BYTES: usize = offset_index::ENTRY_BYTES;
+pub(crate) const TIME_ENTRY_BYTES: usize = time_index::ENTRY_BYTES;
+
+/// The whole entries of `bytes`.
+fn entries<E: Entry>(bytes: &[u8]) -> impl Iterator<Item = E> {
+    bytes.chunks_exact(E::BYTES).map(E::decode)
 }
 
 /// The entries of an index: the first `written` of them in the file, the rest in memory.

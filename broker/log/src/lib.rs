@@ -15,6 +15,7 @@ mod directory_state;
 mod error;
 mod file_name;
 mod index;
+pub mod inspect;
 mod leader_epochs;
 mod locks;
 mod log;

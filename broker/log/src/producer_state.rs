@@ -14,6 +14,8 @@ use std::path::Path;
 use forebay_disk::{Disk, DiskExt, OpenOptions};
 use forebay_records::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
+pub use snapshot::Error as SnapshotError;
+pub(crate) use snapshot::decode as decode_snapshot;
 pub(crate) use update::{Checks, CompletedTransaction, Marker, Pending, ProducerUpdate};
 pub use verification::{TransactionChecks, VerificationGuard, VerificationRequest};
 

@@ -44,6 +44,14 @@ impl AbortedTransaction {
         bytes
     }
 
+    /// The whole entries of `bytes`, or the version of the first that is not ours.
+    pub(crate) fn decode_all(bytes: &[u8]) -> std::result::Result<Vec<AbortedTransaction>, i16> {
+        let entry = |bytes: &[u8]| {
+            AbortedTransaction::decode(bytes).ok_or_else(|| i16::from_be_bytes([bytes[0], bytes[1]]))
+        };
+        bytes.chunks_exact(ENTRY_BYTES).map(entry).collect()
+    }
+
     /// `None` if the version is not ours.
     fn decode(bytes: &[u8]) -> Option<AbortedTransaction> {
         let (version, fields) = bytes.split_first_chunk::<2>()?;

@@ -175,6 +175,38 @@ impl MetadataRecord {
         }
     }
 
+    /// Kafka's name of the message, as `TopicRecord`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RegisterBroker(_) => RegisterBrokerRecord::NAME,
+            Self::UnregisterBroker(_) => UnregisterBrokerRecord::NAME,
+            Self::Topic(_) => TopicRecord::NAME,
+            Self::Partition(_) => PartitionRecord::NAME,
+            Self::Config(_) => ConfigRecord::NAME,
+            Self::PartitionChange(_) => PartitionChangeRecord::NAME,
+            Self::FenceBroker(_) => FenceBrokerRecord::NAME,
+            Self::UnfenceBroker(_) => UnfenceBrokerRecord::NAME,
+            Self::RemoveTopic(_) => RemoveTopicRecord::NAME,
+            Self::DelegationToken(_) => DelegationTokenRecord::NAME,
+            Self::UserScramCredential(_) => UserScramCredentialRecord::NAME,
+            Self::FeatureLevel(_) => FeatureLevelRecord::NAME,
+            Self::ClientQuota(_) => ClientQuotaRecord::NAME,
+            Self::ProducerIds(_) => ProducerIdsRecord::NAME,
+            Self::BrokerRegistrationChange(_) => BrokerRegistrationChangeRecord::NAME,
+            Self::AccessControlEntry(_) => AccessControlEntryRecord::NAME,
+            Self::RemoveAccessControlEntry(_) => RemoveAccessControlEntryRecord::NAME,
+            Self::NoOp(_) => NoOpRecord::NAME,
+            Self::ZkMigrationState(_) => ZkMigrationStateRecord::NAME,
+            Self::RemoveUserScramCredential(_) => RemoveUserScramCredentialRecord::NAME,
+            Self::BeginTransaction(_) => BeginTransactionRecord::NAME,
+            Self::EndTransaction(_) => EndTransactionRecord::NAME,
+            Self::AbortTransaction(_) => AbortTransactionRecord::NAME,
+            Self::RemoveDelegationToken(_) => RemoveDelegationTokenRecord::NAME,
+            Self::RegisterController(_) => RegisterControllerRecord::NAME,
+            Self::ClearElr(_) => ClearElrRecord::NAME,
+        }
+    }
+
     /// The bare message as Kafka's JsonConverter writes it.
     #[cfg(feature = "json")]
     pub fn to_json(&self, version: i16) -> serde_json::Value {
@@ -462,6 +494,22 @@ impl GroupRecordKey {
         }
     }
 
+    /// Kafka's name of the message, as `TopicRecord`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LegacyOffsetCommit(_) => LegacyOffsetCommitKey::NAME,
+            Self::OffsetCommit(_) => OffsetCommitKey::NAME,
+            Self::GroupMetadata(_) => GroupMetadataKey::NAME,
+            Self::ConsumerGroupMetadata(_) => ConsumerGroupMetadataKey::NAME,
+            Self::ConsumerGroupPartitionMetadata(_) => ConsumerGroupPartitionMetadataKey::NAME,
+            Self::ConsumerGroupMemberMetadata(_) => ConsumerGroupMemberMetadataKey::NAME,
+            Self::ConsumerGroupTargetAssignmentMetadata(_) => ConsumerGroupTargetAssignmentMetadataKey::NAME,
+            Self::ConsumerGroupTargetAssignmentMember(_) => ConsumerGroupTargetAssignmentMemberKey::NAME,
+            Self::ConsumerGroupCurrentMemberAssignment(_) => ConsumerGroupCurrentMemberAssignmentKey::NAME,
+            Self::ConsumerGroupRegularExpression(_) => ConsumerGroupRegularExpressionKey::NAME,
+        }
+    }
+
     /// The bare message as Kafka's JsonConverter writes it.
     #[cfg(feature = "json")]
     pub fn to_json(&self, version: i16) -> serde_json::Value {
@@ -633,6 +681,24 @@ impl GroupRecordValue {
             Self::ConsumerGroupTargetAssignmentMember(message) => message.encode(writer, version),
             Self::ConsumerGroupCurrentMemberAssignment(message) => message.encode(writer, version),
             Self::ConsumerGroupRegularExpression(message) => message.encode(writer, version),
+        }
+    }
+
+    /// Kafka's name of the message, as `TopicRecord`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LegacyOffsetCommit(_) => LegacyOffsetCommitValue::NAME,
+            Self::OffsetCommit(_) => OffsetCommitValue::NAME,
+            Self::GroupMetadata(_) => GroupMetadataValue::NAME,
+            Self::ConsumerGroupMetadata(_) => ConsumerGroupMetadataValue::NAME,
+            Self::ConsumerGroupPartitionMetadata(_) => ConsumerGroupPartitionMetadataValue::NAME,
+            Self::ConsumerGroupMemberMetadata(_) => ConsumerGroupMemberMetadataValue::NAME,
+            Self::ConsumerGroupTargetAssignmentMetadata(_) => {
+                ConsumerGroupTargetAssignmentMetadataValue::NAME
+            }
+            Self::ConsumerGroupTargetAssignmentMember(_) => ConsumerGroupTargetAssignmentMemberValue::NAME,
+            Self::ConsumerGroupCurrentMemberAssignment(_) => ConsumerGroupCurrentMemberAssignmentValue::NAME,
+            Self::ConsumerGroupRegularExpression(_) => ConsumerGroupRegularExpressionValue::NAME,
         }
     }
 

@@ -76,6 +76,9 @@ fn record_enum(name: &str, documentation: &str, variants: &[(i16, &str, &Message
                 match self {{ {} }}
             }}
 
+            /// Kafka's name of the message, as `TopicRecord`.
+            pub const fn name(&self) -> &'static str {{ match self {{ {} }} }}
+
             /// The bare message as Kafka's JsonConverter writes it.
             #[cfg(feature = \"json\")]
             pub fn to_json(&self, version: i16) -> serde_json::Value {{
@@ -92,6 +95,7 @@ fn record_enum(name: &str, documentation: &str, variants: &[(i16, &str, &Message
             format!("{number} => {message}::decode(reader, version).map(Self::{variant}),\n")
         }),
         arms(&|_, variant, _| format!("Self::{variant}(message) => message.encode(writer, version),\n")),
+        arms(&|_, variant, message| format!("Self::{variant}(_) => {message}::NAME,\n")),
         arms(&|_, variant, _| format!("Self::{variant}(message) => message.to_json(version),\n")),
     );
     for (_, variant, message) in variants {

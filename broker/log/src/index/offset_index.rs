@@ -12,11 +12,11 @@ use crate::error::Result;
 
 /// Where a batch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OffsetEntry {
+pub struct OffsetEntry {
     /// The batch's last offset.
-    pub(crate) last_offset: Offset,
+    pub last_offset: Offset,
     /// Its position in the segment file.
-    pub(crate) position: u64,
+    pub position: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,17 @@ impl Entry for RawOffsetEntry {
         out.extend_from_slice(&self.relative_offset.to_be_bytes());
         out.extend_from_slice(&self.position.to_be_bytes());
     }
+}
+
+pub(super) const ENTRY_BYTES: usize = RawOffsetEntry::BYTES;
+
+/// What an index file of the segment that begins at `base_offset` holds.
+pub(crate) fn offset_entries(bytes: &[u8], base_offset: Offset) -> Vec<OffsetEntry> {
+    let entry = |raw: RawOffsetEntry| OffsetEntry {
+        last_offset: base_offset + i64::from(raw.relative_offset),
+        position: u64::from(raw.position),
+    };
+    super::entries(bytes).map(entry).collect()
 }
 
 #[derive(Debug)]

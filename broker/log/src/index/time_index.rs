@@ -13,9 +13,11 @@ use crate::error::Result;
 
 /// The greatest timestamp up to an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TimeEntry {
-    pub(crate) timestamp: Timestamp,
-    pub(crate) offset: Offset,
+pub struct TimeEntry {
+    /// No record up to the offset has a greater one.
+    pub timestamp: Timestamp,
+    /// Of the last record of the batch with that timestamp.
+    pub offset: Offset,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,17 @@ impl Entry for RawTimeEntry {
         out.extend_from_slice(&self.timestamp.to_be_bytes());
         out.extend_from_slice(&self.relative_offset.to_be_bytes());
     }
+}
+
+pub(super) const ENTRY_BYTES: usize = RawTimeEntry::BYTES;
+
+/// What a time index file of the segment that begins at `base_offset` holds.
+pub(crate) fn time_entries(bytes: &[u8], base_offset: Offset) -> Vec<TimeEntry> {
+    let entry = |raw: RawTimeEntry| TimeEntry {
+        timestamp: Timestamp(raw.timestamp),
+        offset: base_offset + i64::from(raw.relative_offset),
+    };
+    super::entries(bytes).map(entry).collect()
 }
 
 #[derive(Debug)]

@@ -14,13 +14,21 @@ pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Why a snapshot cannot be used. An older one, or the batches themselves, take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
+    /// Not the one there is.
     #[error("it has the unknown version {0}")]
     Version(i16),
+    /// Cut, or not a snapshot.
     #[error("it is too short or too long for its number of entries")]
     Length,
+    /// Bits have changed.
     #[error("its CRC is {stored}, that of its bytes {computed}")]
-    Checksum { stored: u32, computed: u32 },
+    Checksum {
+        /// The one in the file.
+        stored: u32,
+        /// That of the bytes behind it.
+        computed: u32,
+    },
 }
 
 pub(crate) fn encode<'a>(
