@@ -42,7 +42,7 @@ pub use log_directory::{
 pub use meta_properties::MetaProperties;
 pub use producer_state::{ActiveProducer, TransactionChecks, VerificationGuard, VerificationRequest};
 pub use read::{Chunk, FileRange, Read, ReadResult};
-pub use segment::TimestampOffset;
+pub use segment::{Filled, TimestampOffset};
 pub use topic_partition::{InvalidTopic, TOPIC_NAME_LENGTH_MAX, TopicPartition, validate_topic_name};
 pub use transaction_index::AbortedTransaction;
 pub use uuid::{DirectoryId, ParseUuidError, TopicId, Uuid};

@@ -9,6 +9,7 @@ mod read;
 mod retention;
 mod sync;
 mod truncate;
+mod zeros;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub struct Log {
     /// might be told of success. Taken before `writer`, and that before `view`.
     syncing: Mutex<()>,
     writer: Mutex<Writer>,
+    ahead: Mutex<zeros::Ahead>,
 }
 
 /// What a log belongs to.
@@ -130,6 +132,7 @@ impl Log {
             view: RwLock::new(view),
             syncing: Mutex::default(),
             writer: Mutex::new(writer),
+            ahead: Mutex::default(),
         }
     }
 

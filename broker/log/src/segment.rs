@@ -5,6 +5,7 @@ mod append;
 mod read;
 mod rebuild;
 mod scan;
+mod zeros;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +24,8 @@ pub(crate) use append::{Place, RollLimits};
 pub use read::TimestampOffset;
 pub(crate) use rebuild::Recovered;
 pub(crate) use scan::{BatchAt, Found, Scan, only_zeros};
+pub use zeros::Filled;
+use zeros::Zeros;
 
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -39,6 +42,9 @@ pub(crate) struct Segment {
     unsynced: AtomicBool,
     /// The logical size in bytes; grows after the bytes are written.
     size: AtomicU64,
+    /// Behind the logical size there are zeros up to here, on the disk; 0: none.
+    zeroed_to: AtomicU64,
+    zeros: Mutex<Zeros>,
     index_interval_bytes: u64,
     offset_index: RwLock<OffsetIndex>,
     time_index: RwLock<TimeIndex>,
@@ -110,6 +116,8 @@ impl Segment {
             used: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
             size: AtomicU64::new(size),
+            zeroed_to: AtomicU64::new(0),
+            zeros: Mutex::default(),
             index_interval_bytes: *index_interval_bytes,
             offset_index: RwLock::new(offset_index),
             time_index: RwLock::new(time_index),
@@ -161,11 +169,7 @@ impl Segment {
     /// Closes the segment to appends: cuts the file to its logical size and writes its indexes. What is in the file
     /// may not be synced yet; the indexes are.
     pub(crate) fn finish(&self) -> Result<()> {
-        let file = self.file()?;
-        let size = self.size();
-        if file.len()? != size {
-            file.set_len(size)?;
-        }
+        self.close_zeros(&*self.file()?)?;
         let max = self.max_timestamp()?;
         write_lock(&self.offset_index).close()?;
         let mut time_index = write_lock(&self.time_index);

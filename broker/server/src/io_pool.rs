@@ -20,7 +20,7 @@ pub(crate) trait Drain: Send + Sync + 'static {
     fn scheduled(&self) -> &AtomicBool;
 
     /// Works off what is queued when it is called; more may be queued meanwhile, then it is called again.
-    fn drain(&self);
+    fn drain(self: Arc<Self>);
 
     /// Whether something is queued.
     fn has_work(&self) -> bool;
@@ -108,6 +108,12 @@ impl IoPool {
         receiver.await.map_err(|_dropped| Lost)
     }
 
+    /// Runs `job` on a thread of the pool some time. Nobody hears of it; the caller sees to it that few are queued. Dropped if the
+    /// pool is closed.
+    pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        self.push(Job::Once(Box::new(job)))
+    }
+
     /// Lets the queue run empty and joins the threads. Blocks; later work is dropped.
     pub(crate) fn close(&self) {
         self.0.permits.close();
@@ -179,7 +185,7 @@ impl IoPool {
         let outcome = match job {
             Job::Once(job) => catch_unwind(AssertUnwindSafe(job)),
             Job::Drain(target) => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| target.drain()));
+                let outcome = catch_unwind(AssertUnwindSafe(|| Arc::clone(&target).drain()));
                 target.scheduled().store(false, Ordering::Release);
                 // Queued between the end of `drain` and the line above: nobody else has scheduled it.
                 if target.has_work() && !target.scheduled().swap(true, Ordering::AcqRel) {
@@ -236,7 +242,7 @@ mod tests {
             &self.scheduled
         }
 
-        fn drain(&self) {
+        fn drain(self: Arc<Self>) {
             self.calls.fetch_add(1, Ordering::SeqCst);
             let taken = self.queued.swap(0, Ordering::SeqCst);
             self.drained.fetch_add(taken, Ordering::SeqCst);

@@ -148,7 +148,7 @@ impl Drain for Metadata {
         &self.scheduled
     }
 
-    fn drain(&self) {
+    fn drain(self: Arc<Self>) {
         let jobs = std::mem::take(&mut *self.queue());
         // A panic in here would leave the controller half changed: it then decides nothing more.
         let Ok(mut writer) = self.writer.lock() else {

@@ -290,6 +290,7 @@ impl Loader {
             view: RwLock::new(view),
             syncing: Mutex::default(),
             writer: Mutex::new(writer),
+            ahead: Mutex::default(),
         }
     }
 }

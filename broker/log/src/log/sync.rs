@@ -50,6 +50,7 @@ impl Log {
         if end == self.synced_offset() && closed.is_empty() && names_synced {
             return Ok(end);
         }
+        let synced_size = active.as_ref().map_or(0, |active| active.size());
         // What is appended from here on waits for the next sync.
         writer.unsynced_since = None;
         drop(writer);
@@ -68,6 +69,9 @@ impl Log {
             return Err(self.directory.fail(&error));
         }
 
+        if let Some(active) = &active {
+            self.note_sync(active.base_offset(), synced_size);
+        }
         let mut writer = lock(&self.writer);
         // Another log of the directory may have failed meanwhile.
         self.directory.check()?;

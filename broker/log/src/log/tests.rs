@@ -9,6 +9,7 @@ mod producers;
 mod reopen;
 mod retention;
 mod sync;
+mod zeros;
 
 use std::sync::Arc;
 

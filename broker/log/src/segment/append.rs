@@ -84,12 +84,15 @@ impl Segment {
             error,
             cut_back: true,
         })?;
+        let written: u64 = places.iter().map(|place| place.size).sum();
+        let mut zeros = self.beyond_zeros(size + written);
         // Before and after: a sync in between may or may not cover the write.
         self.unsynced.store(true, Ordering::Release);
         let outcome = file.write_all_vectored_at(buffers, size);
         self.unsynced.store(true, Ordering::Release);
         if let Err(error) = outcome {
-            let cut_back = match file.set_len(size) {
+            let zeros = zeros.get_or_insert_with(|| lock(&self.zeros));
+            let cut_back = match self.cut_file(zeros, &*file, size) {
                 Ok(()) => true,
                 Err(second) => {
                     tracing::error!(segment = %self.path.display(), %second, "a torn write cannot be cut off");
@@ -101,7 +104,6 @@ impl Segment {
                 cut_back,
             });
         }
-        let written: u64 = places.iter().map(|place| place.size).sum();
         self.size.store(size + written, Ordering::Release);
         self.note(size, places);
         Ok(())

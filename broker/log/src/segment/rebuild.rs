@@ -182,9 +182,12 @@ impl Segment {
             return Ok(());
         };
         let file = self.file()?;
-        file.set_len(first.position)?;
+        let mut zeros = lock(&self.zeros);
+        self.cut_file(&mut zeros, &*file, first.position)?;
         file.sync_data()?;
         self.size.store(first.position, Ordering::Release);
+        Segment::reopen_zeros(&mut zeros);
+        drop(zeros);
         write_lock(&self.transaction_index).truncate_to(offset)?;
         self.rebuild_indexes()
     }

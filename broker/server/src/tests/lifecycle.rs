@@ -198,3 +198,32 @@ async fn a_full_disk_is_no_end() {
     let broker = broker.crash_and_restart().await;
     assert_eq!(broker.values("t", 0, 0).await, ["a", "b", "b"]);
 }
+
+/// Kafka's tools read a segment to the end of its file.
+#[tokio::test]
+async fn a_segment_is_filled_ahead_while_it_is_synced_often_and_ends_with_its_batches() {
+    let broker = TestBroker::start_with(&[("log.flush.interval.messages", "1")]).await;
+    broker.create_topic("t", 1, &[]).await;
+    let file = broker.directory.path().join("t-0/00000000000000000000.log");
+    let length = || std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+    let mut records = 0;
+    while length() < 1 << 20 {
+        assert!(records < 5000, "nothing fills the file");
+        broker.produce("t", 0, -1, batch(&["x"])).await;
+        records += 1;
+    }
+    let broker = broker.crash_and_restart().await;
+    assert_eq!(broker.values("t", 0, 0).await.len(), records);
+    assert!(length() < 1 << 20, "recovery cuts the zeros off");
+    while length() < 1 << 20 {
+        assert!(records < 10_000, "nothing fills the file");
+        broker.produce("t", 0, -1, batch(&["x"])).await;
+        records += 1;
+    }
+    let broker = broker.restart().await;
+    assert_eq!(broker.values("t", 0, 0).await.len(), records);
+    let size = batches(std::fs::read(&file).expect("readable").into())
+        .map(|batch| batch.expect("a batch").size_in_bytes() as u64)
+        .sum::<u64>();
+    assert_eq!(length(), size);
+}

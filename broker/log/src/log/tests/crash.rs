@@ -85,6 +85,11 @@ fn live(disk: &FaultyDisk) -> Promises {
                 Err(error) => promises.offline |= matches!(error, Error::Offline { .. }),
             }
         }
+        if tag % 3 == 0
+            && let Err(error) = log.fill_ahead(NOW)
+        {
+            promises.offline |= matches!(error, Error::Offline { .. });
+        }
         if tag % 5 == 0 {
             let _ = directory.checkpoint(None);
             log.release_idle(NOW);

@@ -22,6 +22,7 @@ enum Command {
         max_bytes: usize,
     },
     Sync,
+    FillAhead,
     Checkpoint,
     /// Delete records before a place in the log.
     DeleteRecords(usize),
@@ -43,6 +44,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         8 => (place.clone(), place.clone(), 1..1500_usize)
             .prop_map(|(from, up_to, max_bytes)| Command::Read { from, up_to, max_bytes }),
         3 => Just(Command::Sync),
+        3 => Just(Command::FillAhead),
         2 => Just(Command::Checkpoint),
         1 => place.clone().prop_map(Command::DeleteRecords),
         1 => Just(Command::Retention),
@@ -152,6 +154,9 @@ impl World {
             Command::Sync => {
                 assert_eq!(self.log.sync(NOW).expect("synced"), Offset(self.end() as i64));
                 self.model.synced = self.end();
+            }
+            Command::FillAhead => {
+                self.log.fill_ahead(NOW).expect("filled");
             }
             Command::Checkpoint => self.directory.checkpoint(None).expect("written"),
             Command::DeleteRecords(percent) => {

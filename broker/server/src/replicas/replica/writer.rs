@@ -72,6 +72,8 @@ pub(super) struct Writer {
     scheduled: AtomicBool,
     /// The state machine has asked for a sync outside of the writer's round.
     sync_wanted: AtomicBool,
+    /// The log is being filled ahead.
+    filling: AtomicBool,
 }
 
 impl Replica {
@@ -238,6 +240,25 @@ impl Replica {
         }
     }
 
+    /// Has the log filled ahead with zeros where that makes syncs shorter, on another thread than the writer's.
+    fn fill_ahead(self: &Arc<Self>) {
+        let wanted = self.log.as_ref().is_some_and(|log| log.wants_zeros());
+        if !wanted || self.writer.filling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let replica = Arc::clone(self);
+        let fill = move || {
+            let filled = replica.log.as_ref().map(|log| log.fill_ahead(clock::now()));
+            if let Some(Err(error)) = filled {
+                replicas::report(&error.into());
+                replica.handle(Command::Fail);
+            }
+            replica.writer.filling.store(false, Ordering::Release);
+        };
+        // False: the broker stops.
+        let _submitted = self.shared.appends.submit(fill);
+    }
+
     /// Syncs if `flush.ms` or a closed segment asks for it. On an I/O thread.
     pub(crate) fn sync_if_due(&self, now: Timestamp) {
         if let Some(log) = &self.log
@@ -253,7 +274,7 @@ impl Drain for Replica {
         &self.writer.scheduled
     }
 
-    fn drain(&self) {
+    fn drain(self: Arc<Self>) {
         let round = self.take_round();
         if !round.is_empty() {
             self.write(round);
@@ -263,6 +284,7 @@ impl Drain for Replica {
         {
             self.sync(log);
         }
+        self.fill_ahead();
     }
 
     fn has_work(&self) -> bool {
