@@ -205,7 +205,7 @@ async fn a_segment_is_filled_ahead_while_it_is_synced_often_and_ends_with_its_ba
     let broker = TestBroker::start_with(&[("log.flush.interval.messages", "1")]).await;
     broker.create_topic("t", 1, &[]).await;
     let file = broker.directory.path().join("t-0/00000000000000000000.log");
-    let length = || std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+    let length = || fs::metadata(&file).map_or(0, |metadata| metadata.len());
     let mut records = 0;
     while length() < 1 << 20 {
         assert!(records < 5000, "nothing fills the file");
@@ -222,7 +222,7 @@ async fn a_segment_is_filled_ahead_while_it_is_synced_often_and_ends_with_its_ba
     }
     let broker = broker.restart().await;
     assert_eq!(broker.values("t", 0, 0).await.len(), records);
-    let size = batches(std::fs::read(&file).expect("readable").into())
+    let size = batches(fs::read(&file).expect("readable").into())
         .map(|batch| batch.expect("a batch").size_in_bytes() as u64)
         .sum::<u64>();
     assert_eq!(length(), size);
