@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{DirectoryEntry, Disk, Error, File, Lock, Metadata, OpenOptions, Operation, Result};
+use crate::{DirectoryEntry, Disk, Error, File, Lock, Metadata, OpenOptions, Operation, Result, Space};
 
 /// What happens at a [`Fault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +258,11 @@ impl Disk for FaultyDisk {
     fn metadata(&self, path: &Path) -> Result<Metadata> {
         self.go(Operation::Inspect, path)?;
         self.disk.metadata(path)
+    }
+
+    fn space(&self, path: &Path) -> Result<Option<Space>> {
+        self.go(Operation::Inspect, path)?;
+        self.disk.space(path)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {

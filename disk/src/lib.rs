@@ -23,7 +23,7 @@ pub use error::{Error, Operation, Result};
 pub use extension::{DiskExt, FileExt};
 pub use faulty::{Effect, Fault, FaultyDisk};
 pub use memory::{MemoryDisk, Survivors};
-pub use options::{DirectoryEntry, FileKind, Metadata, OpenOptions};
+pub use options::{DirectoryEntry, FileKind, Metadata, OpenOptions, Space};
 pub use real::RealDisk;
 
 /// A tree of directories and files.
@@ -61,6 +61,11 @@ pub trait Disk: Debug + Send + Sync {
 
     /// What is at `path`.
     fn metadata(&self, path: &Path) -> Result<Metadata>;
+
+    /// How much room there is where `path` is; `None` where nobody can say (in memory).
+    fn space(&self, _path: &Path) -> Result<Option<Space>> {
+        Ok(None)
+    }
 
     /// Takes an exclusive lock by the file at `path`, created if it is missing, and holds it until the returned
     /// [`Lock`] is dropped. Never waits: while someone else, of this process or another, holds it, this is

@@ -91,3 +91,12 @@ pub struct DirectoryEntry {
     /// File or directory.
     pub kind: FileKind,
 }
+
+/// The room on the device that holds a path, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Of the whole device.
+    pub total: u64,
+    /// That this process may still use.
+    pub usable: u64,
+}

@@ -11,7 +11,9 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::io::Errno;
 
-use crate::{DirectoryEntry, Disk, Error, File, FileKind, Lock, Metadata, OpenOptions, Operation, Result};
+use crate::{
+    DirectoryEntry, Disk, Error, File, FileKind, Lock, Metadata, OpenOptions, Operation, Result, Space,
+};
 
 /// How many buffers one system call takes (`IOV_MAX` on Linux and macOS).
 const BUFFERS_PER_WRITE_MAX: usize = 1024;
@@ -110,6 +112,15 @@ impl Disk for RealDisk {
                 .and_then(|since| i64::try_from(since.as_millis()).ok())
                 .unwrap_or(0),
         })
+    }
+
+    fn space(&self, path: &Path) -> Result<Option<Space>> {
+        let found = rustix::fs::statvfs(path)
+            .map_err(|errno| Error::from_io(Operation::Inspect, path, errno.into()))?;
+        Ok(Some(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            usable: found.f_bavail.saturating_mul(found.f_frsize),
+        }))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {

@@ -3,8 +3,10 @@
 
 mod apply;
 mod broker;
+mod client_quotas;
 mod config;
 mod features;
+mod scram_credentials;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
@@ -18,14 +20,16 @@ use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 pub use apply::Error;
 pub use broker::{BrokerImage, Endpoint};
+pub use client_quotas::{ClientQuotaEntity, ClientQuotas};
 pub use config::{ConfigResource, ResourceType};
 pub use features::{
     ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataVersion, SUPPORTED_FEATURES, SupportedFeature,
 };
+pub use scram_credentials::{ScramCredential, ScramMechanism};
 pub use topic::{LeaderRecoveryState, PartitionImage, TopicImage};
 
 /// Everything that the metadata log says up to an offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MetadataImage {
     pub(crate) next_offset: Offset,
     /// By the bytes of the name: to compare them as text would check each time that they are.
@@ -37,6 +41,10 @@ pub struct MetadataImage {
     pub(crate) brokers: RedBlackTreeMapSync<NodeId, Arc<BrokerImage>>,
     pub(crate) features: RedBlackTreeMapSync<Utf8Bytes, i16>,
     pub(crate) next_producer_id: ProducerId,
+    /// Shared until they change: readers keep them beside what they make of them.
+    pub(crate) client_quotas: Arc<BTreeMap<ClientQuotaEntity, ClientQuotas>>,
+    /// By user, then mechanism.
+    pub(crate) scram_credentials: RedBlackTreeMapSync<(Utf8Bytes, ScramMechanism), Arc<ScramCredential>>,
     pub(crate) skipped: RedBlackTreeMapSync<&'static str, u64>,
 }
 
@@ -51,6 +59,8 @@ impl Default for MetadataImage {
             brokers: RedBlackTreeMapSync::default(),
             features: RedBlackTreeMapSync::default(),
             next_producer_id: ProducerId(0),
+            client_quotas: Arc::default(),
+            scram_credentials: RedBlackTreeMapSync::default(),
             skipped: RedBlackTreeMapSync::default(),
         }
     }
@@ -170,7 +180,19 @@ impl MetadataImage {
         self.next_producer_id
     }
 
-    /// Record types that the log holds and that have no meaning here yet (access control entries, quotas, credentials,
+    /// All client quotas; the same `Arc` until one changes.
+    pub fn client_quotas(&self) -> &Arc<BTreeMap<ClientQuotaEntity, ClientQuotas>> {
+        &self.client_quotas
+    }
+
+    /// What is stored of users' passwords, by user and mechanism.
+    pub fn scram_credentials(&self) -> impl Iterator<Item = (&Utf8Bytes, ScramMechanism, &ScramCredential)> {
+        self.scram_credentials
+            .iter()
+            .map(|((user, mechanism), credential)| (user, *mechanism, credential.as_ref()))
+    }
+
+    /// Record types that the log holds and that have no meaning here yet (access control entries,
     /// delegation tokens), with how many records there were: worth a warning at start.
     pub fn skipped_records(&self) -> BTreeMap<&'static str, u64> {
         self.skipped.iter().map(|(name, count)| (*name, *count)).collect()

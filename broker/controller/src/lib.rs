@@ -24,7 +24,8 @@
 //!
 //! Each command is a struct with its own response: [`Activate`], [`RegisterBroker`], [`UnfenceBroker`], [`FenceBroker`],
 //! [`BeginControlledShutdown`], [`UnregisterBroker`], [`AllocateProducerIds`], [`CreateTopics`], [`AutoCreateTopics`] (Metadata's and
-//! the coordinators' auto-creation), [`DeleteTopics`], [`CreatePartitions`], [`IncrementalAlterConfigs`]. Requests and responses
+//! the coordinators' auto-creation), [`DeleteTopics`], [`CreatePartitions`], [`IncrementalAlterConfigs`],
+//! [`AlterConfigs`], [`AlterClientQuotas`], [`ElectLeaders`], [`AlterPartitionReassignments`], [`UpdateFeatures`]. Requests and responses
 //! are the messages of `forebay-protocol`, complete: duplicates, invalid names and errors of single items are decided here, with
 //! Kafka 4.3.1's codes and texts. Who may ask for what, and quotas, are the server's business.
 //!
@@ -44,17 +45,19 @@ mod topic_name;
 
 pub use api_error::ApiError;
 pub use cluster::{
-    Activate, AllocateProducerIds, AutoCreateTopics, BeginControlledShutdown, CreatePartitions, CreateTopics,
-    DeleteTopics, FenceBroker, IncrementalAlterConfigs, InternalTopic, InternalTopics,
-    PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, RegisterBroker, UnfenceBroker, UnregisterBroker,
+    Activate, AllocateProducerIds, AlterClientQuotas, AlterConfigs, AlterPartitionReassignments,
+    AutoCreateTopics, BeginControlledShutdown, CreatePartitions, CreateTopics, DeleteTopics, ElectLeaders,
+    FenceBroker, IncrementalAlterConfigs, InternalTopic, InternalTopics, PRODUCER_ID_BLOCK_SIZE,
+    ProducerIdBlock, RegisterBroker, UnfenceBroker, UnregisterBroker, UpdateFeatures,
 };
 pub use controller::{
     Cluster, Command, Context, Controller, Error, Options, Outcome, RECORDS_PER_REQUEST_MAX,
 };
 pub use image::{
-    BrokerImage, ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, Endpoint, Error as ImageError,
-    LeaderRecoveryState, METADATA_VERSION, MetadataImage, MetadataVersion, PartitionImage, ResourceType,
-    SUPPORTED_FEATURES, SupportedFeature, TopicImage,
+    BrokerImage, ClientQuotaEntity, ClientQuotas, ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, Endpoint,
+    Error as ImageError, LeaderRecoveryState, METADATA_VERSION, MetadataImage, MetadataVersion,
+    PartitionImage, ResourceType, SUPPORTED_FEATURES, ScramCredential, ScramMechanism, SupportedFeature,
+    TopicImage,
 };
 pub use record::Record;
 pub use schema::{ConfigEntry, ConfigSchema, ConfigSource, TopicCheck};

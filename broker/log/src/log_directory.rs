@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use forebay_disk::{Disk, Lock, OpenOptions};
+use forebay_disk::{Disk, Lock, OpenOptions, Space};
 use forebay_records::{Offset, Timestamp};
 
 use crate::config::LogConfig;
@@ -120,6 +120,14 @@ impl LogDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How much room there is on its device; `None` where nobody can say.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the device does not answer.
+    pub fn space(&self) -> Result<Option<Space>> {
+        Ok(self.disk.space(&self.path)?)
     }
 
     /// Whose it is.

@@ -68,6 +68,17 @@ pub(crate) struct Writer {
     failed: bool,
 }
 
+/// Where the metadata log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quorum {
+    /// Of this controller.
+    pub(crate) leader_epoch: LeaderEpoch,
+    /// What is committed.
+    pub(crate) high_watermark: Offset,
+    /// What is written.
+    pub(crate) log_end_offset: Offset,
+}
+
 /// The driver. Commands come in by [`Metadata::submit`], what is committed goes out by [`Metadata::image`].
 pub(crate) struct Metadata {
     queue: Mutex<VecDeque<Job>>,
@@ -75,6 +86,8 @@ pub(crate) struct Metadata {
     /// Only the I/O thread whose turn it is locks it.
     writer: Mutex<Writer>,
     image: watch::Sender<Arc<MetadataImage>>,
+    leader_epoch: LeaderEpoch,
+    log: Arc<Log>,
     replicas: Arc<Replicas>,
     pool: IoPool,
 }
@@ -90,6 +103,8 @@ impl Metadata {
         Self {
             queue: Mutex::default(),
             scheduled: AtomicBool::new(false),
+            leader_epoch: writer.leader_epoch,
+            log: Arc::clone(&writer.log),
             writer: Mutex::new(writer),
             image: watch::Sender::new(image),
             replicas,
@@ -100,6 +115,17 @@ impl Metadata {
     /// What is committed and known to this broker's partitions.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// Where the metadata log stands.
+    pub(crate) fn quorum(&self) -> Quorum {
+        // One voter: what is synced is committed. Asked for first, it cannot be ahead of the end.
+        let high_watermark = self.log.synced_offset();
+        Quorum {
+            leader_epoch: self.leader_epoch,
+            high_watermark,
+            log_end_offset: self.log.log_end_offset(),
+        }
     }
 
     /// Hears of each new image.

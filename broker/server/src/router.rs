@@ -126,11 +126,26 @@ routes! {
     wait InitProducerId => handlers::init_producer_id::handle;
     now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
     wait WriteTxnMarkers => handlers::write_txn_markers::handle;
+    now DescribeAcls => handlers::describe_acls::handle;
+    now CreateAcls => handlers::create_acls::handle;
+    now DeleteAcls => handlers::delete_acls::handle;
     now DescribeConfigs => handlers::describe_configs::handle;
+    wait AlterConfigs => handlers::alter_configs::handle;
+    now AlterReplicaLogDirs => handlers::alter_replica_log_dirs::handle;
+    wait DescribeLogDirs => handlers::describe_log_dirs::handle;
     wait CreatePartitions => handlers::create_partitions::handle;
     wait DeleteGroups => handlers::delete_groups::handle;
+    wait ElectLeaders => handlers::elect_leaders::handle;
     wait IncrementalAlterConfigs => handlers::incremental_alter_configs::handle;
+    wait AlterPartitionReassignments => handlers::alter_partition_reassignments::handle;
+    now ListPartitionReassignments => handlers::list_partition_reassignments::handle;
     wait OffsetDelete => handlers::offset_delete::handle;
+    now DescribeClientQuotas => handlers::describe_client_quotas::handle;
+    wait AlterClientQuotas => handlers::alter_client_quotas::handle;
+    now DescribeQuorum => handlers::describe_quorum::handle;
+    wait UpdateFeatures => handlers::update_features::handle;
     now DescribeCluster => handlers::describe_cluster::handle;
+    wait UnregisterBroker => handlers::unregister_broker::handle;
+    now ListConfigResources => handlers::list_config_resources::handle;
     now DescribeTopicPartitions => handlers::describe_topic_partitions::handle;
 }

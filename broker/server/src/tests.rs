@@ -1,6 +1,7 @@
 //! The broker as a whole, in this process: requests by the router, bytes by sockets, restarts after a clean end and after a crash.
 
 mod admin;
+mod administration;
 mod bad_batches;
 mod crashes;
 mod failed_disk;

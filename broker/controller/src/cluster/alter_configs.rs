@@ -1,4 +1,7 @@
-//! IncrementalAlterConfigs (KIP-339; `ConfigAdminManager.preprocess` on the broker, then `ConfigurationControlManager`).
+//! IncrementalAlterConfigs (KIP-339; `ConfigAdminManager.preprocess` on the broker, then `ConfigurationControlManager`), and in
+//! `legacy.rs` AlterConfigs, which it replaced.
+
+mod legacy;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +15,8 @@ use forebay_protocol::messages::incremental_alter_configs_response::{
 };
 use forebay_protocol::messages::{ClearElrRecord, ConfigRecord};
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
+
+pub use legacy::AlterConfigs;
 
 use super::create_topics::too_many_records;
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
@@ -37,7 +42,11 @@ impl Command for IncrementalAlterConfigs {
 
     fn decide(self, cluster: &Cluster<'_>) -> Outcome<IncrementalAlterConfigsResponse> {
         let request = self.request;
-        let repeated = repeated_resources(&request);
+        let named = request
+            .resources
+            .iter()
+            .map(|resource| (resource.resource_type, &resource.resource_name));
+        let repeated = repeated(named);
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.resources.len());
         for resource in &request.resources {
@@ -107,24 +116,38 @@ impl Operation {
 /// The records that one resource's changes come to: all of them or none.
 fn alter(cluster: &Cluster<'_>, request: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {
     check_keys(&request.configs)?;
-    let resource = known_resource(cluster, request)?;
-    let before = cluster.image.configs(&resource).cloned().unwrap_or_default();
-    let mut after = before.clone();
-    let mut records = Vec::new();
+    let resource = known_resource(cluster, request.resource_type, &request.resource_name)?;
+    let nothing = Properties::new();
+    let before = cluster.image.configs(&resource).unwrap_or(&nothing);
+    let mut changes = Vec::with_capacity(request.configs.len());
     for config in &request.configs {
         let name = config.name.as_str();
-        let value = new_value(cluster, &resource, config, before.get(name))?;
-        check_change(cluster, &resource, name, value.as_deref())?;
+        changes.push((name, new_value(cluster, &resource, config, before.get(name))?));
+    }
+    records_of(cluster, &resource, before, &changes)
+}
+
+/// What changes to a resource that has `before` set on it come to, if all that would then be set on it is right.
+fn records_of(
+    cluster: &Cluster<'_>,
+    resource: &ConfigResource,
+    before: &Properties,
+    changes: &[(&str, Option<String>)],
+) -> Result<Vec<MetadataRecord>, ApiError> {
+    let mut after = before.clone();
+    let mut records = Vec::new();
+    for (name, value) in changes {
+        check_change(cluster, resource, name, value.as_deref())?;
         // A broker's record is written even if it changes nothing: it makes brokers read files again (KAFKA-14136).
-        if before.get(name) != value.as_ref() || resource.resource_type == ResourceType::Broker {
-            records.push(MetadataRecord::Config(record(&resource, name, value.as_ref())));
+        if before.get(*name) != value.as_ref() || resource.resource_type == ResourceType::Broker {
+            records.push(MetadataRecord::Config(record(resource, name, value.as_ref())));
         }
         match value {
-            Some(value) => after.insert(name.to_owned(), value),
-            None => after.remove(name),
+            Some(value) => after.insert((*name).to_owned(), value.clone()),
+            None => after.remove(*name),
         };
     }
-    validate(cluster, &resource, &after)?;
+    validate(cluster, resource, &after)?;
     let clears = clear_elr(cluster, &records);
     records.extend(clears);
     Ok(records)
@@ -132,32 +155,45 @@ fn alter(cluster: &Cluster<'_>, request: &AlterConfigsResource) -> Result<Vec<Me
 
 /// What the broker looks at before it asks the controller.
 fn check_keys(configs: &[AlterableConfig]) -> Result<(), ApiError> {
-    let mut names = BTreeSet::new();
-    if !configs.iter().all(|config| names.insert(&config.name)) {
+    let delete = Operation::Delete as i8;
+    let without = configs
+        .iter()
+        .filter(|config| config.config_operation != delete && config.value.is_none());
+    check_names(
+        configs.iter().map(|config| &config.name),
+        &without.map(|config| config.name.as_str()).collect::<Vec<_>>(),
+    )
+}
+
+/// No key twice, and none without the value that it needs.
+fn check_names<'a>(
+    names: impl Iterator<Item = &'a Utf8Bytes>,
+    without_value: &[&str],
+) -> Result<(), ApiError> {
+    let mut seen = BTreeSet::new();
+    if !names.into_iter().all(|name| seen.insert(name)) {
         return Err(ApiError::invalid_request("Error due to duplicate config keys"));
     }
-    let delete = Operation::Delete as i8;
-    let without: Vec<&str> = configs
-        .iter()
-        .filter(|config| config.config_operation != delete && config.value.is_none())
-        .map(|config| config.name.as_str())
-        .collect();
-    if without.is_empty() {
+    if without_value.is_empty() {
         return Ok(());
     }
     Err(ApiError::invalid_request(format!(
         "Null value not supported for : {}",
-        without.join(", ")
+        without_value.join(", ")
     )))
 }
 
 /// The resource, if it is of a kind that can be configured here.
-fn known_resource(cluster: &Cluster<'_>, request: &AlterConfigsResource) -> Result<ConfigResource, ApiError> {
-    let unknown = || ApiError::invalid_request(format!("Unknown resource type {}", request.resource_type));
-    let resource_type = ResourceType::of(request.resource_type).ok_or_else(unknown)?;
+fn known_resource(
+    cluster: &Cluster<'_>,
+    resource_type: i8,
+    name: &Utf8Bytes,
+) -> Result<ConfigResource, ApiError> {
+    let unknown = || ApiError::invalid_request(format!("Unknown resource type {resource_type}"));
+    let resource_type = ResourceType::of(resource_type).ok_or_else(unknown)?;
     let resource = ConfigResource {
         resource_type,
-        name: request.resource_name.clone(),
+        name: name.clone(),
     };
     match resource_type {
         ResourceType::Topic => Ok(resource),
@@ -351,15 +387,10 @@ pub(super) fn record(resource: &ConfigResource, name: &str, value: Option<&Strin
     }
 }
 
-fn repeated_resources(request: &IncrementalAlterConfigsRequest) -> BTreeSet<(i8, &Utf8Bytes)> {
+/// The resources that a request names more than once.
+fn repeated<'a>(resources: impl Iterator<Item = (i8, &'a Utf8Bytes)>) -> BTreeSet<(i8, &'a Utf8Bytes)> {
     let mut seen = BTreeSet::new();
-    let name = |resource: &'_ AlterConfigsResource| resource.resource_type;
-    request
-        .resources
-        .iter()
-        .map(|resource| (name(resource), &resource.resource_name))
-        .filter(|resource| !seen.insert(*resource))
-        .collect()
+    resources.filter(|resource| !seen.insert(*resource)).collect()
 }
 
 fn answer(resource: &AlterConfigsResource, error: Option<&ApiError>) -> AlterConfigsResourceResponse {

@@ -3,9 +3,10 @@
 
 use forebay_protocol::NodeId;
 use forebay_protocol::internal_record::MetadataRecord;
+use forebay_protocol::messages::PartitionChangeRecord;
 
 use super::alter_configs::MIN_INSYNC_REPLICAS;
-use super::partition_change::PartitionChange;
+use super::partition_change::{Election, PartitionChange};
 use crate::Record;
 use crate::controller::Cluster;
 use crate::image::{PartitionImage, TopicImage};
@@ -60,38 +61,63 @@ pub(super) fn partition_changes(cluster: &Cluster<'_>, event: Event) -> Vec<Reco
 }
 
 fn topic_changes(cluster: &Cluster<'_>, topic: &TopicImage, event: Event, records: &mut Vec<Record>) {
-    let image = cluster.image;
-    let eligible_leader_replicas = image.eligible_leader_replicas_enabled();
+    for (index, partition) in topic
+        .partitions()
+        .filter(|(_, partition)| event.concerns(partition))
+    {
+        let change = change(cluster, topic, (index, partition), Some(event));
+        records.extend(
+            change
+                .build()
+                .map(|record| cluster.record(MetadataRecord::PartitionChange(record))),
+        );
+    }
+}
+
+/// What becomes of a partition when somebody asks for another leader.
+pub(super) fn election(
+    cluster: &Cluster<'_>,
+    topic: &TopicImage,
+    partition: (i32, &PartitionImage),
+    election: Election,
+) -> Option<PartitionChangeRecord> {
+    PartitionChange {
+        election,
+        ..change(cluster, topic, partition, None)
+    }
+    .build()
+}
+
+fn change<'a>(
+    cluster: &'a Cluster<'_>,
+    topic: &TopicImage,
+    (index, partition): (i32, &'a PartitionImage),
+    event: Option<Event>,
+) -> PartitionChange<'a, impl Fn(NodeId) -> bool + use<'a>> {
     let unclean_election =
         topic_value(cluster, topic, UNCLEAN_LEADER_ELECTION).is_some_and(|value| value == "true");
     let factor = topic.partition(0).map_or(1, |partition| partition.replicas.len());
     let isr_min = topic_value(cluster, topic, MIN_INSYNC_REPLICAS)
         .and_then(|value| value.parse().ok())
         .unwrap_or(1);
-    for (index, partition) in topic
-        .partitions()
-        .filter(|(_, partition)| event.concerns(partition))
-    {
-        let change = PartitionChange {
-            partition,
-            topic_id: topic.id(),
-            index,
-            target_isr: event.remaining(partition),
-            unclean_shutdown: match event {
-                Event::StoppedUncleanly(id) => Some(id),
-                Event::Added(_) | Event::Removed(_) => None,
-            },
-            is_acceptable_leader: |replica| is_acceptable_leader(cluster, partition, replica, event),
-            metadata_version: image.metadata_version(),
-            isr_min: factor.min(isr_min),
-            eligible_leader_replicas,
-            unclean_election,
-        };
-        records.extend(
-            change
-                .build()
-                .map(|record| cluster.record(MetadataRecord::PartitionChange(record))),
-        );
+    PartitionChange {
+        partition,
+        topic_id: topic.id(),
+        index,
+        target_isr: event.map_or_else(|| partition.isr.clone(), |event| event.remaining(partition)),
+        unclean_shutdown: match event {
+            Some(Event::StoppedUncleanly(id)) => Some(id),
+            Some(Event::Added(_) | Event::Removed(_)) | None => None,
+        },
+        is_acceptable_leader: move |replica| is_acceptable_leader(cluster, partition, replica, event),
+        metadata_version: cluster.image.metadata_version(),
+        isr_min: factor.min(isr_min),
+        eligible_leader_replicas: cluster.image.eligible_leader_replicas_enabled(),
+        election: if unclean_election {
+            Election::Unclean
+        } else {
+            Election::Online
+        },
     }
 }
 
@@ -108,14 +134,14 @@ fn is_acceptable_leader(
     cluster: &Cluster<'_>,
     partition: &PartitionImage,
     replica: NodeId,
-    event: Event,
+    event: Option<Event>,
 ) -> bool {
     let Some(broker) = cluster.image.broker(replica) else {
         return false;
     };
     let is_up = match event {
-        Event::Added(id) if id == replica => true,
-        Event::Removed(id) | Event::StoppedUncleanly(id) if id == replica => false,
+        Some(Event::Added(id)) if id == replica => true,
+        Some(Event::Removed(id) | Event::StoppedUncleanly(id)) if id == replica => false,
         _ => broker.is_active(),
     };
     is_up

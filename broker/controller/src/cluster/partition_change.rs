@@ -21,11 +21,22 @@ pub(crate) struct PartitionChange<'a, A> {
     /// `min.insync.replicas` of the topic, at most its number of replicas.
     pub isr_min: usize,
     pub eligible_leader_replicas: bool,
-    /// `unclean.leader.election.enable` of the topic.
-    pub unclean_election: bool,
+    /// Which leader is wanted.
+    pub election: Election,
 }
 
-struct Election {
+/// Which leader is wanted (Kafka's `PartitionChangeBuilder.Election`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Election {
+    /// The first of the replicas if it may lead, else whoever leads now.
+    Preferred,
+    /// Whoever leads now if he still may, else another.
+    Online,
+    /// As online, and if nobody in sync is left anyone.
+    Unclean,
+}
+
+struct Elected {
     leader: NodeId,
     unclean: bool,
 }
@@ -88,20 +99,26 @@ impl<A: Fn(NodeId) -> bool> PartitionChange<'_, A> {
         candidates
     }
 
-    fn elect(&self, isr: &[NodeId], elr: &[NodeId]) -> Election {
+    fn elect(&self, isr: &[NodeId], elr: &[NodeId]) -> Elected {
         let is_valid = |replica: NodeId| {
             (isr.contains(&replica) || (isr.is_empty() && elr.contains(&replica)))
                 && (self.is_acceptable_leader)(replica)
         };
-        let clean = |leader| Election {
+        let clean = |leader| Elected {
             leader,
             unclean: false,
         };
-        let unclean = |leader| Election {
+        let unclean = |leader| Elected {
             leader,
             unclean: true,
         };
         let replicas = || self.partition.replicas.iter().copied();
+        if let Some(preferred) = self.partition.replicas.first()
+            && self.election == Election::Preferred
+            && is_valid(*preferred)
+        {
+            return clean(*preferred);
+        }
         if is_valid(self.partition.leader) {
             return clean(self.partition.leader);
         }
@@ -111,7 +128,7 @@ impl<A: Fn(NodeId) -> bool> PartitionChange<'_, A> {
         if let Some(leader) = self.last_known_leader(isr, elr) {
             return unclean(leader);
         }
-        if self.unclean_election
+        if self.election == Election::Unclean
             && let Some(leader) = replicas().find(|replica| (self.is_acceptable_leader)(*replica))
         {
             return unclean(leader);

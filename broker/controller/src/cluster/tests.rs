@@ -2,8 +2,12 @@
 
 mod brokers;
 mod configs;
+mod elections;
+mod features;
 mod fixture;
 mod kafka_logs;
+mod legacy_configs;
 mod partitions;
+mod quotas;
 mod random_commands;
 mod topics;

@@ -3,18 +3,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forebay_config::Properties;
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::messages::{
-    BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, PartitionChangeRecord, PartitionRecord,
-    ProducerIdsRecord, RegisterBrokerRecord, TopicRecord,
+    BrokerRegistrationChangeRecord, ClientQuotaRecord, ConfigRecord, FeatureLevelRecord,
+    PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, TopicRecord,
+    UserScramCredentialRecord,
 };
 use forebay_protocol::{NodeId, Uuid};
 use forebay_records::ProducerId;
 
 use super::{
-    BrokerImage, ConfigResource, Endpoint, MetadataImage, PartitionImage, ResourceType, SUPPORTED_FEATURES,
-    TopicImage, topic,
+    BrokerImage, ClientQuotaEntity, ConfigResource, Endpoint, MetadataImage, PartitionImage, ResourceType,
+    SUPPORTED_FEATURES, ScramCredential, ScramMechanism, TopicImage, topic,
 };
 use crate::topic_name;
 
@@ -141,6 +143,21 @@ impl MetadataImage {
                 0 | 3 => Ok(()),
                 state => Err(Error::Migration { state }),
             },
+            MetadataRecord::ClientQuota(record) => {
+                self.set_client_quota(record);
+                Ok(())
+            }
+            MetadataRecord::UserScramCredential(record) => {
+                self.set_scram_credential(record);
+                Ok(())
+            }
+            MetadataRecord::RemoveUserScramCredential(record) => {
+                if let Some(mechanism) = ScramMechanism::of(record.mechanism) {
+                    self.scram_credentials
+                        .remove_mut(&(record.name.detach(), mechanism));
+                }
+                Ok(())
+            }
             // A transaction is the log's business, a no-op nobody's, and a controller's registration the quorum's.
             MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
@@ -419,13 +436,43 @@ impl MetadataImage {
     }
 }
 
+impl MetadataImage {
+    fn set_client_quota(&mut self, record: &ClientQuotaRecord) {
+        let entity = ClientQuotaEntity::new(record.entity.iter().map(|part| {
+            let name = part.entity_name.as_ref().map(|name| name.detach());
+            (part.entity_type.detach(), name)
+        }));
+        let all = Arc::make_mut(&mut self.client_quotas);
+        if !record.remove {
+            all.entry(entity)
+                .or_default()
+                .insert(record.key.detach(), record.value);
+        } else if let Some(quotas) = all.get_mut(&entity) {
+            quotas.remove(record.key.as_str());
+            if quotas.is_empty() {
+                all.remove(&entity);
+            }
+        }
+    }
+
+    fn set_scram_credential(&mut self, record: &UserScramCredentialRecord) {
+        let Some(mechanism) = ScramMechanism::of(record.mechanism) else {
+            return self.skip("SCRAM credentials of other mechanisms");
+        };
+        let credential = ScramCredential {
+            salt: Bytes::copy_from_slice(&record.salt),
+            stored_key: Bytes::copy_from_slice(&record.stored_key),
+            server_key: Bytes::copy_from_slice(&record.server_key),
+            iterations: record.iterations,
+        };
+        self.scram_credentials
+            .insert_mut((record.name.detach(), mechanism), Arc::new(credential));
+    }
+}
+
 fn record_name(record: &MetadataRecord) -> &'static str {
     match record {
         MetadataRecord::DelegationToken(_) | MetadataRecord::RemoveDelegationToken(_) => "delegation tokens",
-        MetadataRecord::UserScramCredential(_) | MetadataRecord::RemoveUserScramCredential(_) => {
-            "SCRAM credentials"
-        }
-        MetadataRecord::ClientQuota(_) => "client quotas",
         MetadataRecord::AccessControlEntry(_) | MetadataRecord::RemoveAccessControlEntry(_) => {
             "access control entries"
         }

@@ -1,6 +1,8 @@
 //! ApiVersions: the ranges that Kafka 4.3.1 offers, of the APIs that are served.
 
-use forebay_broker_controller::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SUPPORTED_FEATURES};
+use forebay_broker_controller::{
+    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature,
+};
 use forebay_protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };
@@ -20,9 +22,7 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
         };
     }
     let image = call.core.metadata.image();
-    let served = SUPPORTED_FEATURES
-        .iter()
-        .filter(|feature| FEATURES.contains(&feature.name));
+    let served = served_features();
     // Older clients take a range from 0 for no range at all (KIP-1022).
     let shown = served
         .clone()
@@ -54,6 +54,13 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
 
 /// The features that are served in full. `group.version`, `transaction.version` and their like switch clients to what is not here.
 const FEATURES: [&str; 2] = [METADATA_VERSION, ELIGIBLE_LEADER_REPLICAS_VERSION];
+
+/// The features of [`FEATURES`] with the levels that are supported.
+pub(crate) fn served_features() -> impl Iterator<Item = &'static SupportedFeature> + Clone {
+    SUPPORTED_FEATURES
+        .iter()
+        .filter(|feature| FEATURES.contains(&feature.name))
+}
 
 /// The answer to a version that is not known: read at version 0, it tells which are (KIP-511).
 pub(crate) fn unsupported_version() -> ApiVersionsResponse {
