@@ -129,4 +129,14 @@ impl Attributes {
             self.0 & !Self::CONTROL
         })
     }
+
+    /// The same with the delete-horizon flag as given.
+    #[must_use]
+    pub const fn with_delete_horizon(self, delete_horizon: bool) -> Self {
+        Self(if delete_horizon {
+            self.0 | Self::DELETE_HORIZON
+        } else {
+            self.0 & !Self::DELETE_HORIZON
+        })
+    }
 }

@@ -1,7 +1,11 @@
 //! Building a batch: records go one after the other into one buffer, which becomes the batch (or is compressed once at the
 //! end). Nothing is allocated per record.
 
+mod rewrite;
+
 use std::io;
+
+pub use rewrite::RewriteError;
 
 use crate::attributes::Attributes;
 use crate::compress::compress;
@@ -109,6 +113,8 @@ pub struct BatchBuilder {
     count: i32,
     last_offset: Option<Offset>,
     base_timestamp: Timestamp,
+    /// What timestamps are counted from, if not from the first record's.
+    delete_horizon: Option<Timestamp>,
     max_timestamp: Timestamp,
     control: bool,
 }
@@ -131,6 +137,7 @@ impl BatchBuilder {
             count: 0,
             last_offset: None,
             base_timestamp: NO_TIMESTAMP,
+            delete_horizon: None,
             max_timestamp: NO_TIMESTAMP,
             control: false,
         }
@@ -210,7 +217,7 @@ impl BatchBuilder {
         };
         let first = self.count == 0;
         let base_timestamp = if first {
-            record.timestamp
+            self.delete_horizon.unwrap_or(record.timestamp)
         } else {
             self.base_timestamp
         };
@@ -288,6 +295,11 @@ impl BatchBuilder {
     /// # Errors
     /// [`Error::Empty`], [`Error::Compression`].
     pub fn build(self) -> Result<RecordBatch, Error> {
+        self.build_with(|_header| {})
+    }
+
+    /// The batch, with a header that `adjust` may change before the CRC is computed.
+    fn build_with(self, adjust: impl FnOnce(&mut BatchHeader)) -> Result<RecordBatch, Error> {
         let Some(last_offset) = self.last_offset else {
             return Err(Error::Empty);
         };
@@ -327,6 +339,7 @@ impl BatchBuilder {
             base_sequence: options.producer.base_sequence,
             count: self.count,
         };
+        adjust(&mut header);
         let head = header.seal(&bytes[HEADER_BYTES..]);
         bytes[..HEADER_BYTES].copy_from_slice(&head);
         Ok(RecordBatch::from_parts(header, bytes.into()))

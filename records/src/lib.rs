@@ -20,7 +20,7 @@ mod varint;
 pub use attributes::{Attributes, ParseTimestampTypeError, TimestampType};
 pub use batch::{AssignedBatch, Assignment, BATCH_BYTES_MAX, RecordBatch};
 pub use batches::{Batches, batches};
-pub use build::{BatchBuilder, BatchOptions, ProducerIdentity, record_bytes};
+pub use build::{BatchBuilder, BatchOptions, ProducerIdentity, RewriteError, record_bytes};
 pub use compression::{Compression, CompressionType};
 pub use control::{ControlRecordType, EndTransactionMarker};
 pub use error::{Corruption, Error, InvalidBatch, RecordError, RecordErrorReason};

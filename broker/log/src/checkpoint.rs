@@ -19,6 +19,8 @@ pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(crate) const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// High watermarks.
 pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Offsets up to which compacted logs are clean.
+pub(crate) const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 /// Leader epochs of one log, in its folder.
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 

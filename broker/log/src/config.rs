@@ -62,6 +62,12 @@ pub struct LogConfig {
     pub compact: bool,
     /// `cleanup.policy` contains `delete`.
     pub delete: bool,
+    /// `min.compaction.lag.ms`: a record stays uncompacted for at least so long.
+    pub min_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`: how much of the log must be uncompacted before it is compacted again.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `delete.retention.ms`: how long tombstones and markers stay at least.
+    pub delete_retention_ms: i64,
     /// `max.compaction.lag.ms`: of a compacted topic, bounds `segment_ms` too.
     pub max_compaction_lag_ms: i64,
     /// `min.insync.replicas`.
@@ -157,6 +163,9 @@ impl LogConfig {
             file_delete_delay_ms: config.get_long("file.delete.delay.ms"),
             compact: has_policy("compact"),
             delete: has_policy("delete"),
+            min_compaction_lag_ms: config.get_long("min.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: config.get_double("min.cleanable.dirty.ratio"),
+            delete_retention_ms: config.get_long("delete.retention.ms"),
             max_compaction_lag_ms: config.get_long("max.compaction.lag.ms"),
             min_insync_replicas: config.get_int(MIN_INSYNC_REPLICAS),
             unclean_leader_election: config.get_boolean("unclean.leader.election.enable"),

@@ -49,6 +49,8 @@ pub(crate) struct IndexFile<E> {
     path: PathBuf,
     /// Open while the index grows; a closed index is opened for each search.
     file: Option<Arc<dyn File>>,
+    /// Its name has gone to another file: it stays open.
+    pinned: bool,
     written: usize,
     pending: Vec<E>,
     entry: PhantomData<E>,
@@ -66,6 +68,7 @@ impl<E: Entry> IndexFile<E> {
             disk,
             path,
             file: None,
+            pinned: false,
             written,
             pending: Vec::new(),
             entry: PhantomData,
@@ -156,7 +159,16 @@ impl<E: Entry> IndexFile<E> {
             file.set_len(length)?;
         }
         file.sync_data()?;
-        self.file = None;
+        if !self.pinned {
+            self.file = None;
+        }
+        Ok(())
+    }
+
+    /// Opens the file and keeps it open, whatever becomes of its name.
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        self.growing()?;
+        self.pinned = true;
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 
 mod append;
 mod checkpoint;
+mod cleaner;
 pub mod config;
 mod directory_state;
 mod error;
@@ -33,11 +34,13 @@ mod transaction_index;
 mod uuid;
 
 pub use append::{Append, Appended, ValidatedBatch};
+pub use cleaner::{Cleaned, CleanerOptions, Error as CleanerError, Pace, Unlimited};
 pub use config::LogConfig;
 pub use error::{Error, Result};
 pub use log::{LoadReport, Log};
 pub use log_directory::{
-    DirectoryOptions, LoadSummary, LogDirectory, TAIL_BYTES_DEFAULT, TAIL_BYTES_PER_LOG_DEFAULT,
+    CleaningRound, DirectoryOptions, LoadSummary, LogDirectory, TAIL_BYTES_DEFAULT,
+    TAIL_BYTES_PER_LOG_DEFAULT,
 };
 pub use meta_properties::MetaProperties;
 pub use producer_state::{ActiveProducer, TransactionChecks, VerificationGuard, VerificationRequest};

@@ -2,6 +2,7 @@
 //! that is never held during I/O, so that a read from memory never waits for a disk.
 
 mod append;
+mod clean;
 mod load;
 mod lookup;
 mod producers;
@@ -31,6 +32,7 @@ use crate::tail_cache::{TailBudget, TailCache};
 use crate::topic_partition::TopicPartition;
 use crate::uuid::TopicId;
 
+pub(crate) use clean::Plan;
 pub(crate) use load::LoadOptions;
 pub use load::LoadReport;
 
@@ -45,6 +47,12 @@ pub struct Log {
     config: RwLock<Arc<LogConfig>>,
     epochs: RwLock<LeaderEpochs>,
     view: RwLock<View>,
+    /// Held by whoever compacts the log, for as long as that takes.
+    cleaning: Mutex<()>,
+    /// Why the log is not compacted any more.
+    uncleanable: RwLock<Option<Arc<str>>>,
+    /// Held by whoever takes segments away or replaces them. Taken before `syncing`.
+    replacing: Mutex<()>,
     /// Held by whoever syncs files or names of the log: the kernel tells of a failed write-back only once, so of two syncs at a time one
     /// might be told of success. Taken before `writer`, and that before `view`.
     syncing: Mutex<()>,
@@ -130,6 +138,9 @@ impl Log {
             config: RwLock::new(options.config),
             epochs: RwLock::default(),
             view: RwLock::new(view),
+            cleaning: Mutex::default(),
+            uncleanable: RwLock::default(),
+            replacing: Mutex::default(),
             syncing: Mutex::default(),
             writer: Mutex::new(writer),
             ahead: Mutex::default(),
@@ -247,6 +258,7 @@ impl Log {
             disk: &self.disk,
             folder: &self.folder,
             base_offset,
+            suffix: "",
             index_interval_bytes,
         }
     }
@@ -336,6 +348,15 @@ impl Log {
             write_lock(&self.epochs).mark_dirty();
         }
         written
+    }
+}
+
+#[cfg(test)]
+impl Log {
+    /// Closes the active segment.
+    fn roll_for_test(&self, offset: Offset, now: Timestamp) {
+        let mut writer = lock(&self.writer);
+        self.roll(&mut writer, offset, now).expect("rolled");
     }
 }
 

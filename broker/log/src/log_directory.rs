@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod claim;
+mod clean;
 mod load;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::topic_partition::TopicPartition;
 use crate::uuid::{DirectoryId, TopicId};
 
 use checkpoints::Checkpoints;
+pub use clean::CleaningRound;
 pub use load::LoadSummary;
 
 /// The most bytes of recent batches that one log keeps in memory, unless told otherwise.
@@ -226,18 +228,21 @@ impl LogDirectory {
     pub fn delete(&self, partitions: &[TopicPartition], unique: u128, now: Timestamp) -> Result<()> {
         self.state.check()?;
         let mut folders = Vec::new();
+        let mut abandoned = Vec::new();
         let mut logs = write_lock(&self.logs);
         for partition in partitions {
             match logs.remove(partition) {
                 Some(Slot::Open(log)) => {
                     log.abandon();
                     folders.push((partition, log.config().file_delete_delay_ms));
+                    abandoned.push(log);
                 }
                 Some(Slot::Failed(_)) => folders.push((partition, 0)),
                 None => {}
             }
         }
         drop(logs);
+        abandoned.iter().for_each(|log| log.await_cleaner());
         // First the checkpoints: a topic made anew must not find offsets of the old one there.
         let mut checkpoints = lock(&self.checkpoints);
         let forgotten = checkpoints.forget(&*self.disk, &self.path, partitions);

@@ -44,6 +44,15 @@ pub struct ActiveProducer {
     pub transaction_first_offset: Option<Offset>,
 }
 
+/// The batch by which a producer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    /// Offset of its last record in its current epoch; none if there is only a marker.
+    pub(crate) data_offset: Option<Offset>,
+    /// Its current epoch.
+    pub(crate) epoch: ProducerEpoch,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct ProducerStates {
     entries: HashMap<ProducerId, ProducerEntry>,
@@ -83,6 +92,18 @@ impl ProducerStates {
 
     pub(crate) fn set_end_offset(&mut self, offset: Offset) {
         self.end_offset = offset;
+    }
+
+    /// Where each producer was heard of last, for compaction.
+    pub(crate) fn last_records(&self) -> HashMap<ProducerId, LastRecord> {
+        let last_record = |entry: &ProducerEntry| LastRecord {
+            data_offset: entry.last_batch().map(|batch| batch.last_offset),
+            epoch: entry.epoch,
+        };
+        self.entries
+            .iter()
+            .map(|(producer_id, entry)| (*producer_id, last_record(entry)))
+            .collect()
     }
 
     /// Number of producers.
@@ -288,6 +309,15 @@ impl ProducerStates {
     pub(crate) fn forget_snapshots_before(&mut self, offset: Offset) -> Vec<Offset> {
         let kept = self.snapshots.split_off(&offset);
         std::mem::replace(&mut self.snapshots, kept).into_iter().collect()
+    }
+
+    /// The snapshots after `from` and before `to` are not needed any more, as no segment begins there now; gives them.
+    pub(crate) fn forget_snapshots_between(&mut self, from: Offset, to: Offset) -> Vec<Offset> {
+        let between: Vec<Offset> = self.snapshots.range(from.next()..to).copied().collect();
+        for offset in &between {
+            self.snapshots.remove(offset);
+        }
+        between
     }
 
     /// Removes the snapshots that no segment begins with, except the newest (of a clean shutdown).

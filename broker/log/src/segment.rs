@@ -37,6 +37,8 @@ pub(crate) struct Segment {
     /// Open while it is in use; [`Segment::close_if_idle`] lets go of it.
     file: Mutex<Option<Arc<dyn File>>>,
     used: AtomicBool,
+    /// Its names have gone to other files: what is open stays open.
+    pinned: AtomicBool,
     /// Something was written that is not synced. The file stays open as long: the kernel tells of a failed write-back only
     /// those who had it open.
     unsynced: AtomicBool,
@@ -75,11 +77,7 @@ impl Segment {
     /// A new segment. Its files are created; the names are not synced.
     pub(crate) fn create(options: &SegmentOptions<'_>, now: Timestamp) -> Result<Segment> {
         for kind in file_name::SEGMENT_KINDS {
-            options.disk.remove_file_if_exists(&file_name::path(
-                options.folder,
-                options.base_offset,
-                kind,
-            ))?;
+            options.disk.remove_file_if_exists(&options.path(kind))?;
         }
         let segment = Segment::new(options, 0, now)?;
         options.disk.open(&segment.path, OpenOptions::create_new())?;
@@ -91,8 +89,7 @@ impl Segment {
 
     /// A segment that is on the disk; its logical size is taken to be the file's.
     pub(crate) fn open(options: &SegmentOptions<'_>, now: Timestamp) -> Result<Segment> {
-        let path = file_name::path(options.folder, options.base_offset, file_name::LOG);
-        let size = options.disk.metadata(&path)?.length;
+        let size = options.disk.metadata(&options.path(file_name::LOG))?.length;
         Segment::new(options, size, now)
     }
 
@@ -102,8 +99,9 @@ impl Segment {
             folder,
             base_offset,
             index_interval_bytes,
+            ..
         } = options;
-        let path = |kind| file_name::path(folder, *base_offset, kind);
+        let path = |kind| options.path(kind);
         let offset_index = OffsetIndex::open(Arc::clone(disk), path(file_name::OFFSET_INDEX), *base_offset)?;
         let time_index = TimeIndex::open(Arc::clone(disk), path(file_name::TIME_INDEX), *base_offset)?;
         let transaction_index = TransactionIndex::open(Arc::clone(disk), path(file_name::TRANSACTION_INDEX))?;
@@ -114,6 +112,7 @@ impl Segment {
             path: path(file_name::LOG),
             file: Mutex::new(None),
             used: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
             size: AtomicU64::new(size),
             zeroed_to: AtomicU64::new(0),
@@ -161,9 +160,30 @@ impl Segment {
     /// Lets go of the file if nobody has asked for it since the last call, and all of it is synced.
     pub(crate) fn close_if_idle(&self) {
         let mut file = lock(&self.file);
-        if !self.used.swap(false, Ordering::Relaxed) && !self.unsynced.load(Ordering::Acquire) {
+        let needed = self.unsynced.load(Ordering::Acquire) || self.pinned.load(Ordering::Relaxed);
+        if !self.used.swap(false, Ordering::Relaxed) && !needed {
             *file = None;
         }
+    }
+
+    /// Opens all its files and keeps them open: their names are about to be given to others, while readers may go on.
+    pub(crate) fn pin(&self) -> Result<()> {
+        self.pinned.store(true, Ordering::Relaxed);
+        self.file()?;
+        write_lock(&self.offset_index).pin()?;
+        write_lock(&self.time_index).pin()?;
+        write_lock(&self.transaction_index).pin()
+    }
+
+    /// The greatest timestamp of its first batch, if that is known: how old it is.
+    pub(crate) fn first_timestamp(&self) -> Option<Timestamp> {
+        lock(&self.growth).first_timestamp
+    }
+
+    /// Bytes of the offset index and of the time index.
+    pub(crate) fn index_sizes(&self) -> (u64, u64) {
+        let offset_index = read_lock(&self.offset_index).size_in_bytes();
+        (offset_index, read_lock(&self.time_index).size_in_bytes())
     }
 
     /// Closes the segment to appends: cuts the file to its logical size and writes its indexes. What is in the file
@@ -251,7 +271,18 @@ pub(crate) struct SegmentOptions<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
     pub(crate) folder: &'a Path,
     pub(crate) base_offset: Offset,
+    /// Nothing, or what its files' names end with while it is not part of the log.
+    pub(crate) suffix: &'static str,
     pub(crate) index_interval_bytes: u64,
+}
+
+impl SegmentOptions<'_> {
+    /// The name of one of its files.
+    fn path(&self, kind: &str) -> PathBuf {
+        let mut path = file_name::path(self.folder, self.base_offset, kind).into_os_string();
+        path.push(self.suffix);
+        path.into()
+    }
 }
 
 /// Renames a file so that it is no longer part of the log; gives its new name, or none if it was not there.

@@ -167,6 +167,17 @@ impl TailCache {
         }
     }
 
+    /// Lets go of what lies before `offset`, with the rest of its block.
+    pub(crate) fn evict_to(&mut self, offset: Offset) {
+        while self
+            .blocks
+            .front()
+            .is_some_and(|block| block.base_offset < offset)
+        {
+            self.pop();
+        }
+    }
+
     /// Lets go of everything.
     pub(crate) fn clear(&mut self) {
         while !self.blocks.is_empty() {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use forebay_disk::{Disk, DiskExt, FileExt, OpenOptions};
+use forebay_disk::{Disk, DiskExt, File, FileExt, OpenOptions};
 use forebay_records::{Offset, ProducerId};
 
 use crate::error::Result;
@@ -76,6 +76,8 @@ impl AbortedTransaction {
 pub(crate) struct TransactionIndex {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// Open for good, once its name has gone to another file.
+    pinned: Option<Arc<dyn File>>,
     count: usize,
 }
 
@@ -86,7 +88,21 @@ impl TransactionIndex {
             Err(error) if error.is_not_found() => 0,
             Err(error) => return Err(error.into()),
         };
-        Ok(TransactionIndex { disk, path, count })
+        let pinned = None;
+        Ok(TransactionIndex {
+            disk,
+            path,
+            pinned,
+            count,
+        })
+    }
+
+    /// Opens the file and keeps it open, whatever becomes of its name.
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        if self.count > 0 && self.pinned.is_none() {
+            self.pinned = Some(self.disk.open(&self.path, OpenOptions::read())?);
+        }
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -182,7 +198,10 @@ impl TransactionIndex {
         if self.count == 0 {
             return Ok(());
         }
-        let file = self.disk.open(&self.path, OpenOptions::read())?;
+        let file = match &self.pinned {
+            Some(file) => Arc::clone(file),
+            None => self.disk.open(&self.path, OpenOptions::read())?,
+        };
         let mut first = 0;
         while first < self.count {
             let count = ENTRIES_PER_BLOCK.min(self.count - first);

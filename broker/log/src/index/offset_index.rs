@@ -113,6 +113,11 @@ impl OffsetIndex {
         self.entries.close()
     }
 
+    /// See [`IndexFile::pin`].
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        self.entries.pin()
+    }
+
     fn entry(&self, raw: RawOffsetEntry) -> OffsetEntry {
         OffsetEntry {
             last_offset: self.base_offset + i64::from(raw.relative_offset),

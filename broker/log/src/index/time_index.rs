@@ -129,6 +129,11 @@ impl TimeIndex {
         self.entries.close()
     }
 
+    /// See [`IndexFile::pin`].
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        self.entries.pin()
+    }
+
     fn entry(&self, raw: RawTimeEntry) -> TimeEntry {
         TimeEntry {
             timestamp: Timestamp(raw.timestamp),

@@ -135,6 +135,7 @@ impl Loader {
             disk: &self.log.disk,
             folder: &self.log.folder,
             base_offset,
+            suffix: "",
             index_interval_bytes: self.log.config.index_interval_bytes,
         }
     }
@@ -288,6 +289,9 @@ impl Loader {
             config: RwLock::new(self.log.config),
             epochs: RwLock::new(self.epochs),
             view: RwLock::new(view),
+            cleaning: Mutex::default(),
+            uncleanable: RwLock::default(),
+            replacing: Mutex::default(),
             syncing: Mutex::default(),
             writer: Mutex::new(writer),
             ahead: Mutex::default(),

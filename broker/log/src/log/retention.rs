@@ -20,6 +20,7 @@ impl Log {
     /// # Errors
     /// Storage errors; what was not deleted is deleted the next time.
     pub fn delete_old_segments(&self, high_watermark: Offset, now: Timestamp) -> Result<usize> {
+        let _replacing = lock(&self.replacing);
         let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;

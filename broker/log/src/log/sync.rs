@@ -120,6 +120,7 @@ impl Log {
         if lock(&self.writer).closed {
             return Ok(self.log_end_offset());
         }
+        let _replacing = lock(&self.replacing);
         let syncing = lock(&self.syncing);
         self.sync_alone(&syncing, now)?;
         let mut writer = lock(&self.writer);
@@ -143,5 +144,10 @@ impl Log {
     pub(crate) fn abandon(&self) {
         lock(&self.writer).closed = true;
         write_lock(&self.view).tail.clear();
+    }
+
+    /// Waits until nobody compacts it: after [`Log::abandon`], before its folder goes.
+    pub(crate) fn await_cleaner(&self) {
+        drop(lock(&self.cleaning));
     }
 }

@@ -15,6 +15,7 @@ impl Log {
     /// # Errors
     /// [`crate::Error::Offline`]: a log that is half cut is not used any more.
     pub(crate) fn truncate_to(&self, offset: Offset, now: Timestamp) -> Result<bool> {
+        let _replacing = lock(&self.replacing);
         let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
@@ -44,6 +45,7 @@ impl Log {
 
     /// Deletes all records and starts at `offset`; as [`Log::truncate_to`].
     pub(crate) fn truncate_fully_and_start_at(&self, offset: Offset, now: Timestamp) -> Result<()> {
+        let _replacing = lock(&self.replacing);
         let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;

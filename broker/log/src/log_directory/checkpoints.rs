@@ -1,4 +1,4 @@
-//! The three checkpoint files of a data directory, and when they are written. A checkpoint that cannot be read costs time or
+//! The four checkpoint files of a data directory, and when they are written. A checkpoint that cannot be read costs time or
 //! the memory of deleted records, never records: it is set aside with a warning.
 
 use std::path::Path;
@@ -20,6 +20,7 @@ pub(super) struct Checkpoints {
     pub(super) recovery_points: Offsets,
     pub(super) log_start_offsets: Offsets,
     pub(super) high_watermarks: Offsets,
+    pub(super) cleaner_offsets: Offsets,
 }
 
 /// What they are to say of the open logs.
@@ -45,6 +46,7 @@ impl Checkpoints {
             recovery_points: read(checkpoint::RECOVERY_POINTS)?,
             log_start_offsets: read(checkpoint::LOG_START_OFFSETS)?,
             high_watermarks: read(checkpoint::HIGH_WATERMARKS)?,
+            cleaner_offsets: read(checkpoint::CLEANER_OFFSETS)?,
         })
     }
 
@@ -83,6 +85,26 @@ impl Checkpoints {
         }
     }
 
+    /// Writes up to where a log is clean, or if that is not known, nothing of it.
+    pub(super) fn write_cleaner_offset(
+        &mut self,
+        disk: &dyn Disk,
+        directory: &Path,
+        partition: &TopicPartition,
+        offset: Option<Offset>,
+    ) -> Result<()> {
+        let mut offsets = self.cleaner_offsets.clone();
+        match offset {
+            Some(offset) => offsets.insert(partition.clone(), offset),
+            None => offsets.remove(partition),
+        };
+        if offsets != self.cleaner_offsets {
+            checkpoint::write_offsets(disk, &directory.join(checkpoint::CLEANER_OFFSETS), &offsets)?;
+            self.cleaner_offsets = offsets;
+        }
+        Ok(())
+    }
+
     /// Removes deleted partitions.
     pub(super) fn forget(
         &mut self,
@@ -100,10 +122,20 @@ impl Checkpoints {
             log_start_offsets: without(&self.log_start_offsets),
         };
         let high_watermarks = without(&self.high_watermarks);
-        self.write(disk, directory, current, Some(high_watermarks))
+        self.write(disk, directory, current, Some(high_watermarks))?;
+        let cleaner_offsets = without(&self.cleaner_offsets);
+        if cleaner_offsets != self.cleaner_offsets {
+            checkpoint::write_offsets(
+                disk,
+                &directory.join(checkpoint::CLEANER_OFFSETS),
+                &cleaner_offsets,
+            )?;
+            self.cleaner_offsets = cleaner_offsets;
+        }
+        Ok(())
     }
 
-    /// Lowers recovery point and log start before a log is cut.
+    /// Lowers recovery point, log start and the cleaner's offset before a log is cut.
     pub(super) fn lower(
         &mut self,
         disk: &dyn Disk,
@@ -122,7 +154,14 @@ impl Checkpoints {
             recovery_points: lowered(&self.recovery_points),
             log_start_offsets: lowered(&self.log_start_offsets),
         };
-        self.write(disk, directory, current, None)
+        self.write(disk, directory, current, None)?;
+        match self.cleaner_offsets.get(partition) {
+            Some(clean_to) if *clean_to > offset => {
+                let clean_to = Some(offset).filter(|offset| *offset > Offset::ZERO);
+                self.write_cleaner_offset(disk, directory, partition, clean_to)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -105,7 +105,7 @@ impl Loader {
 
 /// Whether records or batches are missing within a segment: then compaction has removed them, and may have removed what
 /// followed too.
-fn was_compacted(segment: &Segment) -> Result<bool> {
+pub(super) fn was_compacted(segment: &Segment) -> Result<bool> {
     let file = segment.file()?;
     let mut scan = Scan::all_headers(&*file, segment.path(), 0, segment.size());
     let mut expected = segment.base_offset();

@@ -1,12 +1,12 @@
 //! Leader epochs of a log that is being opened: from their file if it agrees with the batches, else from the batches.
 
-use forebay_records::{LeaderEpoch, Offset};
+use forebay_records::Offset;
 
 use super::Loader;
 use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
-use crate::segment::{Found, Scan};
+use crate::segment::{BatchAt, Found, Scan};
 
 impl Loader {
     /// Leader epochs from their file, or if that does not agree with the batches, from them.
@@ -41,29 +41,35 @@ impl Loader {
         Ok(())
     }
 
-    /// Whether each epoch begins where its entry says, behind the one before it.
+    /// Whether the batches at and before the beginning of each epoch are of the epochs that the entries give them. What
+    /// compaction has removed says nothing.
     fn epochs_agree(&self, start: Offset, end: Offset) -> Result<bool> {
-        let mut previous = None;
-        for (epoch, offset) in self.epochs.entries() {
-            if (start..end).contains(offset) && self.epoch_at(*offset)? != Some(*epoch) {
-                return Ok(false);
+        for offset in self.epochs.entries().values() {
+            let around = [*offset - 1, *offset].into_iter();
+            for offset in around.filter(|offset| (start..end).contains(offset)) {
+                let Some(batch) = self.batch_at(offset)? else {
+                    continue;
+                };
+                let epoch = Some(batch.header.partition_leader_epoch);
+                if self.epochs.epoch_of(batch.header.base_offset.max(start)) != epoch
+                    || self.epochs.epoch_of(batch.last_offset()) != epoch
+                {
+                    return Ok(false);
+                }
             }
-            if (start.next()..=end).contains(offset) && self.epoch_at(*offset - 1)? != previous {
-                return Ok(false);
-            }
-            previous = Some(*epoch);
         }
         Ok(true)
     }
 
-    fn epoch_at(&self, offset: Offset) -> Result<Option<LeaderEpoch>> {
+    /// The batch that has `offset` or the next one that is there.
+    fn batch_at(&self, offset: Offset) -> Result<Option<BatchAt>> {
         let index = self
             .segments
             .partition_point(|segment| segment.base_offset() <= offset)
             .saturating_sub(1);
         for segment in &self.segments[index..] {
             if let Some(batch) = segment.locate(offset)? {
-                return Ok(Some(batch.header.partition_leader_epoch));
+                return Ok(Some(batch));
             }
         }
         Ok(None)

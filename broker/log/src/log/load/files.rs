@@ -63,10 +63,12 @@ fn is_deleted(name: &str) -> bool {
 /// A compaction had finished: its segments take the place of those that they cover.
 fn finish_swap(disk: &dyn Disk, folder: &Path, swaps: &[&str]) -> Result<()> {
     let mut covered: Option<(Offset, Offset)> = None;
+    let mut base_offsets = BTreeSet::new();
     for name in swaps {
         if let Some((base_offset, kind)) = file_name::parse(name)
             && kind.strip_suffix(file_name::SWAP) == Some(file_name::LOG)
         {
+            base_offsets.insert(base_offset);
             let next_offset = next_offset(disk, &folder.join(name), base_offset)?;
             let (first, end) = covered.unwrap_or((base_offset, next_offset));
             covered = Some((first.min(base_offset), end.max(next_offset)));
@@ -74,15 +76,23 @@ fn finish_swap(disk: &dyn Disk, folder: &Path, swaps: &[&str]) -> Result<()> {
     }
     if let Some((first, end)) = covered {
         for name in list(disk, folder)? {
+            // An index beside a `.log.swap` has got its final name already, or is about to be replaced.
             let replaced = file_name::parse(&name).is_some_and(|(offset, kind)| {
-                file_name::SEGMENT_KINDS.contains(&kind) && (first..end).contains(&offset)
+                file_name::SEGMENT_KINDS.contains(&kind)
+                    && (first..end).contains(&offset)
+                    && !(base_offsets.contains(&offset) && kind != file_name::LOG)
             });
             if replaced {
                 disk.remove_file(&folder.join(name))?;
             }
         }
     }
-    for name in swaps {
+    // The batches last: as long as they are `.swap`, the next start does all of this again.
+    let (batches, indexes): (Vec<&str>, Vec<&str>) = swaps
+        .iter()
+        .partition(|name| file_name::parse(name).is_some_and(|(_, kind)| kind.starts_with("log.")));
+    disk.sync_dir(folder)?;
+    for name in indexes.into_iter().chain(batches) {
         let target = name.strip_suffix(file_name::SWAP).expect("all of them end so");
         disk.rename(&folder.join(name), &folder.join(target))?;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use forebay_records::Offset;
 
 use super::Loader;
+use super::check::was_compacted;
 use crate::error::{Error, Result};
 use crate::producer_state::{Checks, Marker, Pending, ProducerStates, ProducerUpdate};
 use crate::segment::{BatchAt, Found, Recovered, Scan, Segment};
@@ -46,7 +47,7 @@ impl Loader {
         for index in first..self.segments.len() {
             let segment = Arc::clone(&self.segments[index]);
             if segment.base_offset() != end {
-                match self.judge_gap(&segment, end, torn)? {
+                match self.judge_gap(index, end, torn)? {
                     Gap::Compacted => {}
                     Gap::Torn => {
                         self.delete_from(index)?;
@@ -67,7 +68,8 @@ impl Loader {
                 self.delete_from(index + 1)?;
                 break;
             }
-            torn = recovered.cut || segment.size() == 0;
+            // Compaction may have left an empty one.
+            torn = recovered.cut || (segment.size() == 0 && !self.log.config.compact);
         }
         disk.sync_dir(&folder)?;
         Ok(end)
@@ -77,7 +79,8 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Hole`] if the missing offsets had been synced: somebody has taken a file away.
-    fn judge_gap(&self, segment: &Segment, end: Offset, torn: bool) -> Result<Gap> {
+    fn judge_gap(&self, index: usize, end: Offset, torn: bool) -> Result<Gap> {
+        let segment = &self.segments[index];
         let next = segment.base_offset();
         if end > next {
             let reason = Arc::from(format!(
@@ -90,7 +93,13 @@ impl Loader {
             });
         }
         let was_synced = end < self.load.recovery_point;
-        match (was_synced, self.log.config.compact) {
+        // The policy may be another one by now.
+        let compacted = self.log.config.compact
+            || was_compacted(segment)?
+            || index
+                .checked_sub(1)
+                .map_or(Ok(false), |before| was_compacted(&self.segments[before]))?;
+        match (was_synced, compacted) {
             (false, _) if torn => Ok(Gap::Torn),
             (_, true) => Ok(Gap::Compacted),
             (false, false) => Ok(Gap::Unexplained),

@@ -1,0 +1,97 @@
+//! Which transactions are aborted, which are over, and whether any of their records is still there (Kafka's
+//! `CleanedTransactionMetadata`): a marker may go only when nothing is left that it decides.
+
+use std::collections::{BTreeMap, HashMap};
+
+use forebay_records::{BatchHeader, ControlRecordType, Error, Offset, ProducerId, RecordBatch};
+
+use crate::transaction_index::AbortedTransaction;
+
+/// Goes along with a reader of batches, from the log's beginning or from a later offset.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Transactions {
+    /// Aborted ones that have not begun where the reader is, by their first offset and producer.
+    to_come: BTreeMap<(Offset, ProducerId), AbortedTransaction>,
+    /// Aborted ones that have begun, and whether a batch of them was seen.
+    aborted: HashMap<ProducerId, (AbortedTransaction, bool)>,
+    /// Others of which a batch was seen, and whether one that has records.
+    others: HashMap<ProducerId, bool>,
+}
+
+/// What a marker means for what was read before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marker {
+    /// It decides something that is still there; if it is the end of an aborted transaction, that.
+    Needed(Option<AbortedTransaction>),
+    /// Nothing is left of its transaction.
+    Needless,
+    /// It aborts records of which the transaction index does not know, so that they were taken for committed.
+    Contradicts,
+}
+
+impl Transactions {
+    /// More aborted transactions; those that are known already are passed over.
+    pub(crate) fn add_aborted(&mut self, aborted: Vec<AbortedTransaction>) {
+        for one in aborted {
+            self.to_come.insert((one.first_offset, one.producer_id), one);
+        }
+    }
+
+    /// Whether a batch of records belongs to an aborted transaction.
+    pub(crate) fn on_batch(&mut self, header: &BatchHeader) -> bool {
+        self.advance(header.last_offset());
+        if !header.is_transactional() {
+            return false;
+        }
+        if let Some((_, seen)) = self.aborted.get_mut(&header.producer_id) {
+            *seen = true;
+            return true;
+        }
+        let has_records = self.others.entry(header.producer_id).or_default();
+        *has_records |= header.count > 0;
+        false
+    }
+
+    /// What a control batch decides.
+    ///
+    /// # Errors
+    /// If its record cannot be read.
+    pub(crate) fn on_control_batch(&mut self, batch: &RecordBatch) -> Result<Marker, Error> {
+        self.advance(batch.last_offset());
+        let mut records = batch.records()?;
+        let Some(record) = records.next_ref().transpose()? else {
+            // It was emptied, because nothing was left of its transaction.
+            return Ok(Marker::Needless);
+        };
+        let producer_id = batch.header().producer_id;
+        Ok(match ControlRecordType::parse(record.key.unwrap_or_default())? {
+            ControlRecordType::Abort => {
+                match (
+                    self.aborted.remove(&producer_id),
+                    self.others.remove(&producer_id),
+                ) {
+                    (_, Some(true)) => Marker::Contradicts,
+                    (Some((aborted, true)), _) => Marker::Needed(Some(aborted)),
+                    (_, Some(false)) => Marker::Needed(None),
+                    _ => Marker::Needless,
+                }
+            }
+            ControlRecordType::Commit if self.others.remove(&producer_id).is_some() => Marker::Needed(None),
+            ControlRecordType::Commit => Marker::Needless,
+            _ => Marker::Needed(None),
+        })
+    }
+
+    /// The reader has come to `offset`.
+    fn advance(&mut self, offset: Offset) {
+        while let Some(next) = self.to_come.first_entry() {
+            if next.key().0 > offset {
+                break;
+            }
+            let aborted = next.remove();
+            self.aborted
+                .entry(aborted.producer_id)
+                .or_insert((aborted, false));
+        }
+    }
+}
