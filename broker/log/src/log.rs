@@ -355,7 +355,7 @@ impl Log {
 impl Log {
     /// Closes the active segment.
     fn roll_for_test(&self, offset: Offset, now: Timestamp) {
-        let mut writer = lock(&self.writer);
+        let mut writer = crate::locks::lock(&self.writer);
         self.roll(&mut writer, offset, now).expect("rolled");
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn compacted() -> LogConfig {
         delete: false,
         min_cleanable_dirty_ratio: 0.0,
         delete_retention_ms: DELETE_RETENTION_MS,
+        transaction_verification: false,
         file_delete_delay_ms: 0,
         ..small_segments()
     }
@@ -80,6 +81,7 @@ fn validated(batch: &RecordBatch, origin: AppendOrigin) -> Append {
             validated,
         }],
         origin,
+        transaction: TransactionChecks::default(),
     }
 }
 
