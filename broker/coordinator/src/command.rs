@@ -12,14 +12,18 @@ use forebay_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use forebay_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
+use forebay_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use forebay_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, ListGroupsRequest, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
-use crate::{Completion, Request, RequestContext};
+use crate::{Completion, EndOfTransaction, Request, RequestContext};
 
 /// What is asked. Authorization, whether topics exist, and topic ids <-> names are behind us: where a message has both, name and id
 /// are filled in (an OffsetCommit of any version brings the id, it is persisted; `Uuid::ZERO` where there is none).
@@ -51,6 +55,15 @@ pub enum Command {
     DescribeGroups(Vec<Utf8Bytes>),
     /// All groups of this partition that pass the filters.
     ListGroups(ListGroupsRequest),
+    /// Offsets of a group as part of a transaction: they count once that is committed.
+    TxnOffsetCommit {
+        /// The group, the producer and the offsets.
+        request: TxnOffsetCommitRequest,
+        /// What the log is to be told, that it takes the records: comes back in [`TransactionPart::Records`].
+        verification: u64,
+    },
+    /// The end of a transaction that offsets of this partition may be part of, to be written in its turn.
+    EndTransaction(EndOfTransaction),
     /// These topics are no more: so are their offsets, unless they are of a topic of the same name with another id.
     TopicsDeleted(Vec<(Utf8Bytes, Uuid)>),
 }
@@ -78,6 +91,10 @@ pub enum Response {
     DescribeGroups(Vec<DescribedGroup>),
     /// The groups of this partition; an error is the partition's.
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
+    /// To TxnOffsetCommit.
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+    /// The marker is committed, or could not be written.
+    EndTransaction(Result<(), ErrorCode>),
     /// The tombstones are committed, or could not be written.
     TopicsDeleted(Result<(), ErrorCode>),
 }
@@ -127,6 +144,10 @@ fn refusal(command: Command, context: &RequestContext, error: ErrorCode) -> Resp
             ..Default::default()
         }),
         Command::OffsetCommit(request) => Response::OffsetCommit(offset_commit_refusal(&request, error)),
+        Command::TxnOffsetCommit { request, .. } => {
+            Response::TxnOffsetCommit(txn_offset_commit_refusal(&request, error))
+        }
+        Command::EndTransaction(_) => Response::EndTransaction(Err(error)),
         Command::OffsetFetch { group, .. } => {
             Response::OffsetFetch(offset_fetch_refusal(&group, error, context.api_version))
         }
@@ -172,6 +193,30 @@ pub(crate) fn offset_commit_refusal(request: &OffsetCommitRequest, error: ErrorC
         ..Default::default()
     });
     OffsetCommitResponse {
+        topics: topics.collect(),
+        ..Default::default()
+    }
+}
+
+/// Every partition gets the error (Kafka's `TxnOffsetCommitRequest.getErrorResponse`).
+pub(crate) fn txn_offset_commit_refusal(
+    request: &TxnOffsetCommitRequest,
+    error: ErrorCode,
+) -> TxnOffsetCommitResponse {
+    let topics = request.topics.iter().map(|topic| TxnOffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| TxnOffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: error.to_i16(),
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    });
+    TxnOffsetCommitResponse {
         topics: topics.collect(),
         ..Default::default()
     }
@@ -289,6 +334,13 @@ impl Response {
                 }
                 Self::OffsetCommit(response)
             }
+            Self::TxnOffsetCommit(mut response) => {
+                for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    partition.error_code = error_code;
+                }
+                Self::TxnOffsetCommit(response)
+            }
+            Self::EndTransaction(_) => Self::EndTransaction(Err(mapped)),
             Self::OffsetFetch(response) => Self::OffsetFetch(failed_fetch(response, error, api_version)),
             Self::OffsetDelete(_) => Self::OffsetDelete(OffsetDeleteResponse {
                 error_code,

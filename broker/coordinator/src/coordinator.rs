@@ -14,6 +14,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod sync;
+mod txn_offset_commit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,7 +126,6 @@ impl GroupCoordinator {
 
     /// All records are read: sessions begin, expired offsets will be looked for, and commands may come.
     pub fn activate(&mut self, now: Now) -> Outcome {
-        self.persisted.loaded();
         let mut outcome = Outcome::default();
         for (id, metadata) in self.persisted.groups.range(..) {
             let group = Group {
@@ -186,6 +186,11 @@ impl GroupCoordinator {
             Command::Heartbeat(heartbeat) => self.heartbeat(asker, &heartbeat, now, &mut outcome),
             Command::LeaveGroup(leave) => self.leave(asker, &leave, now, &mut outcome),
             Command::OffsetCommit(commit) => self.offset_commit(asker, &commit, now, &mut outcome),
+            Command::TxnOffsetCommit {
+                request,
+                verification,
+            } => self.txn_offset_commit(asker, &request, verification, now, &mut outcome),
+            Command::EndTransaction(end) => self.end_transaction(asker, end, now, &mut outcome),
             Command::OffsetFetch {
                 group,
                 require_stable,
@@ -339,6 +344,7 @@ fn check_group_id(command: &Command) -> Result<(), ErrorCode> {
         Command::Heartbeat(request) => &request.group_id,
         Command::LeaveGroup(request) => &request.group_id,
         Command::OffsetDelete(request) => &request.group_id,
+        Command::TxnOffsetCommit { request, .. } => &request.group_id,
         _ => return Ok(()),
     };
     if group.is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
-use forebay_records::{RecordBatch, Timestamp};
+use forebay_records::{ProducerEpoch, ProducerId, RecordBatch, Timestamp};
 
 use crate::{Command, Response};
 
@@ -115,8 +115,41 @@ pub struct Record {
 pub struct Append {
     /// To be given back in `committed` or `append_failed`.
     pub id: AppendId,
-    /// Never empty.
+    /// Empty only at the end of a transaction.
     pub records: Vec<Record>,
+    /// The transaction that the records are part of or that ends here.
+    pub transaction: Option<TransactionPart>,
+}
+
+/// What an append is to a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionPart {
+    /// Its records are of the transaction: a transactional batch of this producer, which shares its batch with nothing else.
+    Records {
+        /// Whose transaction.
+        producer_id: ProducerId,
+        /// The producer's epoch.
+        producer_epoch: ProducerEpoch,
+        /// As it came with the command: the log's affair.
+        verification: u64,
+    },
+    /// The marker that ends it; without records.
+    End(EndOfTransaction),
+}
+
+/// The end of a transaction as its coordinator decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndOfTransaction {
+    /// Whose transaction.
+    pub producer_id: ProducerId,
+    /// The epoch of the marker.
+    pub producer_epoch: ProducerEpoch,
+    /// The epoch of the coordinator.
+    pub coordinator_epoch: i32,
+    /// The `transaction.version` by which it was decided.
+    pub transaction_version: u16,
+    /// Committed, or aborted.
+    pub commit: bool,
 }
 
 /// What a call has decided. Answers that have to wait for an append are not in here: they come out of `committed`.

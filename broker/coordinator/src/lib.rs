@@ -11,7 +11,9 @@
 //!    requests that are answered now. A request is answered exactly once, by the [`Completion`] that carries its
 //!    [`RequestId`], from this call or from a later one. The driver calls `tick` no earlier than `next_deadline`.
 //! 3. **Append.** The records of an [`Append`] go into ONE batch (it is never larger than
-//!    [`Config::append_bytes_max`]); several appends may share a batch. Appends are written in the order of their ids.
+//!    [`Config::append_bytes_max`]); several appends may share a batch, unless they are part of a transaction: such an append is a
+//!    transactional batch of the transaction's producer, or the marker that ends it ([`TransactionPart`]). Appends are written in the
+//!    order of their ids.
 //! 4. **Commit.** When the high watermark has passed the last record of an append, `committed(id, now)` says so; what waited for
 //!    it is released once all earlier ones are committed, too. If an append cannot be written, `append_failed(id, error, now)`
 //!    takes back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do, and
@@ -59,8 +61,8 @@ pub use command::{Command, Response};
 pub use config::Config;
 pub use coordinator::{GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use driver::{
-    Append, AppendId, Completion, Coordinator, Event, Now, Outcome, OutcomeOf, Record, Request,
-    RequestContext, RequestId,
+    Append, AppendId, Completion, Coordinator, EndOfTransaction, Event, Now, Outcome, OutcomeOf, Record,
+    Request, RequestContext, RequestId, TransactionPart,
 };
 pub use partition_for::partition_for;
 pub use persisted::Source;

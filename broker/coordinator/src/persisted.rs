@@ -1,7 +1,9 @@
 //! What the log of one `__consumer_offsets` partition says: groups and offsets, newest and committed. Records change it, nothing else:
 //! those that are read back, and our own at the moment when they are decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use forebay_protocol::{Utf8Bytes, Uuid};
 use forebay_records::{Offset, ProducerId};
@@ -22,17 +24,29 @@ pub struct Source {
     pub producer_id: ProducerId,
 }
 
+/// What open transactions would commit, and whether something newer came between.
+#[cfg(test)]
+pub(crate) type OpenTransactions = BTreeMap<(OffsetKey, ProducerId), (OffsetAndMetadata, bool)>;
+
+/// An offset of an open transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OpenOffset {
+    offset: OffsetAndMetadata,
+    /// In the log or, for our own, behind all that was read back: only the order counts.
+    position: Offset,
+    /// Something newer was committed since: the end of the transaction changes nothing.
+    superseded: bool,
+}
+
 /// The state that a log of records amounts to.
 #[derive(Debug, Default)]
 pub(crate) struct Persisted {
     pub(crate) groups: Timeline<Utf8Bytes, GroupMetadata>,
     pub(crate) offsets: Timeline<OffsetKey, OffsetAndMetadata>,
-    /// Offsets of transactions that have no end marker yet. Only loading fills it: transactions are not coordinated here yet, but a log
-    /// that Kafka wrote may hold them.
-    open_transactions: Timeline<(OffsetKey, ProducerId), OffsetAndMetadata>,
-    /// Where loaded offsets and those of open transactions stand, which decides between the two at an end marker. Loading needs it,
-    /// nobody else.
-    loaded_at: BTreeMap<(OffsetKey, Option<ProducerId>), Offset>,
+    /// Offsets of transactions that have no end marker yet.
+    open_transactions: Timeline<(OffsetKey, ProducerId), OpenOffset>,
+    /// Where the next offset of a transaction stands.
+    position: Offset,
     /// Groups of other types. They are neither served nor harmed.
     other_groups: BTreeSet<Utf8Bytes>,
     unknown_records: u64,
@@ -43,22 +57,19 @@ impl Persisted {
     pub(crate) fn load(&mut self, record: CoordinatorRecord, source: Source) {
         match record {
             CoordinatorRecord::Offset(key, Some(offset)) if source.producer_id.is_some() => {
-                self.loaded_at
-                    .insert((key.clone(), Some(source.producer_id)), source.offset);
-                self.open_transactions
-                    .load((key, source.producer_id), Some(offset));
+                self.position = source.offset.next();
+                let open = OpenOffset {
+                    offset,
+                    position: source.offset,
+                    superseded: false,
+                };
+                self.open_transactions.load((key, source.producer_id), Some(open));
             }
-            CoordinatorRecord::Offset(key, Some(offset)) => {
-                self.loaded_at.insert((key.clone(), None), source.offset);
-                self.offsets.load(key, Some(offset));
-            }
-            CoordinatorRecord::Offset(key, None) => {
-                for open in self.open_transactions_of(&key) {
-                    self.loaded_at.remove(&(key.clone(), Some(open.1)));
-                    self.open_transactions.load(open, None);
+            CoordinatorRecord::Offset(key, offset) => {
+                for (open, value) in self.superseded_by(&key, offset.is_some(), None) {
+                    self.open_transactions.load(open, value);
                 }
-                self.loaded_at.remove(&(key.clone(), None));
-                self.offsets.load(key, None);
+                self.offsets.load(key, offset);
             }
             CoordinatorRecord::Group(id, metadata) => self.groups.load(id, metadata),
             CoordinatorRecord::OtherGroup { id, exists } => {
@@ -75,39 +86,64 @@ impl Persisted {
 
     /// A transaction has ended: its offsets count now, unless newer ones were committed since; or they never did.
     pub(crate) fn load_end_of_transaction(&mut self, producer_id: ProducerId, committed: bool) {
-        let ended: Vec<_> = self
-            .open_transactions
-            .range(..)
-            .filter(|((_, id), _)| *id == producer_id)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for open in ended {
-            let offset = self.open_transactions.get(&open).cloned();
-            self.open_transactions.load(open.clone(), None);
-            let at = self.loaded_at.remove(&(open.0.clone(), Some(producer_id)));
-            let newest = self.loaded_at.get(&(open.0.clone(), None)).copied();
-            if committed && at > newest {
-                if let Some(at) = at {
-                    self.loaded_at.insert((open.0.clone(), None), at);
-                }
-                self.offsets.load(open.0, offset);
+        for (key, open) in self.opened_by(producer_id) {
+            self.open_transactions.load((key.clone(), producer_id), None);
+            if !committed || open.superseded {
+                continue;
             }
+            for (other, value) in self.superseded_by(&key, true, Some(open.position)) {
+                self.open_transactions.load(other, value);
+            }
+            self.offsets.load(key, Some(open.offset));
         }
     }
 
-    /// All has been read back; from now on records are our own.
-    pub(crate) fn loaded(&mut self) {
-        self.loaded_at = BTreeMap::new();
+    /// The same of our own, which `append` is to write.
+    pub(crate) fn write_end_of_transaction(
+        &mut self,
+        append: AppendId,
+        producer_id: ProducerId,
+        committed: bool,
+    ) {
+        for (key, open) in self.opened_by(producer_id) {
+            self.open_transactions
+                .write(append, (key.clone(), producer_id), None);
+            if !committed || open.superseded {
+                continue;
+            }
+            for (other, value) in self.superseded_by(&key, true, Some(open.position)) {
+                self.open_transactions.write(append, other, value);
+            }
+            self.offsets.write(append, key, Some(open.offset));
+        }
+    }
+
+    /// Applies a record of our own that is part of a transaction. Only offsets are.
+    pub(crate) fn write_in_transaction(
+        &mut self,
+        append: AppendId,
+        producer_id: ProducerId,
+        record: &CoordinatorRecord,
+    ) {
+        let CoordinatorRecord::Offset(key, Some(offset)) = record else {
+            unreachable!("a transaction commits offsets");
+        };
+        let open = OpenOffset {
+            offset: offset.clone(),
+            position: self.position,
+            superseded: false,
+        };
+        self.position = self.position.next();
+        self.open_transactions
+            .write(append, (key.clone(), producer_id), Some(open));
     }
 
     /// Applies a record of our own, which `append` is to write.
     pub(crate) fn write(&mut self, append: AppendId, record: &CoordinatorRecord) {
         match record {
             CoordinatorRecord::Offset(key, offset) => {
-                if offset.is_none() {
-                    for open in self.open_transactions_of(key) {
-                        self.open_transactions.write(append, open, None);
-                    }
+                for (open, value) in self.superseded_by(key, offset.is_some(), None) {
+                    self.open_transactions.write(append, open, value);
                 }
                 self.offsets.write(append, key.clone(), offset.clone());
             }
@@ -178,7 +214,7 @@ impl Persisted {
         let open = self
             .open_transactions
             .range(..)
-            .map(|((key, _), offset)| (key, offset.topic_id));
+            .map(|((key, _), open)| (key, open.offset.topic_id));
         committed
             .chain(open)
             .filter(|(key, id)| is_wanted(key, *id))
@@ -217,8 +253,48 @@ impl Persisted {
         self.unknown_records
     }
 
-    fn open_transactions_of(&self, key: &OffsetKey) -> Vec<(OffsetKey, ProducerId)> {
-        self.open_transactions_from(key).cloned().collect()
+    /// What becomes of open transactions' offsets when another is committed, or all are deleted: those before `position` no
+    /// longer count.
+    fn superseded_by(
+        &self,
+        key: &OffsetKey,
+        committed: bool,
+        position: Option<Offset>,
+    ) -> Vec<((OffsetKey, ProducerId), Option<OpenOffset>)> {
+        let is_older = |open: &OpenOffset| position.is_none_or(|position| open.position < position);
+        self.open_transactions_from(key)
+            .filter_map(|open| Some((open.clone(), self.open_transactions.get(open)?)))
+            .filter(|(_, value)| !committed || (is_older(value) && !value.superseded))
+            .map(|(open, value)| {
+                let superseded = committed.then(|| OpenOffset {
+                    superseded: true,
+                    ..value.clone()
+                });
+                (open, superseded)
+            })
+            .collect()
+    }
+
+    /// The offsets of a producer's open transaction.
+    fn opened_by(&self, producer_id: ProducerId) -> Vec<(OffsetKey, OpenOffset)> {
+        self.open_transactions
+            .range(..)
+            .filter(|((_, id), _)| *id == producer_id)
+            .map(|((key, _), open)| (key.clone(), open.clone()))
+            .collect()
+    }
+
+    /// Open transactions as what they would commit, for tests.
+    #[cfg(test)]
+    pub(crate) fn open_transactions(&self, committed: bool) -> OpenTransactions {
+        let entry = |(key, open): (&(OffsetKey, ProducerId), &OpenOffset)| {
+            (key.clone(), (open.offset.clone(), open.superseded))
+        };
+        if committed {
+            self.open_transactions.committed_range(..).map(entry).collect()
+        } else {
+            self.open_transactions.range(..).map(entry).collect()
+        }
     }
 
     fn open_transactions_from<'a>(

@@ -13,5 +13,6 @@ mod reads;
 mod simulation;
 mod static_members;
 mod sync;
+mod transactions;
 
 use driver::Driver;

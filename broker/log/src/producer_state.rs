@@ -17,7 +17,7 @@ use forebay_records::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 pub use snapshot::Error as SnapshotError;
 pub(crate) use snapshot::decode as decode_snapshot;
 pub(crate) use update::{Checks, CompletedTransaction, Marker, Pending, ProducerUpdate};
-pub use verification::{TransactionChecks, VerificationGuard, VerificationRequest};
+pub use verification::{MarkerCheck, TransactionChecks, VerificationGuard, VerificationRequest};
 
 use crate::error::{Error, Result};
 use crate::file_name;

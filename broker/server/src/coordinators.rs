@@ -149,7 +149,7 @@ impl<D: Driver> Coordinators<D> {
     }
 
     /// The coordinator of a partition, made and loading if this is the first time.
-    fn shard(&self, partition: i32) -> Result<Arc<Shard<D>>, ErrorCode> {
+    pub(crate) fn shard(&self, partition: i32) -> Result<Arc<Shard<D>>, ErrorCode> {
         let replica = self
             .surroundings
             .replicas

@@ -7,8 +7,8 @@ mod driver;
 use std::sync::Arc;
 
 use forebay_broker_controller::CONSUMER_OFFSETS;
-use forebay_broker_coordinator::{Command, Config, RequestContext, Response};
-use forebay_protocol::{Utf8Bytes, Uuid};
+use forebay_broker_coordinator::{Command, Config, EndOfTransaction, RequestContext, Response};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
 use crate::coordinators::{Coordinators, Surroundings};
 use driver::GroupDriver;
@@ -75,6 +75,31 @@ impl Groups {
         command: Command,
     ) -> Option<Response> {
         self.coordinators.ask(group, context, command).await
+    }
+
+    /// Ends a transaction that groups of a partition of `__consumer_offsets` may have part in.
+    ///
+    /// # Errors
+    /// What the log says to the marker, or that it cannot be written here and now.
+    pub(crate) async fn end_transaction(
+        &self,
+        partition: i32,
+        end: EndOfTransaction,
+    ) -> Result<(), ErrorCode> {
+        let shard = self.coordinators.shard(partition);
+        let shard = shard.map_err(|_not_here| ErrorCode::NotLeaderOrFollower)?;
+        match shard.request_of_its_own(Command::EndTransaction(end)).await {
+            Some(Response::EndTransaction(Ok(()))) => Ok(()),
+            // Words that the transaction coordinator does not expect: it is to try again.
+            Some(Response::EndTransaction(Err(
+                ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::NotCoordinator,
+            )))
+            | None => Err(ErrorCode::NotLeaderOrFollower),
+            Some(Response::EndTransaction(Err(code))) => Err(code),
+            Some(_) => Err(ErrorCode::UnknownServerError),
+        }
     }
 
     /// As [`Coordinators::ask_each`].

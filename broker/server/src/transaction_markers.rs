@@ -1,18 +1,23 @@
 //! The ends of transactions, written into the partitions that take part (`KafkaApis.handleWriteTxnMarkersRequest`): whoever
 //! coordinates a transaction calls [`write`], in this process or through the API.
 
-use forebay_broker_log::{TransactionChecks, ValidatedBatch};
+use std::error::Error;
+
+use forebay_broker_controller::CONSUMER_OFFSETS;
+use forebay_broker_coordinator::EndOfTransaction;
+use forebay_broker_log::{Appended, MarkerCheck, TransactionChecks, ValidatedBatch};
 use forebay_broker_partition::RequiredAcks;
 use forebay_protocol::{ErrorCode, TopicPartition};
 use forebay_records::{
     AppendOrigin, BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, NO_SEQUENCE,
     ProducerEpoch, ProducerId, ProducerIdentity, ValidationOptions, validate,
 };
+use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::core::Core;
 use crate::error_code::ToErrorCode as _;
-use crate::replicas::NewAppend;
+use crate::replicas::{self, NewAppend};
 
 /// The end of a transaction, as its coordinator decided it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,21 +34,38 @@ pub(crate) struct Marker {
     pub(crate) transaction_version: u16,
 }
 
-/// Writes the end of a transaction into its partitions and waits until it is committed in each. The answers are in the order of
-/// `partitions`. Writing it once more is harmless.
+impl From<Marker> for EndOfTransaction {
+    fn from(marker: Marker) -> Self {
+        Self {
+            producer_id: marker.producer_id,
+            producer_epoch: marker.producer_epoch,
+            coordinator_epoch: marker.coordinator_epoch,
+            transaction_version: marker.transaction_version,
+            commit: marker.commit,
+        }
+    }
+}
+
+/// Writes the end of a transaction into its partitions and waits until it is committed in each. Writing it once more is harmless.
 pub(crate) async fn write(
     core: &Core,
     marker: Marker,
     partitions: Vec<TopicPartition>,
 ) -> Vec<(TopicPartition, Result<(), ErrorCode>)> {
-    let mut written = Vec::with_capacity(partitions.len());
+    let (groups, data): (Vec<_>, Vec<_>) = partitions
+        .into_iter()
+        .partition(|partition| partition.topic == *CONSUMER_OFFSETS);
     // All are in their queues before any is waited for.
-    for partition in partitions {
-        let queued = append(core, marker, &partition);
-        written.push((partition, queued));
+    let queued: Vec<_> = data
+        .into_iter()
+        .map(|partition| (queue(core, marker, &partition), partition))
+        .collect();
+    let mut answers = Vec::with_capacity(queued.len() + groups.len());
+    for partition in groups {
+        let answer = end_in_groups(core, marker, partition.partition).await;
+        answers.push((partition, answer));
     }
-    let mut answers = Vec::with_capacity(written.len());
-    for (partition, queued) in written {
+    for (queued, partition) in queued {
         let answer = match queued {
             Ok(receiver) => match receiver.await {
                 Ok(result) => result.map(drop).code(),
@@ -57,49 +79,65 @@ pub(crate) async fn write(
     answers
 }
 
-type Queued = tokio::sync::oneshot::Receiver<Result<forebay_broker_log::Appended, crate::replicas::Error>>;
+type Queued = oneshot::Receiver<Result<Appended, replicas::Error>>;
 
-fn append(core: &Core, marker: Marker, partition: &TopicPartition) -> Result<Queued, ErrorCode> {
+fn queue(core: &Core, marker: Marker, partition: &TopicPartition) -> Result<Queued, ErrorCode> {
     let replica = core.replica(&partition.topic, partition.partition)?;
-    let batch = control_batch(marker).map_err(|error| {
+    let append = append_of(marker.into()).map_err(|error| {
         tracing::error!(%error, "the end of a transaction cannot be encoded");
         ErrorCode::UnknownServerError
     })?;
-    let checks = TransactionChecks {
-        version: marker.transaction_version,
-        ..TransactionChecks::default()
-    };
-    let append = NewAppend::new(vec![batch], AppendOrigin::Coordinator, RequiredAcks::All);
-    replica.append(append.checked(checks)).code()
+    replica.append(append).code()
 }
 
-/// The control batch that ends a transaction; its offset is the log's to assign.
-fn control_batch(marker: Marker) -> Result<ValidatedBatch, Box<dyn std::error::Error>> {
+/// Where groups keep their offsets the coordinator over the partition writes the marker, in its turn. One that the log would
+/// refuse is not given to it: it would have to begin again from its log.
+async fn end_in_groups(core: &Core, marker: Marker, partition: i32) -> Result<(), ErrorCode> {
+    let replica = core.replica(CONSUMER_OFFSETS, partition)?;
+    let end = EndOfTransaction::from(marker);
+    let check = MarkerCheck {
+        producer_id: end.producer_id,
+        producer_epoch: end.producer_epoch,
+        coordinator_epoch: end.coordinator_epoch,
+        transaction_version: end.transaction_version,
+    };
+    replica.on_log(move |log| log.check_marker(&check)).await.code()?;
+    core.groups.end_transaction(partition, end).await
+}
+
+/// The marker that ends a transaction, for the writer of a partition.
+///
+/// # Errors
+/// None that is known: a marker always fits into a batch.
+pub(crate) fn append_of(end: EndOfTransaction) -> Result<NewAppend, Box<dyn Error + Send + Sync>> {
     let now = clock::now();
     let options = BatchOptions {
         producer: ProducerIdentity {
-            id: marker.producer_id,
-            epoch: marker.producer_epoch,
+            id: end.producer_id,
+            epoch: end.producer_epoch,
             base_sequence: NO_SEQUENCE,
         },
         transactional: true,
         ..BatchOptions::default()
     };
-    let kind = if marker.commit {
+    let kind = if end.commit {
         ControlRecordType::Commit
     } else {
         ControlRecordType::Abort
     };
-    let end = EndTransactionMarker {
-        coordinator_epoch: marker.coordinator_epoch,
+    let marker = EndTransactionMarker {
+        coordinator_epoch: end.coordinator_epoch,
     };
-    let batch = BatchBuilder::end_transaction(options, now, kind, end)?;
-    let validated = validate(
-        &batch,
-        &ValidationOptions {
-            origin: AppendOrigin::Coordinator,
-            ..ValidationOptions::at(now)
-        },
-    )?;
-    Ok(ValidatedBatch { batch, validated })
+    let batch = BatchBuilder::end_transaction(options, now, kind, marker)?;
+    let options = ValidationOptions {
+        origin: AppendOrigin::Coordinator,
+        ..ValidationOptions::at(now)
+    };
+    let validated = validate(&batch, &options)?;
+    let checks = TransactionChecks {
+        version: end.transaction_version,
+        ..TransactionChecks::default()
+    };
+    let batches = vec![ValidatedBatch { batch, validated }];
+    Ok(NewAppend::new(batches, AppendOrigin::Coordinator, RequiredAcks::All).checked(checks))
 }

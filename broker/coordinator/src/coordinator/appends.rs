@@ -12,7 +12,7 @@ use crate::command::append_error;
 use crate::record::CoordinatorRecord;
 use crate::timers::Timer;
 use crate::turn::{GroupWrite, Replacement, Then, Turn};
-use crate::{Append, AppendId, Event, Now, Outcome, Response};
+use crate::{Append, AppendId, Event, Now, Outcome, Response, TransactionPart};
 
 /// The appends that are not committed, oldest first.
 #[derive(Debug, Default)]
@@ -118,6 +118,8 @@ impl GroupCoordinator {
             }
         }
         for append in failed.into_iter().rev() {
+            // What was wrong with the producer of the first is no affair of the others.
+            let error = if append.id == from { error } else { of_later(error) };
             if let Some((group, then)) = append.then {
                 self.not_written(&group, then, error, now, &mut outcome);
             }
@@ -226,6 +228,17 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) -> Result<AppendId, ErrorCode> {
+        self.append_part(records, None, now, outcome)
+    }
+
+    /// As `append`, of records that are part of a transaction, or of its end.
+    pub(super) fn append_part(
+        &mut self,
+        records: &[CoordinatorRecord],
+        transaction: Option<TransactionPart>,
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Result<AppendId, ErrorCode> {
         let encoded: Result<Vec<_>, _> = records.iter().map(CoordinatorRecord::encode).collect();
         let encoded = encoded.map_err(|_| ErrorCode::UnknownServerError)?;
         let bytes = encoded.iter().map(bytes_of).sum::<usize>();
@@ -243,11 +256,24 @@ impl GroupCoordinator {
             deleted: Vec::new(),
         };
         for record in records {
-            self.persisted.write(id, record);
+            match transaction {
+                Some(TransactionPart::Records { producer_id, .. }) => {
+                    self.persisted.write_in_transaction(id, producer_id, record);
+                }
+                _ => self.persisted.write(id, record),
+            }
             self.follow(record, &mut append, now);
         }
+        if let Some(TransactionPart::End(end)) = transaction {
+            self.persisted
+                .write_end_of_transaction(id, end.producer_id, end.commit);
+        }
         self.appends.uncommitted.push_back(append);
-        outcome.appends.push(Append { id, records: encoded });
+        outcome.appends.push(Append {
+            id,
+            records: encoded,
+            transaction,
+        });
         Ok(id)
     }
 
@@ -382,6 +408,16 @@ impl GroupCoordinator {
         self.decide(group, now, outcome, |turn: &mut Turn<'_>, group| {
             turn.not_written(group, then, error);
         });
+    }
+}
+
+/// What those are told that were decided on top of an append which the log has refused.
+fn of_later(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::InvalidTxnState
+        | ErrorCode::InvalidProducerEpoch
+        | ErrorCode::TransactionCoordinatorFenced => ErrorCode::NotLeaderOrFollower,
+        other => other,
     }
 }
 

@@ -7,11 +7,13 @@ use forebay_protocol::Utf8Bytes;
 use super::GroupCoordinator;
 use crate::classic::{GroupMetadata, State};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
+use crate::persisted::OpenTransactions;
 
-/// Groups and offsets.
+/// Groups, offsets, and those of open transactions.
 pub(crate) type Snapshot = (
     BTreeMap<Utf8Bytes, GroupMetadata>,
     BTreeMap<OffsetKey, OffsetAndMetadata>,
+    OpenTransactions,
 );
 
 impl GroupCoordinator {
@@ -29,7 +31,7 @@ impl GroupCoordinator {
             .range(..)
             .map(|(key, offset)| (key.clone(), offset.clone()))
             .collect();
-        (groups, offsets)
+        (groups, offsets, self.persisted.open_transactions(false))
     }
 
     /// What is persisted and committed.
@@ -41,16 +43,18 @@ impl GroupCoordinator {
             offsets
                 .map(|(key, offset)| (key.clone(), offset.clone()))
                 .collect(),
+            self.persisted.open_transactions(true),
         )
     }
 
     /// Every group fits together, has the timers that its waiting members rely on and no others; groups exist if anything persisted says
     /// so. `settled`: nothing is written that is not committed, so a stable group is what was persisted.
     pub(crate) fn assert_consistent(&self, settled: bool) {
-        let (groups, offsets) = self.newest();
+        let (groups, offsets, open) = self.newest();
         let persisted: BTreeSet<&Utf8Bytes> = groups
             .keys()
             .chain(offsets.keys().map(|key| &key.group))
+            .chain(open.keys().map(|(key, _)| &key.group))
             .collect();
         for id in persisted {
             let is_there = self.groups.contains_key(id) || self.persisted.is_other_group(id);

@@ -131,7 +131,7 @@ impl GroupCoordinator {
     }
 
     /// Kafka compares the length that Java gives the string, UTF-16 units, with the "bytes" of the configuration.
-    fn is_metadata_too_large(&self, metadata: Option<&Utf8Bytes>) -> bool {
+    pub(super) fn is_metadata_too_large(&self, metadata: Option<&Utf8Bytes>) -> bool {
         let units_max = self.config.offset_metadata_bytes_max;
         metadata
             .is_some_and(|metadata| metadata.len() > units_max && metadata.encode_utf16().count() > units_max)

@@ -75,8 +75,8 @@ fn partition_of_old(partition: OffsetFetchResponsePartitions) -> OffsetFetchResp
 }
 
 impl GroupCoordinator {
-    /// With `require_stable` the answer is what is newest, once that is committed; without, what is committed. Offsets of open
-    /// transactions do not hold it up: transactions come later, and one that a log of Kafka's left open could not end here.
+    /// With `require_stable` the answer is what is newest, once that is committed, and partitions to which an open transaction has
+    /// committed are said to be unstable (KIP-447); without, what is committed.
     pub(super) fn offset_fetch(
         &mut self,
         asker: Asker,
@@ -118,6 +118,9 @@ impl GroupCoordinator {
         };
         let partitions = topic.partition_indexes.iter().map(|partition| {
             key.partition = *partition;
+            if newest && self.persisted.has_open_transaction(&key) {
+                return no_offset(*partition, ErrorCode::UnstableOffsetCommit);
+            }
             let offsets = &self.persisted.offsets;
             let offset = if newest {
                 offsets.get(&key)
@@ -147,7 +150,13 @@ impl GroupCoordinator {
                 });
             }
             if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(committed(key.partition, offset));
+                topic
+                    .partitions
+                    .push(if newest && self.persisted.has_open_transaction(key) {
+                        no_offset(key.partition, ErrorCode::UnstableOffsetCommit)
+                    } else {
+                        committed(key.partition, offset)
+                    });
             }
         };
         if newest {

@@ -16,7 +16,7 @@ use forebay_records::{NO_PRODUCER_ID, Offset, Timestamp};
 
 use crate::{
     Append, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Record, Request,
-    RequestContext, RequestId, Response, Source, State,
+    RequestContext, RequestId, Response, Source, State, TransactionPart,
 };
 
 pub(super) const GROUP: &str = "group";
@@ -31,6 +31,8 @@ pub(super) struct Driver {
     pub(super) written: VecDeque<Append>,
     /// Committed.
     pub(super) log: Vec<Record>,
+    /// Which records of the log are part of transactions, and before which of them one ended.
+    pub(super) transactions: Vec<(usize, TransactionPart)>,
     pub(super) answers: BTreeMap<RequestId, Response>,
     pub(super) unanswered: BTreeSet<RequestId>,
     pub(super) events: Vec<Event>,
@@ -55,6 +57,7 @@ impl Driver {
             now,
             written: VecDeque::new(),
             log: Vec::new(),
+            transactions: Vec::new(),
             answers: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             events: Vec::new(),
@@ -68,13 +71,23 @@ impl Driver {
 
     /// What a broker does that takes over: reads the committed log. Whoever waits is told to look elsewhere.
     pub(super) fn restart(&mut self) {
-        let old = std::mem::replace(&mut self.coordinator, replayed(&self.config, &self.log));
+        let new = self.read_back(&self.log, &self.transactions);
+        let old = std::mem::replace(&mut self.coordinator, new);
         for completion in old.resign(self.now) {
             self.answered(completion);
         }
         self.written.clear();
         let outcome = self.coordinator.activate(self.now);
         self.take(outcome);
+    }
+
+    /// A coordinator that has read a log with transactions.
+    pub(super) fn read_back(
+        &self,
+        log: &[Record],
+        transactions: &[(usize, TransactionPart)],
+    ) -> GroupCoordinator {
+        replayed_with(&self.config, log, transactions)
     }
 
     fn answered(&mut self, Completion { request, response }: Completion) {
@@ -93,7 +106,8 @@ impl Driver {
             actions: _,
         } = outcome;
         for append in appends {
-            assert!(!append.records.is_empty());
+            let is_end = matches!(append.transaction, Some(TransactionPart::End(_)));
+            assert_eq!(append.records.is_empty(), is_end);
             assert!(self.written.back().is_none_or(|last| last.id < append.id));
             self.written.push_back(append);
         }
@@ -116,7 +130,7 @@ impl Driver {
     /// Commits the oldest `count` appends.
     pub(super) fn commit_some(&mut self, count: usize) {
         for append in self.written.drain(..count).collect::<Vec<_>>() {
-            self.log.extend(append.records);
+            note(&append, &mut self.log, &mut self.transactions);
             let outcome = self.coordinator.committed(append.id, self.now);
             let hold = std::mem::replace(&mut self.hold, true);
             self.take(outcome);
@@ -158,7 +172,8 @@ impl Driver {
             Command::OffsetCommit(_) => 10,
             Command::DescribeGroups(_) => 6,
             Command::DeleteGroups(_) => 2,
-            Command::OffsetDelete(_) | Command::TopicsDeleted(_) => 0,
+            Command::TxnOffsetCommit { .. } => 5,
+            Command::OffsetDelete(_) | Command::TopicsDeleted(_) | Command::EndTransaction(_) => 0,
         };
         self.ask_as(newest, "client", command)
     }
@@ -293,13 +308,43 @@ impl Driver {
     }
 }
 
+/// Appends go into a log.
+pub(super) fn note(append: &Append, log: &mut Vec<Record>, transactions: &mut Vec<(usize, TransactionPart)>) {
+    match append.transaction {
+        Some(TransactionPart::End(_)) => transactions.extend(append.transaction.map(|end| (log.len(), end))),
+        Some(part) => transactions.extend((log.len()..log.len() + append.records.len()).map(|at| (at, part))),
+        None => {}
+    }
+    log.extend_from_slice(&append.records);
+}
+
 /// A coordinator that has read `log` and does nothing yet.
 pub(super) fn replayed(config: &Config, log: &[Record]) -> GroupCoordinator {
+    replayed_with(config, log, &[])
+}
+
+/// The same with transactions in it.
+fn replayed_with(
+    config: &Config,
+    log: &[Record],
+    transactions: &[(usize, TransactionPart)],
+) -> GroupCoordinator {
     let mut coordinator = GroupCoordinator::new(config.clone());
-    for (offset, record) in (0..).zip(log) {
+    let mut transactions = transactions.iter().peekable();
+    for at in 0..=log.len() {
+        let mut producer_id = NO_PRODUCER_ID;
+        while let Some((_, part)) = transactions.next_if(|(place, _)| *place == at) {
+            match part {
+                TransactionPart::End(end) => {
+                    coordinator.replay_end_of_transaction(end.producer_id, end.commit)
+                }
+                TransactionPart::Records { producer_id: id, .. } => producer_id = *id,
+            }
+        }
+        let Some(record) = log.get(at) else { break };
         let source = Source {
-            offset: Offset(offset),
-            producer_id: NO_PRODUCER_ID,
+            offset: Offset(i64::try_from(at).expect("a short log")),
+            producer_id,
         };
         coordinator
             .replay(source, Some(&record.key), record.value.as_ref())

@@ -20,8 +20,9 @@ use forebay_protocol::messages::{
 use proptest::prelude::*;
 
 use super::Driver;
-use super::driver::{join, protocol, replayed, text};
+use super::driver::{join, note, protocol, text};
 use super::offsets::{TOPIC_ID, commit};
+use super::transactions::{end_of_transaction, txn_commit};
 use crate::coordinator::Snapshot;
 use crate::{Command, Config, Record, RequestId, Response};
 
@@ -50,6 +51,17 @@ enum Step {
         client: usize,
         as_member: bool,
         partition: i32,
+    },
+    /// A producer commits offsets as part of its transaction.
+    CommitInTransaction {
+        client: usize,
+        as_member: bool,
+        producer: i64,
+        partition: i32,
+    },
+    EndTransaction {
+        producer: i64,
+        commit: bool,
     },
     DeleteOffsets {
         group: usize,
@@ -103,6 +115,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (client.clone(), any::<bool>(), 0..3).prop_map(
             |(client, as_member, partition)| Step::Commit { client, as_member, partition }
         ),
+        4 => (client.clone(), any::<bool>(), 0..2_i64, 0..3).prop_map(
+            |(client, as_member, producer, partition)| Step::CommitInTransaction { client, as_member, producer, partition }
+        ),
+        3 => (0..2_i64, any::<bool>()).prop_map(|(producer, commit)| Step::EndTransaction { producer, commit }),
         1 => (0..GROUPS.len()).prop_map(|group| Step::DeleteOffsets { group }),
         1 => (0..GROUPS.len()).prop_map(|group| Step::DeleteGroup { group }),
         1 => Just(Step::DeleteTopic),
@@ -191,6 +207,16 @@ impl World {
                 as_member,
                 partition,
             } => self.commit(client, as_member, partition),
+            Step::CommitInTransaction {
+                client,
+                as_member,
+                producer,
+                partition,
+            } => self.commit_in_transaction(client, as_member, producer, partition),
+            Step::EndTransaction { producer, commit } => {
+                self.driver
+                    .ask(Command::EndTransaction(end_of_transaction(producer, commit)));
+            }
             Step::DeleteOffsets { group } => self.delete_offsets(group),
             Step::DeleteGroup { group } => {
                 self.driver.ask(Command::DeleteGroups(vec![GROUPS[group].into()]));
@@ -257,6 +283,19 @@ impl World {
             (request.member_id, request.generation_id_or_member_epoch) = self.identity(client);
         }
         self.driver.ask(Command::OffsetCommit(request));
+    }
+
+    fn commit_in_transaction(&mut self, client: usize, as_member: bool, producer: i64, partition: i32) {
+        self.nonce += 1;
+        let offset = i64::from(self.nonce);
+        let mut request = txn_commit(GROUPS[group_of(client)], producer, &[("t", partition, offset)]);
+        if as_member {
+            (request.member_id, request.generation_id) = self.identity(client);
+        }
+        self.driver.ask(Command::TxnOffsetCommit {
+            request,
+            verification: 0,
+        });
     }
 
     fn delete_offsets(&mut self, group: usize) {
@@ -408,23 +447,28 @@ impl World {
             coordinator,
             written,
             log,
-            config,
+            transactions,
             ..
         } = &self.driver;
         coordinator.assert_consistent(written.is_empty());
-        let read_back = |records: &[Record]| -> Snapshot { replayed(config, records).committed_snapshot() };
-        assert_eq!(coordinator.committed_snapshot(), read_back(log));
-        let all: Vec<Record> = log
-            .iter()
-            .chain(written.iter().flat_map(|append| &append.records))
-            .cloned()
-            .collect();
-        assert_eq!(coordinator.newest(), read_back(&all));
+        let (mut records, mut parts) = (log.clone(), transactions.clone());
+        let read_back = |records: &[Record], parts: &[_]| -> Snapshot {
+            self.driver.read_back(records, parts).committed_snapshot()
+        };
+        assert_eq!(coordinator.committed_snapshot(), read_back(&records, &parts));
+        for append in written {
+            note(append, &mut records, &mut parts);
+        }
+        assert_eq!(coordinator.newest(), read_back(&records, &parts));
     }
 
     /// Nobody asks any more: sessions, rebalances and new members' patience run out.
     fn settle(&mut self) {
         self.driver.commit();
+        for producer in 0..2 {
+            self.driver
+                .ask(Command::EndTransaction(end_of_transaction(producer, false)));
+        }
         for _ in 0..20 {
             self.driver.advance(Duration::from_secs(20));
             self.driver.commit();

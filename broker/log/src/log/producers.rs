@@ -5,7 +5,9 @@ use forebay_records::{ProducerId, Timestamp};
 use super::Log;
 use crate::error::Result;
 use crate::locks::lock;
-use crate::producer_state::{ActiveProducer, VerificationGuard, VerificationRequest};
+use crate::producer_state::{
+    ActiveProducer, MarkerCheck, Pending, ProducerUpdate, VerificationGuard, VerificationRequest,
+};
 
 impl Log {
     /// Forgets the producers that have been silent for `producer.id.expiration.ms`, or for as long since the log was opened.
@@ -40,6 +42,20 @@ impl Log {
         writer
             .producers
             .begin_verification(&self.partition, producer_id, request, now)
+    }
+
+    /// Whether a marker may be written now: for those who would not like to see it refused later. May wait for a write.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidProducerEpoch`] or [`crate::Error::TransactionCoordinatorFenced`].
+    pub fn check_marker(&self, marker: &MarkerCheck) -> Result<()> {
+        let writer = lock(&self.writer);
+        let pending = Pending {
+            partition: &self.partition,
+            states: &writer.producers,
+            update: &mut ProducerUpdate::default(),
+        };
+        pending.check_new_marker(marker)
     }
 
     /// The coordinator has said no, and will not say yes when it is asked again. May wait for a write.

@@ -11,7 +11,7 @@ use forebay_records::{
 
 use super::ProducerStates;
 use super::entry::{BatchMetadata, ProducerEntry};
-use super::verification::{TransactionChecks, Verification, VerificationGuard};
+use super::verification::{MarkerCheck, TransactionChecks, Verification, VerificationGuard};
 use crate::error::{Error, Result};
 use crate::topic_partition::TopicPartition;
 
@@ -226,14 +226,16 @@ impl Pending<'_> {
         marker: Marker,
         checks: Checks,
     ) -> Result<()> {
-        self.check_marker_epoch(entry, header, checks)?;
-        if entry.coordinator_epoch > marker.coordinator_epoch && checks.are_on() {
-            return Err(Error::TransactionCoordinatorFenced {
-                partition: self.partition.clone(),
-                producer_id: header.producer_id,
-                coordinator_epoch: marker.coordinator_epoch,
-                last_coordinator_epoch: entry.coordinator_epoch,
-            });
+        if checks.are_on() {
+            self.check_marker(
+                entry,
+                &MarkerCheck {
+                    producer_id: header.producer_id,
+                    producer_epoch: header.producer_epoch,
+                    coordinator_epoch: marker.coordinator_epoch,
+                    transaction_version: checks.transaction.version,
+                },
+            )?;
         }
         entry.set_epoch(header.producer_epoch);
         entry.coordinator_epoch = marker.coordinator_epoch;
@@ -252,30 +254,44 @@ impl Pending<'_> {
         Ok(())
     }
 
+    /// Whether a marker may be written now.
+    pub(crate) fn check_new_marker(&self, marker: &MarkerCheck) -> Result<()> {
+        self.check_marker(&self.entry(marker.producer_id), marker)
+    }
+
     /// With transaction version 2 the marker's epoch is that of the next transaction, so that one of an older transaction, come
     /// late, cannot end this one. An equal epoch without a transaction is the same marker once more.
-    fn check_marker_epoch(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
-        let must_be_higher = checks.transaction.version >= RAISED_EPOCH_VERSION
+    fn check_marker(&self, entry: &ProducerEntry, marker: &MarkerCheck) -> Result<()> {
+        let epoch = marker.producer_epoch;
+        let must_be_higher = marker.transaction_version >= RAISED_EPOCH_VERSION
             && entry.transaction_first_offset.is_some()
-            && header.producer_epoch != PRODUCER_EPOCH_MAX;
-        if must_be_higher && checks.are_on() && header.producer_epoch == entry.epoch {
-            return Err(self.invalid_epoch(entry, header));
+            && epoch != PRODUCER_EPOCH_MAX;
+        if epoch < entry.epoch || (must_be_higher && epoch == entry.epoch) {
+            return Err(self.invalid_epoch(entry, marker.producer_id, epoch));
         }
-        self.check_epoch(entry, header, checks)
+        if entry.coordinator_epoch > marker.coordinator_epoch {
+            return Err(Error::TransactionCoordinatorFenced {
+                partition: self.partition.clone(),
+                producer_id: marker.producer_id,
+                coordinator_epoch: marker.coordinator_epoch,
+                last_coordinator_epoch: entry.coordinator_epoch,
+            });
+        }
+        Ok(())
     }
 
     fn check_epoch(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
         if header.producer_epoch >= entry.epoch || !checks.are_on() {
             return Ok(());
         }
-        Err(self.invalid_epoch(entry, header))
+        Err(self.invalid_epoch(entry, header.producer_id, header.producer_epoch))
     }
 
-    fn invalid_epoch(&self, entry: &ProducerEntry, header: &BatchHeader) -> Error {
+    fn invalid_epoch(&self, entry: &ProducerEntry, producer_id: ProducerId, epoch: ProducerEpoch) -> Error {
         Error::InvalidProducerEpoch {
             partition: self.partition.clone(),
-            producer_id: header.producer_id,
-            epoch: header.producer_epoch,
+            producer_id,
+            epoch,
             last_epoch: entry.epoch,
         }
     }

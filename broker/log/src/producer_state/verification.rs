@@ -2,7 +2,7 @@
 //! `VerificationGuard`, `VerificationStateEntry`). The guard ties the answer to the question: a marker that is written in
 //! between takes it away, so that no batch opens a transaction of which nobody knows the end.
 
-use forebay_records::{ProducerEpoch, Sequence, Timestamp};
+use forebay_records::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Names one question to the coordinator. Unique in a log for as long as that is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -11,6 +11,16 @@ pub struct VerificationGuard(pub(super) u64);
 impl VerificationGuard {
     /// Nobody was asked.
     pub const NONE: VerificationGuard = VerificationGuard(0);
+
+    /// As a number, for those who only pass it on.
+    pub fn to_number(self) -> u64 {
+        self.0
+    }
+
+    /// The guard that [`VerificationGuard::to_number`] gave.
+    pub fn from_number(number: u64) -> VerificationGuard {
+        VerificationGuard(number)
+    }
 }
 
 /// What an append brings along for the checks of its transaction.
@@ -20,6 +30,19 @@ pub struct TransactionChecks {
     pub guard: VerificationGuard,
     /// The `transaction.version` by which a marker was decided: with 2, its epoch is higher than that of the records.
     pub version: u16,
+}
+
+/// A marker that may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkerCheck {
+    /// Whose transaction it ends.
+    pub producer_id: ProducerId,
+    /// The epoch of the marker.
+    pub producer_epoch: ProducerEpoch,
+    /// The epoch of its coordinator.
+    pub coordinator_epoch: i32,
+    /// The `transaction.version` by which it was decided.
+    pub transaction_version: u16,
 }
 
 /// Which batch asks.

@@ -1,5 +1,6 @@
 //! One coordinator of whichever kind: its partition, the requests that wait for it, and its clock.
 
+mod batch;
 mod load;
 
 use std::collections::{HashMap, VecDeque};
@@ -10,18 +11,14 @@ use std::time::{Duration, Instant};
 use forebay_broker_coordinator::{
     Append, AppendId, Completion, Coordinator, Now, Outcome, OutcomeOf, Request, RequestContext, RequestId,
 };
-use forebay_broker_log::ValidatedBatch;
-use forebay_broker_partition::RequiredAcks;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
-use forebay_records::{
-    AppendOrigin, BatchBuilder, BatchOptions, Headers, Offset, ValidationOptions, validate,
-};
+use forebay_records::Offset;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
 use crate::clock;
 use crate::error_code::HasErrorCode;
-use crate::replicas::{self, NewAppend, Replica};
+use crate::replicas::{self, Replica};
 use crate::shutdown::Shutdown;
 
 /// How long loading waits before it is tried again after the log could not be read.
@@ -328,14 +325,11 @@ impl<D: Driver> Shard<D> {
 
     /// Queues the records of an append. One that cannot be queued is one that fails in its turn.
     fn append(&self, append: Append) -> Written {
-        let queued = batch(append).map_err(|error| {
+        let new = batch::of(append).map_err(|error| {
             tracing::error!(partition = self.partition, %error, "records of a {} cannot be encoded", D::WHAT);
             replicas::Error::Lost
         });
-        let queued = queued.and_then(|batch| {
-            let append = NewAppend::new(vec![batch], AppendOrigin::Coordinator, RequiredAcks::All);
-            self.replica.append(append)
-        });
+        let queued = new.and_then(|new| self.replica.append(new));
         queued.unwrap_or_else(|error| {
             let (sender, receiver) = oneshot::channel();
             // The receiver is right here.
@@ -463,21 +457,4 @@ fn report<C: Coordinator>(event: &C::Event) {
     } else {
         tracing::info!("{event}");
     }
-}
-
-/// The records of an append as one batch; offsets are the log's to assign.
-fn batch(append: Append) -> Result<ValidatedBatch, Box<dyn std::error::Error + Send + Sync>> {
-    let now = clock::now();
-    let mut builder = BatchBuilder::new(BatchOptions::default());
-    for record in append.records {
-        builder.append(now, Some(&record.key), record.value.as_deref(), &Headers::EMPTY)?;
-    }
-    let batch = builder.build()?;
-    let options = ValidationOptions {
-        origin: AppendOrigin::Coordinator,
-        compacted: true,
-        ..ValidationOptions::at(now)
-    };
-    let validated = validate(&batch, &options)?;
-    Ok(ValidatedBatch { batch, validated })
 }

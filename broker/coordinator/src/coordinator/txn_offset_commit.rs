@@ -1,0 +1,149 @@
+//! TxnOffsetCommit: offsets as part of a transaction, and its end (Kafka's `OffsetMetadataManager.commitTransactionalOffset`,
+//! `replayEndTransactionMarker`; KIP-98, 447). Until the end nobody reads them; whoever asks for stable offsets waits for it.
+
+use forebay_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
+use forebay_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
+use forebay_records::{LeaderEpoch, Offset};
+
+use super::{Asker, GroupCoordinator};
+use crate::classic::{ClassicGroup, State};
+use crate::command::{append_error, txn_offset_commit_refusal};
+use crate::offset::{OffsetAndMetadata, OffsetKey};
+use crate::record::CoordinatorRecord;
+use crate::{EndOfTransaction, Now, Outcome, Response, TransactionPart};
+
+impl GroupCoordinator {
+    pub(super) fn txn_offset_commit(
+        &mut self,
+        asker: Asker,
+        request: &TxnOffsetCommitRequest,
+        verification: u64,
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let decided = self.validate_txn_offset_commit(request).and_then(|()| {
+            let (records, response) = self.transactional_offsets(request, now);
+            let part = TransactionPart::Records {
+                producer_id: request.producer_id.into(),
+                producer_epoch: request.producer_epoch.into(),
+                verification,
+            };
+            let append = if records.is_empty() {
+                None
+            } else {
+                let written = self.append_part(&records, Some(part), now, outcome);
+                Some(written.map_err(append_error)?)
+            };
+            Ok((append, response))
+        });
+        let (append, response) =
+            decided.unwrap_or_else(|error| (None, txn_offset_commit_refusal(request, error)));
+        self.answer_after(append, (asker, Response::TxnOffsetCommit(response)), now, outcome);
+    }
+
+    fn validate_txn_offset_commit(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+        match self.groups.get(&request.group_id) {
+            Some(group) => check_committer(&group.classic, request),
+            // It has no members here: nobody can have joined it.
+            None if self.persisted.is_other_group(&request.group_id) && request.generation_id >= 0 => {
+                Err(ErrorCode::UnknownMemberId)
+            }
+            None if request.generation_id >= 0 => Err(ErrorCode::IllegalGeneration),
+            None => Ok(()),
+        }
+    }
+
+    fn transactional_offsets(
+        &self,
+        request: &TxnOffsetCommitRequest,
+        now: Now,
+    ) -> (Vec<CoordinatorRecord>, TxnOffsetCommitResponse) {
+        let group = request.group_id.detach();
+        let mut records = Vec::new();
+        let mut response = TxnOffsetCommitResponse::default();
+        for topic in &request.topics {
+            let name = topic.name.detach();
+            let partitions = topic.partitions.iter().map(|partition| {
+                let error = if self.is_metadata_too_large(partition.committed_metadata.as_ref()) {
+                    ErrorCode::OffsetMetadataTooLarge
+                } else {
+                    let key = OffsetKey {
+                        group: group.clone(),
+                        topic: name.clone(),
+                        partition: partition.partition_index,
+                    };
+                    records.push(CoordinatorRecord::Offset(key, Some(offset_of(partition, now))));
+                    ErrorCode::None
+                };
+                TxnOffsetCommitResponsePartition {
+                    partition_index: partition.partition_index,
+                    error_code: error.to_i16(),
+                    ..Default::default()
+                }
+            });
+            response.topics.push(TxnOffsetCommitResponseTopic {
+                name: topic.name.clone(),
+                partitions: partitions.collect(),
+                ..Default::default()
+            });
+        }
+        (records, response)
+    }
+
+    pub(super) fn end_transaction(
+        &mut self,
+        asker: Asker,
+        end: EndOfTransaction,
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let written = self.append_part(&[], Some(TransactionPart::End(end)), now, outcome);
+        let (append, result) = match written {
+            Ok(id) => (Some(id), Ok(())),
+            Err(error) => (None, Err(append_error(error))),
+        };
+        self.answer_after(append, (asker, Response::EndTransaction(result)), now, outcome);
+    }
+}
+
+/// Clients of old do not say who they are, and may commit whatever the group does: the transaction has its own fences.
+fn check_committer(group: &ClassicGroup, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+    let generation = request.generation_id;
+    if group.state() == State::Dead {
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    if generation < 0 && group.state() == State::Empty {
+        return Ok(());
+    }
+    let claims_membership =
+        generation >= 0 || !request.member_id.is_empty() || request.group_instance_id.is_some();
+    if !claims_membership {
+        return Ok(());
+    }
+    group.validate_member(&request.member_id, request.group_instance_id.as_ref())?;
+    if generation == group.generation() {
+        Ok(())
+    } else {
+        Err(ErrorCode::IllegalGeneration)
+    }
+}
+
+fn offset_of(partition: &TxnOffsetCommitRequestPartition, now: Now) -> OffsetAndMetadata {
+    let epoch = partition.committed_leader_epoch;
+    OffsetAndMetadata {
+        offset: Offset(partition.committed_offset),
+        leader_epoch: (epoch != -1).then_some(LeaderEpoch(epoch)),
+        metadata: partition
+            .committed_metadata
+            .as_ref()
+            .map(Utf8Bytes::detach)
+            .unwrap_or_default(),
+        commit_timestamp: now.timestamp,
+        expire_timestamp: None,
+        topic_id: Uuid::ZERO,
+    }
+}

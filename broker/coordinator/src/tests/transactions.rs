@@ -1,0 +1,253 @@
+//! Offsets as part of transactions: who reads them when, who may commit them, what they keep alive (KIP-98, 447).
+
+use std::time::Duration;
+
+use forebay_protocol::ErrorCode;
+use forebay_protocol::messages::TxnOffsetCommitRequest;
+use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use forebay_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+
+use super::Driver;
+use super::driver::{GROUP, error, text};
+use super::offsets::{all_offsets, commit, committed};
+use crate::{Command, EndOfTransaction, Response, TransactionPart};
+
+const DAY: Duration = Duration::from_secs(60 * 60 * 24);
+
+pub(super) fn txn_commit(group: &str, producer: i64, offsets: &[(&str, i32, i64)]) -> TxnOffsetCommitRequest {
+    let topics =
+        offsets.iter().map(
+            |(topic, partition_index, committed_offset)| TxnOffsetCommitRequestTopic {
+                name: (*topic).into(),
+                partitions: vec![TxnOffsetCommitRequestPartition {
+                    partition_index: *partition_index,
+                    committed_offset: *committed_offset,
+                    committed_metadata: Some(text("note")),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            },
+        );
+    TxnOffsetCommitRequest {
+        transactional_id: format!("transactional-{producer}").as_str().into(),
+        group_id: group.into(),
+        producer_id: producer,
+        generation_id: -1,
+        topics: topics.collect(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn end_of_transaction(producer: i64, commit: bool) -> EndOfTransaction {
+    EndOfTransaction {
+        producer_id: producer.into(),
+        producer_epoch: 0.into(),
+        coordinator_epoch: 1,
+        transaction_version: 1,
+        commit,
+    }
+}
+
+fn committed_in(driver: &mut Driver, request: TxnOffsetCommitRequest) -> ErrorCode {
+    let id = driver.ask(Command::TxnOffsetCommit {
+        request,
+        verification: 7,
+    });
+    match driver.answer(id) {
+        Some(Response::TxnOffsetCommit(response)) => error(response.topics[0].partitions[0].error_code),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn end(driver: &mut Driver, producer: i64, commit: bool) {
+    let id = driver.ask(Command::EndTransaction(end_of_transaction(producer, commit)));
+    assert_eq!(driver.answer(id), Some(Response::EndTransaction(Ok(()))));
+}
+
+/// Offset and error of partition 0 of topic `t`, for those who ask for stable ones and for the others.
+fn seen(driver: &mut Driver) -> [(i64, ErrorCode); 2] {
+    [true, false].map(|require_stable| {
+        let topic = OffsetFetchRequestTopics {
+            name: text("t"),
+            partition_indexes: vec![0],
+            ..Default::default()
+        };
+        let group = OffsetFetchRequestGroup {
+            group_id: GROUP.into(),
+            topics: Some(vec![topic]),
+            ..Default::default()
+        };
+        let id = driver.ask(Command::OffsetFetch {
+            group,
+            require_stable,
+        });
+        match driver.answer(id) {
+            Some(Response::OffsetFetch(group)) => {
+                let partition = &group.topics[0].partitions[0];
+                (partition.committed_offset, error(partition.error_code))
+            }
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+const UNSTABLE: (i64, ErrorCode) = (-1, ErrorCode::UnstableOffsetCommit);
+
+fn stable(offset: i64) -> [(i64, ErrorCode); 2] {
+    [(offset, ErrorCode::None); 2]
+}
+
+#[test]
+fn offsets_of_a_transaction_count_when_it_is_committed() {
+    for commits in [true, false] {
+        let mut driver = Driver::new();
+        committed(&mut driver, commit(GROUP, &[("t", 0, 1)]));
+        let answer = committed_in(&mut driver, txn_commit(GROUP, 9, &[("t", 0, 5)]));
+        assert_eq!(answer, ErrorCode::None);
+        assert_eq!(seen(&mut driver), [UNSTABLE, (1, ErrorCode::None)]);
+        // Another broker takes over in the middle.
+        driver.restart();
+        assert_eq!(seen(&mut driver), [UNSTABLE, (1, ErrorCode::None)]);
+        end(&mut driver, 8, true);
+        assert_eq!(seen(&mut driver)[0], UNSTABLE, "another producer's");
+        end(&mut driver, 9, commits);
+        let expected = stable(if commits { 5 } else { 1 });
+        assert_eq!(seen(&mut driver), expected);
+        end(&mut driver, 9, !commits);
+        assert_eq!(seen(&mut driver), expected, "it was over");
+        driver.restart();
+        assert_eq!(seen(&mut driver), expected);
+    }
+}
+
+/// The newest commit counts, whichever transaction ends first.
+#[test]
+fn of_several_commits_the_newest_counts() {
+    // Commits in their order, a producer's or plain; then who commits, in this order; what counts.
+    type Case = (&'static [(Option<i64>, i64)], &'static [i64], i64);
+    let cases: [Case; 6] = [
+        (&[(Some(1), 10), (Some(2), 20)], &[1, 2], 20),
+        (&[(Some(1), 10), (Some(2), 20)], &[2, 1], 20),
+        (&[(Some(1), 10), (None, 30)], &[1], 30),
+        (&[(None, 30), (Some(1), 10)], &[1], 10),
+        (&[(Some(1), 10), (None, 30), (Some(1), 11)], &[1], 11),
+        (&[(Some(1), 10), (Some(2), 20), (None, 30)], &[2, 1], 30),
+    ];
+    for (commits, ends, expected) in cases {
+        for restarts in [false, true] {
+            let mut driver = Driver::new();
+            for (producer, offset) in commits {
+                let offsets = [("t", 0, *offset)];
+                match producer {
+                    Some(producer) => {
+                        committed_in(&mut driver, txn_commit(GROUP, *producer, &offsets));
+                    }
+                    None => {
+                        committed(&mut driver, commit(GROUP, &offsets));
+                    }
+                }
+            }
+            for producer in ends {
+                if restarts {
+                    driver.restart();
+                }
+                end(&mut driver, *producer, true);
+            }
+            assert_eq!(seen(&mut driver), stable(expected), "{commits:?} {ends:?}");
+        }
+    }
+}
+
+#[test]
+fn who_says_to_be_a_member_must_be_one_and_who_does_not_may_commit() {
+    let mut driver = Driver::new();
+    let unknown = TxnOffsetCommitRequest {
+        generation_id: 1,
+        ..txn_commit(GROUP, 9, &[("t", 0, 5)])
+    };
+    assert_eq!(committed_in(&mut driver, unknown), ErrorCode::IllegalGeneration);
+    let nameless = txn_commit("", 9, &[("t", 0, 5)]);
+    assert_eq!(committed_in(&mut driver, nameless), ErrorCode::InvalidGroupId);
+    let (members, generation) = driver.stable_group(1);
+    let claims = |member: &str, generation_id: i32| TxnOffsetCommitRequest {
+        member_id: member.into(),
+        generation_id,
+        ..txn_commit(GROUP, 9, &[("t", 0, 5)])
+    };
+    for (member, generation, expected) in [
+        (&*members[0], generation, ErrorCode::None),
+        (&*members[0], generation - 1, ErrorCode::IllegalGeneration),
+        ("somebody", generation, ErrorCode::UnknownMemberId),
+        ("", -1, ErrorCode::None),
+    ] {
+        let answer = committed_in(&mut driver, claims(member, generation));
+        assert_eq!(answer, expected, "{member} {generation}");
+    }
+    let long = "x".repeat(5_000);
+    let mut request = txn_commit(GROUP, 9, &[("t", 0, 5)]);
+    request.topics[0].partitions[0].committed_metadata = Some(text(&long));
+    assert_eq!(
+        committed_in(&mut driver, request),
+        ErrorCode::OffsetMetadataTooLarge
+    );
+}
+
+#[test]
+fn an_open_transaction_keeps_its_offsets_and_its_group() {
+    let mut driver = Driver::new();
+    committed(&mut driver, commit(GROUP, &[("t", 0, 1)]));
+    committed_in(&mut driver, txn_commit(GROUP, 9, &[("t", 0, 5)]));
+    driver.advance(DAY * 30);
+    assert_eq!(seen(&mut driver), [UNSTABLE, (1, ErrorCode::None)]);
+    end(&mut driver, 9, true);
+    assert_eq!(all_offsets(&mut driver, GROUP).len(), 1);
+    driver.advance(DAY * 30);
+    assert_eq!(driver.coordinator.group_count(), 0);
+}
+
+#[test]
+fn what_is_deleted_does_not_come_back_with_the_transaction() {
+    let mut driver = Driver::new();
+    committed_in(&mut driver, txn_commit(GROUP, 9, &[("t", 0, 5), ("u", 0, 6)]));
+    driver.ask(Command::DeleteGroups(vec![GROUP.into()]));
+    assert_eq!(driver.coordinator.group_count(), 0);
+    end(&mut driver, 9, true);
+    assert_eq!(all_offsets(&mut driver, GROUP), []);
+    driver.restart();
+    assert_eq!(all_offsets(&mut driver, GROUP), []);
+}
+
+/// The batch is the producer's own, and the marker nobody's but its.
+#[test]
+fn the_driver_is_told_whose_transaction_it_is() {
+    let mut driver = Driver::new();
+    committed_in(&mut driver, txn_commit(GROUP, 9, &[("t", 0, 5), ("t", 1, 5)]));
+    end(&mut driver, 9, true);
+    let part = TransactionPart::Records {
+        producer_id: 9.into(),
+        producer_epoch: 0.into(),
+        verification: 7,
+    };
+    let end = TransactionPart::End(end_of_transaction(9, true));
+    assert_eq!(driver.transactions, [(0, part), (1, part), (2, end)]);
+}
+
+/// A marker or a batch that the log refuses for its producer's sake is nobody else's fault.
+#[test]
+fn others_are_not_told_what_is_wrong_with_a_producer() {
+    let mut driver = Driver::new();
+    driver.hold = true;
+    let marker = driver.ask(Command::EndTransaction(end_of_transaction(9, true)));
+    let other = driver.ask(Command::OffsetCommit(commit("other", &[("t", 0, 1)])));
+    driver.fail(0, ErrorCode::InvalidProducerEpoch);
+    let told = Response::EndTransaction(Err(ErrorCode::InvalidProducerEpoch));
+    assert_eq!(driver.answer(marker), Some(told));
+    match driver.answer(other) {
+        Some(Response::OffsetCommit(response)) => {
+            assert_eq!(super::driver::first_error(&response), ErrorCode::NotCoordinator);
+        }
+        other => panic!("{other:?}"),
+    }
+}
