@@ -142,6 +142,12 @@ impl Handle {
         &self.core.groups
     }
 
+    /// The broker behind the router.
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// A partition, to do with it what no client may.
     #[cfg(test)]
     pub(crate) fn replica(&self, topic: &str, partition: i32) -> Option<Arc<crate::replicas::Replica>> {

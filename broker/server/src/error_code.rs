@@ -31,6 +31,7 @@ impl HasErrorCode for replicas::Error {
         match self {
             Self::Log(error) => error.error_code(),
             Self::Partition(error) => error.error_code(),
+            Self::Verification { code, .. } => *code,
             // Both are for a producer to try again: what was not appended may be appended later.
             Self::QueueFull => ErrorCode::RequestTimedOut,
             Self::Lost => ErrorCode::NotLeaderOrFollower,

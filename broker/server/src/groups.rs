@@ -102,6 +102,11 @@ impl Groups {
         }
     }
 
+    /// Which partition of `__consumer_offsets` has a group; none while the topic is not there.
+    pub(crate) fn partition_of(&self, group: &str) -> Option<i32> {
+        self.coordinators.partition_of(group)
+    }
+
     /// As [`Coordinators::ask_each`].
     pub(crate) async fn ask_each(
         &self,

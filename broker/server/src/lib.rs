@@ -36,6 +36,7 @@ mod router;
 mod shutdown;
 mod transaction_markers;
 mod upkeep;
+mod verification;
 
 pub use broker::{Broker, Error, Handle, OpenListener, Options};
 pub use call::{ANONYMOUS, CallContext, Origin, Reply};

@@ -16,12 +16,13 @@ use forebay_broker_partition::{
     self as partition, AcknowledgeAfter, Command, Config, LeaderAndIsr, LogState, Partition,
 };
 use forebay_disk::FileExt as _;
-use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
+use forebay_protocol::{ErrorCode, NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::{Offset, Timestamp};
 use tokio::sync::watch;
 
 use crate::io_pool::IoPool;
 use crate::random::random_bits;
+use crate::verification::Verifier;
 use fetch_waits::FetchWaits;
 use line_limit::LineLimit;
 use replica::QUEUE_BYTES_MAX;
@@ -36,6 +37,14 @@ pub(crate) enum Error {
     /// The partition's state does not allow it.
     #[error(transparent)]
     Partition(#[from] partition::Error),
+    /// The transaction's coordinator did not say that the partition takes part.
+    #[error("{}", message.as_deref().unwrap_or(code.message()))]
+    Verification {
+        /// What the client is told.
+        code: ErrorCode,
+        /// In other words than the code's own.
+        message: Option<String>,
+    },
     /// More waits to be appended than may wait.
     #[error("the partition has {} bytes waiting to be appended", QUEUE_BYTES_MAX)]
     QueueFull,
@@ -55,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) appends: IoPool,
     /// Where reads run that may wait for the disk.
     pub(crate) reads: IoPool,
+    /// Who asks transaction coordinators.
+    pub(crate) verifier: Arc<Verifier>,
     /// Fetches that wait.
     pub(crate) fetch_waits: FetchWaits,
     /// Why the log directory was given up.

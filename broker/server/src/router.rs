@@ -126,6 +126,7 @@ routes! {
     wait InitProducerId => handlers::init_producer_id::handle;
     now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
     wait WriteTxnMarkers => handlers::write_txn_markers::handle;
+    wait TxnOffsetCommit => handlers::txn_offset_commit::handle;
     now DescribeAcls => handlers::describe_acls::handle;
     now CreateAcls => handlers::create_acls::handle;
     now DeleteAcls => handlers::delete_acls::handle;
@@ -145,6 +146,7 @@ routes! {
     now DescribeQuorum => handlers::describe_quorum::handle;
     wait UpdateFeatures => handlers::update_features::handle;
     now DescribeCluster => handlers::describe_cluster::handle;
+    wait DescribeProducers => handlers::describe_producers::handle;
     wait UnregisterBroker => handlers::unregister_broker::handle;
     now ListConfigResources => handlers::list_config_resources::handle;
     now DescribeTopicPartitions => handlers::describe_topic_partitions::handle;

@@ -12,6 +12,7 @@ mod produce_and_fetch;
 mod ranges;
 mod raw_socket;
 mod transactions;
+mod verification;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -336,7 +336,7 @@ fn replayed_with(
         while let Some((_, part)) = transactions.next_if(|(place, _)| *place == at) {
             match part {
                 TransactionPart::End(end) => {
-                    coordinator.replay_end_of_transaction(end.producer_id, end.commit)
+                    coordinator.replay_end_of_transaction(end.producer_id, end.commit);
                 }
                 TransactionPart::Records { producer_id: id, .. } => producer_id = *id,
             }

@@ -17,6 +17,7 @@ const CLIENT: Checks = checks(AppendOrigin::Client);
 const fn checks(origin: AppendOrigin) -> Checks {
     let transaction = TransactionChecks {
         guard: VerificationGuard::NONE,
+        required: false,
         version: 0,
     };
     Checks::of(origin, transaction, false)

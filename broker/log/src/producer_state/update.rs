@@ -63,6 +63,7 @@ impl Checks {
         origin: None,
         transaction: TransactionChecks {
             guard: VerificationGuard::NONE,
+            required: false,
             version: 0,
         },
         verification: false,
@@ -170,7 +171,7 @@ impl Pending<'_> {
     /// The first batch of a transaction is taken only if its coordinator knows that this partition takes part: else nobody
     /// would end it.
     fn check_verified(&self, entry: &ProducerEntry, header: &BatchHeader, checks: Checks) -> Result<()> {
-        if !checks.verification
+        if !(checks.verification || checks.transaction.required)
             || !header.is_transactional()
             || entry.is_in_transaction(header.producer_epoch)
         {

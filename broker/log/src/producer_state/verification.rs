@@ -28,6 +28,9 @@ impl VerificationGuard {
 pub struct TransactionChecks {
     /// With which the coordinator was asked.
     pub guard: VerificationGuard,
+    /// The coordinator must have been asked, whatever `transaction.partition.verification.enable` says: it is the broker that tells
+    /// it of the partition.
+    pub required: bool,
     /// The `transaction.version` by which a marker was decided: with 2, its epoch is higher than that of the records.
     pub version: u16,
 }

@@ -29,6 +29,7 @@ use crate::random::random_uuid;
 use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
 use crate::router::Router;
+use crate::verification::Verifier;
 use crate::{shutdown, upkeep};
 
 pub(super) async fn start(options: Options) -> Result<Broker, Error> {
@@ -184,6 +185,7 @@ fn load(
         directory,
         appends,
         reads,
+        verifier: Arc::new(Verifier::new(tokio::runtime::Handle::current())),
         fetch_waits: FetchWaits::default(),
         failure,
     });

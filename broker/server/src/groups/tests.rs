@@ -68,6 +68,9 @@ impl Bench {
             directory: Arc::new(directory),
             appends: IoPool::new("append", 1),
             reads: IoPool::new("read", 1),
+            verifier: Arc::new(crate::verification::Verifier::new(
+                tokio::runtime::Handle::current(),
+            )),
             fetch_waits: FetchWaits::default(),
             failure: watch::Sender::new(None),
         });

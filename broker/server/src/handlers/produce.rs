@@ -43,7 +43,19 @@ impl From<ErrorCode> for Refusal {
 
 impl From<replicas::Error> for Refusal {
     fn from(error: replicas::Error) -> Self {
-        error.error_code().into()
+        let code = Some(error.error_code());
+        let message = match error {
+            replicas::Error::Verification { message, .. } => message,
+            replicas::Error::Log(error @ forebay_broker_log::Error::Unverified { .. }) => {
+                Some(error.to_string())
+            }
+            _ => None,
+        };
+        Self {
+            code,
+            message,
+            ..Self::default()
+        }
     }
 }
 
@@ -70,7 +82,7 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Dispatched {
     };
     let silent = request.acks == 0;
     let limit = (request.acks == -1).then(|| milliseconds(request.timeout_ms));
-    let acceptance = Acceptance::new(call, acks, request.transactional_id.is_some());
+    let acceptance = Acceptance::new(call, acks, request.transactional_id.map(|id| id.detach()));
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let found = acceptance.topic(&topic);

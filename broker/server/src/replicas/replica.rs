@@ -1,6 +1,7 @@
 //! One partition on this broker: its log, its state machine, and what the machine asks for. What is appended goes through the
 //! partition's single writer (`writer.rs`).
 
+mod verifying;
 mod writer;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -106,7 +106,7 @@ fn bad_headers() -> Vec<Case> {
         (
             "transactional",
             Some(batch_of(transactional, &["a"]).into_bytes().to_vec()),
-            ErrorCode::InvalidRequest,
+            ErrorCode::TransactionalIdAuthorizationFailed,
         ),
     ]
 }

@@ -352,19 +352,4 @@ async fn transactions_are_refused_in_words() {
         code(broker.call(4, request).await.error_code),
         ErrorCode::InvalidRequest
     );
-    broker.create_topic("t", 1, &[]).await;
-    let mut request = produce_request("t", 0, -1, Some(Records::Memory(batch(&["x"]).into_bytes())));
-    request.transactional_id = Some("tx".into());
-    let answer = broker
-        .call(9, request)
-        .await
-        .responses
-        .remove(0)
-        .partition_responses
-        .remove(0);
-    assert_eq!(code(answer.error_code), ErrorCode::InvalidRequest);
-    assert_eq!(
-        answer.error_message.as_deref(),
-        Some("transactions are not supported yet")
-    );
 }

@@ -19,6 +19,7 @@ use crate::call::Call;
 use crate::clock;
 use crate::error_code::HasErrorCode;
 use crate::replicas::{NewAppend, Replica};
+use crate::verification::{Operation, Question};
 
 /// Clients that call themselves so may write to Kafka's own topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -26,24 +27,27 @@ const ADMIN_CLIENT_ID: &str = "__admin_client";
 const ZSTD_VERSION: i16 = 7;
 /// Errors of single records that the message of the whole names.
 const RECORD_ERRORS_SHOWN: usize = 3;
-const NO_TRANSACTIONS: &str = "transactions are not supported yet";
 
 /// One Produce request on its way into the queues.
 pub(super) struct Acceptance<'a> {
     call: &'a Call,
     image: Arc<MetadataImage>,
     acks: Option<RequiredAcks>,
-    transactional: bool,
+    transactional_id: Option<Utf8Bytes>,
 }
 
 impl<'a> Acceptance<'a> {
     /// `acks`: none if the number is not one of Kafka's.
-    pub(super) fn new(call: &'a Call, acks: Option<RequiredAcks>, transactional: bool) -> Self {
+    pub(super) fn new(
+        call: &'a Call,
+        acks: Option<RequiredAcks>,
+        transactional_id: Option<Utf8Bytes>,
+    ) -> Self {
         Self {
             call,
             image: call.core.metadata.image(),
             acks,
-            transactional,
+            transactional_id,
         }
     }
 
@@ -72,9 +76,6 @@ impl<'a> Acceptance<'a> {
         let Some(partition) = self.image.partition(topic, data.index) else {
             return Err(ErrorCode::UnknownTopicOrPartition.into());
         };
-        if self.transactional {
-            return Err(refuse(ErrorCode::InvalidRequest, NO_TRANSACTIONS));
-        }
         let batch = self.batch(data.records)?;
         let acks = self.acks.ok_or(ErrorCode::InvalidRequiredAcks)?;
         if is_internal_topic(topic) && self.call.context.client_id.as_deref() != Some(ADMIN_CLIENT_ID) {
@@ -83,9 +84,7 @@ impl<'a> Acceptance<'a> {
                 &format!("Cannot append to internal topic {topic}"),
             ));
         }
-        if batch.header().is_transactional() {
-            return Err(refuse(ErrorCode::InvalidRequest, NO_TRANSACTIONS));
-        }
+        let question = self.question(&batch)?;
         let Some(replica) = self.call.core.replicas.get(topic, data.index) else {
             tracing::debug!(%topic, partition = data.index, leader = partition.leader.0, "not a replica");
             return Err(ErrorCode::NotLeaderOrFollower.into());
@@ -98,7 +97,30 @@ impl<'a> Acceptance<'a> {
             });
         }
         let batches = vec![check(batch, &replica)?];
-        Ok(replica.append(NewAppend::new(batches, AppendOrigin::Client, acks))?)
+        let append = NewAppend::new(batches, AppendOrigin::Client, acks);
+        Ok(replica.append(match question {
+            Some(question) => append.verified_by(question),
+            None => append,
+        })?)
+    }
+
+    /// What the coordinator of a transactional batch may have to be asked.
+    fn question(&self, batch: &RecordBatch) -> Result<Option<Question>, Refusal> {
+        let header = batch.header();
+        if !header.is_transactional() {
+            return Ok(None);
+        }
+        // As Kafka says to whoever may not use a transactional id: this one has none.
+        let transactional_id = self
+            .transactional_id
+            .clone()
+            .ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
+        Ok(Some(Question {
+            transactional_id,
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            operation: Operation::of_produce(self.call.version),
+        }))
     }
 
     /// The one batch that a request has for a partition (`ProduceRequest.validateRecords`).

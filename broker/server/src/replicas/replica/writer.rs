@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use forebay_broker_log::{Append, Appended, Log, TransactionChecks, ValidatedBatch};
+use forebay_broker_log::{Append, Appended, Log, TransactionChecks, ValidatedBatch, VerificationGuard};
 use forebay_broker_partition::{AwaitProduce, Command, ProduceWaiter, RequiredAcks};
 use forebay_records::{AppendOrigin, LeaderEpoch, Timestamp};
 use tokio::sync::oneshot;
 
 use super::Replica;
+use super::verifying::Lanes;
 use crate::clock;
 use crate::io_pool::Drain;
 use crate::replicas::{self, Error};
+use crate::verification::{Operation, Question};
 
 /// Bytes that one round of the writer takes from the queue; the rest waits for its next turn.
 const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -21,7 +23,7 @@ const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Batches to append to one partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewAppend {
     /// Validated; usually one.
     pub(crate) batches: Vec<ValidatedBatch>,
@@ -30,7 +32,9 @@ pub(crate) struct NewAppend {
     /// Whose acknowledgement is waited for.
     pub(crate) acks: RequiredAcks,
     /// For transactional batches and markers.
-    transaction: TransactionChecks,
+    pub(super) transaction: TransactionChecks,
+    /// Whom to ask when the log does not know of the transaction; none: then it is refused.
+    pub(super) question: Option<Question>,
 }
 
 impl NewAppend {
@@ -41,6 +45,7 @@ impl NewAppend {
             origin,
             acks,
             transaction: TransactionChecks::default(),
+            question: None,
         }
     }
 
@@ -48,21 +53,50 @@ impl NewAppend {
     pub(crate) fn checked(self, transaction: TransactionChecks) -> Self {
         Self { transaction, ..self }
     }
+
+    /// The same, part of a transaction whose coordinator is asked if need be.
+    pub(crate) fn verified_by(self, question: Question) -> Self {
+        let transaction = TransactionChecks {
+            required: question.operation == Operation::Add,
+            ..self.transaction
+        };
+        Self {
+            transaction,
+            question: Some(question),
+            ..self
+        }
+    }
+
+    /// Whether its coordinator can be asked, and was not yet.
+    fn may_be_asked_about(&self) -> bool {
+        self.question.is_some() && self.transaction.guard == VerificationGuard::NONE
+    }
 }
 
-struct Queued {
-    append: NewAppend,
+/// Batches in the queue.
+pub(super) struct Queued {
+    pub(super) append: NewAppend,
+    pub(super) bytes: usize,
+    reply: Reply,
+}
+
+/// Batches that are being written, and who hears of it.
+struct Wait {
+    acks: RequiredAcks,
     bytes: usize,
     reply: Reply,
+    /// The same once more, should the log not take them yet.
+    again: Option<NewAppend>,
 }
 
 /// Hears of an acknowledgement.
 pub(super) type Reply = oneshot::Sender<Result<Appended, Error>>;
 
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     appends: VecDeque<Queued>,
-    bytes: usize,
+    /// Those that the writer has set aside count too.
+    pub(super) bytes: usize,
 }
 
 /// What waits for the writer.
@@ -70,6 +104,7 @@ struct Queue {
 pub(super) struct Writer {
     queue: Mutex<Queue>,
     scheduled: AtomicBool,
+    pub(super) lanes: Mutex<Lanes>,
     /// The state machine has asked for a sync outside of the writer's round.
     sync_wanted: AtomicBool,
     /// The log is being filled ahead.
@@ -110,7 +145,7 @@ impl Replica {
         Ok(receiver)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,7 +164,7 @@ impl Replica {
     }
 
     /// Appends a round with one write, and syncs once if anyone waits for that.
-    fn write(&self, round: Vec<Queued>) {
+    fn write(self: &Arc<Self>, round: Vec<Queued>) {
         let now = clock::now();
         let Some((leader_epoch, accepted)) = self.check_round(round) else {
             return;
@@ -139,8 +174,16 @@ impl Replica {
         };
         let mut waits = Vec::with_capacity(accepted.len());
         let mut appends = Vec::with_capacity(accepted.len());
-        for Queued { append, bytes, reply } in accepted {
-            waits.push((append.acks, bytes, reply));
+        for queued in accepted {
+            let Some(Queued { append, bytes, reply }) = self.stand_behind(queued) else {
+                continue;
+            };
+            waits.push(Wait {
+                acks: append.acks,
+                bytes,
+                reply,
+                again: append.may_be_asked_about().then(|| append.clone()),
+            });
             appends.push(Append {
                 batches: append.batches,
                 origin: append.origin,
@@ -149,9 +192,33 @@ impl Replica {
         }
         let results = log.append(leader_epoch, now, appends);
         self.flush(log);
+        let (waits, results) = self.set_aside(log, waits, results);
         if self.after_append(log, waits, results) {
             self.sync(log);
         }
+    }
+
+    /// Those that the log does not take before their transaction's coordinator was asked have to wait for that.
+    fn set_aside(
+        self: &Arc<Self>,
+        log: &Log,
+        waits: Vec<Wait>,
+        results: Vec<forebay_broker_log::Result<Appended>>,
+    ) -> (Vec<Wait>, Vec<forebay_broker_log::Result<Appended>>) {
+        let mut kept = (Vec::with_capacity(waits.len()), Vec::with_capacity(results.len()));
+        for (mut wait, result) in waits.into_iter().zip(results) {
+            match (wait.again.take(), &result) {
+                (Some(append), Err(forebay_broker_log::Error::Unverified { .. })) => {
+                    let Wait { bytes, reply, .. } = wait;
+                    self.verify(log, Queued { append, bytes, reply });
+                }
+                _ => {
+                    kept.0.push(wait);
+                    kept.1.push(result);
+                }
+            }
+        }
+        kept
     }
 
     /// Where a sync is demanded for so many records, and not for each: before the records that reached the number are
@@ -185,7 +252,7 @@ impl Replica {
     fn after_append(
         &self,
         log: &Log,
-        waits: Vec<(RequiredAcks, usize, Reply)>,
+        waits: Vec<Wait>,
         results: Vec<forebay_broker_log::Result<Appended>>,
     ) -> bool {
         let mut state = self.state();
@@ -193,10 +260,10 @@ impl Replica {
             .iter()
             .zip(&results)
             .filter(|(_, result)| is_new(result))
-            .map(|((_, bytes, _), _)| *bytes)
+            .map(|(wait, _)| wait.bytes)
             .sum::<usize>();
         let mut sync = bytes > 0 && self.step(&mut state, appended(log, bytes));
-        for ((acks, _, reply), result) in waits.into_iter().zip(results) {
+        for (Wait { acks, reply, .. }, result) in waits.into_iter().zip(results) {
             match result {
                 Ok(appended) if acks != RequiredAcks::None => {
                     let waiter = ProduceWaiter(state.next_waiter);
@@ -275,7 +342,8 @@ impl Drain for Replica {
     }
 
     fn drain(self: Arc<Self>) {
-        let round = self.take_round();
+        let mut round = self.take_verified();
+        round.extend(self.take_round());
         if !round.is_empty() {
             self.write(round);
         }
@@ -288,7 +356,9 @@ impl Drain for Replica {
     }
 
     fn has_work(&self) -> bool {
-        self.writer.sync_wanted.load(Ordering::Acquire) || !self.queue().appends.is_empty()
+        self.writer.sync_wanted.load(Ordering::Acquire)
+            || !self.queue().appends.is_empty()
+            || self.has_answers()
     }
 }
 
@@ -304,7 +374,7 @@ fn appended(log: &Log, bytes: usize) -> Command {
     }
 }
 
-fn refuse(round: Vec<Queued>, error: &Error) {
+pub(super) fn refuse(round: Vec<Queued>, error: &Error) {
     for queued in round {
         // The producer may have gone.
         let _gone = queued.reply.send(Err(error.clone()));

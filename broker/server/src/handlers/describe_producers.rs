@@ -1,0 +1,71 @@
+//! DescribeProducers: who has written to partitions lately, and whose transactions are open there
+//! (`KafkaApis.handleDescribeProducersRequest`, KIP-664).
+
+use forebay_broker_log::{ActiveProducer, Log};
+use forebay_protocol::ErrorCode;
+use forebay_protocol::messages::describe_producers_request::TopicRequest;
+use forebay_protocol::messages::describe_producers_response::{
+    PartitionResponse, ProducerState, TopicResponse,
+};
+use forebay_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
+use forebay_records::{NO_OFFSET, Offset};
+
+use crate::call::Call;
+use crate::error_code::ToErrorCode as _;
+
+/// Answers a DescribeProducers request.
+pub(crate) async fn handle(call: &Call, request: DescribeProducersRequest) -> DescribeProducersResponse {
+    let mut response = DescribeProducersResponse::default();
+    for topic in request.topics {
+        response.topics.push(describe(call, topic).await);
+    }
+    response
+}
+
+async fn describe(call: &Call, topic: TopicRequest) -> TopicResponse {
+    let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+    for partition_index in topic.partition_indexes {
+        partitions.push(match producers(call, &topic.name, partition_index).await {
+            Ok(active_producers) => PartitionResponse {
+                partition_index,
+                active_producers,
+                ..PartitionResponse::default()
+            },
+            Err(code) => PartitionResponse {
+                partition_index,
+                error_code: code.into(),
+                error_message: Some(code.message().into()),
+                ..PartitionResponse::default()
+            },
+        });
+    }
+    TopicResponse {
+        name: topic.name,
+        partitions,
+        ..TopicResponse::default()
+    }
+}
+
+async fn producers(call: &Call, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ErrorCode> {
+    forebay_broker_log::validate_topic_name(topic).map_err(|_| ErrorCode::InvalidTopicException)?;
+    let replica = call.core.replica(topic, partition)?;
+    let active = replica
+        .on_log(|log: &Log| Ok(log.active_producers()))
+        .await
+        .code()?;
+    Ok(active.unwrap_or_default().into_iter().map(state).collect())
+}
+
+fn state(producer: ActiveProducer) -> ProducerState {
+    ProducerState {
+        producer_id: producer.id.0,
+        producer_epoch: producer.epoch.0.into(),
+        last_sequence: producer.last_sequence.0,
+        last_timestamp: producer.last_timestamp.0,
+        coordinator_epoch: producer.coordinator_epoch,
+        current_txn_start_offset: producer
+            .transaction_first_offset
+            .map_or(NO_OFFSET.0, Offset::value),
+        ..ProducerState::default()
+    }
+}

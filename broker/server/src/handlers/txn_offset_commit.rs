@@ -1,0 +1,173 @@
+//! TxnOffsetCommit: offsets of a group as part of a transaction (`KafkaApis.handleTxnOffsetCommitRequest`). That the transaction
+//! has part in the group's partition is asked of its coordinator first (KIP-890).
+
+use std::sync::Arc;
+
+use forebay_broker_controller::{CONSUMER_OFFSETS, MetadataImage};
+use forebay_broker_coordinator::{Command, Response};
+use forebay_broker_log::VerificationRequest;
+use forebay_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
+use forebay_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use forebay_protocol::{ErrorCode, TopicPartition};
+use forebay_records::NO_SEQUENCE;
+use tokio::sync::oneshot;
+
+use super::group_context;
+use crate::call::{Call, Reply};
+use crate::clock;
+use crate::error_code::ToErrorCode as _;
+use crate::verification::{Operation, Question};
+
+/// Since this version clients do not stumble over a coordinator that loads (KAFKA-7296).
+const LOADING_VERSION: i16 = 2;
+
+/// Answers a TxnOffsetCommit request.
+pub(crate) async fn handle(call: &Call, mut request: TxnOffsetCommitRequest) -> Reply {
+    let image = call.core.metadata.image();
+    let mut refused = Vec::new();
+    for topic in &mut request.topics {
+        let unknown = split(&image, topic);
+        if !unknown.is_empty() {
+            refused.push(answer(topic, unknown, ErrorCode::UnknownTopicOrPartition));
+        }
+    }
+    request.topics.retain(|topic| !topic.partitions.is_empty());
+    let mut response = TxnOffsetCommitResponse::default();
+    if !request.topics.is_empty() {
+        response = match commit(call, request).await {
+            Some(response) => response,
+            None => return Reply::STOPPING,
+        };
+    }
+    for topic in refused {
+        match response.topics.iter_mut().find(|one| one.name == topic.name) {
+            Some(committed) => committed.partitions.extend(topic.partitions),
+            None => response.topics.push(topic),
+        }
+    }
+    if call.version < LOADING_VERSION {
+        for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            if partition.error_code == ErrorCode::CoordinatorLoadInProgress.to_i16() {
+                partition.error_code = ErrorCode::CoordinatorNotAvailable.into();
+            }
+        }
+    }
+    response.into()
+}
+
+/// Takes the partitions that do not exist out of a topic; gives them.
+fn split(image: &MetadataImage, topic: &mut TxnOffsetCommitRequestTopic) -> Vec<i32> {
+    let name = topic.name.clone();
+    let mut unknown = Vec::new();
+    topic.partitions.retain(|partition| {
+        let exists = image.partition(&name, partition.partition_index).is_some();
+        if !exists {
+            unknown.push(partition.partition_index);
+        }
+        exists
+    });
+    unknown
+}
+
+/// Commits what exists; none if the broker stops first.
+async fn commit(call: &Call, request: TxnOffsetCommitRequest) -> Option<TxnOffsetCommitResponse> {
+    let verification = if request.group_id.is_empty() {
+        // The coordinator says what is wrong with it.
+        Ok(0)
+    } else {
+        verify(call, &request).await
+    };
+    let verification = match verification {
+        Ok(verification) => verification,
+        Err(code) => return Some(refuse(&request, code)),
+    };
+    let group = request.group_id.clone();
+    let command = Command::TxnOffsetCommit {
+        request,
+        verification,
+    };
+    match call.core.groups.ask(&group, group_context(call), command).await {
+        Some(Response::TxnOffsetCommit(response)) => Some(response),
+        _ => None,
+    }
+}
+
+/// Asks the transaction's coordinator, unless the log knows of the transaction already; gives what the log is to be told.
+async fn verify(call: &Call, request: &TxnOffsetCommitRequest) -> Result<u64, ErrorCode> {
+    let operation = Operation::of_txn_offset_commit(call.version);
+    if operation != Operation::Add && !call.core.config.upkeep.transaction_verification {
+        return Ok(0);
+    }
+    let partition = call
+        .core
+        .groups
+        .partition_of(&request.group_id)
+        .ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let replica = call.core.replicas.get(CONSUMER_OFFSETS, partition);
+    let replica = replica.ok_or(ErrorCode::NotCoordinator)?;
+    let asks = VerificationRequest {
+        epoch: request.producer_epoch.into(),
+        sequence: NO_SEQUENCE,
+        raises_epoch: operation == Operation::Add,
+    };
+    let producer_id = request.producer_id.into();
+    let now = clock::now();
+    let guard = replica
+        .on_log(move |log| log.begin_verification(producer_id, asks, now))
+        .await
+        .code()?;
+    let Some(guard) = guard.flatten() else {
+        return Ok(0);
+    };
+    let question = Question {
+        transactional_id: request.transactional_id.detach(),
+        producer_id,
+        producer_epoch: request.producer_epoch.into(),
+        operation,
+    };
+    let (sender, receiver) = oneshot::channel();
+    let verifier = Arc::clone(&call.core.replicas.shared().verifier);
+    let partition = TopicPartition::new(CONSUMER_OFFSETS, partition);
+    verifier.ask(question, partition, move |outcome| {
+        // Who asked may be gone.
+        let _gone = sender.send(outcome);
+    });
+    match receiver.await {
+        Ok(Ok(())) => Ok(guard.to_number()),
+        // Clients of old do not expect it, and try again when they hear this.
+        Ok(Err(ErrorCode::NetworkException)) => Err(ErrorCode::CoordinatorLoadInProgress),
+        Ok(Err(code)) => Err(code),
+        Err(_stopping) => Err(ErrorCode::NotCoordinator),
+    }
+}
+
+fn refuse(request: &TxnOffsetCommitRequest, code: ErrorCode) -> TxnOffsetCommitResponse {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|one| one.partition_index);
+        answer(topic, partitions, code)
+    });
+    TxnOffsetCommitResponse {
+        topics: topics.collect(),
+        ..TxnOffsetCommitResponse::default()
+    }
+}
+
+fn answer(
+    topic: &TxnOffsetCommitRequestTopic,
+    partitions: impl IntoIterator<Item = i32>,
+    code: ErrorCode,
+) -> TxnOffsetCommitResponseTopic {
+    let partition = |partition_index| TxnOffsetCommitResponsePartition {
+        partition_index,
+        error_code: code.into(),
+        ..TxnOffsetCommitResponsePartition::default()
+    };
+    TxnOffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        partitions: partitions.into_iter().map(partition).collect(),
+        ..TxnOffsetCommitResponseTopic::default()
+    }
+}
