@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use forebay_broker_coordinator as coordinator;
+use forebay_broker_log::CleanerOptions;
 use forebay_config::{Config, ConfigDef, Errors, Properties};
 use forebay_protocol::NodeId;
 
@@ -25,6 +26,16 @@ pub enum Error {
     /// More than one directory.
     #[error("log.dirs: {0} directories are named; only one is supported so far")]
     LogDirs(usize),
+    /// Too little memory for compaction.
+    #[error(
+        "log.cleaner.dedupe.buffer.size: {bytes} bytes for {threads} cleaner threads are too few; each needs more than 1 MiB"
+    )]
+    DedupeBuffer {
+        /// As configured.
+        bytes: u64,
+        /// How many share them.
+        threads: usize,
+    },
     /// A replication factor that one node cannot give.
     #[error("{key}: replication factor: {factor} larger than available brokers: 1: set {key} to 1")]
     ReplicationFactor {
@@ -83,6 +94,19 @@ pub struct UpkeepConfig {
     pub recovery_threads: usize,
 }
 
+/// How compacted topics are cleaned.
+#[derive(Debug, Clone)]
+pub struct CleanerConfig {
+    /// `log.cleaner.threads`; 0 with `log.cleaner.enable=false`.
+    pub threads: usize,
+    /// What each of them may use.
+    pub options: CleanerOptions,
+    /// `log.cleaner.io.max.bytes.per.second`, for all of them together.
+    pub io_bytes_per_second_max: f64,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff: Duration,
+}
+
 /// A broker's configuration, checked.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -114,6 +138,8 @@ pub struct BrokerConfig {
     pub request_partitions_max: usize,
     /// Checkpoints and retention.
     pub upkeep: UpkeepConfig,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
     /// Consumer groups.
     pub groups: coordinator::Config,
     /// `offsets.topic.num.partitions`.
@@ -174,6 +200,7 @@ impl BrokerConfig {
             fetch_session_slots: count(values.get_int("max.incremental.fetch.session.cache.slots")),
             request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
             upkeep: upkeep(&values),
+            cleaner: cleaner(&values)?,
             groups: groups(&values),
             offsets_topic_partitions: values.get_int("offsets.topic.num.partitions"),
             offsets_topic_replication_factor,
@@ -223,6 +250,36 @@ fn upkeep(values: &Config) -> UpkeepConfig {
         transaction_verification: values.get_boolean("transaction.partition.verification.enable"),
         recovery_threads: count(values.get_int("num.recovery.threads.per.data.dir")),
     }
+}
+
+/// Less memory than this for a cleaner is refused, as Kafka does.
+const DEDUPE_BUFFER_BYTES_MIN: u64 = 1024 * 1024;
+
+fn cleaner(values: &Config) -> Result<CleanerConfig, Error> {
+    let threads = count(values.get_int("log.cleaner.threads"));
+    let each = threads.max(1);
+    let dedupe_buffer_bytes = u64::try_from(values.get_long("log.cleaner.dedupe.buffer.size")).unwrap_or(0);
+    let options = CleanerOptions {
+        dedupe_buffer_bytes: dedupe_buffer_bytes / each as u64,
+        load_factor: values.get_double("log.cleaner.io.buffer.load.factor"),
+        io_buffer_bytes: count(values.get_int("log.cleaner.io.buffer.size")) / each,
+    };
+    if options.dedupe_buffer_bytes <= DEDUPE_BUFFER_BYTES_MIN {
+        return Err(Error::DedupeBuffer {
+            bytes: dedupe_buffer_bytes,
+            threads: each,
+        });
+    }
+    Ok(CleanerConfig {
+        threads: if values.get_boolean("log.cleaner.enable") {
+            threads
+        } else {
+            0
+        },
+        options,
+        io_bytes_per_second_max: values.get_double("log.cleaner.io.max.bytes.per.second"),
+        backoff: milliseconds(values.get_long("log.cleaner.backoff.ms")),
+    })
 }
 
 fn groups(values: &Config) -> coordinator::Config {
@@ -294,6 +351,10 @@ mod tests {
             (
                 ("offsets.topic.replication.factor", "3"),
                 "set offsets.topic.replication.factor to 1",
+            ),
+            (
+                ("log.cleaner.dedupe.buffer.size", "1048576"),
+                "each needs more than 1 MiB",
             ),
             (("log.dirs", "/a,/b"), "2 directories are named"),
             (("listeners", "PLAINTEXT://:9092"), "set advertised.listeners"),

@@ -17,6 +17,7 @@
 mod authorized_operations;
 mod broker;
 mod call;
+mod cleaner;
 mod clock;
 mod config;
 mod coordinators;

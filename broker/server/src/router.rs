@@ -123,6 +123,7 @@ routes! {
     now ApiVersions => handlers::api_versions::handle;
     wait CreateTopics => handlers::create_topics::handle;
     wait DeleteTopics => handlers::delete_topics::handle;
+    wait DeleteRecords => handlers::delete_records::handle;
     wait InitProducerId => handlers::init_producer_id::handle;
     now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
     wait WriteTxnMarkers => handlers::write_txn_markers::handle;

@@ -3,7 +3,9 @@
 mod admin;
 mod administration;
 mod bad_batches;
+mod compaction;
 mod crashes;
+mod delete_records;
 mod failed_disk;
 mod fetch_sessions;
 mod groups;

@@ -197,6 +197,25 @@ impl LogDirectory {
         written.map_err(|error| self.state.judge(error))
     }
 
+    /// Writes where each log starts, if that has changed: records that were deleted stay so from now on, also after a loss
+    /// of power.
+    ///
+    /// # Errors
+    /// Storage errors; the file is as it was.
+    pub fn checkpoint_log_starts(&self) -> Result<()> {
+        self.state.check()?;
+        let mut checkpoints = lock(&self.checkpoints);
+        let Checkpointed {
+            log_start_offsets, ..
+        } = self.checkpointed(&checkpoints, &self.logs(), Vec::new());
+        let current = Checkpointed {
+            log_start_offsets,
+            recovery_points: checkpoints.recovery_points.clone(),
+        };
+        let written = checkpoints.write(&*self.disk, &self.path, current, None);
+        written.map_err(|error| self.state.judge(error))
+    }
+
     /// The high watermarks as they were checkpointed last.
     pub fn high_watermarks(&self) -> Offsets {
         lock(&self.checkpoints).high_watermarks.clone()

@@ -30,16 +30,14 @@ use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
 use crate::router::Router;
 use crate::verification::Verifier;
-use crate::{shutdown, upkeep};
+use crate::{cleaner, shutdown, upkeep};
 
 pub(super) async fn start(options: Options) -> Result<Broker, Error> {
     let config = options.config.clone();
     let bound = bind_all(&config).await?;
     let endpoints: Vec<Endpoint> = bound.iter().map(told).collect();
-    let appends = IoPool::new("append", config.io_threads);
-    let reads = IoPool::new("read", config.io_threads);
-    let upkeep_pool = IoPool::new("upkeep", 1);
-    let pools = vec![appends.clone(), reads.clone(), upkeep_pool.clone()];
+    let pools = Pools::new(&config);
+    let Pools { appends, reads, .. } = pools.clone();
     let schema = Arc::new(schema(&config));
     let (shared, loaded) = spawn_blocking({
         let (schema, appends, reads) = (Arc::clone(&schema), appends.clone(), reads.clone());
@@ -78,9 +76,17 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
     tasks.spawn(upkeep::run(
         core.config.upkeep.clone(),
         replicas,
-        upkeep_pool,
+        pools.upkeep.clone(),
         stopped.clone(),
     ));
+    let cleaner_config = &core.config.cleaner;
+    cleaner::start(
+        cleaner_config,
+        &shared.directory,
+        &pools.cleaner,
+        &stopped,
+        &mut tasks,
+    );
     let router = Router::new(Arc::clone(&core));
     let connection = connection::Shared {
         router: router.clone(),
@@ -101,9 +107,33 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         handle,
         stop,
         tasks,
-        pools,
+        pools: pools.all(),
         broker_epoch,
     })
+}
+
+/// Threads for what may wait for a disk.
+#[derive(Clone)]
+struct Pools {
+    appends: IoPool,
+    reads: IoPool,
+    upkeep: IoPool,
+    cleaner: IoPool,
+}
+
+impl Pools {
+    fn new(config: &BrokerConfig) -> Self {
+        Self {
+            appends: IoPool::new("append", config.io_threads),
+            reads: IoPool::new("read", config.io_threads),
+            upkeep: IoPool::new("upkeep", 1),
+            cleaner: IoPool::new("cleaner", config.cleaner.threads),
+        }
+    }
+
+    fn all(self) -> Vec<IoPool> {
+        vec![self.appends, self.reads, self.upkeep, self.cleaner]
+    }
 }
 
 async fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, Error> {

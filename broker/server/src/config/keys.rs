@@ -14,6 +14,7 @@ pub(super) fn definition() -> ConfigDef {
         network::connections(),
         logs::topics(),
         logs::upkeep(),
+        logs::cleaner(),
         groups::groups(),
         groups::offsets(),
     ];
@@ -30,7 +31,6 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
         "there is no ZooKeeper: topics and configurations live in the node's own metadata log";
     let one_voter = "the controller quorum has one voter, this node";
     let no_transactions = "transactions are not supported yet";
-    let no_cleaner = "compacted topics keep every record until the cleaner comes";
     let runtime = "asynchronous work runs on one thread for each core";
     let alone = "a node has no followers yet";
     for (names, instead) in [
@@ -66,15 +66,6 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
                 "share.coordinator.state.topic.min.isr",
             ],
             "share groups are not supported yet",
-        ),
-        (
-            &[
-                "log.cleaner.enable",
-                "log.cleaner.threads",
-                "log.cleaner.dedupe.buffer.size",
-                "log.cleaner.backoff.ms",
-            ],
-            no_cleaner,
         ),
         (&["num.network.threads", "background.threads"], runtime),
         (

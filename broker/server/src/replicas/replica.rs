@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use forebay_broker_log::{Appended, Log, LogConfig, Read, ReadResult};
 use forebay_broker_partition::{
-    Action, AwaitFetch, Command, EpochEntry, FetchAnswer, FetchCheck, FetchWaiter, Partition, ProduceWaiter,
-    Role,
+    Action, AwaitFetch, Command, EpochEntry, FetchAnswer, FetchCheck, FetchIsolation, FetchWaiter, Partition,
+    ProduceWaiter, Role,
 };
 use forebay_protocol::{TopicPartition, Uuid};
 use forebay_records::{Offset, Timestamp};
@@ -264,6 +264,23 @@ impl Replica {
             }
             Err(error) => replicas::report(&error.into()),
         }
+    }
+
+    /// Deletes the records before `offset`, or before the high watermark; gives where the partition starts then. That lasts
+    /// once the log starts are checkpointed.
+    ///
+    /// # Errors
+    /// If this broker does not lead the partition; [`forebay_broker_log::Error::OffsetOutOfRange`] beyond the high watermark.
+    pub(crate) async fn delete_records(self: &Arc<Self>, offset: Option<Offset>) -> Result<Offset, Error> {
+        self.with_partition(|state| state.check_list_offsets(None, FetchIsolation::HighWatermark, true))?;
+        let high_watermark = self.high_watermark();
+        let before = offset.unwrap_or(high_watermark);
+        let start = self
+            .on_log(move |log| log.delete_records_before(before, high_watermark))
+            .await?
+            .ok_or(Error::Lost)?;
+        self.handle(Command::LogStart { offset: start });
+        Ok(self.with_partition(Partition::low_watermark))
     }
 
     /// The high watermark, for the checkpoint.

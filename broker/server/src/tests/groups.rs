@@ -92,7 +92,7 @@ fn commit_request(member: &Utf8Bytes, generation: i32, topic: &str, offset: i64)
     }
 }
 
-async fn commit(
+pub(super) async fn commit(
     broker: &TestBroker,
     member: &Utf8Bytes,
     generation: i32,
@@ -109,7 +109,7 @@ async fn commit(
         .collect()
 }
 
-async fn committed(broker: &TestBroker, topic: &str) -> i64 {
+pub(super) async fn committed(broker: &TestBroker, topic: &str) -> i64 {
     let topic = OffsetFetchRequestTopics {
         name: topic.into(),
         partition_indexes: vec![0],

@@ -1,6 +1,6 @@
 //! Keys of topics, logs and their upkeep that are no topic's own.
 
-use forebay_config::ConfigType::{Boolean, Int, List, Long};
+use forebay_config::ConfigType::{Boolean, Double, Int, List, Long};
 use forebay_config::Importance::{High, Low, Medium};
 use forebay_config::{ConfigKey, ConfigType, Importance, Validator};
 
@@ -56,5 +56,34 @@ pub(super) fn upkeep() -> Vec<ConfigKey> {
         key("transaction.partition.verification.enable", Boolean, Low,
             "Whether a partition asks the transaction coordinator before the first batch of a transaction is appended.")
             .default(true),
+    ]
+}
+
+/// How compacted topics are cleaned.
+#[rustfmt::skip] // A table.
+pub(super) fn cleaner() -> Vec<ConfigKey> {
+    vec![
+        key("log.cleaner.enable", Boolean, Medium,
+            "Whether compacted topics are compacted. Without it they only grow, the offsets of groups among them.")
+            .default(true),
+        key("log.cleaner.threads", Int, Medium,
+            "How many logs are compacted at a time.")
+            .default(1).validator(Validator::at_least(0)),
+        key("log.cleaner.io.max.bytes.per.second", Double, Medium,
+            "How many bytes all cleaner threads together read and write in a second at most.")
+            .default(f64::MAX),
+        key("log.cleaner.dedupe.buffer.size", Long, Medium,
+            "Memory for the newest offset of each key, shared by the cleaner threads: 24 bytes for a key. Only what \
+             a log needs is taken; what does not fit is compacted in several rounds.")
+            .default(134_217_728_i64),
+        key("log.cleaner.io.buffer.size", Int, Low,
+            "How much the cleaner threads read and write at once, together.")
+            .default(524_288).validator(Validator::at_least(0)),
+        key("log.cleaner.io.buffer.load.factor", Double, Low,
+            "How full the memory for keys may become, of 1. A fuller one takes more keys in one round and is slower.")
+            .default(0.9),
+        key("log.cleaner.backoff.ms", Long, Medium,
+            "How long a cleaner thread waits before it looks again, when there was nothing to clean.")
+            .default(15_000).validator(Validator::at_least(0)),
     ]
 }
