@@ -23,6 +23,8 @@ const COLLECTED_BYTES_MAX: usize = 256 * 1024;
 const COPIED_RANGE_BYTES_MAX: usize = 64 * 1024;
 /// How much of a long range is looked up in the page cache and sent at a time.
 const WINDOW_BYTES: usize = 512 * 1024;
+/// The page cache is asked for one byte in so many: less than what the kernel reads ahead and gives up at a time.
+const PROBE_STRIDE_BYTES: usize = 64 * 1024;
 
 /// Writes the chunks of responses to one socket.
 #[derive(Debug)]
@@ -196,11 +198,12 @@ fn send(stream: &TcpStream, pieces: &VecDeque<Bytes>, more: bool) -> io::Result<
     )?)
 }
 
-/// Whether the page cache has the window, judged by its ends; readahead fills what lies between.
+/// Whether the page cache has the window, judged by some of its bytes and its end; readahead fills what lies between.
 fn is_cached(file: &Arc<dyn File>, position: u64, length: usize) -> io::Result<bool> {
     let mut byte = [0; 1];
     let last = position + length as u64 - 1;
-    for probe in [position, last] {
+    let probes = (position..last).step_by(PROBE_STRIDE_BYTES).chain([last]);
+    for probe in probes {
         if file.read_at_nowait(&mut byte, probe).map_err(io::Error::other)? != Some(1) {
             return Ok(false);
         }
@@ -239,8 +242,111 @@ mod tests {
     use super::*;
     use forebay_disk::{Disk, MemoryDisk, OpenOptions, RealDisk};
     use std::path::Path;
+    use std::sync::Mutex;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
+
+    /// A file of which the page cache does not hold some part.
+    #[derive(Debug)]
+    struct PartlyCold {
+        file: Arc<dyn File>,
+        cold: std::ops::Range<u64>,
+        /// What was read with waiting for the disk, and on which thread.
+        waited: Mutex<Vec<(std::ops::Range<u64>, Option<String>)>>,
+    }
+
+    impl File for PartlyCold {
+        fn read_at(&self, buffer: &mut [u8], position: u64) -> forebay_disk::Result<usize> {
+            let thread = std::thread::current().name().map(str::to_owned);
+            let range = position..position + buffer.len() as u64;
+            self.waited.lock().expect("no panic").push((range, thread));
+            self.file.read_at(buffer, position)
+        }
+
+        fn read_at_nowait(&self, buffer: &mut [u8], position: u64) -> forebay_disk::Result<Option<usize>> {
+            if position < self.cold.end && position + buffer.len() as u64 > self.cold.start {
+                return Ok(None);
+            }
+            self.file.read_at_nowait(buffer, position)
+        }
+
+        fn write_all_vectored_at(&self, _: &mut [IoSlice<'_>], _: u64) -> forebay_disk::Result<()> {
+            unreachable!("a response only reads")
+        }
+
+        fn sync_data(&self) -> forebay_disk::Result<()> {
+            unreachable!("a response only reads")
+        }
+
+        fn set_len(&self, _: u64) -> forebay_disk::Result<()> {
+            unreachable!("a response only reads")
+        }
+
+        fn len(&self) -> forebay_disk::Result<u64> {
+            self.file.len()
+        }
+
+        fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+            self.file.as_fd()
+        }
+    }
+
+    /// Waiting for a disk is the I/O pool's; neither `sendfile` nor a read on this thread may meet what is cold.
+    #[tokio::test]
+    async fn what_is_cold_is_read_on_the_pool() {
+        const LENGTH: u32 = 3_000_000;
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let file = RealDisk
+            .open(&folder.path().join("data"), OpenOptions::create())
+            .expect("creates");
+        file.write_all_at(&vec![7; LENGTH as usize], 0).expect("writes");
+        // At the beginning, in the middle of a window, across two, a piece at the end; and in a range that is copied.
+        let end = u64::from(LENGTH);
+        for (cold, length) in [
+            (0..1, LENGTH),
+            (700_000..800_000, LENGTH),
+            (1_000_000..1_100_000, LENGTH),
+            (end - 1..end, LENGTH),
+            (10_000..10_001, 20_000),
+        ] {
+            let partly = Arc::new(PartlyCold {
+                file: Arc::clone(&file),
+                cold: cold.clone(),
+                waited: Mutex::default(),
+            });
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let address = listener.local_addr().expect("bound");
+            let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+            let (mut client, server) = (client.expect("connects"), server.expect("accepts").0);
+            let reader = tokio::spawn(async move {
+                let mut received = Vec::new();
+                client.read_to_end(&mut received).await.expect("reads");
+                received
+            });
+            let pool = IoPool::new("read", 1);
+            let mut writer = ResponseWriter::new(&server, &pool, Duration::from_secs(10));
+            let file = Arc::clone(&partly) as Arc<dyn File>;
+            let range = FileRange {
+                file,
+                position: 0,
+                length,
+            };
+            writer.write(vec![Chunk::File(range)]).await.expect("writes");
+            drop(server);
+            assert!(reader.await.expect("ends") == vec![7; length as usize]);
+            pool.close();
+            let waited = partly.waited.lock().expect("no panic");
+            let met = |at: u64| waited.iter().any(|(range, _)| range.contains(&at));
+            assert!(met(cold.start) && met(cold.end - 1), "{cold:?}: {waited:?}");
+            let on_the_pool = |thread: &Option<String>| thread.as_deref() == Some("read-0");
+            assert!(waited.iter().all(|(_, thread)| on_the_pool(thread)), "{waited:?}");
+            let bytes: u64 = waited.iter().map(|(range, _)| range.end - range.start).sum();
+            assert!(
+                bytes <= 2 * WINDOW_BYTES as u64,
+                "what is cached goes by sendfile"
+            );
+        }
+    }
 
     async fn round_trip(disk: &dyn Disk, folder: &Path) {
         let content: Vec<u8> = (0..3_000_000_u32)

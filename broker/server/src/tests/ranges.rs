@@ -188,6 +188,36 @@ async fn offsets_are_found_by_time() {
     }
 }
 
+/// Spark takes a LATEST below one that it has seen for lost data (KIP-207).
+#[tokio::test]
+async fn latest_never_goes_back() {
+    for (flush_messages, acks) in [("1", -1), ("1", 1), ("9223372036854775807", 1)] {
+        let mut broker = TestBroker::start_with(&[("log.flush.interval.messages", flush_messages)]).await;
+        broker.create_topic("t", 1, &[]).await;
+        let mut latest = 0;
+        for round in 0..8 {
+            broker.produce("t", 0, acks, batch(&["x"])).await;
+            let (code, offset, _) = list(&broker, 9, -1).await;
+            assert_eq!(code, ErrorCode::None);
+            assert!(offset >= latest, "{offset} after {latest}");
+            latest = offset;
+            broker = match round % 3 {
+                0 => broker.crash_and_restart().await,
+                1 => broker.restart().await,
+                _ => broker,
+            };
+            let (code, offset, _) = list(&broker, 9, -1).await;
+            assert_eq!(code, ErrorCode::None);
+            assert!(
+                offset >= latest,
+                "{offset} after {latest}, {flush_messages}, round {round}"
+            );
+            latest = offset;
+        }
+        assert_eq!(latest, 8);
+    }
+}
+
 async fn end_of_epoch(broker: &TestBroker, current: i32, asked: i32) -> (ErrorCode, i32, i64) {
     let partition = OffsetForLeaderPartition {
         current_leader_epoch: current,
