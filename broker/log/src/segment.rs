@@ -80,9 +80,10 @@ impl Segment {
             options.disk.remove_file_if_exists(&options.path(kind))?;
         }
         let segment = Segment::new(options, 0, now)?;
-        options.disk.open(&segment.path, OpenOptions::create_new())?;
         write_lock(&segment.offset_index).clear()?;
         write_lock(&segment.time_index).clear()?;
+        // The last: were the disk full before it, no segment is left that begins where another one goes on.
+        options.disk.open(&segment.path, OpenOptions::create_new())?;
         lock(&segment.growth).max_timestamp = Known::Is(None);
         Ok(segment)
     }

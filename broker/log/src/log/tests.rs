@@ -10,6 +10,7 @@ mod producers;
 mod reopen;
 mod retention;
 mod sync;
+mod transactions;
 mod zeros;
 
 use std::sync::Arc;
