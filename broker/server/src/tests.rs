@@ -9,6 +9,7 @@ mod delete_records;
 mod failed_disk;
 mod fetch_sessions;
 mod groups;
+mod idempotence;
 mod lifecycle;
 mod produce_and_fetch;
 mod ranges;
