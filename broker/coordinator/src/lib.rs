@@ -50,6 +50,7 @@ mod record;
 mod subscription;
 mod timeline;
 mod timers;
+pub mod transaction;
 mod turn;
 mod written;
 
