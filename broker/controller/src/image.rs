@@ -23,7 +23,8 @@ pub use broker::{BrokerImage, Endpoint};
 pub use client_quotas::{ClientQuotaEntity, ClientQuotas};
 pub use config::{ConfigResource, ResourceType};
 pub use features::{
-    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataVersion, SUPPORTED_FEATURES, SupportedFeature,
+    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataVersion, SUPPORTED_FEATURES,
+    SupportedFeature, TRANSACTION_VERSION,
 };
 pub use scram_credentials::{ScramCredential, ScramMechanism};
 pub use topic::{LeaderRecoveryState, PartitionImage, TopicImage};

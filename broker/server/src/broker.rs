@@ -206,6 +206,7 @@ impl Broker {
         self.stop.request();
         self.tasks.shutdown().await;
         self.handle.core.groups.resign();
+        self.handle.core.transactions.resign();
         for pool in self.pools.drain(..) {
             spawn_blocking(move || pool.close())
                 .await
@@ -216,6 +217,7 @@ impl Broker {
     async fn stop_serving(&mut self) {
         self.stop.request();
         self.handle.core.groups.resign();
+        self.handle.core.transactions.resign();
         while self.tasks.join_next().await.is_some() {}
         self.handle.core.replicas.stop();
         for pool in self.pools.drain(..) {

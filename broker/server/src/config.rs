@@ -107,6 +107,19 @@ pub struct CleanerConfig {
     pub backoff: Duration,
 }
 
+/// How `__transaction_state` is made.
+#[derive(Debug, Clone)]
+pub struct TransactionLogConfig {
+    /// `transaction.state.log.num.partitions`.
+    pub partitions: i32,
+    /// `transaction.state.log.replication.factor`.
+    pub replication_factor: i16,
+    /// `transaction.state.log.min.isr`.
+    pub min_isr: i32,
+    /// `transaction.state.log.segment.bytes`.
+    pub segment_bytes: i32,
+}
+
 /// A broker's configuration, checked.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -142,6 +155,10 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     /// Consumer groups.
     pub groups: coordinator::Config,
+    /// Transactions.
+    pub transactions: coordinator::transaction::Config,
+    /// `transaction.state.log.*`.
+    pub transaction_log: TransactionLogConfig,
     /// `offsets.topic.num.partitions`.
     pub offsets_topic_partitions: i32,
     /// `offsets.topic.replication.factor`.
@@ -202,6 +219,8 @@ impl BrokerConfig {
             upkeep: upkeep(&values),
             cleaner: cleaner(&values)?,
             groups: groups(&values),
+            transactions: transactions(&values),
+            transaction_log: transaction_log(&values)?,
             offsets_topic_partitions: values.get_int("offsets.topic.num.partitions"),
             offsets_topic_replication_factor,
             offsets_topic_segment_bytes: values.get_int("offsets.topic.segment.bytes"),
@@ -298,6 +317,38 @@ fn groups(values: &Config) -> coordinator::Config {
     }
 }
 
+fn transactions(values: &Config) -> coordinator::transaction::Config {
+    coordinator::transaction::Config {
+        timeout_ms_max: values.get_int("transaction.max.timeout.ms"),
+        id_expiration: milliseconds(values.get_int("transactional.id.expiration.ms").into()),
+        abort_timed_out_interval: milliseconds(
+            values
+                .get_int("transaction.abort.timed.out.transaction.cleanup.interval.ms")
+                .into(),
+        ),
+        remove_expired_interval: milliseconds(
+            values
+                .get_int("transaction.remove.expired.transaction.cleanup.interval.ms")
+                .into(),
+        ),
+        ..coordinator::transaction::Config::default()
+    }
+}
+
+fn transaction_log(values: &Config) -> Result<TransactionLogConfig, Error> {
+    Ok(TransactionLogConfig {
+        partitions: values.get_int("transaction.state.log.num.partitions"),
+        replication_factor: one_replica(
+            "transaction.state.log.replication.factor",
+            values
+                .get_short("transaction.state.log.replication.factor")
+                .into(),
+        )?,
+        min_isr: values.get_int("transaction.state.log.min.isr"),
+        segment_bytes: values.get_int("transaction.state.log.segment.bytes"),
+    })
+}
+
 /// A validated count; negative ones are 0.
 fn count(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
@@ -355,6 +406,10 @@ mod tests {
             (
                 ("log.cleaner.dedupe.buffer.size", "1048576"),
                 "each needs more than 1 MiB",
+            ),
+            (
+                ("transaction.state.log.replication.factor", "3"),
+                "set transaction.state.log.replication.factor to 1",
             ),
             (("log.dirs", "/a,/b"), "2 directories are named"),
             (("listeners", "PLAINTEXT://:9092"), "set advertised.listeners"),

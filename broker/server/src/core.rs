@@ -12,6 +12,7 @@ use crate::metadata::Metadata;
 use crate::producer_ids::ProducerIds;
 use crate::replicas::{Replica, Replicas};
 use crate::shutdown::Shutdown;
+use crate::transactions::Transactions;
 
 /// The broker behind the router.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
     /// The group coordinators of this broker.
     pub(crate) groups: Arc<Groups>,
+    /// The transaction coordinators of this broker.
+    pub(crate) transactions: Arc<Transactions>,
     /// Ids for idempotent producers.
     pub(crate) producer_ids: ProducerIds,
     /// Seen by everything that waits.

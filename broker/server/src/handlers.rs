@@ -1,6 +1,8 @@
 //! One file per API: from Kafka's request to the rooms that decide, and from their decision to Kafka's response. Which
 //! handler serves which API stands in the table of `router.rs`.
 
+pub(crate) mod add_offsets_to_txn;
+pub(crate) mod add_partitions_to_txn;
 pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_partition_reassignments;
@@ -22,7 +24,9 @@ pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
 pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
+pub(crate) mod describe_transactions;
 pub(crate) mod elect_leaders;
+pub(crate) mod end_txn;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod heartbeat;
@@ -34,6 +38,7 @@ pub(crate) mod list_config_resources;
 pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
 pub(crate) mod list_partition_reassignments;
+pub(crate) mod list_transactions;
 pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
@@ -50,8 +55,8 @@ use forebay_broker_coordinator::RequestContext;
 
 use crate::call::Call;
 
-/// Who asks a group coordinator.
-fn group_context(call: &Call) -> RequestContext {
+/// Who asks a coordinator.
+fn coordinator_context(call: &Call) -> RequestContext {
     RequestContext {
         api_version: call.version,
         client_id: call.context.client_id.clone().unwrap_or_default(),

@@ -9,7 +9,7 @@
 //! - topics, configurations and producer ids go to `metadata`, the driver of `forebay-broker-controller` over
 //!   `__cluster_metadata-0`, which publishes each new image to `replicas` before it answers;
 //! - groups go to `groups`, the driver of one `forebay-broker-coordinator` for each partition of `__consumer_offsets`, whose records
-//!   take the same way as a producer's; what all kinds of coordinators need of a driver is in `coordinators`.
+//!   take the same way as a producer's; transactions go to `transactions`, for those of `__transaction_state`; what all kinds of coordinators need of a driver is in `coordinators`.
 //!
 //! `broker` starts and stops all of it, `upkeep` does what is done now and then. No async worker waits for a disk: appends, syncs,
 //! cold reads and everything about the metadata log run on the threads of `io_pool`.
@@ -36,12 +36,15 @@ mod replicas;
 mod router;
 mod shutdown;
 mod transaction_markers;
+mod transactions;
 mod upkeep;
 mod verification;
 
 pub use broker::{Broker, Error, Handle, OpenListener, Options};
 pub use call::{ANONYMOUS, CallContext, Origin, Reply};
-pub use config::{BrokerConfig, Error as ConfigError, NetworkConfig, UpkeepConfig, definition};
+pub use config::{
+    BrokerConfig, Error as ConfigError, NetworkConfig, TransactionLogConfig, UpkeepConfig, definition,
+};
 pub use metadata::{Error as MetadataError, LoadError};
 pub use router::Router;
 

@@ -126,6 +126,9 @@ routes! {
     wait DeleteRecords => handlers::delete_records::handle;
     wait InitProducerId => handlers::init_producer_id::handle;
     now OffsetForLeaderEpoch => handlers::offset_for_leader_epoch::handle;
+    wait AddPartitionsToTxn => handlers::add_partitions_to_txn::handle;
+    wait AddOffsetsToTxn => handlers::add_offsets_to_txn::handle;
+    wait EndTxn => handlers::end_txn::handle;
     wait WriteTxnMarkers => handlers::write_txn_markers::handle;
     wait TxnOffsetCommit => handlers::txn_offset_commit::handle;
     now DescribeAcls => handlers::describe_acls::handle;
@@ -149,6 +152,8 @@ routes! {
     now DescribeCluster => handlers::describe_cluster::handle;
     wait DescribeProducers => handlers::describe_producers::handle;
     wait UnregisterBroker => handlers::unregister_broker::handle;
+    wait DescribeTransactions => handlers::describe_transactions::handle;
+    wait ListTransactions => handlers::list_transactions::handle;
     now ListConfigResources => handlers::list_config_resources::handle;
     now DescribeTopicPartitions => handlers::describe_topic_partitions::handle;
 }

@@ -115,7 +115,6 @@ impl Verifier {
     }
 
     /// Whom to ask from now on.
-    #[cfg_attr(not(test), allow(dead_code, reason = "who coordinates is on its way"))]
     pub(crate) fn set_coordinator(&self, coordinator: Weak<dyn AddPartitions>) {
         *self.coordinator.write().unwrap_or_else(PoisonError::into_inner) = Some(coordinator);
     }

@@ -5,6 +5,9 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// The feature that switches eligible leader replicas on (KIP-966).
 pub const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.version";
 
+/// The feature whose level says how transactions are run (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+
 /// A feature and the levels of it that a node can work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SupportedFeature {
@@ -45,7 +48,7 @@ pub const SUPPORTED_FEATURES: [SupportedFeature; 7] = [
         max: 1,
     },
     SupportedFeature {
-        name: "transaction.version",
+        name: TRANSACTION_VERSION,
         min: 0,
         max: 2,
     },

@@ -53,7 +53,7 @@ pub struct AddPartitions {
     pub producer_id: ProducerId,
     /// Its epoch.
     pub producer_epoch: ProducerEpoch,
-    /// Never empty.
+    /// What takes part.
     pub partitions: Vec<TopicPartition>,
     /// Only say whether they take part (KIP-890, part 1): TRANSACTION_ABORTABLE for those that do not.
     pub verify_only: bool,
@@ -102,8 +102,8 @@ pub enum Response {
     ListTransactions(ListTransactionsResponse),
     /// The ids of this partition.
     DescribeTransactions(Vec<DescribedTransaction>),
-    /// It is known now: to what is not a client's.
-    Noted,
+    /// It is known now: to what is not a client's. An error: nobody is there to know it.
+    Noted(Result<(), ErrorCode>),
 }
 
 impl Request {
@@ -123,7 +123,7 @@ impl Request {
             }
             Command::MarkersWritten { .. }
             | Command::ProducerIdAllocated(_)
-            | Command::TransactionVersion(_) => Response::Noted,
+            | Command::TransactionVersion(_) => Response::Noted(Err(error)),
         };
         Completion {
             request: self.id,
@@ -160,7 +160,7 @@ impl Response {
                 error_code: error.to_i16(),
                 ..Default::default()
             }),
-            Self::DescribeTransactions(_) | Self::Noted => self,
+            Self::DescribeTransactions(_) | Self::Noted(_) => self,
         }
     }
 }

@@ -17,6 +17,8 @@ use bytes::Bytes;
 use forebay_protocol::{ErrorCode, TopicPartition, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_ID, ProducerId, RecordBatch};
 
+pub use list::list_of_none;
+
 use super::metadata::TransactionMetadata;
 use super::record::{Error, TransactionRecord};
 use super::{Action, Command, Completion, Config, Outcome, Request, Response, State, TransactionVersion};
@@ -178,17 +180,17 @@ impl TransactionCoordinator {
             }
             Command::MarkersWritten { markers, results } => {
                 self.markers_written(markers, results, now, outcome);
-                answer(asker, Response::Noted, outcome);
+                answer(asker, Response::Noted(Ok(())), outcome);
                 Ok(())
             }
             Command::ProducerIdAllocated(id) => {
                 self.producer_id_allocated(*id, now, outcome);
-                answer(asker, Response::Noted, outcome);
+                answer(asker, Response::Noted(Ok(())), outcome);
                 Ok(())
             }
             Command::TransactionVersion(version) => {
                 self.version = *version;
-                answer(asker, Response::Noted, outcome);
+                answer(asker, Response::Noted(Ok(())), outcome);
                 Ok(())
             }
         };

@@ -91,7 +91,6 @@ pub(crate) fn tombstone(id: &Utf8Bytes) -> Result<Record, encode::Error> {
 fn key(id: &Utf8Bytes) -> Result<Bytes, encode::Error> {
     let key = TransactionLogKey {
         transactional_id: id.clone(),
-        ..Default::default()
     };
     key.to_key_bytes()
 }

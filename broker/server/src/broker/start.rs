@@ -2,7 +2,7 @@
 //! parts that serve.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use forebay_broker_controller::ConfigSchema;
 use forebay_broker_log::{
@@ -29,6 +29,7 @@ use crate::random::random_uuid;
 use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
 use crate::router::Router;
+use crate::transactions::Transactions;
 use crate::verification::Verifier;
 use crate::{cleaner, shutdown, upkeep};
 
@@ -58,21 +59,22 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         replicas: Arc::clone(&replicas),
         shutdown: stopped.clone(),
     };
-    let groups = Groups::new(config.groups.clone(), surroundings);
-    let core = Arc::new(Core {
+    let groups = Groups::new(config.groups.clone(), surroundings.clone());
+    let transactions = config.transactions.clone();
+    let core = Arc::new_cyclic(|core| Core {
         cluster_id: shared.directory.meta_properties().cluster_id.as_str().into(),
         schema,
         metadata,
         replicas: Arc::clone(&replicas),
         fetch_sessions: Mutex::new(FetchSessions::new(config.fetch_session_slots)),
         groups: Arc::new(groups),
+        transactions: Arc::new(Transactions::new(transactions, surroundings, core.clone())),
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),
         config,
     });
-    core.groups.start();
     let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&core.groups).follow_deletions());
+    coordinate(&core, &shared, &mut tasks);
     tasks.spawn(upkeep::run(
         core.config.upkeep.clone(),
         replicas,
@@ -134,6 +136,16 @@ impl Pools {
     fn all(self) -> Vec<IoPool> {
         vec![self.appends, self.reads, self.upkeep, self.cleaner]
     }
+}
+
+/// What was there before is loaded and carried on; the rest begins when somebody asks for it.
+fn coordinate(core: &Core, shared: &Shared, tasks: &mut JoinSet<()>) {
+    let coordinator: Weak<Transactions> = Arc::downgrade(&core.transactions);
+    shared.verifier.set_coordinator(coordinator);
+    core.groups.start();
+    core.transactions.start();
+    tasks.spawn(Arc::clone(&core.groups).follow_deletions());
+    tasks.spawn(Arc::clone(&core.transactions).follow_version());
 }
 
 async fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, Error> {

@@ -4,6 +4,7 @@
 mod groups;
 mod logs;
 mod network;
+mod transactions;
 
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Unit, Value};
 
@@ -17,6 +18,8 @@ pub(super) fn definition() -> ConfigDef {
         logs::cleaner(),
         groups::groups(),
         groups::offsets(),
+        transactions::coordination(),
+        transactions::log(),
     ];
     let def = tables
         .into_iter()
@@ -30,7 +33,6 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
     let without_zookeeper =
         "there is no ZooKeeper: topics and configurations live in the node's own metadata log";
     let one_voter = "the controller quorum has one voter, this node";
-    let no_transactions = "transactions are not supported yet";
     let runtime = "asynchronous work runs on one thread for each core";
     let alone = "a node has no followers yet";
     for (names, instead) in [
@@ -53,12 +55,8 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
             one_voter,
         ),
         (
-            &[
-                "transaction.state.log.replication.factor",
-                "transaction.state.log.min.isr",
-                "transaction.state.log.num.partitions",
-            ],
-            no_transactions,
+            &["transaction.state.log.load.buffer.size"],
+            "coordinators read their logs a mebibyte at a time",
         ),
         (
             &[

@@ -3,7 +3,7 @@
 use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::Call;
 
 /// Answers a DeleteGroups request.
@@ -18,7 +18,7 @@ pub(crate) async fn handle(call: &Call, request: DeleteGroupsRequest) -> DeleteG
     let answers = call
         .core
         .groups
-        .ask_each(names, &group_context(call), Command::DeleteGroups)
+        .ask_each(names, &coordinator_context(call), Command::DeleteGroups)
         .await;
     let mut results: Vec<_> = answers
         .into_iter()

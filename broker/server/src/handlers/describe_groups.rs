@@ -3,7 +3,7 @@
 use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
-use super::group_context;
+use super::coordinator_context;
 use crate::authorized_operations;
 use crate::call::Call;
 
@@ -13,7 +13,11 @@ pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> Descr
     let answers = call
         .core
         .groups
-        .ask_each(request.groups, &group_context(call), Command::DescribeGroups)
+        .ask_each(
+            request.groups,
+            &coordinator_context(call),
+            Command::DescribeGroups,
+        )
         .await;
     let mut groups: Vec<_> = answers
         .into_iter()

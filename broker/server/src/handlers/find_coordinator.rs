@@ -1,8 +1,10 @@
-//! FindCoordinator: which broker keeps a group (`KafkaApis.getCoordinator`).
+//! FindCoordinator: which broker keeps a group or a transactional id (`KafkaApis.getCoordinator`).
 
 use std::sync::Arc;
 
-use forebay_broker_controller::{AutoCreateTopics, CONSUMER_OFFSETS, Endpoint, MetadataImage};
+use forebay_broker_controller::{
+    AutoCreateTopics, CONSUMER_OFFSETS, Endpoint, MetadataImage, TRANSACTION_STATE,
+};
 use forebay_protocol::messages::find_coordinator_response::Coordinator;
 use forebay_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
@@ -47,15 +49,9 @@ pub(crate) async fn handle(call: &Call, request: FindCoordinatorRequest) -> Find
 }
 
 async fn find(call: &Call, key_type: i8, key: &Utf8Bytes) -> Result<(NodeId, Endpoint), Refusal> {
-    match key_type {
-        GROUP => {}
-        TRANSACTION => {
-            let message = Some("transactions are not supported yet");
-            return Err(Refusal {
-                code: ErrorCode::InvalidRequest,
-                message,
-            });
-        }
+    let topic = match key_type {
+        GROUP => CONSUMER_OFFSETS,
+        TRANSACTION => TRANSACTION_STATE,
         _ => {
             let message = Some(ErrorCode::InvalidRequest.message());
             return Err(Refusal {
@@ -63,15 +59,13 @@ async fn find(call: &Call, key_type: i8, key: &Utf8Bytes) -> Result<(NodeId, End
                 message,
             });
         }
-    }
-    let image = with_offsets_topic(call).await?;
-    let count = image
-        .topic(CONSUMER_OFFSETS)
-        .map_or(0, |topic| topic.partition_count());
+    };
+    let image = with_topic(call, topic).await?;
+    let count = image.topic(topic).map_or(0, |topic| topic.partition_count());
     let partition = forebay_broker_coordinator::partition_for(key, i32::try_from(count).unwrap_or(i32::MAX));
     let view = View::new(call, &image);
     let leader = image
-        .partition(CONSUMER_OFFSETS, partition)
+        .partition(topic, partition)
         .and_then(|partition| view.leader(partition));
     let endpoint = leader.and_then(|id| image.broker(id)?.endpoint(&call.context.listener));
     match (leader, endpoint) {
@@ -80,19 +74,19 @@ async fn find(call: &Call, key_type: i8, key: &Utf8Bytes) -> Result<(NodeId, End
     }
 }
 
-/// An image in which `__consumer_offsets` exists; it is created when the first group asks for its coordinator.
-async fn with_offsets_topic(call: &Call) -> Result<Arc<MetadataImage>, ErrorCode> {
+/// An image in which the topic of the coordinators exists; it is created when somebody asks for the first of them.
+async fn with_topic(call: &Call, topic: &'static str) -> Result<Arc<MetadataImage>, ErrorCode> {
     let image = call.core.metadata.image();
-    if image.topic(CONSUMER_OFFSETS).is_some() {
+    if image.topic(topic).is_some() {
         return Ok(image);
     }
-    let names = vec![Utf8Bytes::from_static(CONSUMER_OFFSETS)];
+    let names = vec![Utf8Bytes::from_static(topic)];
     let created = call.core.metadata.submit(AutoCreateTopics { names }).await;
     let response = created.map_err(|_failed| ErrorCode::CoordinatorNotAvailable)?;
-    for topic in &response.topics {
-        let code = ErrorCode::from_i16(topic.error_code);
+    for created in &response.topics {
+        let code = ErrorCode::from_i16(created.error_code);
         if !matches!(code, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
-            tracing::error!(%code, reason = topic.error_message.as_deref(), "cannot create {CONSUMER_OFFSETS}");
+            tracing::error!(%code, reason = created.error_message.as_deref(), "cannot create {topic}");
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
     }

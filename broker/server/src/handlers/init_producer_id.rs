@@ -1,21 +1,37 @@
-//! InitProducerId: ids of idempotent producers (KIP-98), from blocks that the controller hands out.
+//! InitProducerId: ids of idempotent producers (KIP-98), from blocks that the controller hands out; those with a transactional id
+//! get theirs from its coordinator.
 
+use forebay_broker_coordinator::transaction::{Command, Response};
+use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
-use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
-use crate::call::Call;
+use super::coordinator_context;
+use crate::call::{Call, Reply};
 
 /// Answers an InitProducerId request.
-pub(crate) async fn handle(call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
-    if let Some(transactional_id) = &request.transactional_id {
-        return refuse_transaction(transactional_id);
-    }
+pub(crate) async fn handle(call: &Call, request: InitProducerIdRequest) -> Reply {
     let without_id = request.producer_id == NO_PRODUCER_ID.0;
     let without_epoch = request.producer_epoch == NO_PRODUCER_EPOCH.0;
     if without_id != without_epoch {
-        return failed(ErrorCode::InvalidRequest);
+        return failed(ErrorCode::InvalidRequest).into();
     }
+    let Some(transactional_id) = request.transactional_id.clone() else {
+        return without_transactions(call).await.into();
+    };
+    let (context, command) = (coordinator_context(call), Command::InitProducerId(request));
+    match call
+        .core
+        .transactions
+        .ask(&transactional_id, context, command)
+        .await
+    {
+        Some(Response::InitProducerId(response)) => response.into(),
+        _ => Reply::STOPPING,
+    }
+}
+
+async fn without_transactions(call: &Call) -> InitProducerIdResponse {
     match call.core.producer_ids.next(&call.core.metadata).await {
         Ok(id) => InitProducerIdResponse {
             producer_id: id.0,
@@ -24,12 +40,6 @@ pub(crate) async fn handle(call: &Call, request: InitProducerIdRequest) -> InitP
         },
         Err(code) => failed(code),
     }
-}
-
-/// The response has no room for words: the log gets them, at a level that a user who asks why can turn on.
-fn refuse_transaction(transactional_id: &Utf8Bytes) -> InitProducerIdResponse {
-    tracing::debug!(%transactional_id, "transactions are not supported yet");
-    failed(ErrorCode::InvalidRequest)
 }
 
 fn failed(code: ErrorCode) -> InitProducerIdResponse {

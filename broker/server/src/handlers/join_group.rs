@@ -3,7 +3,7 @@
 use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::JoinGroupRequest;
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::{Call, Reply};
 use crate::random::random_bits;
 
@@ -11,7 +11,12 @@ use crate::random::random_bits;
 pub(crate) async fn handle(call: &Call, request: JoinGroupRequest) -> Reply {
     let group = request.group_id.clone();
     let command = Command::JoinGroup(request, random_bits());
-    match call.core.groups.ask(&group, group_context(call), command).await {
+    match call
+        .core
+        .groups
+        .ask(&group, coordinator_context(call), command)
+        .await
+    {
         Some(Response::JoinGroup(response)) => response.into(),
         _ => Reply::STOPPING,
     }

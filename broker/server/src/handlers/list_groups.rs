@@ -4,7 +4,7 @@ use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::Call;
 
 /// Answers a ListGroups request.
@@ -13,7 +13,9 @@ pub(crate) async fn handle(call: &Call, request: ListGroupsRequest) -> ListGroup
     let answers = call
         .core
         .groups
-        .ask_all(&group_context(call), || Command::ListGroups(request.clone()))
+        .ask_all(&coordinator_context(call), || {
+            Command::ListGroups(request.clone())
+        })
         .await;
     for answer in answers {
         match answer {

@@ -9,7 +9,7 @@ use forebay_protocol::messages::offset_commit_response::{
 };
 use forebay_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
@@ -39,7 +39,7 @@ pub(crate) async fn handle(call: &Call, mut request: OffsetCommitRequest) -> Rep
         match call
             .core
             .groups
-            .ask(&group, group_context(call), Command::OffsetCommit(request))
+            .ask(&group, coordinator_context(call), Command::OffsetCommit(request))
             .await
         {
             Some(Response::OffsetCommit(response)) => response,

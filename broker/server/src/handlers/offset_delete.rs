@@ -7,7 +7,7 @@ use forebay_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::{Call, Reply};
 
 /// Answers an OffsetDelete request.
@@ -36,7 +36,7 @@ pub(crate) async fn handle(call: &Call, mut request: OffsetDeleteRequest) -> Rep
     match call
         .core
         .groups
-        .ask(&group, group_context(call), Command::OffsetDelete(request))
+        .ask(&group, coordinator_context(call), Command::OffsetDelete(request))
         .await
     {
         Some(Response::OffsetDelete(mut response)) => {

@@ -10,7 +10,7 @@ use forebay_protocol::messages::offset_fetch_response::{
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{NO_LEADER_EPOCH, NO_OFFSET};
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
@@ -33,8 +33,11 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
             group,
             require_stable,
         };
-        let Some(Response::OffsetFetch(mut answer)) =
-            call.core.groups.ask(&id, group_context(call), command).await
+        let Some(Response::OffsetFetch(mut answer)) = call
+            .core
+            .groups
+            .ask(&id, coordinator_context(call), command)
+            .await
         else {
             return Reply::STOPPING;
         };

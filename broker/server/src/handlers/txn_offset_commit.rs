@@ -15,7 +15,7 @@ use forebay_protocol::{ErrorCode, TopicPartition};
 use forebay_records::NO_SEQUENCE;
 use tokio::sync::oneshot;
 
-use super::group_context;
+use super::coordinator_context;
 use crate::call::{Call, Reply};
 use crate::clock;
 use crate::error_code::ToErrorCode as _;
@@ -89,7 +89,12 @@ async fn commit(call: &Call, request: TxnOffsetCommitRequest) -> Option<TxnOffse
         request,
         verification,
     };
-    match call.core.groups.ask(&group, group_context(call), command).await {
+    match call
+        .core
+        .groups
+        .ask(&group, coordinator_context(call), command)
+        .await
+    {
         Some(Response::TxnOffsetCommit(response)) => Some(response),
         _ => None,
     }

@@ -189,6 +189,13 @@ fn options(start: &Start<'_>) -> Options {
         "segment.bytes".to_owned(),
         config.offsets_topic_segment_bytes.to_string(),
     );
+    let log = &config.transaction_log;
+    internal_topics.transaction_state.partitions = log.partitions;
+    internal_topics.transaction_state.replication_factor = log.replication_factor;
+    internal_topics.transaction_state.configs.extend([
+        ("min.insync.replicas".to_owned(), log.min_isr.to_string()),
+        ("segment.bytes".to_owned(), log.segment_bytes.to_string()),
+    ]);
     Options {
         node_id: config.node_id,
         cluster_id: start.cluster_id.to_owned(),

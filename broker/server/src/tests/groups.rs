@@ -10,8 +10,8 @@ use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, 
 use forebay_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use forebay_protocol::messages::{
     DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use forebay_protocol::{Utf8Bytes, Uuid};
 
@@ -317,39 +317,4 @@ async fn a_parked_join_is_answered_when_the_broker_stops() {
     };
     let (answer, ()) = tokio::join!(joining, stopping);
     assert_eq!(code(answer.error_code), ErrorCode::NotCoordinator);
-}
-
-#[tokio::test]
-async fn transactions_are_refused_in_words() {
-    let broker = TestBroker::start().await;
-    let request = FindCoordinatorRequest {
-        key: "tx".into(),
-        key_type: 1,
-        ..Default::default()
-    };
-    let answer = broker.call(3, request).await;
-    assert_eq!(code(answer.error_code), ErrorCode::InvalidRequest);
-    assert_eq!(
-        answer.error_message.as_deref(),
-        Some("transactions are not supported yet")
-    );
-    let request = FindCoordinatorRequest {
-        coordinator_keys: vec!["tx".into()],
-        key_type: 1,
-        ..Default::default()
-    };
-    let answer = broker.call(4, request).await.coordinators.remove(0);
-    assert_eq!(code(answer.error_code), ErrorCode::InvalidRequest);
-    assert_eq!(
-        answer.error_message.as_deref(),
-        Some("transactions are not supported yet")
-    );
-    let request = InitProducerIdRequest {
-        transactional_id: Some("tx".into()),
-        ..Default::default()
-    };
-    assert_eq!(
-        code(broker.call(4, request).await.error_code),
-        ErrorCode::InvalidRequest
-    );
 }

@@ -144,7 +144,11 @@ impl TransactionCoordinator {
             waiting: None,
             deadline: None,
         });
-        outcome.appends.push(Append { id, records });
+        outcome.appends.push(Append {
+            id,
+            records,
+            transaction: None,
+        });
         id
     }
 

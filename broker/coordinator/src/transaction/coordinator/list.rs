@@ -15,23 +15,56 @@ use crate::Now;
 use crate::transaction::State;
 use crate::transaction::command::undescribed;
 
+/// The answer of a broker that coordinates nothing: its filters are judged all the same.
+#[must_use]
+pub fn list_of_none(request: &ListTransactionsRequest) -> ListTransactionsResponse {
+    match filters(request) {
+        Ok(Filters { unknown_states, .. }) => ListTransactionsResponse {
+            unknown_state_filters: unknown_states,
+            ..Default::default()
+        },
+        Err(error) => ListTransactionsResponse {
+            error_code: error.to_i16(),
+            ..Default::default()
+        },
+    }
+}
+
+struct Filters {
+    states: BTreeSet<State>,
+    unknown_states: Vec<Utf8Bytes>,
+    pattern: Option<Regex>,
+}
+
+fn filters(request: &ListTransactionsRequest) -> Result<Filters, ErrorCode> {
+    let mut states = BTreeSet::new();
+    let mut unknown_states = Vec::new();
+    for name in &request.state_filters {
+        match State::from_name(name) {
+            Some(state) => {
+                states.insert(state);
+            }
+            None => unknown_states.push(name.clone()),
+        }
+    }
+    Ok(Filters {
+        states,
+        unknown_states,
+        pattern: pattern(request.transactional_id_pattern.as_deref())?,
+    })
+}
+
 impl TransactionCoordinator {
     pub(super) fn list(
         &self,
         request: &ListTransactionsRequest,
         now: Now,
     ) -> Result<ListTransactionsResponse, Refusal> {
-        let mut states = BTreeSet::new();
-        let mut unknown_state_filters = Vec::new();
-        for name in &request.state_filters {
-            match State::from_name(name) {
-                Some(state) => {
-                    states.insert(state);
-                }
-                None => unknown_state_filters.push(name.clone()),
-            }
-        }
-        let pattern = pattern(request.transactional_id_pattern.as_deref())?;
+        let Filters {
+            states,
+            unknown_states,
+            pattern,
+        } = filters(request)?;
         let is_wanted = |(id, transaction): &(&Utf8Bytes, &Transaction)| {
             let metadata = &transaction.metadata;
             let duration = now.timestamp.0.saturating_sub(metadata.start.0);
@@ -43,7 +76,7 @@ impl TransactionCoordinator {
         };
         let listed = self.transactions.iter().filter(is_wanted);
         Ok(ListTransactionsResponse {
-            unknown_state_filters,
+            unknown_state_filters: unknown_states,
             transaction_states: listed
                 .map(|(id, transaction)| ListedTransaction {
                     transactional_id: id.clone(),
