@@ -108,8 +108,10 @@ class Kafka:
     def __exit__(self, *_):
         self.peer("down", "--wipe", status=None)
 
-    def start(self):
-        said = self.peer("up", "--port", str(free_port(CONTROLLER_DISTANCE)), "--heap", BROKER_HEAP)
+    def start(self, settings=()):
+        """Starts a broker, with settings beside those of the peer."""
+        settings = [word for key in settings for word in ("--set", "%s=%s" % (key, settings[key]))]
+        said = self.peer("up", "--port", str(free_port(CONTROLLER_DISTANCE)), "--heap", BROKER_HEAP, *settings)
         self.bootstrap = said.strip()
 
     def tool(self, name, bootstrap, *arguments, **how):

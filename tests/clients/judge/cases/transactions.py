@@ -1,0 +1,564 @@
+"""Transactions: producer ids that last, partitions and offsets that join, ends, markers, fencing; old clients and new (KIP-890)."""
+import batch
+from arrange import TRANSACTION, coordinator, fetched, group, produced, producer, topic, topic_id, version_range
+from cases import case, cases
+from cases.commits import committed
+from cases.groups import alone
+
+COMMIT, ABORT = True, False
+
+
+def own(broker, suffix=""):
+    """The transactional id of the case, whose coordinator is there."""
+    return coordinator(broker, broker.case.topic + suffix, TRANSACTION)
+
+
+def init(broker, of, version=4, timeout=60_000, who=(-1, -1), **more):
+    return broker.ask("InitProducerId", version, TransactionalId=of, TransactionTimeoutMs=timeout, ProducerId=who[0], ProducerEpoch=who[1], **more)
+
+
+def add(broker, of, who, *partitions, version=3, **more):
+    """AddPartitionsToTxn as clients send it: version 3 and below."""
+    return broker.ask("AddPartitionsToTxn", version, V3AndBelowTransactionalId=of, V3AndBelowProducerId=who[0], V3AndBelowProducerEpoch=who[1],
+                      V3AndBelowTopics=_topics(partitions), **more)
+
+
+def add_as_broker(broker, of, who, *partitions, version=5, verify=False):
+    return broker.ask("AddPartitionsToTxn", version, Transactions=[
+        {"TransactionalId": of, "ProducerId": who[0], "ProducerEpoch": who[1], "VerifyOnly": verify, "Topics": _topics(partitions)}])
+
+
+def _topics(partitions):
+    names = dict.fromkeys(name for name, _ in partitions)
+    return [{"Name": name, "Partitions": [number for of, number in partitions if of == name]} for name in names]
+
+
+def write(broker, name, of, who, sequence, version=9, partition=0, flag=batch.TRANSACTIONAL, count=1):
+    one = batch.batch(*[b"v"] * count, producer=(*who, sequence), attributes=flag)
+    return broker.ask("Produce", version, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one, partition=partition))
+
+
+def end(broker, of, who, commit=COMMIT, version=3):
+    found = broker.ask("EndTxn", version, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], Committed=commit)
+    settled(broker, of)
+    return found
+
+
+def settled(broker, of):
+    """Waits until no marker is under way, so that the next question has one answer."""
+    broker.until("the end of the transaction", lambda: broker.quiet("DescribeTransactions", 0, TransactionalIds=[of])
+                 .TransactionStates[0].TransactionState not in ("PrepareCommit", "PrepareAbort", "PrepareEpochFence"))
+
+
+def described(broker, *of):
+    return broker.ask("DescribeTransactions", 0, TransactionalIds=list(of))
+
+
+def look(broker, name, level=1, offset=0):
+    """What a reader of committed records gets, and what lies there."""
+    broker.ask("Fetch", 12, MaxWaitMs=0, MinBytes=0, IsolationLevel=level, Topics=fetched(name, offset))
+
+
+def ends(broker, name):
+    for level in (0, 1):
+        broker.ask("ListOffsets", 7, ReplicaId=-1, IsolationLevel=level, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
+
+
+def begun(broker, old=True):
+    """A transaction that has one partition and one record; gives topic, transactional id and producer."""
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    if old:
+        broker.quiet("AddPartitionsToTxn", 3, V3AndBelowTransactionalId=of, V3AndBelowProducerId=who[0], V3AndBelowProducerEpoch=who[1],
+                     V3AndBelowTopics=[{"Name": name, "Partitions": [0]}])
+    one = batch.batch(b"v", producer=(*who, 0), attributes=batch.TRANSACTIONAL)
+    found = broker.quiet("Produce", 9 if old else 12, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one))
+    if found.Responses[0].PartitionResponses[0].ErrorCode:
+        raise ValueError("the record was refused: %d" % found.Responses[0].PartitionResponses[0].ErrorCode)
+    return name, of, who
+
+
+# -- ids
+
+
+@cases({version: version for version in version_range("InitProducerId")})
+def initialised(broker, version):
+    """Each call is the next epoch of the same producer."""
+    of = own(broker)
+    for _ in range(3):
+        init(broker, of, version)
+    described(broker, of)
+
+
+@cases({"empty": "", "long": "x" * 1000, "unicode": "größe"})
+def initialised_as(broker, of):
+    coordinator(broker, "judge", TRANSACTION)
+    init(broker, of)
+
+
+@cases({"zero": 0, "negative": -1, "one": 1, "at": 900_000, "one-past": 900_001, "max": 2**31 - 1})
+def timeout(broker, value):
+    of = own(broker)
+    for version in (0, 4):
+        init(broker, of, version, value)
+
+
+@case
+def initialised_again_with_epoch(broker):
+    """KIP-360: who says which epoch he had goes on, or is fenced."""
+    of = own(broker)
+    who = producer(broker, of)
+    init(broker, of, who=who)
+    init(broker, of, who=who)
+    init(broker, of, who=(who[0], who[1] + 1))
+    init(broker, of, who=(who[0], who[1] + 5))
+    init(broker, of, who=(who[0] + 1_000_000, 0))
+    init(broker, of, who=(-1, 3))
+    init(broker, of, who=(who[0], -1))
+    init(broker, of, who=who, version=3)
+    init(broker, of)
+
+
+@case
+def initialised_with_unknown(broker):
+    of = own(broker)
+    init(broker, of, who=(4711, 3))
+    described(broker, of)
+
+
+@cases({"commit": COMMIT, "abort": ABORT})
+def initialised_in_the_middle(broker, commit):
+    """A transaction that the last one left open is aborted first."""
+    name, of, who = begun(broker)
+    broker.until("the new epoch", lambda: broker.quiet("InitProducerId", 4, TransactionalId=of, TransactionTimeoutMs=60_000).ErrorCode == 0)
+    described(broker, of)
+    end(broker, of, who, commit)
+    write(broker, name, of, who, 1)
+    look(broker, name)
+    ends(broker, name)
+
+
+@cases({"0": {}, "two-phase": {"Enable2Pc": True}, "keep": {"KeepPreparedTxn": True}})
+def two_phases(broker, fields):
+    of = own(broker)
+    init(broker, of, 6 if fields else 5, **fields)
+
+
+# -- partitions
+
+
+@cases({version: version for version in (0, 1, 2, 3)})
+def partitions(broker, version):
+    name, of = topic(broker, partitions=2), own(broker)
+    who = producer(broker, of)
+    add(broker, of, who, (name, 0), (name, 1), version=version)
+    add(broker, of, who, (name, 0), version=version)
+    described(broker, of)
+    add(broker, of, who, (name, 7), ("no-such", 0), (name, 0), version=version)
+    add(broker, of, who, version=version)
+    described(broker, of)
+
+
+@cases({version: version for version in (0, 3)})
+def partitions_of_others(broker, version):
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    add(broker, "no-such-id", who, (name, 0), version=version)
+    add(broker, "", who, (name, 0), version=version)
+    add(broker, of, (who[0] + 1, who[1]), (name, 0), version=version)
+    add(broker, of, (who[0], who[1] + 1), (name, 0), version=version)
+    add(broker, of, (who[0], -1), (name, 0), version=version)
+    producer(broker, of)
+    add(broker, of, who, (name, 0), version=version)
+
+
+@cases({"%d-%s" % (version, "verify" if verify else "add"): (version, verify) for version in (4, 5) for verify in (False, True)})
+def partitions_from_broker(broker, version, verify):
+    """Version 4 and above: brokers ask, several transactions at once, also only whether a partition is in."""
+    name, of = topic(broker, partitions=2), own(broker)
+    who = producer(broker, of)
+    add_as_broker(broker, of, who, (name, 0), version=version, verify=verify)
+    add(broker, of, who, (name, 0))
+    add_as_broker(broker, of, who, (name, 0), (name, 1), version=version, verify=verify)
+    add_as_broker(broker, of, (who[0], who[1] + 1), (name, 0), version=version, verify=verify)
+    add_as_broker(broker, "no-such-id", who, (name, 0), version=version, verify=verify)
+    described(broker, of)
+
+
+# -- records
+
+
+@cases({"3": 3, "9": 9, "11": 11, "12": 12})
+def records(broker, version):
+    """Version 12 adds the partition by itself; before, one that is not in is refused."""
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    write(broker, name, of, who, 0, version)
+    described(broker, of)
+    add(broker, of, who, (name, 0))
+    write(broker, name, of, who, 0, version)
+    write(broker, name, of, who, 1, version)
+    look(broker, name)
+    look(broker, name, 0)
+    ends(broker, name)
+    broker.ask("DescribeProducers", 0, Topics=[{"Name": name, "PartitionIndexes": [0]}])
+
+
+@case
+def records_by_id(broker):
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    broker.ask("Metadata", 12, Topics=[{"Name": name}])
+    one = batch.batch(b"v", producer=(*who, 0), attributes=batch.TRANSACTIONAL)
+    broker.ask("Produce", 13, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=[
+        {"TopicId": topic_id(broker, name), "PartitionData": [{"Index": 0, "Records": one}]}])
+    described(broker, of)
+
+
+@cases({"acks-1": {"acks": 1}, "acks-0": {"acks": 0}})
+def records_with_acks(broker, how):
+    name, of, who = begun(broker)
+    one = batch.batch(b"v", producer=(*who, 1), attributes=batch.TRANSACTIONAL)
+    if how["acks"]:
+        broker.ask("Produce", 9, Acks=how["acks"], TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one))
+    described(broker, of)
+
+
+@case
+def records_without_the_flag(broker):
+    """In the middle of a transaction, by the same producer."""
+    name, of, who = begun(broker)
+    write(broker, name, of, who, 1, flag=0)
+    write(broker, name, None, who, 1, flag=0)
+    write(broker, name, None, who, 1)
+    write(broker, name, "other", who, 1)
+    write(broker, name, "", who, 1)
+    look(broker, name)
+
+
+@case
+def records_of_two(broker):
+    """A producer's open transaction holds back what others have committed behind it."""
+    name, first, second = topic(broker), own(broker, "-1"), own(broker, "-2")
+    one, two = producer(broker, first), producer(broker, second)
+    add(broker, first, one, (name, 0))
+    write(broker, name, first, one, 0)
+    add(broker, second, two, (name, 0))
+    write(broker, name, second, two, 0)
+    write(broker, name, None, (-1, -1), -1, flag=0)
+    end(broker, second, two)
+    ends(broker, name)
+    look(broker, name)
+    end(broker, first, one, ABORT)
+    ends(broker, name)
+    for offset in range(7):
+        look(broker, name, offset=offset)
+    look(broker, name, 0)
+
+
+@case
+def aborted_in_order(broker):
+    """The list of aborted transactions has the order of their first offsets."""
+    name = topic(broker)
+    ids = [own(broker, "-%d" % n) for n in range(3)]
+    who = {of: producer(broker, of) for of in ids}
+    for of in ids:
+        add(broker, of, who[of], (name, 0))
+        write(broker, name, of, who[of], 0)
+    for of in reversed(ids):
+        end(broker, of, who[of], ABORT)
+    for offset in range(7):
+        look(broker, name, offset=offset)
+
+
+# -- ends
+
+
+@cases({"%d-%s" % (version, word): (version, word == "commit") for version in version_range("EndTxn") for word in ("commit", "abort")})
+def ended(broker, version, commit):
+    name, of, who = begun(broker)
+    found = end(broker, of, who, commit, version)
+    look(broker, name)
+    look(broker, name, 0)
+    ends(broker, name)
+    described(broker, of)
+    end(broker, of, who, commit, version)
+    end(broker, of, who, not commit, version)
+    if version >= 5:
+        end(broker, of, (found.ProducerId, found.ProducerEpoch), commit, version)
+        end(broker, of, (found.ProducerId, found.ProducerEpoch), not commit, version)
+    broker.ask("DescribeProducers", 0, Topics=[{"Name": name, "PartitionIndexes": [0]}])
+
+
+@cases({"%d-%s" % (version, word): (version, word == "commit") for version in (0, 3, 5) for word in ("commit", "abort")})
+def ended_empty(broker, version, commit):
+    of = own(broker)
+    who = producer(broker, of)
+    end(broker, of, who, commit, version)
+    described(broker, of)
+
+
+@cases({version: version for version in (0, 3, 4, 5)})
+def ended_by_others(broker, version):
+    _, of, who = begun(broker)
+    end(broker, of, (who[0] + 1, who[1]), version=version)
+    end(broker, of, (who[0], who[1] + 1), version=version)
+    end(broker, of, (who[0], who[1] - 1), version=version)
+    end(broker, of, (-1, -1), version=version)
+    broker.ask("EndTxn", version, TransactionalId="no-such-id", ProducerId=who[0], ProducerEpoch=who[1], Committed=True)
+    broker.ask("EndTxn", version, TransactionalId="", ProducerId=who[0], ProducerEpoch=who[1], Committed=True)
+    described(broker, of)
+
+
+@case
+def several_in_a_row(broker):
+    """As old clients do: the epoch stays, sequences go on."""
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    for sequence, commit in enumerate((COMMIT, ABORT, COMMIT, ABORT)):
+        add(broker, of, who, (name, 0))
+        write(broker, name, of, who, sequence)
+        end(broker, of, who, commit)
+    look(broker, name)
+    ends(broker, name)
+
+
+@case
+def several_in_a_row_of_the_second_kind(broker):
+    """KIP-890: each end gives the epoch of the next transaction, whose sequences begin at 0."""
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of)
+    for commit in (COMMIT, ABORT, COMMIT, ABORT):
+        write(broker, name, of, who, 0, version=12)
+        found = end(broker, of, who, commit, 5)
+        before, who = who, (found.ProducerId, found.ProducerEpoch)
+        write(broker, name, of, before, 1, version=12)
+    look(broker, name)
+    ends(broker, name)
+
+
+@case
+def late_record(broker):
+    """A record of a transaction that is over must not open the next one."""
+    name, of, who = begun(broker)
+    end(broker, of, who)
+    write(broker, name, of, who, 1)
+    ends(broker, name)
+    described(broker, of)
+
+
+@case
+def zombie(broker):
+    """Another has the id by now: whatever the first asks for is refused."""
+    name, of, who = begun(broker)
+    of_group = group(broker)
+    new = broker.until("the new epoch", lambda: next((it for it in [broker.quiet(
+        "InitProducerId", 4, TransactionalId=of, TransactionTimeoutMs=60_000)] if it.ErrorCode == 0), None))
+    settled(broker, of)
+    for version in (0, 1, 3):
+        add(broker, of, who, (name, 0), version=version)
+    for version in (3, 9, 11, 12):
+        write(broker, name, of, who, 1, version)
+    for version in (0, 1, 3):
+        broker.ask("AddOffsetsToTxn", version, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
+    for version in (0, 2, 3, 4, 5):
+        commit_offset(broker, name, of, of_group, who, version)
+    for version in (0, 1, 3, 4, 5):
+        broker.ask("EndTxn", version, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], Committed=True)
+    init(broker, of, who=who)
+    write(broker, name, of, (new.ProducerId, new.ProducerEpoch), 0, 12)
+    end(broker, of, (new.ProducerId, new.ProducerEpoch))
+    look(broker, name)
+
+
+@case
+def runs_out(broker):
+    """A transaction that takes longer than it said is aborted; its producer is told when it comes back."""
+    name, of = topic(broker), own(broker)
+    who = producer(broker, of, timeout_ms=1000)
+    add(broker, of, who, (name, 0))
+    write(broker, name, of, who, 0)
+    broker.until("the abort", lambda: broker.quiet("DescribeTransactions", 0, TransactionalIds=[of]).TransactionStates[0].TransactionState == "CompleteAbort")
+    ends(broker, name)
+    described(broker, of)
+    write(broker, name, of, who, 1)
+    add(broker, of, who, (name, 0))
+    end(broker, of, who)
+    init(broker, of, who=who)
+    look(broker, name)
+
+
+# -- offsets
+
+
+def commit_offset(broker, name, of, of_group, who, version=3, offset=7, partition=0, **more):
+    return broker.ask("TxnOffsetCommit", version, TransactionalId=of, GroupId=of_group, ProducerId=who[0], ProducerEpoch=who[1], **more, Topics=[
+        {"Name": name, "Partitions": [{"PartitionIndex": partition, "CommittedOffset": offset, "CommittedMetadata": "m", "CommittedLeaderEpoch": 0}]}])
+
+
+@cases({"%d-%s" % (version, word): (version, word == "commit") for version in (0, 2, 3, 4) for word in ("commit", "abort")})
+def offsets(broker, version, commit):
+    """Are seen when the transaction is committed; a reader that wants only stable ones is told to wait."""
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    broker.ask("AddOffsetsToTxn", min(version, 3), TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
+    described(broker, of)
+    commit_offset(broker, name, of, of_group, who, version)
+    committed(broker, of_group, name)
+    committed(broker, of_group, name, stable=True)
+    committed(broker, of_group, name, version=8, stable=True)
+    end(broker, of, who, commit)
+    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
+        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
+    committed(broker, of_group, name)
+
+
+@cases({"commit": COMMIT, "abort": ABORT})
+def offsets_of_the_second_kind(broker, commit):
+    """Version 5 adds the group by itself."""
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    commit_offset(broker, name, of, of_group, who, 5)
+    described(broker, of)
+    end(broker, of, who, commit, 5)
+    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
+        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
+    committed(broker, of_group, name)
+
+
+@cases({version: version for version in version_range("AddOffsetsToTxn")})
+def offsets_wrong(broker, version):
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    ask = lambda it, number, epoch, to: broker.ask("AddOffsetsToTxn", version, TransactionalId=it, ProducerId=number, ProducerEpoch=epoch, GroupId=to)
+    ask("no-such-id", *who, of_group)
+    ask("", *who, of_group)
+    ask(of, who[0] + 1, who[1], of_group)
+    ask(of, who[0], who[1] + 1, of_group)
+    ask(of, *who, "")
+    described(broker, of)
+
+
+@cases({version: version for version in version_range("TxnOffsetCommit")})
+def offsets_committed_wrong(broker, version):
+    """Without the group added; with other producers, groups and members."""
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    commit_offset(broker, name, of, of_group, who, version)
+    commit_offset(broker, name, of, of_group, (4711, 0), version)
+    commit_offset(broker, name, "no-such-id", of_group, who, version)
+    commit_offset(broker, name, of, "", who, version)
+    commit_offset(broker, "no-such", of, of_group, who, version)
+    commit_offset(broker, name, of, of_group, who, version, partition=5)
+    if version >= 3:
+        commit_offset(broker, name, of, of_group, who, version, GenerationId=3, MemberId="somebody")
+        commit_offset(broker, name, of, of_group, who, version, GenerationId=-1, MemberId="", GroupInstanceId="one")
+    committed(broker, of_group, name)
+
+
+@cases({version: version for version in (3, 4, 5)})
+def offsets_of_a_member(broker, version):
+    """KIP-447: who is out of the group cannot commit for it."""
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    generation, member = alone(broker, of_group)
+    broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
+    for number, name_of_member, instance in ((generation, member, None), (generation + 1, member, None), (generation, "other", None), (-1, "", None),
+                                             (-1, member, None), (generation, member, "one")):
+        commit_offset(broker, name, of, of_group, who, version, GenerationId=number, MemberId=name_of_member, GroupInstanceId=instance)
+
+
+@case
+def offsets_of_two(broker):
+    """Two transactions on one group: each has its own; the later commit is what stays."""
+    name, of_group = topic(broker), group(broker)
+    ids = own(broker, "-1"), own(broker, "-2")
+    who = [producer(broker, of) for of in ids]
+    for number, of in enumerate(ids):
+        broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[number][0], ProducerEpoch=who[number][1], GroupId=of_group)
+        commit_offset(broker, name, of, of_group, who[number], offset=10 + number)
+    end(broker, ids[1], who[1])
+    committed(broker, of_group, name, stable=True)
+    end(broker, ids[0], who[0])
+    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
+        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
+    committed(broker, of_group, name)
+
+
+@case
+def group_with_offsets_under_way(broker):
+    """Cannot be deleted, and its offsets cannot either."""
+    name, of, of_group = topic(broker), own(broker), group(broker)
+    who = producer(broker, of)
+    broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
+    commit_offset(broker, name, of, of_group, who)
+    broker.ask("DeleteGroups", 2, GroupsNames=[of_group])
+    broker.ask("OffsetDelete", 0, GroupId=of_group, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0}]}])
+    broker.ask("OffsetCommit", 8, GroupId=of_group, GenerationIdOrMemberEpoch=-1, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 3}]}])
+    committed(broker, of_group, name)
+    end(broker, of, who, ABORT)
+    committed(broker, of_group, name)
+
+
+# -- looking at it, and ending it from outside
+
+
+@cases({version: version for version in version_range("ListTransactions")})
+def listed(broker, version):
+    name, of, who = begun(broker)
+
+    def kept(found):
+        return {"ErrorCode": found.ErrorCode, "unknown": found.UnknownStateFilters, "it": [it for it in found.TransactionStates if it.TransactionalId == of]}
+    ask = lambda **fields: broker.ask("ListTransactions", version, keep=kept, **fields)
+    ask()
+    ask(StateFilters=["Ongoing"])
+    ask(StateFilters=["CompleteCommit", "no-state"])
+    ask(StateFilters=["ongoing"])
+    ask(ProducerIdFilters=[who[0]])
+    ask(ProducerIdFilters=[who[0] + 1_000_000])
+    ask(DurationFilter=0)
+    ask(DurationFilter=10**9)
+    ask(DurationFilter=-5)
+    ask(TransactionalIdPattern=".*listed.*")
+    ask(TransactionalIdPattern="no")
+    ask(TransactionalIdPattern="")
+    ask(TransactionalIdPattern="[")
+    end(broker, of, who)
+    ask()
+
+
+@case
+def described_wrong(broker):
+    own(broker)
+    described(broker, "no-such-id", "")
+    described(broker)
+
+
+@cases({"commit": COMMIT, "abort": ABORT})
+def marked_from_outside(broker, commit):
+    """WriteTxnMarkers, as kafka-transactions abort sends it."""
+    name, of, who = begun(broker)
+    mark = lambda producer_id, epoch, partitions, version=1, coordinator_epoch=0: broker.ask("WriteTxnMarkers", version, Markers=[
+        {"ProducerId": producer_id, "ProducerEpoch": epoch, "TransactionResult": commit, "CoordinatorEpoch": coordinator_epoch,
+         "Topics": [{"Name": name, "PartitionIndexes": partitions}]}])
+    mark(who[0], who[1] - 1, [0])
+    mark(who[0] + 1_000_000, 0, [0, 9])
+    mark(who[0], who[1], [0], coordinator_epoch=-1)
+    ends(broker, name)
+    mark(who[0], who[1], [0])
+    mark(who[0], who[1], [0], 2)
+    ends(broker, name)
+    look(broker, name, 0)
+    broker.ask("DescribeProducers", 0, Topics=[{"Name": name, "PartitionIndexes": [0]}])
+    broker.ask("WriteTxnMarkers", 1, Markers=[])
+
+
+@case
+def described_producers(broker):
+    name, of, who = begun(broker)
+    ask = lambda: broker.ask("DescribeProducers", 0, Topics=[{"Name": name, "PartitionIndexes": [0]}])
+    ask()
+    write(broker, name, of, who, 1, count=3)
+    ask()
+    end(broker, of, who, ABORT)
+    ask()
