@@ -14,6 +14,7 @@ mod lifecycle;
 mod produce_and_fetch;
 mod ranges;
 mod raw_socket;
+mod transactional;
 mod transactions;
 mod verification;
 

@@ -3,6 +3,8 @@
 
 mod driver;
 mod markers;
+#[cfg(test)]
+mod sabotage;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
