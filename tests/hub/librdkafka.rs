@@ -5,6 +5,7 @@ mod admin;
 mod groups;
 mod kill;
 mod records;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
