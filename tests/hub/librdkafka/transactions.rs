@@ -150,7 +150,10 @@ fn a_producer_that_was_replaced_is_fenced_and_leaves_nothing() {
     let fenced = step(|| old.commit_transaction(PATIENCE)).expect_err("fenced");
     let code = fenced.rdkafka_error_code();
     assert!(
-        matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced)),
+        matches!(
+            code,
+            Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced)
+        ),
         "{fenced:?}"
     );
     step(|| new.commit_transaction(PATIENCE)).expect("committed");
