@@ -7,7 +7,7 @@ mod metadata;
 mod protocols;
 mod state;
 
-pub(crate) use group::ClassicGroup;
+pub(crate) use group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};
 pub(crate) use member::{Member, ParkedJoin, Protocol, milliseconds};
 pub(crate) use metadata::{GroupMetadata, MemberMetadata};
 pub(crate) use protocols::SupportedProtocols;

@@ -1,6 +1,7 @@
 //! What can be asked of a coordinator, what it answers, and the answers of those that cannot even be asked: of a coordinator that
 //! still loads or is none.
 
+use forebay_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use forebay_protocol::messages::delete_groups_response::DeletableGroupResult;
 use forebay_protocol::messages::describe_groups_response::DescribedGroup;
 use forebay_protocol::messages::leave_group_response::MemberResponse;
@@ -16,10 +17,10 @@ use forebay_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use forebay_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, ListGroupsRequest, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest,
+    SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
@@ -29,6 +30,10 @@ use crate::{Completion, EndOfTransaction, Request, RequestContext};
 /// are filled in (an OffsetCommit of any version brings the id, it is persisted; `Uuid::ZERO` where there is none).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
+    /// Of a member of a consumer group. The second field is fresh randomness, for the id of a member that has none.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest, u128),
+    /// Consumer groups of this partition to describe.
+    ConsumerGroupDescribe(Vec<Utf8Bytes>),
     /// Parked until the join phase ends. The second field is fresh randomness, for the member id of a new member.
     JoinGroup(JoinGroupRequest, u128),
     /// Parked until the leader's assignment is persisted.
@@ -71,6 +76,10 @@ pub enum Command {
 /// What is answered: the API's own message, ready for the version of the request, or this partition's share of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
+    /// To ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To the groups of this partition.
+    ConsumerGroupDescribe(Vec<DescribedConsumerGroup>),
     /// To JoinGroup.
     JoinGroup(JoinGroupResponse),
     /// To SyncGroup.
@@ -115,6 +124,20 @@ impl Request {
 fn refusal(command: Command, context: &RequestContext, error: ErrorCode) -> Response {
     let error_code = error.to_i16();
     match command {
+        Command::ConsumerGroupHeartbeat(..) => {
+            Response::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
+                error_code,
+                ..Default::default()
+            })
+        }
+        Command::ConsumerGroupDescribe(groups) => {
+            let described = |group_id| DescribedConsumerGroup {
+                group_id,
+                error_code,
+                ..Default::default()
+            };
+            Response::ConsumerGroupDescribe(groups.into_iter().map(described).collect())
+        }
         Command::JoinGroup(request, _) => {
             let response = JoinGroupResponse {
                 member_id: request.member_id,
@@ -309,6 +332,10 @@ impl Response {
         let mapped = append_error(error);
         let error_code = mapped.to_i16();
         match self {
+            Self::ConsumerGroupHeartbeat(_) => Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
+                error_code,
+                ..Default::default()
+            }),
             Self::JoinGroup(_) => {
                 let response = JoinGroupResponse {
                     error_code,
@@ -353,7 +380,7 @@ impl Response {
                 Self::DeleteGroups(results)
             }
             Self::TopicsDeleted(_) => Self::TopicsDeleted(Err(mapped)),
-            reads @ (Self::DescribeGroups(_) | Self::ListGroups(_)) => reads,
+            reads @ (Self::ConsumerGroupDescribe(_) | Self::DescribeGroups(_) | Self::ListGroups(_)) => reads,
         }
     }
 }

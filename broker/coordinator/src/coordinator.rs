@@ -1,5 +1,6 @@
 //! One shard of the group coordinator: takes commands and time, keeps what is decided in step with what is written.
-//! Each API decides in its own file below this one; how decisions become appends, and what a failed one takes back, is in `appends`.
+//! Each API decides in its own file below this one (in `modern` what it does in a consumer group); how decisions become appends,
+//! and what a failed one takes back, is in `appends`.
 
 mod appends;
 #[cfg(test)]
@@ -7,9 +8,11 @@ mod consistency;
 mod describe;
 mod driven;
 mod expire;
+mod group;
 mod heartbeat;
 mod join;
 mod leave;
+mod modern;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
@@ -17,6 +20,7 @@ mod sync;
 mod txn_offset_commit;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
@@ -27,12 +31,14 @@ pub(crate) use consistency::Snapshot;
 pub use offset_fetch::{offset_fetch_groups, offset_fetch_response};
 
 use crate::classic::{ClassicGroup, State};
+use crate::consumer::{ClusterImage, NoCluster};
 use crate::persisted::{Persisted, Source};
 use crate::record::{self, CoordinatorRecord};
-use crate::timers::{Timer, Timers};
+use crate::timers::{Expiry, Timer, Timers};
 use crate::turn::Turn;
 use crate::{AppendId, Command, Completion, Config, Now, Outcome, Request, RequestId, Response};
 use appends::Appends;
+use group::Group;
 
 /// The coordinator of the groups of one `__consumer_offsets` partition. See the crate's documentation for how to drive it.
 #[derive(Debug)]
@@ -42,14 +48,21 @@ pub struct GroupCoordinator {
     groups: BTreeMap<Utf8Bytes, Group>,
     timers: Timers,
     appends: Appends,
+    cluster: Arc<dyn Cluster>,
+    /// What the cluster was at the beginning of the call that is being answered.
+    image: Arc<dyn ClusterImage>,
 }
 
-/// A group that exists, and whether that is committed.
-#[derive(Debug)]
-struct Group {
-    classic: ClassicGroup,
-    /// The uncommitted append that brings it into being. Until then readers do not see it.
-    created: Option<AppendId>,
+/// Where a coordinator learns of topics and configurations. It asks once at the beginning of a call, and decides on that.
+pub trait Cluster: std::fmt::Debug + Send + Sync {
+    /// The cluster now.
+    fn image(&self) -> Arc<dyn ClusterImage>;
+}
+
+impl Cluster for NoCluster {
+    fn image(&self) -> Arc<dyn ClusterImage> {
+        Arc::new(Self)
+    }
 }
 
 /// Who is to be answered, in which version.
@@ -69,7 +82,17 @@ impl GroupCoordinator {
             groups: BTreeMap::new(),
             timers: Timers::default(),
             appends: Appends::default(),
+            cluster: Arc::new(NoCluster),
+            image: Arc::new(NoCluster),
         }
+    }
+
+    /// The same, for the groups of `cluster`: without one there are no topics to assign.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: Arc<dyn Cluster>) -> Self {
+        self.image = cluster.image();
+        self.cluster = cluster;
+        self
     }
 
     /// Reads back one record of the partition, oldest first, before `activate`. Records of types that are not known here, of a later
@@ -126,24 +149,17 @@ impl GroupCoordinator {
 
     /// All records are read: sessions begin, expired offsets will be looked for, and commands may come.
     pub fn activate(&mut self, now: Now) -> Outcome {
+        self.image = self.cluster.image();
         let mut outcome = Outcome::default();
         for (id, metadata) in self.persisted.groups.range(..) {
-            let group = Group {
-                classic: ClassicGroup::load(id.clone(), metadata),
-                created: None,
-            };
+            let group = Group::classic(ClassicGroup::load(id.clone(), metadata), None);
             self.groups.insert(id.clone(), group);
         }
+        self.activate_consumer_groups(now);
         for id in self.persisted.groups_with_offsets() {
             if !self.groups.contains_key(&id) && !self.persisted.is_other_group(&id) {
-                let classic = ClassicGroup::new(id.clone(), now.timestamp);
-                self.groups.insert(
-                    id,
-                    Group {
-                        classic,
-                        created: None,
-                    },
-                );
+                let group = Group::classic(ClassicGroup::new(id.clone(), now.timestamp), None);
+                self.groups.insert(id, group);
             }
         }
         let ids: Vec<Utf8Bytes> = self.groups.keys().cloned().collect();
@@ -170,6 +186,7 @@ impl GroupCoordinator {
 
     /// Decides what a request asks.
     pub fn handle(&mut self, request: Request, now: Now) -> Outcome {
+        self.image = self.cluster.image();
         let mut outcome = Outcome::default();
         if let Err(error) = check_group_id(&request.command) {
             outcome.completed.push(request.refuse(error));
@@ -181,6 +198,25 @@ impl GroupCoordinator {
             api_version: context.api_version,
         };
         match command {
+            Command::ConsumerGroupHeartbeat(heartbeat, random) => {
+                self.consumer_group_heartbeat(asker, &context, (&heartbeat, random), now, &mut outcome);
+            }
+            Command::ConsumerGroupDescribe(groups) => {
+                let described = self.consumer_group_describe(groups);
+                answer(asker, Response::ConsumerGroupDescribe(described), &mut outcome);
+            }
+            Command::JoinGroup(join, random) if self.has_modern_members(&join.group_id) => {
+                self.join_consumer_group(asker, &context, (&join, random), now, &mut outcome);
+            }
+            Command::SyncGroup(sync) if self.has_modern_members(&sync.group_id) => {
+                self.sync_consumer_group(asker, &sync, now, &mut outcome);
+            }
+            Command::Heartbeat(heartbeat) if self.has_modern_members(&heartbeat.group_id) => {
+                self.heartbeat_consumer_group(asker, &heartbeat, now, &mut outcome);
+            }
+            Command::LeaveGroup(leave) if self.has_modern_members(&leave.group_id) => {
+                self.leave_consumer_group(asker, &leave, now, &mut outcome);
+            }
             Command::JoinGroup(join, random) => self.join(asker, &context, (join, random), now, &mut outcome),
             Command::SyncGroup(sync) => self.sync(asker, sync, now, &mut outcome),
             Command::Heartbeat(heartbeat) => self.heartbeat(asker, &heartbeat, now, &mut outcome),
@@ -223,10 +259,21 @@ impl GroupCoordinator {
 
     /// Does what the time has come for. Timers that this sets, even for now, are for the next call.
     pub fn tick(&mut self, now: Now) -> Outcome {
+        self.image = self.cluster.image();
         let mut outcome = Outcome::default();
         let mark = self.timers.mark();
         while let Some(timer) = self.timers.pop_due(now.elapsed, mark) {
             match timer {
+                Timer::Session { group, member } if self.is_consumer_group(&group) => {
+                    self.member_expired(&group, &member, Expiry::Session, now, &mut outcome);
+                }
+                Timer::Member {
+                    group,
+                    member,
+                    expiry,
+                } => {
+                    self.member_expired(&group, &member, expiry, now, &mut outcome);
+                }
                 Timer::Session { group, member } => {
                     self.decide(&group, now, &mut outcome, |turn, group| {
                         turn.session_over(group, &member);
@@ -304,16 +351,8 @@ impl GroupCoordinator {
         outcome: &mut Outcome,
         step: impl FnOnce(&mut Turn<'_>, &mut ClassicGroup) -> T,
     ) -> Option<(T, Option<AppendId>)> {
-        let classic = &mut self.groups.get_mut(group)?.classic;
-        let (timers, config) = (&mut self.timers, &self.config);
-        let mut turn = Turn {
-            config,
-            timers,
-            now,
-            completed: Vec::new(),
-            events: Vec::new(),
-            write: None,
-        };
+        let classic = self.groups.get_mut(group)?.as_classic_mut()?;
+        let mut turn = Turn::new(&self.config, &mut self.timers, now);
         let result = step(&mut turn, classic);
         let Turn {
             completed,
@@ -345,6 +384,7 @@ fn check_group_id(command: &Command) -> Result<(), ErrorCode> {
         Command::LeaveGroup(request) => &request.group_id,
         Command::OffsetDelete(request) => &request.group_id,
         Command::TxnOffsetCommit { request, .. } => &request.group_id,
+        // ConsumerGroupHeartbeat has an error of its own for this.
         _ => return Ok(()),
     };
     if group.is_empty() {

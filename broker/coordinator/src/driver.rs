@@ -225,6 +225,15 @@ pub enum Event {
         /// The id that is valid.
         new: Utf8Bytes,
     },
+    /// A group goes from one protocol to the other.
+    Converted {
+        /// The group.
+        group: Utf8Bytes,
+        /// The type that it had.
+        from: &'static str,
+        /// The type that it has.
+        to: &'static str,
+    },
     /// The metadata of a group could not be written.
     MetadataNotWritten {
         /// The group.
@@ -290,6 +299,9 @@ impl fmt::Display for Event {
                 formatter,
                 "Static member with groupInstanceId={instance} of group {group}: member id {new} replaces {old}."
             ),
+            Self::Converted { group, from, to } => {
+                write!(formatter, "Converted the {from} group {group} to a {to} group.")
+            }
             Self::MetadataNotWritten { group, error } => {
                 write!(formatter, "Failed to write metadata for group {group}: {error:?}")
             }

@@ -37,9 +37,12 @@
 //! ([`partition_for`]) stay with the driver; every other check, and the shape of every answer in its version, is here.
 //! [`Event`]s are what an operator may want to read in the log.
 
+mod assignment;
+mod assignor;
 mod classic;
 mod command;
 mod config;
+mod consumer;
 mod coordinator;
 mod driver;
 mod offset;
@@ -57,10 +60,12 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+pub use assignor::Assignor;
 pub use classic::State;
 pub use command::{Command, Response};
-pub use config::Config;
-pub use coordinator::{GroupCoordinator, offset_fetch_groups, offset_fetch_response};
+pub use config::{Config, ConsumerConfig, MigrationPolicy};
+pub use consumer::{ClusterImage, ConsumerGroupState, GroupConfig, NoCluster, Topic};
+pub use coordinator::{Cluster, GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use driver::{
     Append, AppendId, Completion, Coordinator, EndOfTransaction, Event, Now, Outcome, OutcomeOf, Record,
     Request, RequestContext, RequestId, TransactionPart,

@@ -10,6 +10,7 @@ use forebay_records::{Offset, ProducerId};
 
 use crate::AppendId;
 use crate::classic::GroupMetadata;
+use crate::consumer::{ConsumerKey, ConsumerValue};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::record::CoordinatorRecord;
 use crate::timeline::Timeline;
@@ -42,6 +43,7 @@ struct OpenOffset {
 #[derive(Debug, Default)]
 pub(crate) struct Persisted {
     pub(crate) groups: Timeline<Utf8Bytes, GroupMetadata>,
+    pub(crate) consumer: Timeline<ConsumerKey, ConsumerValue>,
     pub(crate) offsets: Timeline<OffsetKey, OffsetAndMetadata>,
     /// Offsets of transactions that have no end marker yet.
     open_transactions: Timeline<(OffsetKey, ProducerId), OpenOffset>,
@@ -72,6 +74,7 @@ impl Persisted {
                 self.offsets.load(key, offset);
             }
             CoordinatorRecord::Group(id, metadata) => self.groups.load(id, metadata),
+            CoordinatorRecord::Consumer(key, value) => self.consumer.load(key, value),
             CoordinatorRecord::OtherGroup { id, exists } => {
                 self.unknown_records += 1;
                 if exists {
@@ -148,6 +151,9 @@ impl Persisted {
                 self.offsets.write(append, key.clone(), offset.clone());
             }
             CoordinatorRecord::Group(id, metadata) => self.groups.write(append, id.clone(), metadata.clone()),
+            CoordinatorRecord::Consumer(key, value) => {
+                self.consumer.write(append, key.clone(), value.clone());
+            }
             CoordinatorRecord::OtherGroup { .. } | CoordinatorRecord::Unknown => {
                 unreachable!("only read, never decided")
             }
@@ -157,6 +163,7 @@ impl Persisted {
     /// Everything up to and including `through` is committed.
     pub(crate) fn commit(&mut self, through: AppendId) {
         self.groups.commit(through);
+        self.consumer.commit(through);
         self.offsets.commit(through);
         self.open_transactions.commit(through);
     }
@@ -164,8 +171,31 @@ impl Persisted {
     /// Everything from `from` on was not written.
     pub(crate) fn revert(&mut self, from: AppendId) {
         self.groups.revert(from);
+        self.consumer.revert(from);
         self.offsets.revert(from);
         self.open_transactions.revert(from);
+    }
+
+    /// The newest records of a consumer group.
+    pub(crate) fn consumer_records(
+        &self,
+        group: &Utf8Bytes,
+    ) -> impl Iterator<Item = (&ConsumerKey, &ConsumerValue)> {
+        let group = group.clone();
+        self.consumer
+            .range(ConsumerKey::first_of(&group)..)
+            .take_while(move |(key, _)| key.group == group)
+    }
+
+    /// The committed records of a consumer group.
+    pub(crate) fn committed_consumer_records(
+        &self,
+        group: &Utf8Bytes,
+    ) -> impl Iterator<Item = (&ConsumerKey, &ConsumerValue)> {
+        let group = group.clone();
+        self.consumer
+            .committed_range(ConsumerKey::first_of(&group)..)
+            .take_while(move |(key, _)| key.group == group)
     }
 
     /// The newest offsets of a group.

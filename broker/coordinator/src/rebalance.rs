@@ -124,12 +124,7 @@ impl Turn<'_> {
             group.expect_sync_of(&member);
             self.extend_session(group, &member);
         }
-        let timer = Timer::Sync {
-            group: group.id().clone(),
-            generation: group.generation(),
-        };
-        self.timers
-            .schedule(timer, self.now.elapsed.saturating_add(group.rebalance_timeout()));
+        self.schedule_sync(group);
     }
 
     /// The sync phase is over: who has not sent SyncGroup is out.
@@ -209,6 +204,28 @@ impl Turn<'_> {
                 self.extend_session(group, &member);
             }
         }
+    }
+
+    /// A group that was about to go stays: its members have sessions again, and what it waits for has an end.
+    pub(crate) fn rearm(&mut self, group: &mut ClassicGroup) {
+        for member in group.member_ids() {
+            self.extend_session(group, &member);
+        }
+        if group.state() == State::PreparingRebalance {
+            self.schedule_join(group, group.rebalance_timeout().max(JOIN_RETRY_MIN), None);
+        }
+        if !group.pending_sync().is_empty() {
+            self.schedule_sync(group);
+        }
+    }
+
+    fn schedule_sync(&mut self, group: &ClassicGroup) {
+        let timer = Timer::Sync {
+            group: group.id().clone(),
+            generation: group.generation(),
+        };
+        self.timers
+            .schedule(timer, self.now.elapsed.saturating_add(group.rebalance_timeout()));
     }
 
     fn schedule_join(&mut self, group: &ClassicGroup, delay: Duration, initial: Option<InitialDelay>) {

@@ -12,6 +12,7 @@ use forebay_records::{LeaderEpoch, Offset, Timestamp};
 
 use crate::Record;
 use crate::classic::{GroupMetadata, MemberMetadata};
+use crate::consumer::{self, ConsumerKey, ConsumerValue};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 
 /// The first version of `OffsetCommitValue` that Kafka 4.3.1 writes for an offset without a retention time of its own.
@@ -21,8 +22,9 @@ const OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
 /// The highest version of `GroupMetadataValue` that is not flexible, which is what Kafka 4.3.1 writes.
 const GROUP_METADATA_VALUE_VERSION: i16 = 3;
 
-/// Types of records (the version of a key) that say that a group of another type exists.
-const CONSUMER_GROUP_METADATA: i16 = 3;
+/// The type of record (the version of a key) that keeps what a consumer group's regular expression means; 3 to 8 are its others.
+const CONSUMER_GROUP_REGULAR_EXPRESSION: i16 = 16;
+/// Types of records that say that a group of another type exists.
 const SHARE_GROUP_METADATA: i16 = 11;
 const STREAMS_GROUP_METADATA: i16 = 17;
 
@@ -44,12 +46,14 @@ pub enum Error {
 }
 
 /// What a record says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CoordinatorRecord {
     /// A committed offset; `None`: there is none any more.
     Offset(OffsetKey, Option<OffsetAndMetadata>),
     /// A classic group; `None`: there is none any more.
     Group(Utf8Bytes, Option<GroupMetadata>),
+    /// A part of a consumer group; `None`: there is none any more.
+    Consumer(ConsumerKey, Option<ConsumerValue>),
     /// A group of another type, which this coordinator does not serve, exists or does no more.
     OtherGroup { id: Utf8Bytes, exists: bool },
     /// Some other part of a group of another type, or a type that we do not know.
@@ -61,8 +65,8 @@ impl CoordinatorRecord {
     pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Self, Error> {
         let record_type = Reader::new(key.clone()).i16().map_err(Error::Key)?;
         match record_type {
-            0..=2 => {}
-            CONSUMER_GROUP_METADATA | SHARE_GROUP_METADATA | STREAMS_GROUP_METADATA => {
+            0..=8 | CONSUMER_GROUP_REGULAR_EXPRESSION => {}
+            SHARE_GROUP_METADATA | STREAMS_GROUP_METADATA => {
                 let mut reader = Reader::new(key.slice(2..));
                 let id = reader.string("groupId", false).map_err(Error::Key)?.detach();
                 return Ok(Self::OtherGroup {
@@ -77,6 +81,12 @@ impl CoordinatorRecord {
             .map(|value| GroupRecordValue::from_bytes(record_type, value.clone()))
             .transpose();
         let value = value.map_err(Error::Value)?.map(|(value, _)| value);
+        if let Some(key) = consumer::decode_key(&key) {
+            return Ok(Self::Consumer(
+                key,
+                value.as_ref().and_then(consumer::decode_value),
+            ));
+        }
         Ok(match (key, value) {
             (GroupRecordKey::OffsetCommit(key), Some(GroupRecordValue::OffsetCommit(value))) => Self::Offset(
                 offset_key(&key.group, &key.topic, key.partition),
@@ -128,6 +138,7 @@ impl CoordinatorRecord {
                     value,
                 })
             }
+            Self::Consumer(key, value) => consumer::encode(key, value.as_ref()),
             Self::OtherGroup { .. } | Self::Unknown => unreachable!("only read, never decided"),
         }
     }

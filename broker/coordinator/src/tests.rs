@@ -1,5 +1,7 @@
 //! What the coordinator answers and writes, API by API; then everything at random.
 
+mod cluster;
+mod consumer;
 mod driver;
 mod expiry;
 mod golden;

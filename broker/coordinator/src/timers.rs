@@ -13,6 +13,12 @@ use crate::AppendId;
 pub(crate) enum Timer {
     /// A member's session, or the time that it may take to come back with the member id it was given.
     Session { group: Utf8Bytes, member: Utf8Bytes },
+    /// What a member of a consumer group has to have done by now.
+    Member {
+        group: Utf8Bytes,
+        member: Utf8Bytes,
+        expiry: Expiry,
+    },
     /// The end of a rebalance's join phase.
     Join {
         group: Utf8Bytes,
@@ -24,6 +30,44 @@ pub(crate) enum Timer {
     Append(AppendId),
     /// Look for expired offsets and groups.
     Expiration,
+}
+
+/// Why a member of a consumer group is out when its time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Expiry {
+    /// Nothing was heard of it.
+    Session,
+    /// It has not let go of partitions and left this epoch.
+    Rebalance { member_epoch: i32 },
+    /// It speaks the classic protocol and was told to join again.
+    Join,
+    /// It speaks the classic protocol, has joined, and has not asked for its assignment.
+    Sync,
+}
+
+/// The same without what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ExpiryKind {
+    Session,
+    Rebalance,
+    Join,
+    Sync,
+}
+
+impl ExpiryKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Session, Self::Rebalance, Self::Join, Self::Sync];
+}
+
+impl Expiry {
+    fn kind(self) -> ExpiryKind {
+        match self {
+            Self::Session => ExpiryKind::Session,
+            Self::Rebalance { .. } => ExpiryKind::Rebalance,
+            Self::Join => ExpiryKind::Join,
+            Self::Sync => ExpiryKind::Sync,
+        }
+    }
 }
 
 /// How the first rebalance of a group may still be put off, for members that come late.
@@ -39,6 +83,7 @@ pub(crate) struct InitialDelay {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Session(Utf8Bytes, Utf8Bytes),
+    Member(Utf8Bytes, Utf8Bytes, ExpiryKind),
     Join(Utf8Bytes),
     Sync(Utf8Bytes),
     Append(AppendId),
@@ -49,6 +94,11 @@ impl Timer {
     fn key(&self) -> Key {
         match self {
             Self::Session { group, member } => Key::Session(group.clone(), member.clone()),
+            Self::Member {
+                group,
+                member,
+                expiry,
+            } => Key::Member(group.clone(), member.clone(), expiry.kind()),
             Self::Join { group, .. } => Key::Join(group.clone()),
             Self::Sync { group, .. } => Key::Sync(group.clone()),
             Self::Append(append) => Key::Append(*append),
@@ -88,6 +138,45 @@ impl Timers {
         self.cancel(&Key::Session(group.clone(), member.clone()));
     }
 
+    /// Sets the deadline of a timer that has none.
+    pub(crate) fn schedule_if_absent(&mut self, timer: Timer, deadline: Duration) {
+        if !self.scheduled.contains_key(&timer.key()) {
+            self.schedule(timer, deadline);
+        }
+    }
+
+    /// Forgets what a member of a consumer group has to do.
+    pub(crate) fn cancel_member(&mut self, group: &Utf8Bytes, member: &Utf8Bytes, kind: ExpiryKind) {
+        self.cancel(&Key::Member(group.clone(), member.clone(), kind));
+    }
+
+    /// Which members of a consumer group have to do what.
+    pub(crate) fn of_members(&self, group: &Utf8Bytes) -> Vec<(Utf8Bytes, ExpiryKind)> {
+        let first = Key::Member(group.clone(), Utf8Bytes::default(), ExpiryKind::Session);
+        let keys = self.scheduled.range(first..).map_while(|(key, _)| match key {
+            Key::Member(of, member, kind) if of == group => Some((member.clone(), *kind)),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// Members of a group, or who are about to be, that have a session.
+    pub(crate) fn sessions_of(&self, group: &Utf8Bytes) -> Vec<Utf8Bytes> {
+        let first = Key::Session(group.clone(), Utf8Bytes::default());
+        let keys = self.scheduled.range(first..).map_while(|(key, _)| match key {
+            Key::Session(of, member) if of == group => Some(member.clone()),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// Forgets all that members of a group have to do, their sessions apart.
+    pub(crate) fn cancel_members(&mut self, group: &Utf8Bytes) {
+        for (member, kind) in self.of_members(group) {
+            self.cancel_member(group, &member, kind);
+        }
+    }
+
     /// Forgets the end of a join phase.
     pub(crate) fn cancel_join(&mut self, group: &Utf8Bytes) {
         self.cancel(&Key::Join(group.clone()));
@@ -111,13 +200,9 @@ impl Timers {
     /// Which groups have timers of which kind: sessions by member, join, sync.
     #[cfg(test)]
     pub(crate) fn of_group(&self, group: &Utf8Bytes) -> (Vec<Utf8Bytes>, bool, bool) {
-        let sessions = self.scheduled.keys().filter_map(|key| match key {
-            Key::Session(of, member) if of == group => Some(member.clone()),
-            _ => None,
-        });
         let has = |key| self.scheduled.contains_key(&key);
         (
-            sessions.collect(),
+            self.sessions_of(group),
             has(Key::Join(group.clone())),
             has(Key::Sync(group.clone())),
         )
@@ -127,7 +212,9 @@ impl Timers {
     #[cfg(test)]
     pub(crate) fn groups(&self) -> std::collections::BTreeSet<Utf8Bytes> {
         let group = |key: &Key| match key {
-            Key::Session(group, _) | Key::Join(group) | Key::Sync(group) => Some(group.clone()),
+            Key::Session(group, _) | Key::Member(group, ..) | Key::Join(group) | Key::Sync(group) => {
+                Some(group.clone())
+            }
             Key::Append(_) | Key::Expiration => None,
         };
         self.scheduled.keys().filter_map(group).collect()

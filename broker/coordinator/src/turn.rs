@@ -62,6 +62,20 @@ pub(crate) struct Replacement {
     pub(crate) given_up: bool,
 }
 
+impl<'a> Turn<'a> {
+    /// Nothing is decided yet.
+    pub(crate) fn new(config: &'a Config, timers: &'a mut Timers, now: Now) -> Self {
+        Self {
+            config,
+            timers,
+            now,
+            completed: Vec::new(),
+            events: Vec::new(),
+            write: None,
+        }
+    }
+}
+
 impl Turn<'_> {
     /// Answers a JoinGroup.
     pub(crate) fn answer_join(&mut self, join: ParkedJoin, response: JoinGroupResponse) {

@@ -15,6 +15,7 @@ use crate::subscription::subscribed_topics;
 
 #[cfg(test)]
 mod consistency;
+mod convert;
 
 /// The protocol type of consumers; only of it do we look into the metadata.
 pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";

@@ -1,14 +1,17 @@
 //! What is written but not committed yet, and who waits for it. The order that must hold: records are applied when they are decided,
 //! answers go out when they are committed; an append that fails takes all later ones with it, newest first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{HEADER_BYTES, record_bytes};
 
-use super::{Asker, Group, GroupCoordinator, answer};
+use super::group::{Group, Kind};
+use super::{Asker, GroupCoordinator, answer};
 use crate::classic::ClassicGroup;
 use crate::command::append_error;
+use crate::consumer::{ConsumerGroup, ConsumerKey, ConsumerValue, Part};
+use crate::offset::OffsetKey;
 use crate::record::CoordinatorRecord;
 use crate::timers::Timer;
 use crate::turn::{GroupWrite, Replacement, Then, Turn};
@@ -31,6 +34,8 @@ struct Uncommitted {
     then: Option<(Utf8Bytes, Then)>,
     created: Vec<Utf8Bytes>,
     deleted: Vec<Group>,
+    /// Consumer groups that its records are of.
+    consumer_groups: BTreeSet<Utf8Bytes>,
 }
 
 /// An answer that goes out when its append is committed.
@@ -108,14 +113,19 @@ impl GroupCoordinator {
             .uncommitted
             .partition_point(|append| append.id < from);
         let mut failed = self.appends.uncommitted.split_off(kept);
+        let mut reverted = BTreeSet::new();
         for append in failed.iter_mut().rev() {
             self.timers.cancel_append(append.id);
             for id in std::mem::take(&mut append.created) {
                 self.drop_created(&id, append.id, error, now, &mut outcome);
             }
             for group in std::mem::take(&mut append.deleted) {
-                self.groups.entry(group.classic.id().clone()).or_insert(group);
+                self.restore(group, now);
             }
+            reverted.append(&mut append.consumer_groups);
+        }
+        for group in &reverted {
+            self.rebuild_consumer_group(group, now);
         }
         for append in failed.into_iter().rev() {
             // What was wrong with the producer of the first is no affair of the others.
@@ -148,6 +158,21 @@ impl GroupCoordinator {
                 turn.dissolve(group, append_error(error));
             });
             self.groups.remove(id);
+            self.timers.cancel_members(id);
+        }
+    }
+
+    /// A group whose deletion failed is there again, with what its members rely on.
+    fn restore(&mut self, group: Group, now: Now) {
+        let id = group.id().clone();
+        if let Kind::Classic(_) = &group.kind {
+            // Consumer groups are built anew from their records.
+            let mut outcome = Outcome::default();
+            self.groups.entry(id.clone()).or_insert(group);
+            self.decide(&id, now, &mut outcome, |turn, group| turn.rearm(group));
+            debug_assert!(outcome == Outcome::default(), "timers only");
+        } else {
+            self.groups.entry(id).or_insert(group);
         }
     }
 
@@ -254,6 +279,7 @@ impl GroupCoordinator {
             then: None,
             created: Vec::new(),
             deleted: Vec::new(),
+            consumer_groups: BTreeSet::new(),
         };
         for record in records {
             match transaction {
@@ -300,40 +326,71 @@ impl GroupCoordinator {
         last
     }
 
+    /// Whoever waits in a classic group that `append` deletes is told `error`: another group takes its place.
+    pub(super) fn dissolve_deleted(
+        &mut self,
+        append: AppendId,
+        id: &Utf8Bytes,
+        error: ErrorCode,
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let deleted = self.appends.get_mut(append).map(|append| &mut append.deleted);
+        let group = deleted.and_then(|deleted| deleted.iter_mut().find(|group| group.id() == id));
+        if let Some(group) = group.and_then(Group::as_classic_mut) {
+            let mut turn = Turn::new(&self.config, &mut self.timers, now);
+            turn.dissolve(group, error);
+            outcome.completed.append(&mut turn.completed);
+        }
+    }
+
     /// Does to the groups what a record of ours implies: an offset brings its group into being, a tombstone removes it.
     fn follow(&mut self, record: &CoordinatorRecord, append: &mut Uncommitted, now: Now) {
         match record {
-            CoordinatorRecord::Offset(key, Some(_)) if self.is_unknown(&key.group) => {
-                let classic = ClassicGroup::new(key.group.clone(), now.timestamp);
-                self.groups.insert(
-                    key.group.clone(),
-                    Group {
-                        classic,
-                        created: Some(append.id),
-                    },
-                );
-                append.created.push(key.group.clone());
-            }
-            CoordinatorRecord::Group(id, Some(_)) if self.is_unknown(id) => {
-                let classic = ClassicGroup::new(id.clone(), now.timestamp);
-                self.groups.insert(
-                    id.clone(),
-                    Group {
-                        classic,
-                        created: Some(append.id),
-                    },
-                );
+            CoordinatorRecord::Offset(OffsetKey { group: id, .. }, Some(_))
+            | CoordinatorRecord::Group(id, Some(_))
+                if self.is_unknown(id) =>
+            {
+                let group = Group::classic(ClassicGroup::new(id.clone(), now.timestamp), Some(append.id));
+                self.groups.insert(id.clone(), group);
                 append.created.push(id.clone());
             }
             CoordinatorRecord::Group(id, None) => {
                 if let Some(mut group) = self.groups.remove(id) {
-                    group
-                        .classic
-                        .forget_pending_members(|member| self.timers.cancel_session(id, member));
+                    if let Some(classic) = group.as_classic_mut() {
+                        classic.forget_pending_members(|member| self.timers.cancel_session(id, member));
+                    }
                     append.deleted.push(group);
                 }
             }
+            CoordinatorRecord::Consumer(key, value) => {
+                append.consumer_groups.insert(key.group.clone());
+                self.follow_consumer(key, value.as_ref(), append);
+            }
             _ => {}
+        }
+    }
+
+    /// A consumer group is its records; with the one of its epoch it goes.
+    fn follow_consumer(
+        &mut self,
+        key: &ConsumerKey,
+        value: Option<&ConsumerValue>,
+        append: &mut Uncommitted,
+    ) {
+        let id = &key.group;
+        if key.part == Part::Epoch && value.is_none() {
+            append.deleted.extend(self.groups.remove(id));
+            self.timers.cancel_members(id);
+            return;
+        }
+        if value.is_some() && !self.groups.contains_key(id) {
+            let group = Group::consumer(ConsumerGroup::new(id.clone()), Some(append.id));
+            self.groups.insert(id.clone(), group);
+            append.created.push(id.clone());
+        }
+        if let Some(group) = self.groups.get_mut(id).and_then(Group::as_consumer_mut) {
+            group.apply(&key.part, value);
         }
     }
 

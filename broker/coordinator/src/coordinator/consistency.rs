@@ -6,6 +6,7 @@ use forebay_protocol::Utf8Bytes;
 
 use super::GroupCoordinator;
 use crate::classic::{GroupMetadata, State};
+use crate::consumer::{ConsumerGroup, ConsumerKey, ConsumerValue, MemberState};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::persisted::OpenTransactions;
 
@@ -14,6 +15,7 @@ pub(crate) type Snapshot = (
     BTreeMap<Utf8Bytes, GroupMetadata>,
     BTreeMap<OffsetKey, OffsetAndMetadata>,
     OpenTransactions,
+    BTreeMap<ConsumerKey, ConsumerValue>,
 );
 
 impl GroupCoordinator {
@@ -31,7 +33,10 @@ impl GroupCoordinator {
             .range(..)
             .map(|(key, offset)| (key.clone(), offset.clone()))
             .collect();
-        (groups, offsets, self.persisted.open_transactions(false))
+        let consumer = self.persisted.consumer.range(..);
+        let consumer = consumer.map(|(key, value)| (key.clone(), value.clone()));
+        let open = self.persisted.open_transactions(false);
+        (groups, offsets, open, consumer.collect())
     }
 
     /// What is persisted and committed.
@@ -44,15 +49,21 @@ impl GroupCoordinator {
                 .map(|(key, offset)| (key.clone(), offset.clone()))
                 .collect(),
             self.persisted.open_transactions(true),
+            self.persisted
+                .consumer
+                .committed_range(..)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         )
     }
 
     /// Every group fits together, has the timers that its waiting members rely on and no others; groups exist if anything persisted says
     /// so. `settled`: nothing is written that is not committed, so a stable group is what was persisted.
     pub(crate) fn assert_consistent(&self, settled: bool) {
-        let (groups, offsets, open) = self.newest();
+        let (groups, offsets, open, consumer) = self.newest();
         let persisted: BTreeSet<&Utf8Bytes> = groups
             .keys()
+            .chain(consumer.keys().map(|key| &key.group))
             .chain(offsets.keys().map(|key| &key.group))
             .chain(open.keys().map(|(key, _)| &key.group))
             .collect();
@@ -64,7 +75,11 @@ impl GroupCoordinator {
             assert!(self.groups.contains_key(&id), "{id} has timers and is not there");
         }
         for (id, group) in &self.groups {
-            let group = &group.classic;
+            if let Some(group) = group.as_consumer() {
+                self.assert_consumer_group_consistent(group);
+                continue;
+            }
+            let group = group.as_classic().expect("there are two kinds");
             group.assert_consistent();
             let (sessions, join, sync) = self.timers.of_group(id);
             for member in &sessions {
@@ -104,6 +119,42 @@ impl GroupCoordinator {
                     );
                 }
             }
+        }
+    }
+
+    /// What holds of consumer groups whose records are all there.
+    pub(crate) fn assert_sound(&self) {
+        self.groups
+            .values()
+            .filter_map(|group| group.as_consumer())
+            .for_each(ConsumerGroup::assert_sound);
+    }
+
+    /// A consumer group is what its records amount to; every member has a session, and a deadline for what it was told to let go of.
+    fn assert_consumer_group_consistent(&self, group: &ConsumerGroup) {
+        group.assert_consistent();
+        let id = group.id();
+        let rebuilt = ConsumerGroup::of_records(id, self.persisted.consumer_records(id));
+        let mut rebuilt = rebuilt.expect("a group that is there has records");
+        rebuilt.refreshed_at = group.refreshed_at;
+        assert_eq!(format!("{rebuilt:?}"), format!("{group:?}"));
+        let members: BTreeSet<&Utf8Bytes> = group.members().map(|(id, _)| id).collect();
+        let (sessions, join, sync) = self.timers.of_group(id);
+        assert!(!join && !sync, "{group:?}");
+        assert!(
+            sessions.iter().collect::<BTreeSet<_>>() == members,
+            "{sessions:?} {group:?}"
+        );
+        let deadlines = self.timers.of_members(id);
+        assert!(
+            deadlines.iter().all(|(member, _)| members.contains(member)),
+            "{deadlines:?} {group:?}"
+        );
+        for (member, state) in group.members() {
+            let lets_go =
+                state.current.state == MemberState::UnrevokedPartitions && !state.uses_classic_protocol();
+            let has = deadlines.contains(&(member.clone(), crate::timers::ExpiryKind::Rebalance));
+            assert!(!lets_go || has, "{member} lets go without a deadline: {group:?}");
         }
     }
 }

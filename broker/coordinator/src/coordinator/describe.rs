@@ -7,21 +7,27 @@ use forebay_protocol::messages::describe_groups_response::{DescribedGroup, Descr
 use forebay_protocol::messages::list_groups_response::ListedGroup;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::{Group, GroupCoordinator};
-use crate::classic::{ClassicGroup, State};
+use super::GroupCoordinator;
+use super::group::{Group, Kind};
+use crate::classic::{CONSUMER_PROTOCOL_TYPE, ClassicGroup, State};
 
 /// Since this version a group that is not there is an error; before, it was a dead group.
 const GROUP_ID_NOT_FOUND_VERSION: i16 = 6;
 
 /// The type of classic groups, as `types_filter` names it.
 const CLASSIC: &str = "classic";
+/// The type of groups of the consumer protocol.
+const CONSUMER: &str = "consumer";
 
 impl GroupCoordinator {
     pub(super) fn describe_groups(&self, groups: Vec<Utf8Bytes>, api_version: i16) -> Vec<DescribedGroup> {
         let describe = |id: Utf8Bytes| match self.visible_group(&id) {
-            Some(group) => describe(&group.classic),
-            None if api_version >= GROUP_ID_NOT_FOUND_VERSION => {
-                let message = if self.persisted.is_other_group(&id) {
+            Some(Group {
+                kind: Kind::Classic(group),
+                ..
+            }) => describe(group),
+            other if api_version >= GROUP_ID_NOT_FOUND_VERSION => {
+                let message = if other.is_some() || self.persisted.is_other_group(&id) {
                     format!("Group {id} is not a classic group.")
                 } else {
                     format!("Group {id} not found.")
@@ -32,7 +38,7 @@ impl GroupCoordinator {
                     ..dead(id)
                 }
             }
-            None => dead(id),
+            _ => dead(id),
         };
         groups.into_iter().map(describe).collect()
     }
@@ -43,27 +49,36 @@ impl GroupCoordinator {
         };
         let states = wanted(&request.states_filter);
         let types = wanted(&request.types_filter);
-        if !types.is_empty() && !types.contains(CLASSIC) {
-            return Vec::new();
-        }
-        self.visible_groups()
-            .map(|group| &group.classic)
-            .filter(|group| states.is_empty() || states.contains(&group.state().name().to_lowercase()))
-            .map(|group| ListedGroup {
+        let listed = self.visible_groups().filter_map(|group| {
+            let (group_type, state, protocol_type) = match &group.kind {
+                Kind::Classic(group) => (CLASSIC, group.state().name(), group.protocol_type().cloned()),
+                Kind::Consumer(group) => {
+                    let state = self.committed_consumer_group(group.id())?.state().name();
+                    (
+                        CONSUMER,
+                        state,
+                        Some(Utf8Bytes::from_static(CONSUMER_PROTOCOL_TYPE)),
+                    )
+                }
+            };
+            let is_wanted = (types.is_empty() || types.contains(group_type))
+                && (states.is_empty() || states.contains(&state.to_lowercase()));
+            is_wanted.then(|| ListedGroup {
                 group_id: group.id().clone(),
-                protocol_type: group.protocol_type().cloned().unwrap_or_default(),
-                group_state: Utf8Bytes::from_static(group.state().name()),
-                group_type: Utf8Bytes::from_static(CLASSIC),
+                protocol_type: protocol_type.unwrap_or_default(),
+                group_state: Utf8Bytes::from_static(state),
+                group_type: Utf8Bytes::from_static(group_type),
                 ..Default::default()
             })
-            .collect()
+        });
+        listed.collect()
     }
 
-    fn visible_group(&self, id: &Utf8Bytes) -> Option<&Group> {
+    pub(super) fn visible_group(&self, id: &Utf8Bytes) -> Option<&Group> {
         let deleted = || {
             self.appends
                 .deleted()
-                .find(|group| group.classic.id() == id && group.created.is_none())
+                .find(|group| group.id() == id && group.created.is_none())
         };
         self.groups
             .get(id)

@@ -4,6 +4,8 @@ use forebay_protocol::Utf8Bytes;
 use forebay_records::Timestamp;
 
 use super::GroupCoordinator;
+use super::group::{Group, Kind};
+use super::offset_delete::group_tombstones;
 use crate::classic::{ClassicGroup, State};
 use crate::offset::OffsetAndMetadata;
 use crate::record::CoordinatorRecord;
@@ -22,7 +24,14 @@ enum KeptSince {
 }
 
 impl KeptSince {
-    fn of(group: &ClassicGroup) -> Self {
+    fn of(group: &Group) -> Self {
+        match &group.kind {
+            Kind::Classic(group) => Self::of_classic(group),
+            Kind::Consumer(_) => Self::Commit,
+        }
+    }
+
+    fn of_classic(group: &ClassicGroup) -> Self {
         if group.protocol_type().is_none() {
             Self::Commit
         } else if group.state() == State::Empty {
@@ -61,13 +70,13 @@ impl GroupCoordinator {
         let mut tombstones = Vec::new();
         for id in ids {
             let before = tombstones.len();
-            let Some(group) = self.groups.get(&id).map(|group| &group.classic) else {
+            let Some(group) = self.groups.get(&id) else {
                 continue;
             };
             let all_expired = self.find_expired(group, now, &mut tombstones);
             offsets += tombstones.len() - before;
-            if all_expired && group.state() == State::Empty {
-                tombstones.push(CoordinatorRecord::Group(id, None));
+            if all_expired && group.is_empty() {
+                tombstones.extend(group_tombstones(group));
                 groups += 1;
             }
         }
@@ -79,7 +88,7 @@ impl GroupCoordinator {
     }
 
     /// Collects tombstones for what has expired of a group; says whether nothing is left.
-    fn find_expired(&self, group: &ClassicGroup, now: Now, tombstones: &mut Vec<CoordinatorRecord>) -> bool {
+    fn find_expired(&self, group: &Group, now: Now, tombstones: &mut Vec<CoordinatorRecord>) -> bool {
         let kept_since = KeptSince::of(group);
         let mut all_expired = self
             .persisted

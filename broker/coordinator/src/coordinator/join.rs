@@ -6,6 +6,7 @@ use bytes::Bytes;
 use forebay_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 
+use super::offset_delete::group_tombstones;
 use super::{Asker, GroupCoordinator};
 use crate::classic::{ClassicGroup, Member, ParkedJoin, Protocol, State, milliseconds};
 use crate::command::{append_error, joined};
@@ -17,7 +18,7 @@ use crate::{AppendId, Event, Now, Outcome, RequestContext, Response};
 
 /// Since this version a new dynamic member has to come back with the id that it is given (KIP-394), so that clients that give up on a
 /// long rebalance leave no member behind.
-const MEMBER_ID_REQUIRED_VERSION: i16 = 4;
+pub(super) const MEMBER_ID_REQUIRED_VERSION: i16 = 4;
 
 /// The longest string that a record can hold.
 const MEMBER_ID_BYTES_MAX: usize = i16::MAX as usize;
@@ -79,6 +80,12 @@ impl GroupCoordinator {
         }
     }
 
+    /// Whether members of the classic protocol may ask for this session timeout.
+    pub(super) fn allows_session_timeout(&self, timeout_ms: i32) -> bool {
+        let allowed = self.config.session_timeout_min..=self.config.session_timeout_max;
+        timeout_ms >= 0 && allowed.contains(&milliseconds(timeout_ms))
+    }
+
     /// Sees to it that the group exists; says which append brings it into being if it did not. Kafka creates it even for those whom it
     /// then turns away; we do not.
     fn find_or_create(
@@ -88,15 +95,14 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) -> Result<Option<AppendId>, (Utf8Bytes, ErrorCode)> {
-        let session_timeout = milliseconds(joining.session_timeout_ms);
-        let allowed = self.config.session_timeout_min..=self.config.session_timeout_max;
-        if joining.session_timeout_ms < 0 || !allowed.contains(&session_timeout) {
+        if !self.allows_session_timeout(joining.session_timeout_ms) {
             return Err((joining.member_id.clone(), ErrorCode::InvalidSessionTimeout));
         }
         if self.persisted.is_other_group(id) {
             return Err((Utf8Bytes::default(), ErrorCode::InconsistentGroupProtocol));
         }
-        if self.groups.contains_key(id) {
+        let known = self.groups.get(id);
+        if known.is_some_and(|group| group.as_classic().is_some()) {
             return Ok(None);
         }
         if !joining.member_id.is_empty() {
@@ -106,8 +112,13 @@ impl GroupCoordinator {
         if !group.supports(&joining.protocol_type, &joining.protocols) {
             return Err((Utf8Bytes::default(), ErrorCode::InconsistentGroupProtocol));
         }
-        let record = CoordinatorRecord::Group(group.id().clone(), Some(group.to_metadata(None)));
-        self.append(&[record], now, outcome)
+        // A consumer group without members gives way.
+        let mut records = known.map(group_tombstones).unwrap_or_default();
+        records.push(CoordinatorRecord::Group(
+            group.id().clone(),
+            Some(group.to_metadata(None)),
+        ));
+        self.append(&records, now, outcome)
             .map(Some)
             .map_err(|error| (Utf8Bytes::default(), append_error(error)))
     }

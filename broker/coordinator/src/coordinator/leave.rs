@@ -22,14 +22,7 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) {
-        let members = if asker.api_version >= BATCH_VERSION {
-            request.members.clone()
-        } else {
-            vec![MemberIdentity {
-                member_id: request.member_id.clone(),
-                ..Default::default()
-            }]
-        };
+        let members = who_leaves(asker, request);
         let step = self.decide_and_write(&request.group_id, now, outcome, |turn, group| {
             turn.leave(group, &members)
         });
@@ -53,7 +46,19 @@ impl GroupCoordinator {
     }
 }
 
-fn response(member: &MemberIdentity, error: ErrorCode) -> MemberResponse {
+/// The members that a request names.
+pub(super) fn who_leaves(asker: Asker, request: &LeaveGroupRequest) -> Vec<MemberIdentity> {
+    if asker.api_version >= BATCH_VERSION {
+        request.members.clone()
+    } else {
+        vec![MemberIdentity {
+            member_id: request.member_id.clone(),
+            ..Default::default()
+        }]
+    }
+}
+
+pub(super) fn response(member: &MemberIdentity, error: ErrorCode) -> MemberResponse {
     MemberResponse {
         member_id: member.member_id.clone(),
         group_instance_id: member.group_instance_id.clone(),

@@ -8,6 +8,7 @@ use forebay_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{LeaderEpoch, Offset, Timestamp};
 
+use super::modern::offsets::Committer;
 use super::{Asker, GroupCoordinator};
 use crate::classic::{ClassicGroup, State};
 use crate::command::{append_error, offset_commit_refusal};
@@ -58,6 +59,19 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) -> Result<(), ErrorCode> {
+        if let Some(group) = self.consumer_group(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_ref(),
+                epoch: request.generation_id_or_member_epoch,
+                api_version: Some(asker.api_version),
+            };
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|partition| (&topic.name, topic.topic_id, partition.partition_index))
+            });
+            return self.check_commit(group, &committer, partitions);
+        }
         let decided = self.decide(&request.group_id, now, outcome, |turn, group| {
             turn.offset_commit(group, request)
         });

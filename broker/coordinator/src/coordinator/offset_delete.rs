@@ -10,12 +10,28 @@ use forebay_protocol::messages::offset_delete_response::{
 use forebay_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
+use super::group::{Group, Kind};
 use super::{Asker, GroupCoordinator};
 use crate::classic::State;
 use crate::command::append_error;
+use crate::consumer::ConsumerKey;
 use crate::offset::OffsetKey;
 use crate::record::CoordinatorRecord;
 use crate::{AppendId, Now, Outcome, Response};
+
+/// What removes a group itself, its offsets apart.
+pub(super) fn group_tombstones(group: &Group) -> Vec<CoordinatorRecord> {
+    match &group.kind {
+        Kind::Classic(group) => vec![CoordinatorRecord::Group(group.id().clone(), None)],
+        Kind::Consumer(group) => {
+            let tombstone = |part| {
+                let group = group.id().clone();
+                CoordinatorRecord::Consumer(ConsumerKey { group, part }, None)
+            };
+            group.parts().into_iter().map(tombstone).collect()
+        }
+    }
+}
 
 impl GroupCoordinator {
     pub(super) fn offset_delete(
@@ -52,16 +68,16 @@ impl GroupCoordinator {
         &self,
         request: &OffsetDeleteRequest,
     ) -> Result<(Vec<CoordinatorRecord>, OffsetDeleteResponse), ErrorCode> {
-        let group = &self
+        let group = self
             .groups
             .get(&request.group_id)
-            .ok_or(ErrorCode::GroupIdNotFound)?
-            .classic;
-        match group.state() {
-            State::Dead => return Err(ErrorCode::GroupIdNotFound),
-            State::Empty => {}
-            // Of consumers we know what they consume; of others, whether they need an offset.
-            _ if !group.uses_consumer_protocol() => return Err(ErrorCode::NonEmptyGroup),
+            .ok_or(ErrorCode::GroupIdNotFound)?;
+        match group.as_classic() {
+            Some(classic) if classic.state() == State::Dead => return Err(ErrorCode::GroupIdNotFound),
+            // Of consumers we know what they consume; of others, not whether they need an offset.
+            Some(classic) if classic.state() != State::Empty && !classic.uses_consumer_protocol() => {
+                return Err(ErrorCode::NonEmptyGroup);
+            }
             _ => {}
         }
         let mut tombstones = Vec::new();
@@ -137,13 +153,17 @@ impl GroupCoordinator {
         outcome: &mut Outcome,
     ) -> Result<Option<AppendId>, ErrorCode> {
         let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
-        match group.classic.state() {
-            State::Empty => {}
-            State::Dead => return Err(ErrorCode::GroupIdNotFound),
-            _ => return Err(ErrorCode::NonEmptyGroup),
+        if group
+            .as_classic()
+            .is_some_and(|group| group.state() == State::Dead)
+        {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
+        if !group.is_empty() {
+            return Err(ErrorCode::NonEmptyGroup);
         }
         let mut tombstones = self.tombstones_of_group(id);
-        tombstones.push(CoordinatorRecord::Group(group.classic.id().clone(), None));
+        tombstones.extend(group_tombstones(group));
         Ok(self.append_in_parts(&tombstones, now, outcome))
     }
 

@@ -8,8 +8,9 @@ use forebay_protocol::messages::offset_fetch_response::{
 use forebay_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
+use super::modern::offsets::check_fetch;
 use super::{Asker, GroupCoordinator, answer};
-use crate::command::no_offset;
+use crate::command::{no_offset, offset_fetch_refusal};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::{Now, Outcome, Response};
 
@@ -85,6 +86,12 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) {
+        if let Some(group) = self.consumer_group(&request.group_id)
+            && let Err(error) = check_fetch(group, request.member_id.as_ref(), request.member_epoch)
+        {
+            let refused = offset_fetch_refusal(request, error, asker.api_version);
+            return answer(asker, Response::OffsetFetch(refused), outcome);
+        }
         let topics = match &request.topics {
             Some(topics) => topics
                 .iter()

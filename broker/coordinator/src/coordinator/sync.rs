@@ -15,10 +15,15 @@ use crate::{Now, Outcome, RequestId, Response};
 /// Since this version members have to say which protocol they believe the group to have (KIP-559).
 const PROTOCOL_REQUIRED_VERSION: i16 = 5;
 
+/// Whether a request says as much about the protocol as its version asks for.
+pub(super) fn names_protocol(asker: Asker, request: &SyncGroupRequest) -> bool {
+    let names = request.protocol_type.is_some() && request.protocol_name.is_some();
+    names || asker.api_version < PROTOCOL_REQUIRED_VERSION
+}
+
 impl GroupCoordinator {
     pub(super) fn sync(&mut self, asker: Asker, request: SyncGroupRequest, now: Now, outcome: &mut Outcome) {
-        let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
-        let error = if asker.api_version >= PROTOCOL_REQUIRED_VERSION && !names_protocol {
+        let error = if !names_protocol(asker, &request) {
             Some(ErrorCode::InconsistentGroupProtocol)
         } else {
             let group_id = request.group_id.clone();

@@ -9,6 +9,8 @@ use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{LeaderEpoch, Offset};
 
+use super::group::Group;
+use super::modern::offsets::Committer;
 use super::{Asker, GroupCoordinator};
 use crate::classic::{ClassicGroup, State};
 use crate::command::{append_error, txn_offset_commit_refusal};
@@ -46,8 +48,21 @@ impl GroupCoordinator {
     }
 
     fn validate_txn_offset_commit(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
-        match self.groups.get(&request.group_id) {
-            Some(group) => check_committer(&group.classic, request),
+        if let Some(group) = self.consumer_group(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_ref(),
+                epoch: request.generation_id,
+                api_version: None,
+            };
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|partition| (&topic.name, Uuid::ZERO, partition.partition_index))
+            });
+            return self.check_commit(group, &committer, partitions);
+        }
+        match self.groups.get(&request.group_id).and_then(Group::as_classic) {
+            Some(group) => check_committer(group, request),
             // It has no members here: nobody can have joined it.
             None if self.persisted.is_other_group(&request.group_id) && request.generation_id >= 0 => {
                 Err(ErrorCode::UnknownMemberId)

@@ -1,6 +1,7 @@
 //! A driver as small as the contract allows: one log in memory, commits when told to, a clock that stands still until moved.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use forebay_protocol::messages::{
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_ID, Offset, Timestamp};
 
+use super::cluster::TestCluster;
 use crate::{
     Append, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Record, Request,
     RequestContext, RequestId, Response, Source, State, TransactionPart,
@@ -36,6 +38,8 @@ pub(super) struct Driver {
     pub(super) answers: BTreeMap<RequestId, Response>,
     pub(super) unanswered: BTreeSet<RequestId>,
     pub(super) events: Vec<Event>,
+    /// The topics that there are.
+    pub(super) cluster: Arc<TestCluster>,
     /// Leave what is written uncommitted until told.
     pub(super) hold: bool,
     asked: u64,
@@ -51,8 +55,10 @@ impl Driver {
             timestamp: Timestamp(1_700_000_000_000),
             elapsed: Duration::from_secs(1_000),
         };
+        let cluster = Arc::new(TestCluster::default());
         let mut driver = Self {
-            coordinator: GroupCoordinator::new(config.clone()),
+            coordinator: GroupCoordinator::new(config.clone()).with_cluster(Arc::clone(&cluster) as _),
+            cluster,
             config,
             now,
             written: VecDeque::new(),
@@ -87,7 +93,7 @@ impl Driver {
         log: &[Record],
         transactions: &[(usize, TransactionPart)],
     ) -> GroupCoordinator {
-        replayed_with(&self.config, log, transactions)
+        replayed_with(&self.config, log, transactions).with_cluster(Arc::clone(&self.cluster) as _)
     }
 
     fn answered(&mut self, Completion { request, response }: Completion) {
@@ -171,6 +177,7 @@ impl Driver {
             Command::Heartbeat(_) => 4,
             Command::OffsetCommit(_) => 10,
             Command::DescribeGroups(_) => 6,
+            Command::ConsumerGroupHeartbeat(..) | Command::ConsumerGroupDescribe(_) => 1,
             Command::DeleteGroups(_) => 2,
             Command::TxnOffsetCommit { .. } => 5,
             Command::OffsetDelete(_) | Command::TopicsDeleted(_) | Command::EndTransaction(_) => 0,

@@ -10,9 +10,8 @@ use forebay_protocol::ErrorCode::{
 use forebay_protocol::internal_record::{GroupRecordKey, GroupRecordValue};
 use forebay_protocol::messages::group_metadata_value::MemberMetadata;
 use forebay_protocol::messages::{
-    ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, GroupMetadataKey, GroupMetadataValue,
-    HeartbeatRequest, LegacyOffsetCommitKey, LegacyOffsetCommitValue, OffsetCommitKey, OffsetCommitRequest,
-    OffsetCommitValue,
+    GroupMetadataKey, GroupMetadataValue, HeartbeatRequest, LegacyOffsetCommitKey, LegacyOffsetCommitValue,
+    OffsetCommitKey, OffsetCommitRequest, OffsetCommitValue,
 };
 use forebay_records::{NO_PRODUCER_ID, Offset, ProducerId};
 
@@ -162,7 +161,7 @@ fn offsets_of_every_version_are_read() {
 fn records_that_mean_nothing_here_are_counted_and_damaged_ones_refused() {
     let mut coordinator = GroupCoordinator::new(Config::default());
     let at = source(0, NO_PRODUCER_ID.0);
-    for key in [&b"\0\x05whatever"[..], b"\x7f\xff", b"\xff\xff", b"\0\x04"] {
+    for key in [&b"\0\x0awhatever"[..], b"\x7f\xff", b"\xff\xff", b"\0\x0d"] {
         let key = Bytes::copy_from_slice(key);
         coordinator
             .replay(at, Some(&key), Some(&Bytes::from_static(b"?")))
@@ -238,16 +237,9 @@ fn a_group_whose_members_contradict_each_other_does_no_harm() {
 #[test]
 fn groups_of_another_protocol_are_neither_served_nor_harmed() {
     let exists = Record {
-        key: GroupRecordKey::ConsumerGroupMetadata(ConsumerGroupMetadataKey {
-            group_id: GROUP.into(),
-        })
-        .to_bytes()
-        .expect("short"),
-        value: Some(
-            GroupRecordValue::ConsumerGroupMetadata(ConsumerGroupMetadataValue::default())
-                .to_bytes(0)
-                .expect("short"),
-        ),
+        // ShareGroupMetadata, whose messages we do not have.
+        key: Bytes::from_static(b"\0\x0b\0\x05group"),
+        value: Some(Bytes::from_static(b"\0\0\0\0\0\x01\0")),
     };
     let value = OffsetCommitValue {
         offset: 42,

@@ -1,0 +1,341 @@
+//! ConsumerGroupHeartbeat (Kafka's `consumerGroupHeartbeat`): a member joins, keeps its session, says what it subscribes to and owns, and
+//! hears which epoch it is in and what it is assigned.
+
+use std::sync::Arc;
+
+use forebay_protocol::messages::consumer_group_heartbeat_response::{
+    Assignment as AssignmentMessage, TopicPartitions,
+};
+use forebay_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use forebay_protocol::{ErrorCode, Utf8Bytes};
+
+use super::validate::{check_epoch, fenced, unknown_instance, unreleased, validate};
+use super::{Deadline, Refusal, fresh_member_id, rebalance_deadline, refuse, unknown_member};
+use crate::assignment::Assignment;
+use crate::consumer::{
+    LEAVE_EPOCH, MemberMetadata, OwnedPartitions, Reconciliation, RegularExpression, STATIC_LEAVE_EPOCH,
+    Work, refresh_regular_expressions,
+};
+use crate::coordinator::{Asker, GroupCoordinator, answer};
+use crate::{AppendId, ConsumerConfig, Now, Outcome, RequestContext, Response};
+
+/// After regular expressions were held against all topics they are not so again for a while, however many topics are created.
+const REGEX_REFRESH_INTERVAL_MIN_MS: i64 = 10_000;
+
+impl GroupCoordinator {
+    pub(in crate::coordinator) fn consumer_group_heartbeat(
+        &mut self,
+        asker: Asker,
+        context: &RequestContext,
+        (request, random): (&ConsumerGroupHeartbeatRequest, u128),
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let decided =
+            validate(request, asker.api_version, &self.config.consumer).and_then(|()| {
+                match request.member_epoch {
+                    LEAVE_EPOCH | STATIC_LEAVE_EPOCH => self.leave_by_heartbeat(request, now, outcome),
+                    _ => self.heartbeat_of_member(context, (request, random), now, outcome),
+                }
+            });
+        match decided {
+            Ok((append, response)) => {
+                let response = Response::ConsumerGroupHeartbeat(response);
+                self.answer_after(append, (asker, response), now, outcome);
+            }
+            Err(Refusal { error, message }) => {
+                let response = ConsumerGroupHeartbeatResponse {
+                    error_code: error.to_i16(),
+                    error_message: Some(message.into()),
+                    ..Default::default()
+                };
+                answer(asker, Response::ConsumerGroupHeartbeat(response), outcome);
+            }
+        }
+    }
+
+    fn heartbeat_of_member(
+        &mut self,
+        context: &RequestContext,
+        (request, random): (&ConsumerGroupHeartbeatRequest, u128),
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Result<(Option<AppendId>, ConsumerGroupHeartbeatResponse), Refusal> {
+        let image = Arc::clone(&self.image);
+        let group_id = request.group_id.detach();
+        let joins = request.member_epoch == 0;
+        let (mut work, ground) = self.break_ground(&group_id, joins, &*image)?;
+        let size_max = self.config.consumer.group_size_max;
+        if work.members().len() >= size_max && work.member(&request.member_id).is_none() {
+            return Err(full(size_max));
+        }
+        let id = if request.member_id.is_empty() {
+            fresh_member_id(random)
+        } else {
+            request.member_id.detach()
+        };
+        let heartbeat = Heartbeat { request, context, id };
+        let replaced = heartbeat.find_member(&mut work)?;
+        let before = work.member(&heartbeat.id).cloned();
+        let mut deadlines = heartbeat.step(&mut work, &self.config.consumer, now)?;
+        let after = work.member(&heartbeat.id).cloned().unwrap_or_default();
+        let records = work.into_records();
+        deadlines.extend(replaced.map(Deadline::Forget));
+        deadlines.push(Deadline::Session(
+            heartbeat.id.clone(),
+            self.session_timeout(&group_id, &after),
+        ));
+
+        let append = self.carry_out_on(ground, &group_id, (&records, deadlines), now, outcome)?;
+        if let Some(group) = self
+            .groups
+            .get_mut(&group_id)
+            .and_then(super::Group::as_consumer_mut)
+        {
+            group.refreshed_at = Some(image.version());
+        }
+        let interval = image.group_config(&group_id).consumer_heartbeat_interval;
+        let interval = interval.unwrap_or(self.config.consumer.heartbeat_interval);
+        let is_full = request.rebalance_timeout_ms != -1
+            && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
+            && request.topic_partitions.is_some();
+        let is_reassigned = before.is_none_or(|before| before.current.assigned != after.current.assigned);
+        let response = ConsumerGroupHeartbeatResponse {
+            member_epoch: after.epoch(),
+            heartbeat_interval_ms: i32::try_from(interval.as_millis()).unwrap_or(i32::MAX),
+            assignment: (joins || is_full || is_reassigned)
+                .then(|| assignment_message(&after.current.assigned)),
+            member_id: Some(heartbeat.id),
+            ..Default::default()
+        };
+        Ok((append, response))
+    }
+}
+
+fn full(size_max: usize) -> Refusal {
+    Refusal {
+        error: ErrorCode::GroupMaxSizeReached,
+        message: format!("The consumer group has reached its maximum capacity of {size_max} members."),
+    }
+}
+
+fn assignment_message(assigned: &OwnedPartitions) -> AssignmentMessage {
+    let topics = assigned.topics().map(|(topic_id, partitions)| TopicPartitions {
+        topic_id,
+        partitions: partitions.keys().copied().collect(),
+        ..Default::default()
+    });
+    AssignmentMessage {
+        topic_partitions: topics.collect(),
+        ..Default::default()
+    }
+}
+
+/// A heartbeat of a member that joins or stays.
+struct Heartbeat<'a> {
+    request: &'a ConsumerGroupHeartbeatRequest,
+    context: &'a RequestContext,
+    id: Utf8Bytes,
+}
+
+impl Heartbeat<'_> {
+    /// Whether the member may be who it says; a static one that comes back gets its place, and whose that was is told.
+    fn find_member(&self, work: &mut Work<'_>) -> Result<Option<Utf8Bytes>, Refusal> {
+        let (request, id) = (self.request, &self.id);
+        let joins = request.member_epoch == 0;
+        let owned = self.owned();
+        let Some(instance) = &request.instance_id else {
+            return match work.member(id) {
+                Some(member) => check_epoch(member, request.member_epoch, owned.as_ref()).map(|()| None),
+                None if joins => Ok(None),
+                None => Err(unknown_member(id, work.id())),
+            };
+        };
+        let current = work.member_of_instance(instance).cloned();
+        let member = current.as_ref().and_then(|id| Some((id, work.member(id)?)));
+        match (member, joins) {
+            (None, true) => Ok(None),
+            (None, false) => Err(unknown_instance(instance)),
+            (Some((current, member)), true) => {
+                if !member.uses_classic_protocol() && member.epoch() != STATIC_LEAVE_EPOCH {
+                    return Err(unreleased(id, instance, current));
+                }
+                let replaced = current.clone();
+                work.replace_member(&replaced, id);
+                Ok(Some(replaced).filter(|replaced| replaced != id))
+            }
+            (Some((current, _)), false) if current != id => Err(fenced(id, instance, current)),
+            (Some((_, member)), false) => {
+                check_epoch(member, request.member_epoch, owned.as_ref()).map(|()| None)
+            }
+        }
+    }
+
+    /// What the member says that it owns.
+    fn owned(&self) -> Option<Assignment> {
+        let topics = self.request.topic_partitions.as_ref()?.iter();
+        Some(
+            topics
+                .flat_map(|topic| {
+                    topic
+                        .partitions
+                        .iter()
+                        .map(|partition| (topic.topic_id, *partition))
+                })
+                .collect(),
+        )
+    }
+
+    /// What the member says of itself, and what it has said before of what it does not repeat.
+    fn metadata(&self, before: &MemberMetadata) -> MemberMetadata {
+        let request = self.request;
+        let text = |new: &Option<Utf8Bytes>, old: &Option<Utf8Bytes>| {
+            new.as_ref().map(Utf8Bytes::detach).or_else(|| old.clone())
+        };
+        MemberMetadata {
+            instance_id: text(&request.instance_id, &before.instance_id),
+            rack_id: text(&request.rack_id, &before.rack_id),
+            client_id: self.context.client_id.detach(),
+            client_host: self.context.client_host.detach(),
+            subscribed_topics: match &request.subscribed_topic_names {
+                Some(names) => names.iter().map(Utf8Bytes::detach).collect(),
+                None => before.subscribed_topics.clone(),
+            },
+            subscribed_regex: text(&request.subscribed_topic_regex, &before.subscribed_regex),
+            rebalance_timeout_ms: match request.rebalance_timeout_ms {
+                -1 => before.rebalance_timeout_ms,
+                timeout => timeout,
+            },
+            server_assignor: text(&request.server_assignor, &before.server_assignor),
+            classic: None,
+        }
+    }
+
+    fn step(&self, work: &mut Work<'_>, config: &ConsumerConfig, now: Now) -> Result<Vec<Deadline>, Refusal> {
+        let before = work
+            .member(&self.id)
+            .map(|member| Arc::clone(&member.metadata))
+            .unwrap_or_default();
+        let metadata = self.metadata(&before);
+        step_of_member(
+            work,
+            &self.id,
+            (&before, metadata),
+            self.owned().as_ref(),
+            config,
+            now,
+        )
+    }
+}
+
+/// One step of a member, whichever protocol it speaks: what it says of itself is taken down, a new epoch begins and partitions are assigned if
+/// that calls for it, and it gets what is next on its way to its target.
+pub(super) fn step_of_member(
+    work: &mut Work<'_>,
+    id: &Utf8Bytes,
+    (before, metadata): (&MemberMetadata, MemberMetadata),
+    owned: Option<&Assignment>,
+    config: &ConsumerConfig,
+    now: Now,
+) -> Result<Vec<Deadline>, Refusal> {
+    let subscription_changed = update_subscription(work, id, (before, metadata), config, now)?;
+    work.assign(config, now);
+    reconcile(work, id, owned, subscription_changed)
+}
+
+/// Takes down what a member says of itself; a new epoch begins if it subscribes to something else, or the topics have changed. Says whether
+/// the subscription is another than before.
+pub(super) fn update_subscription(
+    work: &mut Work<'_>,
+    id: &Utf8Bytes,
+    (before, metadata): (&MemberMetadata, MemberMetadata),
+    config: &ConsumerConfig,
+    now: Now,
+) -> Result<bool, Refusal> {
+    let names_changed = metadata.subscribed_topics != before.subscribed_topics;
+    let regex_changed = metadata.subscribed_regex != before.subscribed_regex;
+    let regexes_matter = before.regex() != metadata.regex();
+    let new_regex = metadata.regex().filter(|_| regexes_matter).cloned();
+    if work.member(id).is_none() || metadata != *before {
+        work.write_member(id, metadata);
+    }
+    if let Some(regex) = new_regex.filter(|regex| work.subscribers_of_regex(regex) == 1) {
+        RegularExpression::parse(&regex).map_err(|error| Refusal {
+            error: ErrorCode::InvalidRegularExpression,
+            message: format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}."),
+        })?;
+    }
+    if regexes_matter {
+        work.forget_unused_regexes();
+    }
+    let matches_changed = resolve_regexes(work, config, now);
+    let bump = names_changed || regexes_matter || matches_changed;
+    if bump || work.refreshed_at != Some(work.image.version()) {
+        work.refresh_topics(bump);
+    }
+    Ok(names_changed || regex_changed)
+}
+
+/// Holds regular expressions against the topics: those that never were, and all when there may be new topics. Says whether they match others
+/// than before.
+fn resolve_regexes(work: &mut Work<'_>, config: &ConsumerConfig, now: Now) -> bool {
+    let resolved = work.resolved();
+    let last = resolved
+        .values()
+        .map(|one| one.timestamp.0)
+        .max()
+        .unwrap_or(i64::MIN);
+    let interval = i64::try_from(config.regex_refresh_interval.as_millis()).unwrap_or(i64::MAX);
+    let has_new_topics = resolved.values().any(|one| one.version < work.image.version());
+    let is_old = |age| now.timestamp.0 > last.saturating_add(age);
+    let refresh_all = is_old(REGEX_REFRESH_INTERVAL_MIN_MS) && (has_new_topics || is_old(interval));
+    let wanted = work
+        .regexes()
+        .filter(|regex| refresh_all || !resolved.contains_key(*regex));
+    let mut wanted = wanted.peekable();
+    if wanted.peek().is_none() {
+        return false;
+    }
+    let refreshed = refresh_regular_expressions(wanted, work.image, now.timestamp);
+    let mut changed = false;
+    for (regex, resolved) in refreshed {
+        changed |= match work.resolved().get(&regex) {
+            Some(before) => before.topics != resolved.topics,
+            None => !resolved.topics.is_empty(),
+        };
+        work.write_regex(regex, resolved);
+    }
+    changed
+}
+
+pub(super) fn reconcile(
+    work: &mut Work<'_>,
+    id: &Utf8Bytes,
+    owned: Option<&Assignment>,
+    subscription_changed: bool,
+) -> Result<Vec<Deadline>, Refusal> {
+    let Some(member) = work.member(id).cloned() else {
+        return Ok(Vec::new());
+    };
+    let reconciliation = Reconciliation {
+        group: work,
+        id,
+        member: &member,
+        image: work.image,
+        owned,
+        subscription_changed,
+    };
+    match reconciliation.next() {
+        Err(_) => refuse(
+            ErrorCode::FencedMemberEpoch,
+            "The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin.",
+        ),
+        Ok(None) => Ok(Vec::new()),
+        Ok(Some(current)) => {
+            work.write_current(id, current);
+            let after = work.member(id).cloned().unwrap_or_default();
+            let deadline = (!after.uses_classic_protocol()).then(|| rebalance_deadline(id, &after));
+            Ok(deadline.into_iter().collect())
+        }
+    }
+}

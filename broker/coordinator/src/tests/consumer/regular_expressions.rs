@@ -1,0 +1,157 @@
+//! Subscriptions by regular expression: resolved by the coordinator, refreshed when topics appear.
+
+use std::time::Duration;
+
+use forebay_protocol::ErrorCode;
+
+use super::client::Client;
+use crate::consumer::RegularExpression;
+use crate::tests::driver::{Driver, GROUP};
+
+fn subscriber(id: &str, regex: &str) -> Client {
+    Client {
+        regex: Some(regex.into()),
+        ..Client::new(id, &[])
+    }
+}
+
+#[test]
+fn names_match_as_a_whole_in_the_syntax_of_re2() {
+    let cases = [
+        ("events", "events", true),
+        ("events", "my-events", false),
+        ("events", "events2", false),
+        ("events|more", "more", true),
+        ("events|more", "events|more", false),
+        ("(?i)EVENTS", "events", true),
+        ("a.*", "abc", true),
+        ("a.c", "a\nc", false),
+        (r"\Qa.b\E.*", "a.bc", true),
+        (r"\Qa.b\E", "axb", false),
+        (r"\Qa.b", "a.b", true),
+        (r"a\\Qb", r"a\Qb", true),
+        ("", "", true),
+        ("[a-c]{2,3}", "abc", true),
+    ];
+    for (regex, name, matches) in cases {
+        let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
+        assert_eq!(regex.matches(name), matches, "{regex:?} {name}");
+    }
+    for invalid in [
+        "(",
+        "a)(b",
+        "[",
+        "a{2",
+        "(?=a)",
+        r"(a)\1",
+        "*",
+        "a{1000000}{1000}",
+    ] {
+        let refused = RegularExpression::parse(invalid);
+        assert!(refused.is_err() || invalid == "a{2", "{invalid} {refused:?}");
+    }
+}
+
+#[test]
+fn a_subscriber_gets_the_topics_that_match_and_those_that_come_later() {
+    let mut driver = Driver::new();
+    for topic in ["events-1", "events-2", "other"] {
+        driver.cluster.topic(topic, 2);
+    }
+    let mut client = subscriber("m1", "events-.*");
+    client.join(&mut driver);
+    assert_eq!(client.owned.len(), 4);
+    let described = driver.consumer_group(GROUP);
+    assert_eq!(
+        described.members[0].subscribed_topic_regex.as_deref(),
+        Some("events-.*")
+    );
+
+    driver.cluster.topic("events-3", 1);
+    driver.advance(Duration::from_secs(5));
+    client.beat(&mut driver);
+    assert_eq!(
+        client.owned.len(),
+        4,
+        "expressions are not held against all topics again so soon"
+    );
+    driver.advance(Duration::from_secs(6));
+    client.beat(&mut driver).beat(&mut driver);
+    assert_eq!(client.owned.len(), 5);
+    driver.cluster.delete("events-1");
+    driver.advance(Duration::from_secs(11));
+    client.beat(&mut driver).beat(&mut driver);
+    assert_eq!(client.owned.len(), 3);
+    driver.restart();
+    client.beat(&mut driver);
+    assert_eq!(driver.epochs().0, "Stable");
+    driver.coordinator.assert_consistent(true);
+}
+
+#[test]
+fn subscriptions_by_name_and_by_expression_live_side_by_side_and_change() {
+    let mut driver = Driver::new();
+    for topic in ["a1", "a2", "b1"] {
+        driver.cluster.topic(topic, 2);
+    }
+    let mut by_name = Client::new("m1", &["b1"]);
+    let mut by_regex = subscriber("m2", "a.*");
+    let mut both = Client {
+        topics: vec!["b1".into()],
+        ..subscriber("m3", "a.*")
+    };
+    by_name.join(&mut driver);
+    for client in [&mut by_regex, &mut both] {
+        driver.advance(Duration::from_secs(2));
+        client.join(&mut driver);
+    }
+    driver.settle(&mut [&mut by_name, &mut by_regex, &mut both]);
+    assert_eq!(by_name.owned.len() + by_regex.owned.len() + both.owned.len(), 6);
+    assert_eq!(both.owned.len(), 2);
+
+    // From the expression to nothing but names: the expression has one subscriber less, and then none.
+    for client in [&mut by_regex, &mut both] {
+        client.regex = Some(String::new());
+        client.topics = vec!["b1".into()];
+        driver.advance(Duration::from_secs(2));
+        let full = client.full();
+        client.hear(&driver.consumer_heartbeat(full));
+        client.follow_assignment();
+    }
+    driver.settle(&mut [&mut by_name, &mut by_regex, &mut both]);
+    assert_eq!(by_name.owned.len() + by_regex.owned.len() + both.owned.len(), 2);
+    driver.coordinator.assert_consistent(true);
+    let regex_key = b"\0\x10\0\x05group\0\x03a.*";
+    let last = driver
+        .log
+        .iter()
+        .rev()
+        .find(|record| record.key[..] == regex_key[..])
+        .expect("it was written");
+    assert_eq!(last.value, None, "nobody needs it any more");
+}
+
+#[test]
+fn an_expression_that_is_none_is_refused_and_leaves_no_trace() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("events", 1);
+    let (error, message) = driver.refused_heartbeat(subscriber("m1", "[").full());
+    assert_eq!(error, ErrorCode::InvalidRegularExpression);
+    assert!(
+        message.starts_with("SubscribedTopicRegex `[` is not a valid regular expression: "),
+        "{message}"
+    );
+    assert!(!message.contains('\n'), "{message}");
+    assert_eq!(driver.coordinator.group_count(), 0);
+
+    let mut client = subscriber("m1", "events");
+    client.join(&mut driver);
+    client.regex = Some("(".into());
+    assert_eq!(
+        driver.refused_heartbeat(client.full()).0,
+        ErrorCode::InvalidRegularExpression
+    );
+    client.regex = Some("events".into());
+    client.beat(&mut driver);
+    assert_eq!(client.owned.len(), 1, "it has what it had");
+}
