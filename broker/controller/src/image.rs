@@ -23,7 +23,7 @@ pub use broker::{BrokerImage, Endpoint};
 pub use client_quotas::{ClientQuotaEntity, ClientQuotas};
 pub use config::{ConfigResource, ResourceType};
 pub use features::{
-    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataVersion, SUPPORTED_FEATURES,
+    ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION, METADATA_VERSION, MetadataVersion, SUPPORTED_FEATURES,
     SupportedFeature, TRANSACTION_VERSION,
 };
 pub use scram_credentials::{ScramCredential, ScramMechanism};

@@ -55,9 +55,9 @@ pub use controller::{
 };
 pub use image::{
     BrokerImage, ClientQuotaEntity, ClientQuotas, ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, Endpoint,
-    Error as ImageError, LeaderRecoveryState, METADATA_VERSION, MetadataImage, MetadataVersion,
-    PartitionImage, ResourceType, SUPPORTED_FEATURES, ScramCredential, ScramMechanism, SupportedFeature,
-    TRANSACTION_VERSION, TopicImage,
+    Error as ImageError, GROUP_VERSION, LeaderRecoveryState, METADATA_VERSION, MetadataImage,
+    MetadataVersion, PartitionImage, ResourceType, SUPPORTED_FEATURES, ScramCredential, ScramMechanism,
+    SupportedFeature, TRANSACTION_VERSION, TopicImage,
 };
 pub use record::Record;
 pub use schema::{ConfigEntry, ConfigSchema, ConfigSource, TopicCheck};

@@ -1,6 +1,7 @@
 //! What the broker is told to be: Kafka's configuration keys as typed values. Keys, defaults and documentation stand in
 //! `config/keys.rs`; those that are a topic's defaults come from `forebay-broker-log`.
 
+mod groups;
 mod keys;
 
 use std::path::PathBuf;
@@ -183,6 +184,7 @@ impl BrokerConfig {
     /// # Errors
     /// The first thing that is wrong with listeners, directories or replication factors.
     pub fn from_values(values: Config) -> Result<Self, Error> {
+        groups::check(&values)?;
         let listeners = ListenerKeys {
             listeners: values.get_list("listeners"),
             advertised: values.get_list("advertised.listeners"),
@@ -218,7 +220,7 @@ impl BrokerConfig {
             request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
             upkeep: upkeep(&values),
             cleaner: cleaner(&values)?,
-            groups: groups(&values),
+            groups: groups::groups(&values),
             transactions: transactions(&values),
             transaction_log: transaction_log(&values)?,
             offsets_topic_partitions: values.get_int("offsets.topic.num.partitions"),
@@ -299,22 +301,6 @@ fn cleaner(values: &Config) -> Result<CleanerConfig, Error> {
         io_bytes_per_second_max: values.get_double("log.cleaner.io.max.bytes.per.second"),
         backoff: milliseconds(values.get_long("log.cleaner.backoff.ms")),
     })
-}
-
-fn groups(values: &Config) -> coordinator::Config {
-    coordinator::Config {
-        session_timeout_min: milliseconds(values.get_int("group.min.session.timeout.ms").into()),
-        session_timeout_max: milliseconds(values.get_int("group.max.session.timeout.ms").into()),
-        initial_rebalance_delay: milliseconds(values.get_int("group.initial.rebalance.delay.ms").into()),
-        group_size_max: count(values.get_int("group.max.size")),
-        offset_metadata_bytes_max: count(values.get_int("offset.metadata.max.bytes")),
-        offsets_retention: milliseconds(i64::from(values.get_int("offsets.retention.minutes")) * 60_000),
-        offsets_retention_check_interval: milliseconds(
-            values.get_long("offsets.retention.check.interval.ms"),
-        ),
-        offset_commit_timeout: milliseconds(values.get_int("offsets.commit.timeout.ms").into()),
-        ..coordinator::Config::default()
-    }
 }
 
 fn transactions(values: &Config) -> coordinator::transaction::Config {
@@ -414,6 +400,22 @@ mod tests {
             (("log.dirs", "/a,/b"), "2 directories are named"),
             (("listeners", "PLAINTEXT://:9092"), "set advertised.listeners"),
             (("num.partitions", "0"), "Value must be at least 1"),
+            (("group.consumer.assignors", "uniform,sticky"), "sticky"),
+            (("group.consumer.assignors", ""), "group.consumer.assignors"),
+            (("group.consumer.migration.policy", "sideways"), "sideways"),
+            (
+                ("group.consumer.session.timeout.ms", "44999"),
+                "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+            ),
+            (
+                ("group.consumer.session.timeout.ms", "60001"),
+                "group.consumer.session.timeout.ms must be less than or equal to group.consumer.max.session.timeout.ms",
+            ),
+            (
+                ("group.consumer.max.heartbeat.interval.ms", "4999"),
+                "group.consumer.max.heartbeat.interval.ms must be greater than or equal to \
+                 group.consumer.min.heartbeat.interval.ms",
+            ),
         ];
         for (entry, expected) in cases {
             let error = parse(&[entry]).expect_err(expected).to_string();

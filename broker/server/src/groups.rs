@@ -1,6 +1,7 @@
 //! The driver of the group coordinators, one for each partition of `__consumer_offsets` that this broker leads: what they need
 //! besides what `coordinators` gives every kind.
 
+mod cluster;
 mod deletions;
 mod driver;
 
@@ -11,6 +12,7 @@ use forebay_broker_coordinator::{Command, Config, EndOfTransaction, RequestConte
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
 use crate::coordinators::{Coordinators, Surroundings};
+use cluster::MetadataCluster;
 use driver::GroupDriver;
 
 /// The coordinators of this broker.
@@ -23,6 +25,7 @@ impl Groups {
     /// No coordinator yet.
     pub(crate) fn new(config: Config, surroundings: Surroundings) -> Self {
         let metadata = Arc::clone(&surroundings.metadata);
+        let cluster = Arc::new(MetadataCluster(Arc::clone(&metadata)));
         let driver = move || {
             let metadata = Arc::clone(&metadata);
             let exists = move |topic: &str, id: Uuid| {
@@ -30,7 +33,7 @@ impl Groups {
                 let known = image.topic(topic);
                 known.is_some_and(|known| id.is_zero() || known.id() == id)
             };
-            GroupDriver::new(config.clone(), exists)
+            GroupDriver::new(config.clone(), Arc::clone(&cluster) as _, exists)
         };
         Self {
             coordinators: Coordinators::new(CONSUMER_OFFSETS, surroundings, driver),

@@ -154,6 +154,8 @@ routes! {
     wait UnregisterBroker => handlers::unregister_broker::handle;
     wait DescribeTransactions => handlers::describe_transactions::handle;
     wait ListTransactions => handlers::list_transactions::handle;
+    wait ConsumerGroupHeartbeat => handlers::consumer_group_heartbeat::handle;
+    wait ConsumerGroupDescribe => handlers::consumer_group_describe::handle;
     now ListConfigResources => handlers::list_config_resources::handle;
     now DescribeTopicPartitions => handlers::describe_topic_partitions::handle;
 }

@@ -9,13 +9,16 @@ use forebay_protocol::messages::{
 use super::alter_configs::{self, MIN_INSYNC_REPLICAS};
 use crate::Record;
 use crate::controller::{Cluster, Command, Outcome};
-use crate::image::{ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataVersion};
+use crate::image::{
+    ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION, METADATA_VERSION, MetadataVersion,
+};
 
-/// The features that a new cluster begins with. Kafka 4.3.1 also finalizes `group.version`, `share.version`,
-/// `streams.version` and `transaction.version`; clients take each as a promise, so each comes with what it promises.
-const BOOTSTRAP_FEATURES: [(&str, i16); 2] = [
+/// The features that a new cluster begins with. Kafka 4.3.1 also finalizes `share.version`, `streams.version` and
+/// `transaction.version`; clients take each as a promise, so each comes with what it promises.
+const BOOTSTRAP_FEATURES: [(&str, i16); 3] = [
     (METADATA_VERSION, MetadataVersion::LATEST.level()),
     (ELIGIBLE_LEADER_REPLICAS_VERSION, 1),
+    (GROUP_VERSION, 1),
 ];
 
 /// Makes the log one that a controller can go on with; the first command after the load.

@@ -7,6 +7,8 @@ pub const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.ver
 
 /// The feature whose level says how transactions are run (KIP-890).
 pub const TRANSACTION_VERSION: &str = "transaction.version";
+/// The feature that says that consumer groups of KIP-848 are served.
+pub const GROUP_VERSION: &str = "group.version";
 
 /// A feature and the levels of it that a node can work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct SupportedFeature {
 /// feature is not yet a served one: what clients are offered is the server's business.
 pub const SUPPORTED_FEATURES: [SupportedFeature; 7] = [
     SupportedFeature {
-        name: "group.version",
+        name: GROUP_VERSION,
         min: 0,
         max: 1,
     },

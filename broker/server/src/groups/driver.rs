@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use forebay_broker_coordinator::{Config, GroupCoordinator};
+use forebay_broker_coordinator::{Cluster, Config, GroupCoordinator};
 use forebay_protocol::Uuid;
 
 use super::deletions::Deletions;
@@ -19,6 +19,7 @@ type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
 /// What it needs.
 pub(super) struct GroupDriver {
     config: Config,
+    cluster: Arc<dyn Cluster>,
     pub(super) topic_exists: Box<TopicExists>,
     pub(super) deletions: Mutex<Deletions>,
 }
@@ -27,10 +28,12 @@ impl GroupDriver {
     /// Nothing to forget yet.
     pub(super) fn new(
         config: Config,
+        cluster: Arc<dyn Cluster>,
         topic_exists: impl Fn(&str, Uuid) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self {
             config,
+            cluster,
             topic_exists: Box::new(topic_exists),
             deletions: Mutex::default(),
         }
@@ -47,6 +50,7 @@ impl Driver for GroupDriver {
             append_bytes_max: replica.config().max_message_bytes,
             ..self.config.clone()
         })
+        .with_cluster(Arc::clone(&self.cluster))
     }
 
     /// Topics whose deletion the log's last coordinator has not come to write down are forgotten as soon as that can be.

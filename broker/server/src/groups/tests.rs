@@ -101,9 +101,11 @@ impl Bench {
 
     /// A coordinator over what is in the log, where there is no such topic.
     fn shard_without(&self, gone: &'static str) -> Arc<Shard> {
-        let driver = GroupDriver::new(Config::default(), move |topic, id| {
-            topic != gone && id == TOPIC_ID
-        });
+        let driver = GroupDriver::new(
+            Config::default(),
+            Arc::new(forebay_broker_coordinator::NoCluster),
+            move |topic, id| topic != gone && id == TOPIC_ID,
+        );
         let replica = Arc::clone(&self.replica);
         Shard::start(PARTITION, replica, driver, self.shutdown.clone())
     }

@@ -1,7 +1,7 @@
 //! ApiVersions: the ranges that Kafka 4.3.1 offers, of the APIs that are served.
 
 use forebay_broker_controller::{
-    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature,
+    ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION, METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature,
 };
 use forebay_protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
@@ -52,8 +52,8 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
     }
 }
 
-/// The features that are served in full. `group.version`, `transaction.version` and their like switch clients to what is not here.
-const FEATURES: [&str; 2] = [METADATA_VERSION, ELIGIBLE_LEADER_REPLICAS_VERSION];
+/// The features that are served in full. `transaction.version` and its like switch clients to what is not here.
+const FEATURES: [&str; 3] = [METADATA_VERSION, ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION];
 
 /// The features of [`FEATURES`] with the levels that are supported.
 pub(crate) fn served_features() -> impl Iterator<Item = &'static SupportedFeature> + Clone {

@@ -300,7 +300,7 @@ fn a_log_that_ends_inside_a_transaction_begins_anew() {
     let image = controller.image();
     assert_eq!(image.metadata_version(), MetadataVersion::LATEST);
     assert_eq!(
-        image.feature_level("group.version"),
+        image.feature_level("share.version"),
         0,
         "what had been aborted is gone"
     );

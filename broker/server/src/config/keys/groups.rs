@@ -1,8 +1,10 @@
 //! Keys of consumer groups and their offsets.
 
-use forebay_config::ConfigType::{Int, Long, Short};
+use forebay_config::ConfigType::{Int, List, Long, Short, String};
 use forebay_config::Importance::{High, Low, Medium};
 use forebay_config::{ConfigKey, ConfigType, Importance, Validator};
+
+use crate::config::groups::ASSIGNORS;
 
 fn key(name: &str, config_type: ConfigType, importance: Importance, documentation: &str) -> ConfigKey {
     ConfigKey::new(name, config_type)
@@ -27,6 +29,47 @@ pub(super) fn groups() -> Vec<ConfigKey> {
         key("group.max.size", Int, Medium,
             "How many members a group may have.")
             .default(i32::MAX).validator(Validator::at_least(1)),
+        key("group.consumer.session.timeout.ms", Int, Medium,
+            "How long a member of the consumer protocol may be silent before it is out.")
+            .default(45_000).validator(Validator::at_least(1)),
+        key("group.consumer.min.session.timeout.ms", Int, Medium,
+            "The shortest session timeout that a consumer group may be configured with.")
+            .default(45_000).validator(Validator::at_least(1)),
+        key("group.consumer.max.session.timeout.ms", Int, Medium,
+            "The longest session timeout that a consumer group may be configured with.")
+            .default(60_000).validator(Validator::at_least(1)),
+        key("group.consumer.heartbeat.interval.ms", Int, Medium,
+            "How often members of the consumer protocol are told to heartbeat.")
+            .default(5_000).validator(Validator::at_least(1)),
+        key("group.consumer.min.heartbeat.interval.ms", Int, Medium,
+            "The shortest heartbeat interval that a consumer group may be configured with.")
+            .default(5_000).validator(Validator::at_least(1)),
+        key("group.consumer.max.heartbeat.interval.ms", Int, Medium,
+            "The longest heartbeat interval that a consumer group may be configured with.")
+            .default(15_000).validator(Validator::at_least(1)),
+        key("group.consumer.assignment.interval.ms", Int, Medium,
+            "How long one assignment of a consumer group stands at least.")
+            .default(1_000).validator(Validator::at_least(0)),
+        key("group.consumer.min.assignment.interval.ms", Int, Medium,
+            "The shortest assignment interval that a consumer group may be configured with.")
+            .default(0).validator(Validator::at_least(0)),
+        key("group.consumer.max.assignment.interval.ms", Int, Medium,
+            "The longest assignment interval that a consumer group may be configured with.")
+            .default(15_000).validator(Validator::at_least(0)),
+        key("group.consumer.max.size", Int, Medium,
+            "How many members a group of the consumer protocol may have.")
+            .default(i32::MAX).validator(Validator::at_least(1)),
+        key("group.consumer.assignors", List, Medium,
+            "The assignors that members may ask for, the default first: uniform and range.")
+            .default("uniform,range").validator(Validator::All(vec![Validator::NonEmptyList, Validator::one_of(ASSIGNORS)])),
+        key("group.consumer.migration.policy", String, Medium,
+            "Which groups may go from one protocol to the other while they have members: upgrade (to the consumer \
+             protocol), downgrade (from it), bidirectional or disabled.")
+            .default("bidirectional")
+            .validator(Validator::one_of_ignoring_case(["bidirectional", "upgrade", "downgrade", "disabled"])),
+        key("group.consumer.regex.refresh.interval.ms", Int, Medium,
+            "How often the regular expressions of consumer groups are held against all topics, should none be created.")
+            .default(600_000).validator(Validator::at_least(10_000)).internal(),
         key("offset.metadata.max.bytes", Int, High,
             "The longest metadata that a commit may carry.")
             .default(4_096),
