@@ -2,6 +2,7 @@
 //! transactions are over. [`crate::Log`] puts them together. No clock and no thread of its own: time comes in as a
 //! parameter, and [`Pace`] says how fast it may go and when to stop.
 
+mod broken;
 mod filter;
 mod offset_map;
 mod read;
@@ -9,6 +10,7 @@ mod transactions;
 
 use forebay_records::Offset;
 
+pub(crate) use broken::Broken;
 pub(crate) use filter::{Circumstances, Counts, Filter, Kept};
 pub(crate) use offset_map::OffsetMap;
 pub(crate) use read::BatchReader;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use forebay_records::{Offset, ProducerId, RecordBatch, RecordRef, RewriteError, Timestamp};
 
-use super::OffsetMap;
+use super::{Broken, OffsetMap};
 use crate::producer_state::LastRecord;
 
 /// By what batches are judged in one cleaning.
@@ -65,8 +65,9 @@ impl Filter<'_> {
         let is_control = header.is_control();
         let horizon = header.delete_horizon();
         // A marker is kept for as long as a tombstone, from when nothing was left that it decides.
-        let discarded =
-            circumstances.discardable && (!is_control || horizon.is_some_and(|horizon| horizon <= self.now));
+        let discarded = (circumstances.discardable
+            && (!is_control || horizon.is_some_and(|horizon| horizon <= self.now)))
+            || (is_control && Broken::MarkersAtOnce.is_on());
         let mut kept = Vec::new();
         let mut has_tombstones = false;
         let mut records = batch.records()?;
@@ -83,8 +84,9 @@ impl Filter<'_> {
             return Ok(self.without_records(batch, circumstances));
         }
         // The time begins when a tombstone has been through the map: only from then on are its key's older records gone.
-        let begins = (has_tombstones && header.last_offset() < self.mapped_end)
-            || (is_control && circumstances.discardable);
+        let begins =
+            (has_tombstones && header.last_offset() < self.mapped_end && !Broken::TombstonesForEver.is_on())
+                || (is_control && circumstances.discardable);
         let new_horizon = (begins && horizon.is_none()).then(|| self.now + self.delete_retention_ms);
         if count == kept.len() && new_horizon.is_none() {
             return Ok(Kept::All);
@@ -103,7 +105,8 @@ impl Filter<'_> {
             return false;
         };
         let is_newest = self.map.get(key).is_none_or(|newest| record.offset >= newest);
-        is_newest && (record.value.is_some() || horizon.is_none_or(|horizon| self.now < horizon))
+        let is_young = horizon.is_none_or(|horizon| self.now < horizon);
+        is_newest && (record.value.is_some() || is_young && !Broken::TombstonesAtOnce.is_on())
     }
 
     /// A batch of which no record stays.
@@ -120,7 +123,7 @@ impl Filter<'_> {
     /// Whether a producer's sequence, or if it has none in its epoch that epoch, is known by this batch.
     fn is_last_of_producer(&self, batch: &RecordBatch) -> bool {
         let header = batch.header();
-        if !header.has_producer_id() {
+        if !header.has_producer_id() || Broken::ProducersForgotten.is_on() {
             return false;
         }
         self.producers

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use forebay_records::{BatchHeader, ControlRecordType, Error, Offset, ProducerId, RecordBatch};
 
+use super::Broken;
 use crate::transaction_index::AbortedTransaction;
 
 /// Goes along with a reader of batches, from the log's beginning or from a later offset.
@@ -45,7 +46,7 @@ impl Transactions {
         }
         if let Some((_, seen)) = self.aborted.get_mut(&header.producer_id) {
             *seen = true;
-            return true;
+            return !Broken::AbortedCounts.is_on();
         }
         let has_records = self.others.entry(header.producer_id).or_default();
         *has_records |= header.count > 0;

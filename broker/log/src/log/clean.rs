@@ -20,6 +20,7 @@ use crate::cleaner::{
 use crate::config::LogConfig;
 use crate::locks::{lock, read_lock, write_lock};
 use crate::segment::Segment;
+use crate::transaction_index::AbortedTransaction;
 
 pub(crate) use plan::Plan;
 
@@ -121,7 +122,8 @@ impl Cleaning<'_> {
             .partition_point(|segment| segment.base_offset() <= start)
             .saturating_sub(1);
         for segment in &segments[first..] {
-            transactions.add_aborted(self.aborted_in(segment, end)?);
+            // Of those that ended before, no marker will come.
+            transactions.add_aborted(self.aborted_in(segment, start, end)?);
             if let Some(full_at) = self.map_segment(segment, start, &mut transactions, &mut map)? {
                 return Ok((map, full_at));
             }
@@ -175,11 +177,17 @@ impl Cleaning<'_> {
         ))
     }
 
-    /// The aborted transactions that overlap a segment.
-    fn aborted_in(&self, segment: &Segment, round_end: Offset) -> Result<Vec<crate::AbortedTransaction>> {
+    /// The aborted transactions that overlap the part of a segment that is read: all from `start` on.
+    fn aborted_in(
+        &self,
+        segment: &Segment,
+        start: Offset,
+        round_end: Offset,
+    ) -> Result<Vec<AbortedTransaction>> {
         let next = read_lock(&self.log.view).segment_after(segment.base_offset());
         let end = next.map_or(round_end, |next| next.base_offset());
-        Ok(self.log.aborted_transactions(segment.base_offset(), end)?)
+        let from = segment.base_offset().max(start);
+        Ok(self.log.aborted_transactions(from, end)?)
     }
 }
 

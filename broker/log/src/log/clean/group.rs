@@ -184,7 +184,7 @@ impl Cleaning<'_> {
     ) -> Result<bool> {
         let last = group.iter().rposition(|segment| segment.size() > 0);
         for (index, segment) in group.iter().enumerate() {
-            transactions.add_aborted(self.aborted_in(segment, filter.mapped_end)?);
+            transactions.add_aborted(self.aborted_in(segment, Offset::ZERO, filter.mapped_end)?);
             let mut batches = self.batches(segment, 0)?;
             while let Some((position, batch)) = batches.next()? {
                 let end = position + batch.size_in_bytes() as u64;

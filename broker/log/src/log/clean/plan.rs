@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use forebay_records::{Offset, Timestamp};
 
+use crate::cleaner::Broken;
 use crate::config::LogConfig;
 use crate::error::Result;
 use crate::locks::read_lock;
@@ -54,7 +55,11 @@ impl Log {
     pub(crate) fn plan_cleaning(&self, checkpoint: Option<Offset>, now: Timestamp) -> Result<Plan> {
         let config = self.config();
         // Before the segments: what is open or not synced now is not in a segment that is looked at.
-        let stable = self.last_stable_offset().min(self.synced_offset());
+        let stable = if Broken::OpenTransactionsToo.is_on() {
+            self.synced_offset()
+        } else {
+            self.last_stable_offset().min(self.synced_offset())
+        };
         let segments = self.segments();
         let closed = segments.split_last().map_or(&[][..], |(_, closed)| closed);
         let first_dirty_offset = self.first_dirty_offset(checkpoint, &config);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use forebay_records::{Offset, Timestamp};
 
-use crate::cleaner::{Error, Result};
+use crate::cleaner::{Broken, Error, Result};
 use crate::config::LogConfig;
 use crate::file_name;
 use crate::locks::{lock, read_lock, write_lock};
@@ -41,6 +41,11 @@ impl Log {
         }
         for segment in group {
             segment.pin()?;
+        }
+        if Broken::OldSegmentsFirst.is_on() {
+            group
+                .iter()
+                .try_for_each(|segment| segment.mark_deleted().map(drop))?;
         }
         let swapped = self
             .rename_cleaned(base_offset, file_name::CLEANED, file_name::SWAP)
@@ -81,14 +86,16 @@ impl Log {
         writer
             .unsynced
             .retain(|segment| !group.iter().any(|gone| Arc::ptr_eq(gone, segment)));
-        for offset in writer.producers.forget_snapshots_between(base_offset, end) {
+        let snapshots = writer.producers.forget_snapshots_between(base_offset, end);
+        writer.doomed.append(&mut doomed);
+        writer.touched = true;
+        drop(writer);
+        for offset in snapshots {
             let path = file_name::path(&self.folder, offset, file_name::PRODUCER_SNAPSHOT);
             let renamed = mark_deleted(&*self.disk, &path)?;
             doomed.extend(renamed.map(|path| (due, path)));
         }
-        writer.doomed.extend(doomed);
-        writer.touched = true;
-        drop(writer);
+        lock(&self.writer).doomed.append(&mut doomed);
         self.sync_names()
     }
 

@@ -1,6 +1,7 @@
 //! Compaction, told in stories: what goes, what stays and for how long.
 
 mod crash;
+mod model;
 mod transactions;
 
 use std::collections::BTreeMap;

@@ -183,3 +183,33 @@ fn a_transaction_index_that_misses_an_abort_is_noticed() {
     );
     assert_eq!(values(&log)[0], (0, "a=committed".to_owned()));
 }
+
+/// The second round begins behind the abort, in the middle of a batch: the producer's next transaction is another one.
+#[test]
+fn a_transaction_that_ended_before_the_dirty_part_says_nothing_of_the_next() {
+    let Fixture { log, directory, .. } = fixture(&compacted());
+    let small = CleanerOptions {
+        dedupe_buffer_bytes: 24 * 2,
+        ..CleanerOptions::default()
+    };
+    put(&log, keyed(&[("a", None)], producer(1, 0), true, NOW), NOW);
+    put(&log, marker(producer(1, 0), false, NOW), NOW);
+    let two = keyed(
+        &[("b", Some("1")), ("a", Some("1"))],
+        ProducerIdentity::NONE,
+        false,
+        NOW,
+    );
+    put(&log, two, NOW);
+    put(&log, keyed(&[("b", Some("2"))], producer(1, 1), true, NOW), NOW);
+    put(&log, marker(producer(1, 0), true, NOW), NOW);
+    roll(&log, NOW);
+    for clean_to in [3, 4, 6] {
+        let (_, cleaned) = directory
+            .clean_dirtiest(&small, NOW, &Unlimited)
+            .cleaned
+            .expect("due");
+        assert_eq!(cleaned.expect("cleaned").first_dirty_offset, Offset(clean_to));
+    }
+    assert_eq!(values(&log), told(&[(3, "a=1"), (4, "b=2")]));
+}
