@@ -3,7 +3,6 @@
 
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only tests make mistakes"))]
 pub(crate) enum Broken {
     /// Markers go as soon as they are seen (KAFKA-14055; markers removed by their key).
     MarkersAtOnce,
