@@ -65,7 +65,7 @@ const NO_TARGET: TargetEpoch = TargetEpoch {
 };
 
 /// A consumer group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConsumerGroup {
     id: Utf8Bytes,
     epoch: GroupEpoch,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forebay_protocol::Utf8Bytes;
+use forebay_protocol::{Utf8Bytes, Uuid};
 
 use super::GroupCoordinator;
 use crate::classic::{GroupMetadata, State};
@@ -17,6 +17,9 @@ pub(crate) type Snapshot = (
     OpenTransactions,
     BTreeMap<ConsumerKey, ConsumerValue>,
 );
+
+/// Epoch, previous epoch and partitions by member id.
+pub(crate) type Owned = BTreeMap<String, (i32, i32, BTreeSet<(Uuid, i32)>)>;
 
 impl GroupCoordinator {
     /// What is persisted when all that is written is committed.
@@ -122,6 +125,19 @@ impl GroupCoordinator {
         }
     }
 
+    /// What each member of a consumer group is known to own, with its epoch and the one before; `None` if there is no such group.
+    pub(crate) fn owned_in_consumer_group(&self, id: &Utf8Bytes) -> Option<Owned> {
+        let members = self.consumer_group(id)?.members().map(|(id, member)| {
+            let current = &member.current;
+            let owned = current.owned().collect();
+            (
+                id.to_string(),
+                (current.member_epoch, current.previous_member_epoch, owned),
+            )
+        });
+        Some(members.collect())
+    }
+
     /// What holds of consumer groups whose records are all there.
     pub(crate) fn assert_sound(&self) {
         self.groups
@@ -137,7 +153,7 @@ impl GroupCoordinator {
         let rebuilt = ConsumerGroup::of_records(id, self.persisted.consumer_records(id));
         let mut rebuilt = rebuilt.expect("a group that is there has records");
         rebuilt.refreshed_at = group.refreshed_at;
-        assert_eq!(format!("{rebuilt:?}"), format!("{group:?}"));
+        assert_eq!(rebuilt, *group);
         let members: BTreeSet<&Utf8Bytes> = group.members().map(|(id, _)| id).collect();
         let (sessions, join, sync) = self.timers.of_group(id);
         assert!(!join && !sync, "{group:?}");

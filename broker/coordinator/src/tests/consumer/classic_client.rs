@@ -26,6 +26,8 @@ pub(super) struct ClassicClient {
     pub(super) topics: Vec<String>,
     pub(super) generation: i32,
     pub(super) owned: BTreeSet<(String, i32)>,
+    /// The generation in which it was told so.
+    pub(super) owned_in: i32,
     pub(super) leads: bool,
 }
 
@@ -121,6 +123,7 @@ impl ClassicClient {
         assert_eq!(reader.i16().expect("a version"), VERSION);
         let assignment = ConsumerProtocolAssignment::decode(&mut reader, VERSION).expect("an assignment");
         let topics = assignment.assigned_partitions.into_iter();
+        self.owned_in = self.generation;
         self.owned = topics
             .flat_map(|topic| {
                 topic
