@@ -11,12 +11,14 @@ use crate::Record;
 use crate::controller::{Cluster, Command, Outcome};
 use crate::image::{
     ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION, METADATA_VERSION, MetadataVersion,
+    TRANSACTION_VERSION,
 };
 
-/// The features that a new cluster begins with. Kafka 4.3.1 also finalizes `share.version`, `streams.version` and
-/// `transaction.version`; clients take each as a promise, so each comes with what it promises.
-const BOOTSTRAP_FEATURES: [(&str, i16); 3] = [
+/// The features that a new cluster begins with. Kafka 4.3.1 also finalizes `share.version` and `streams.version`; clients take each
+/// as a promise, so each comes with what it promises.
+const BOOTSTRAP_FEATURES: [(&str, i16); 4] = [
     (METADATA_VERSION, MetadataVersion::LATEST.level()),
+    (TRANSACTION_VERSION, 2),
     (ELIGIBLE_LEADER_REPLICAS_VERSION, 1),
     (GROUP_VERSION, 1),
 ];

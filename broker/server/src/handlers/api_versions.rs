@@ -2,6 +2,7 @@
 
 use forebay_broker_controller::{
     ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION, METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature,
+    TRANSACTION_VERSION,
 };
 use forebay_protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
@@ -52,8 +53,13 @@ pub(crate) fn handle(call: &Call, request: &ApiVersionsRequest) -> ApiVersionsRe
     }
 }
 
-/// The features that are served in full. `transaction.version` and its like switch clients to what is not here.
-const FEATURES: [&str; 3] = [METADATA_VERSION, ELIGIBLE_LEADER_REPLICAS_VERSION, GROUP_VERSION];
+/// The features that are served in full. Others, like `share.version`, switch clients to what is not here.
+const FEATURES: [&str; 4] = [
+    METADATA_VERSION,
+    TRANSACTION_VERSION,
+    ELIGIBLE_LEADER_REPLICAS_VERSION,
+    GROUP_VERSION,
+];
 
 /// The features of [`FEATURES`] with the levels that are supported.
 pub(crate) fn served_features() -> impl Iterator<Item = &'static SupportedFeature> + Clone {

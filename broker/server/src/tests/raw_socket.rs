@@ -206,6 +206,7 @@ async fn what_is_advertised_is_kafkas_table() {
         .map(|one| (&*one.name, one.max_version_level))
         .collect();
     assert!(features.contains(&("metadata.version", 30)), "{features:?}");
+    assert!(features.contains(&("transaction.version", 2)), "{features:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

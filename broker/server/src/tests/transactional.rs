@@ -7,12 +7,35 @@ mod zombies;
 
 use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::fetch_response::AbortedTransaction;
-use forebay_protocol::messages::{DescribeTransactionsRequest, FindCoordinatorRequest};
+use forebay_protocol::messages::update_features_request::FeatureUpdateKey;
+use forebay_protocol::messages::{
+    DescribeTransactionsRequest, FindCoordinatorRequest, UpdateFeaturesRequest,
+};
 use forebay_records::ControlRecordType;
 
 use super::*;
 
 const TOPIC: &str = "t";
+/// Of `transaction.version`.
+const LEVELS: [i16; 3] = [0, 1, 2];
+
+/// Transactions are run as of this level from now on, and their coordinators know (which takes a moment).
+async fn finalize(broker: &TestBroker, level: i16) {
+    const UNSAFE_DOWNGRADE: i8 = 3;
+    let update = FeatureUpdateKey {
+        feature: "transaction.version".into(),
+        max_version_level: level,
+        upgrade_type: UNSAFE_DOWNGRADE,
+        ..Default::default()
+    };
+    let request = UpdateFeaturesRequest {
+        timeout_ms: 10_000,
+        feature_updates: vec![update],
+        ..Default::default()
+    };
+    let response = broker.call(2, request).await;
+    assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+}
 
 /// The coordinator of transactional ids is there.
 async fn find_coordinator(broker: &TestBroker) {

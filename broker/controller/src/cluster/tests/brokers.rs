@@ -237,8 +237,8 @@ fn an_empty_log_is_bootstrapped_once() {
         .collect();
     assert_eq!(
         names,
-        [23, 12, 12, 12, 4, 24],
-        "begin, three features, min.insync.replicas, end"
+        [23, 12, 12, 12, 12, 4, 24],
+        "begin, four features, min.insync.replicas, end"
     );
     assert_eq!(cluster.image().metadata_version(), MetadataVersion::LATEST);
     assert_eq!(cluster.run_with_records(Activate).0, []);

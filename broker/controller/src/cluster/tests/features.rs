@@ -49,6 +49,10 @@ const REFUSED: &[(&str, i16, i8, &str)] = &[
 #[test]
 fn feature_levels_go_where_they_may() {
     let mut cluster = TestCluster::with_brokers(1);
+    assert_eq!(
+        update(&mut cluster, "transaction.version", 0, 2).0,
+        ErrorCode::None
+    );
     for (feature, level, upgrade_type, reason) in REFUSED {
         let text =
             format!("The update failed for all features since the following feature had an error: {reason}");

@@ -95,9 +95,10 @@ impl Producer {
                         added: Vec::new(),
                     };
                 }
-                ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress => {
-                    tokio::task::yield_now().await;
-                }
+                // The last of them: what it waits for took longer than its transactions may.
+                ErrorCode::ConcurrentTransactions
+                | ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::CoordinatorNotAvailable => tokio::task::yield_now().await,
                 other => panic!("{other:?}"),
             }
         }

@@ -39,8 +39,12 @@ async fn committed_offset(broker: &TestBroker) -> i64 {
 
 #[tokio::test]
 async fn transactions_are_seen_when_they_are_committed_and_never_when_aborted() {
-    for kind in KINDS {
+    for (kind, level) in KINDS
+        .into_iter()
+        .flat_map(|kind| LEVELS.map(|level| (kind, level)))
+    {
         let mut broker = broker_with_topic().await;
+        finalize(&broker, level).await;
         let mut producer = Producer::begin(&broker, kind, "tx").await;
         let mut expected = Vec::new();
         for round in 0..6_i64 {

@@ -17,8 +17,12 @@ async fn broker_with(settings: &[(&'static str, &'static str)]) -> TestBroker {
 
 #[tokio::test]
 async fn a_zombie_is_fenced_and_consumers_see_its_successor_only() {
-    for kind in KINDS {
+    for (kind, level) in KINDS
+        .into_iter()
+        .flat_map(|kind| LEVELS.map(|level| (kind, level)))
+    {
         let broker = broker_with(&[]).await;
+        finalize(&broker, level).await;
         let mut zombie = Producer::begin(&broker, kind, "tx").await;
         assert_eq!(zombie.send(&broker, 0, &["zombie"]).await, ErrorCode::None);
         let mut successor = Producer::begin(&broker, kind, "tx").await;
@@ -43,13 +47,25 @@ async fn a_zombie_is_fenced_and_consumers_see_its_successor_only() {
 /// A transaction whose producer has gone is aborted when its time is over; nobody waits for it for longer.
 #[tokio::test]
 async fn an_abandoned_transaction_ends_by_itself() {
-    for kind in KINDS {
+    for (kind, level) in KINDS
+        .into_iter()
+        .flat_map(|kind| LEVELS.map(|level| (kind, level)))
+    {
         let broker = broker_with(&[QUICK]).await;
-        let mut zombie = Producer::begin_with(&broker, kind, "tx", 50).await;
-        assert_eq!(zombie.send(&broker, 0, &["zombie"]).await, ErrorCode::None);
+        finalize(&broker, level).await;
+        // On a busy machine its time may be over before it has sent anything.
+        let mut timeout_ms = 50;
+        let mut zombie = loop {
+            let mut zombie = Producer::begin_with(&broker, kind, "tx", timeout_ms).await;
+            if zombie.send(&broker, 0, &["zombie"]).await == ErrorCode::None {
+                break zombie;
+            }
+            timeout_ms *= 2;
+        };
         wait_for_state(&broker, "tx", "CompleteAbort").await;
         let seen = read_committed(&broker, 0).await;
-        assert_eq!((seen.values.len(), seen.last_stable_offset), (0, 2));
+        assert!(seen.values.is_empty() && seen.high_watermark >= 2);
+        assert_eq!(seen.last_stable_offset, seen.high_watermark);
         assert_ne!(zombie.end(&broker, true).await, ErrorCode::None, "{kind:?}");
     }
 }
