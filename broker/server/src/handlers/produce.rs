@@ -4,6 +4,7 @@
 mod accept;
 mod recompress;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_broker_log::Appended;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::call::{Call, Dispatched, Reply};
 use crate::error_code::HasErrorCode;
 use crate::listener_view::View;
-use crate::replicas;
+use crate::replicas::{self, Replica};
 use accept::Acceptance;
 
 /// Why a partition's batches are not in the log.
@@ -59,7 +60,11 @@ impl From<replicas::Error> for Refusal {
     }
 }
 
-type Acknowledgement = oneshot::Receiver<Result<Appended, replicas::Error>>;
+/// What a batch in a queue waits for.
+struct Acknowledgement {
+    outcome: oneshot::Receiver<Result<Appended, replicas::Error>>,
+    replica: Arc<Replica>,
+}
 
 struct Partition {
     index: i32,
@@ -155,15 +160,37 @@ async fn acknowledge(call: &Call, topics: Vec<Topic>, limit: Option<Duration>) -
 }
 
 async fn wait(acknowledgement: Acknowledgement, deadline: Option<Instant>) -> Result<Appended, Refusal> {
+    let Acknowledgement { outcome, replica } = acknowledgement;
     let outcome = match deadline {
-        Some(deadline) => timeout_at(deadline, acknowledgement)
+        Some(deadline) => timeout_at(deadline, outcome)
             .await
             .map_err(|_elapsed| Refusal::from(ErrorCode::RequestTimedOut))?,
-        None => acknowledgement.await,
+        None => outcome.await,
     };
     // A writer that is gone without a word leaves open whether the batch is in the log.
     let appended = outcome.map_err(|_gone| Refusal::from(ErrorCode::UnknownServerError))?;
-    Ok(appended?)
+    appended.map_err(|error| Refusal {
+        log_start_offset: names_log_start(&error).then(|| {
+            replica
+                .with_partition(forebay_broker_partition::Partition::log_start_offset)
+                .0
+        }),
+        ..Refusal::from(error)
+    })
+}
+
+/// Kafka names the log's start where its log has refused a batch for its producer's state (`ReplicaManager.appendToLocalLog`).
+fn names_log_start(error: &replicas::Error) -> bool {
+    use forebay_broker_log::Error;
+    matches!(
+        error,
+        replicas::Error::Log(
+            Error::OutOfOrderSequence { .. }
+                | Error::InvalidProducerEpoch { .. }
+                | Error::InvalidTransactionState { .. }
+                | Error::TransactionCoordinatorFenced { .. }
+        )
+    )
 }
 
 fn appended_at(index: i32, appended: &Appended) -> PartitionProduceResponse {

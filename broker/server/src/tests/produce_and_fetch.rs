@@ -87,3 +87,32 @@ async fn a_repeated_batch_gets_its_first_offset() {
     );
     assert_eq!(broker.values("t", 0, 0).await, ["other", "a", "b", "c"]);
 }
+
+/// Kafka names the log's start where it has come as far as the log.
+#[tokio::test]
+async fn a_refusal_of_the_logs_names_its_start() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1, &[]).await;
+    broker.produce("t", 0, -1, idempotent(5, 1, 0, &["a"])).await;
+    let mut corrupt = batch(&["x"]).into_bytes().to_vec();
+    *corrupt.last_mut().expect("it has bytes") ^= 1;
+    for (records, code, log_start_offset) in [
+        (
+            idempotent(5, 1, 7, &["b"]).into_bytes(),
+            ErrorCode::OutOfOrderSequenceNumber,
+            0,
+        ),
+        (
+            idempotent(5, 0, 1, &["b"]).into_bytes(),
+            ErrorCode::InvalidProducerEpoch,
+            0,
+        ),
+        (corrupt.into(), ErrorCode::CorruptMessage, -1),
+    ] {
+        let request = produce_request("t", 0, -1, Some(Records::Memory(records)));
+        let answer = broker.call(9, request).await.responses.remove(0);
+        let answer = &answer.partition_responses[0];
+        assert_eq!(ErrorCode::from_i16(answer.error_code), code);
+        assert_eq!(answer.log_start_offset, log_start_offset, "{code:?}");
+    }
+}

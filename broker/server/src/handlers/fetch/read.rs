@@ -46,9 +46,12 @@ pub(super) async fn read_all(plan: &Plan<'_>) -> Round {
         urgent: false,
     };
     for partition in &plan.partitions {
+        let index = partition.key.partition;
         let answer = match &partition.replica {
-            Ok(replica) => read_one(plan, partition, replica, round.bytes).await,
-            Err(code) => Err(*code),
+            Ok(replica) => read_one(plan, partition, replica, round.bytes)
+                .await
+                .map_err(|code| failed(plan.version, index, code)),
+            Err(code) => Err(not_there(plan.version, index, *code)),
         };
         match answer {
             Ok(answer) => {
@@ -56,11 +59,9 @@ pub(super) async fn read_all(plan: &Plan<'_>) -> Round {
                 round.urgent |= answer.diverging_epoch.epoch >= 0;
                 round.answers.push(answer);
             }
-            Err(code) => {
+            Err(answer) => {
                 round.urgent = true;
-                round
-                    .answers
-                    .push(failed(plan.version, partition.key.partition, code));
+                round.answers.push(answer);
             }
         }
     }
@@ -159,6 +160,15 @@ fn empty(plan: &Plan<'_>, partition_index: i32, bounds: &FetchBounds) -> Partiti
         preferred_read_replica: -1,
         records: Some(Records::EMPTY),
         ..PartitionData::default()
+    }
+}
+
+/// Kafka looks topics up before it reads, and answers with an empty list there where it has none for an error of the read.
+fn not_there(version: i16, partition_index: i32, code: ErrorCode) -> PartitionData {
+    let looked_up = code != ErrorCode::NotLeaderOrFollower;
+    PartitionData {
+        aborted_transactions: looked_up.then(Vec::new),
+        ..failed(version, partition_index, code)
     }
 }
 

@@ -9,8 +9,8 @@ use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicPro
 use forebay_protocol::messages::produce_response::BatchIndexAndErrorMessage;
 use forebay_protocol::{ErrorCode, Records, TopicPartition, Utf8Bytes};
 use forebay_records::{
-    AppendOrigin, CompressionType, DECOMPRESSED_BYTES_MAX, Error, Offset, RecordBatch, RecordError,
-    RecordErrorReason, ValidationOptions, batches, validate,
+    AppendOrigin, CompressionType, Corruption, DECOMPRESSED_BYTES_MAX, Error, Offset, RecordBatch,
+    RecordError, RecordErrorReason, ValidationOptions, batches, validate,
 };
 
 use super::recompress::recompress;
@@ -98,10 +98,11 @@ impl<'a> Acceptance<'a> {
         }
         let batches = vec![check(batch, &replica)?];
         let append = NewAppend::new(batches, AppendOrigin::Client, acks);
-        Ok(replica.append(match question {
+        let outcome = replica.append(match question {
             Some(question) => append.verified_by(question),
             None => append,
-        })?)
+        })?;
+        Ok(Acknowledgement { outcome, replica })
     }
 
     /// What the coordinator of a transactional batch may have to be asked.
@@ -210,8 +211,10 @@ fn refuse(code: ErrorCode, message: &str) -> Refusal {
 
 /// A batch that was refused for what is in it, in Kafka's words where single records are named (KIP-467).
 fn of_records(error: &Error, partition: &TopicPartition, log_start_offset: Offset) -> Refusal {
+    // In Kafka the log finds a wrong checksum, and only what is found later names the log's start.
+    let is_checksum = matches!(error, Error::Corrupt(Corruption::Checksum { .. }));
     let refusal = |message: String| Refusal {
-        log_start_offset: Some(log_start_offset.0),
+        log_start_offset: (!is_checksum).then_some(log_start_offset.0),
         ..refuse(error.error_code(), &message)
     };
     let Error::InvalidRecords { errors } = error else {
