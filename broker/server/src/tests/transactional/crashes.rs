@@ -12,6 +12,8 @@ use super::clients::{KINDS, Kind, Producer, VERSION_2};
 use super::*;
 
 const PARTITIONS: i32 = 3;
+/// One write after the other, so that no moment is missed.
+const IN_TURN: (&str, &str) = ("num.io.threads", "1");
 const NO_SYNC: (&str, &str) = ("log.flush.interval.messages", "9223372036854775807");
 
 /// Whose transaction ends how.
@@ -197,7 +199,7 @@ async fn a_transaction_is_whole_wherever_the_broker_dies() {
                 committed,
                 ..COMMIT
             };
-            let (steps, failures) = sweep(case, &survivors, &[], None).await;
+            let (steps, failures) = sweep(case, &survivors, &[IN_TURN], None).await;
             // The decision, three partitions, the completion.
             assert!(steps >= 5, "{steps}");
             assert_eq!(failures, Vec::<String>::new(), "{kind:?} {committed}");
@@ -209,7 +211,7 @@ async fn a_transaction_is_whole_wherever_the_broker_dies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_syncs_a_loss_of_power_may_tear_a_transaction() {
     let survivors: Vec<_> = (0..8).map(Survivors::Random).collect();
-    let (_, failures) = sweep(COMMIT, &survivors, &[NO_SYNC], Some("")).await;
+    let (_, failures) = sweep(COMMIT, &survivors, &[IN_TURN, NO_SYNC], Some("")).await;
     assert!(!failures.is_empty());
 }
 
@@ -226,7 +228,7 @@ async fn bad_coordinators_are_noticed() {
     ];
     for (id, expected) in cases {
         let case = Case { id, ..COMMIT };
-        let (_, failures) = sweep(case, &[Survivors::Everything], &[], Some(expected)).await;
+        let (_, failures) = sweep(case, &[Survivors::Everything], &[IN_TURN], Some(expected)).await;
         assert!(
             failures.iter().any(|failure| failure.contains(expected)),
             "{id}: {failures:?}"
