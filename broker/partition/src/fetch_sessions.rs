@@ -84,6 +84,16 @@ enum Kind {
     Incremental { session_id: i32, next_epoch: i32 },
 }
 
+impl FetchContext {
+    /// The session that the request goes on with; 0 if there is none yet.
+    pub fn session_id(&self) -> i32 {
+        match self.kind {
+            Kind::Sessionless | Kind::Full { .. } => 0,
+            Kind::Incremental { session_id, .. } => session_id,
+        }
+    }
+}
+
 /// What was found in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchFound {

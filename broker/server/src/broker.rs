@@ -130,6 +130,11 @@ impl Handle {
         self.core.config.node_id
     }
 
+    /// What is counted in it, in Prometheus' text form.
+    pub async fn metrics(&self) -> String {
+        self.router.exposition().render().await
+    }
+
     /// Whether it serves: it does from the moment it is started until it is stopped or its disk fails.
     #[must_use]
     pub fn is_ready(&self) -> bool {

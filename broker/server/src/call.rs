@@ -4,6 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use forebay_protocol::{ApiKey, Response, Utf8Bytes};
 
@@ -93,6 +95,34 @@ pub(crate) enum Dispatched {
     Now(Reply),
     /// It is answered when this is.
     Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+/// An answer that comes, and how long was worked on it: Kafka's local time, as against the time that it waits for others.
+pub(crate) struct Answer {
+    future: Pin<Box<dyn Future<Output = Reply> + Send>>,
+    pub(crate) worked: Duration,
+}
+
+impl Answer {
+    /// The answer that a handler has begun with `worked` behind it.
+    pub(crate) fn new(dispatched: Dispatched, worked: Duration) -> Self {
+        let future = match dispatched {
+            Dispatched::Now(reply) => Box::pin(std::future::ready(reply)),
+            Dispatched::Later(answer) => answer,
+        };
+        Self { future, worked }
+    }
+}
+
+impl Future for Answer {
+    type Output = Reply;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
+        let began = Instant::now();
+        let outcome = self.future.as_mut().poll(context);
+        self.worked += began.elapsed();
+        outcome
+    }
 }
 
 /// One request on its way through a handler.

@@ -121,6 +121,19 @@ pub struct TransactionLogConfig {
     pub segment_bytes: i32,
 }
 
+/// How the rates of client quotas are measured.
+#[derive(Debug, Clone)]
+pub struct QuotaConfig {
+    /// `quota.window.num`.
+    pub windows: usize,
+    /// `quota.window.size.seconds`, in milliseconds.
+    pub window_ms: i64,
+    /// `controller.quota.window.num`.
+    pub controller_windows: usize,
+    /// `controller.quota.window.size.seconds`, in milliseconds.
+    pub controller_window_ms: i64,
+}
+
 /// A broker's configuration, checked.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -154,6 +167,8 @@ pub struct BrokerConfig {
     pub upkeep: UpkeepConfig,
     /// Compaction.
     pub cleaner: CleanerConfig,
+    /// Client quotas.
+    pub quotas: QuotaConfig,
     /// Consumer groups.
     pub groups: coordinator::Config,
     /// Transactions.
@@ -220,6 +235,7 @@ impl BrokerConfig {
             request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
             upkeep: upkeep(&values),
             cleaner: cleaner(&values)?,
+            quotas: quotas(&values),
             groups: groups::groups(&values),
             transactions: transactions(&values),
             transaction_log: transaction_log(&values)?,
@@ -301,6 +317,16 @@ fn cleaner(values: &Config) -> Result<CleanerConfig, Error> {
         io_bytes_per_second_max: values.get_double("log.cleaner.io.max.bytes.per.second"),
         backoff: milliseconds(values.get_long("log.cleaner.backoff.ms")),
     })
+}
+
+fn quotas(values: &Config) -> QuotaConfig {
+    let seconds = |key| i64::from(values.get_int(key)) * 1000;
+    QuotaConfig {
+        windows: count(values.get_int("quota.window.num")),
+        window_ms: seconds("quota.window.size.seconds"),
+        controller_windows: count(values.get_int("controller.quota.window.num")),
+        controller_window_ms: seconds("controller.quota.window.size.seconds"),
+    }
 }
 
 fn transactions(values: &Config) -> coordinator::transaction::Config {

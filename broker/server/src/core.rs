@@ -10,6 +10,7 @@ use crate::config::BrokerConfig;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::producer_ids::ProducerIds;
+use crate::quotas::Quotas;
 use crate::replicas::{Replica, Replicas};
 use crate::shutdown::Shutdown;
 use crate::transactions::Transactions;
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) replicas: Arc<Replicas>,
     /// Incremental fetch sessions; held for a moment before a fetch and after it.
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
+    /// Who may use how much.
+    pub(crate) quotas: Arc<Quotas>,
     /// The group coordinators of this broker.
     pub(crate) groups: Arc<Groups>,
     /// The transaction coordinators of this broker.

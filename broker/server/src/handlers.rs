@@ -53,6 +53,8 @@ pub(crate) mod unregister_broker;
 pub(crate) mod update_features;
 pub(crate) mod write_txn_markers;
 
+mod mutations;
+
 use forebay_broker_coordinator::RequestContext;
 
 use crate::call::Call;

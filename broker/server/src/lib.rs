@@ -31,6 +31,7 @@ mod metadata;
 mod metrics;
 pub mod network;
 mod producer_ids;
+mod quotas;
 mod random;
 mod replicas;
 mod router;
@@ -43,7 +44,8 @@ mod verification;
 pub use broker::{Broker, Error, Handle, OpenListener, Options};
 pub use call::{ANONYMOUS, CallContext, Origin, Reply};
 pub use config::{
-    BrokerConfig, Error as ConfigError, NetworkConfig, TransactionLogConfig, UpkeepConfig, definition,
+    BrokerConfig, Error as ConfigError, NetworkConfig, QuotaConfig, TransactionLogConfig, UpkeepConfig,
+    definition,
 };
 pub use metadata::{Error as MetadataError, LoadError};
 pub use router::Router;

@@ -58,6 +58,9 @@ type Finish = Box<dyn FnOnce(Result<(), Error>) + Send>;
 /// A command: decides on the writer, and says what to do when it is committed.
 type Job = Box<dyn FnOnce(&mut Writer) -> Finish + Send>;
 
+/// Somebody who acts on new metadata at once.
+type Observer = Box<dyn Fn(&Arc<MetadataImage>) + Send>;
+
 /// The controller and its log.
 pub(crate) struct Writer {
     controller: Controller,
@@ -86,6 +89,7 @@ pub(crate) struct Metadata {
     /// Only the I/O thread whose turn it is locks it.
     writer: Mutex<Writer>,
     image: watch::Sender<Arc<MetadataImage>>,
+    observers: Mutex<Vec<Observer>>,
     leader_epoch: LeaderEpoch,
     log: Arc<Log>,
     replicas: Arc<Replicas>,
@@ -103,6 +107,7 @@ impl Metadata {
         Self {
             queue: Mutex::default(),
             scheduled: AtomicBool::new(false),
+            observers: Mutex::default(),
             leader_epoch: writer.leader_epoch,
             log: Arc::clone(&writer.log),
             writer: Mutex::new(writer),
@@ -115,6 +120,14 @@ impl Metadata {
     /// What is committed and known to this broker's partitions.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// Has `observer` told of the metadata as they are, and of each new image before the commands that made it are answered. It
+    /// may neither block nor submit.
+    pub(crate) fn observe(&self, observer: impl Fn(&Arc<MetadataImage>) + Send + 'static) {
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        observer(&self.image());
+        observers.push(Box::new(observer));
     }
 
     /// Where the metadata log stands.
@@ -190,7 +203,15 @@ impl Drain for Metadata {
             let changed = std::mem::take(&mut writer.changed);
             self.replicas
                 .apply(&image, changed.iter().map(String::as_str), clock::now());
-            self.image.send_replace(image);
+            self.image.send_replace(Arc::clone(&image));
+            for observer in self
+                .observers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+            {
+                observer(&image);
+            }
         }
         drop(writer);
         for finish in finishes {

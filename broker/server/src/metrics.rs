@@ -1,116 +1,154 @@
-//! Counters of requests, bytes and connections, for whatever recorder the process has installed.
+//! What is counted while the broker serves: requests with their phases, bytes, connections. A request costs a few additions to
+//! counters that nobody locks. `exposition.rs` writes all of it, and what the partitions know, in Prometheus' text form.
 
-use std::collections::BTreeMap;
+mod cleaner;
+mod exposition;
+mod group_lag;
+mod histogram;
+mod text;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_broker_log::{Cleaned, CleaningRound};
 use forebay_protocol::ApiKey;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-/// Handles, looked up once: a request costs an addition.
+pub(crate) use cleaner::CleanerMetrics;
+pub(crate) use exposition::Exposition;
+use histogram::Histogram;
+
+/// A request that has been answered, and where its time went (Kafka's `RequestMetrics`).
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Its API.
+    pub(crate) api_key: ApiKey,
+    /// How long the answer was.
+    pub(crate) bytes: usize,
+    /// How long it stood behind others of its connection.
+    pub(crate) queue: Duration,
+    /// How long was worked on it.
+    pub(crate) local: Duration,
+    /// How long the answer took to the socket.
+    pub(crate) send: Duration,
+    /// For how long the client is not heard after it.
+    pub(crate) throttle: Duration,
+    /// From the last byte of the request to the last of the answer.
+    pub(crate) total: Duration,
+}
+
+/// The requests of one API.
+#[derive(Debug)]
+struct Requests {
+    api_key: ApiKey,
+    received: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    total: Histogram,
+    queue: Histogram,
+    local: Histogram,
+    /// What is in none of the others: waiting for records, members, acknowledgements.
+    remote: Histogram,
+    send: Histogram,
+    throttle: Histogram,
+}
+
+/// All counters of the network's side.
+#[derive(Debug)]
 pub(crate) struct Metrics {
-    requests: BTreeMap<ApiKey, (Counter, Histogram)>,
-    bytes_in: Counter,
-    bytes_out: Counter,
-    connections: Gauge,
-    refused: Counter,
+    /// By the number of the API.
+    requests: Vec<Option<Box<Requests>>>,
+    connections: AtomicU64,
+    connections_opened: AtomicU64,
+    connections_refused: AtomicU64,
 }
 
 impl Metrics {
-    /// Registers the metrics of the APIs that are served.
+    /// Nothing has been counted yet of the APIs that are served.
     pub(crate) fn new(served: &[ApiKey]) -> Self {
-        let of = |key: &ApiKey| {
-            let requests = counter!("kafka_network_requests_total", "request" => key.name());
-            let seconds = histogram!("kafka_network_request_seconds", "request" => key.name());
-            (*key, (requests, seconds))
-        };
+        let places = served
+            .iter()
+            .map(|api_key| place(*api_key) + 1)
+            .max()
+            .unwrap_or(0);
+        let mut requests: Vec<Option<Box<Requests>>> = Vec::new();
+        requests.resize_with(places, || None);
+        for api_key in served {
+            requests[place(*api_key)] = Some(Box::new(Requests::new(*api_key)));
+        }
         Self {
-            requests: served.iter().map(of).collect(),
-            bytes_in: counter!("kafka_network_bytes_in_total"),
-            bytes_out: counter!("kafka_network_bytes_out_total"),
-            connections: gauge!("kafka_network_connections"),
-            refused: counter!("kafka_network_connections_refused_total"),
+            requests,
+            connections: AtomicU64::new(0),
+            connections_opened: AtomicU64::new(0),
+            connections_refused: AtomicU64::new(0),
         }
     }
 
     /// A request of so many bytes has been read.
     pub(crate) fn request_received(&self, api_key: ApiKey, bytes: usize) {
-        self.bytes_in.increment(bytes as u64);
-        if let Some((requests, _)) = self.requests.get(&api_key) {
-            requests.increment(1);
+        if let Some(requests) = self.of(api_key) {
+            add(&requests.received, 1);
+            add(&requests.bytes_in, bytes as u64);
         }
     }
 
-    /// Its response has been written, so long after.
-    pub(crate) fn response_sent(&self, api_key: ApiKey, bytes: usize, after: Duration) {
-        self.bytes_out.increment(bytes as u64);
-        if let Some((_, seconds)) = self.requests.get(&api_key) {
-            seconds.record(after);
+    /// Its answer has been written.
+    pub(crate) fn answered(&self, answered: &Answered) {
+        let Some(requests) = self.of(answered.api_key) else {
+            return;
+        };
+        add(&requests.bytes_out, answered.bytes as u64);
+        requests.total.record(answered.total);
+        requests.queue.record(answered.queue);
+        requests.local.record(answered.local);
+        requests.send.record(answered.send);
+        let known = answered.queue + answered.local + answered.send;
+        requests.remote.record(answered.total.saturating_sub(known));
+        if !answered.throttle.is_zero() {
+            requests.throttle.record(answered.throttle);
         }
     }
 
     /// A connection has been opened.
     pub(crate) fn connection_opened(&self) {
-        self.connections.increment(1.0);
+        add(&self.connections, 1);
+        add(&self.connections_opened, 1);
     }
 
     /// A connection has ended.
     pub(crate) fn connection_closed(&self) {
-        self.connections.decrement(1.0);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A connection was turned away.
     pub(crate) fn connection_refused(&self) {
-        self.refused.increment(1);
+        add(&self.connections_refused, 1);
+    }
+
+    fn of(&self, api_key: ApiKey) -> Option<&Requests> {
+        self.requests.get(place(api_key))?.as_deref()
     }
 }
 
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-/// What is known of compaction (Kafka's `LogCleaner` and `LogCleanerManager` metrics).
-pub(crate) struct CleanerMetrics {
-    max_dirty_percent: Gauge,
-    max_compaction_delay_seconds: Gauge,
-    uncleanable_partitions: Gauge,
-    buffer_utilization_percent: Gauge,
-    clean_time_seconds: Histogram,
-    bytes_read: Counter,
-    bytes_written: Counter,
-}
-
-impl CleanerMetrics {
-    /// Registers them.
-    pub(crate) fn new() -> Self {
+impl Requests {
+    fn new(api_key: ApiKey) -> Self {
         Self {
-            max_dirty_percent: gauge!("kafka_log_cleaner_max_dirty_percent"),
-            max_compaction_delay_seconds: gauge!("kafka_log_cleaner_max_compaction_delay_seconds"),
-            uncleanable_partitions: gauge!("kafka_log_cleaner_uncleanable_partitions"),
-            buffer_utilization_percent: gauge!("kafka_log_cleaner_buffer_utilization_percent"),
-            clean_time_seconds: histogram!("kafka_log_cleaner_clean_time_seconds"),
-            bytes_read: counter!("kafka_log_cleaner_bytes_read_total"),
-            bytes_written: counter!("kafka_log_cleaner_bytes_written_total"),
+            api_key,
+            received: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            total: Histogram::default(),
+            queue: Histogram::default(),
+            local: Histogram::default(),
+            remote: Histogram::default(),
+            send: Histogram::default(),
+            throttle: Histogram::default(),
         }
     }
+}
 
-    /// A cleaner has looked for something to do.
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    pub(crate) fn round(&self, round: &CleaningRound) {
-        self.max_dirty_percent.set(round.max_dirty_ratio * 100.0);
-        self.max_compaction_delay_seconds
-            .set(round.max_overdue_ms as f64 / 1000.0);
-        self.uncleanable_partitions.set(round.uncleanable as f64);
-    }
+fn place(api_key: ApiKey) -> usize {
+    usize::try_from(api_key.number()).unwrap_or(0)
+}
 
-    /// A log was compacted.
-    pub(crate) fn cleaned(&self, cleaned: &Cleaned, took: Duration) {
-        self.buffer_utilization_percent
-            .set(cleaned.buffer_utilization * 100.0);
-        self.clean_time_seconds.record(took);
-        self.bytes_read.increment(cleaned.bytes_read);
-        self.bytes_written.increment(cleaned.bytes_written);
-    }
+fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Ordering::Relaxed);
 }

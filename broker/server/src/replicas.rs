@@ -3,6 +3,7 @@
 
 pub(crate) mod fetch_waits;
 mod line_limit;
+mod meters;
 mod replica;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use crate::random::random_bits;
 use crate::verification::Verifier;
 use fetch_waits::FetchWaits;
 use line_limit::LineLimit;
+pub(crate) use meters::{Meters, Readings};
 use replica::QUEUE_BYTES_MAX;
 pub(crate) use replica::{NewAppend, Replica};
 
@@ -68,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) verifier: Arc<Verifier>,
     /// Fetches that wait.
     pub(crate) fetch_waits: FetchWaits,
+    /// What goes in and out of all of them.
+    pub(crate) meters: Meters,
     /// Why the log directory was given up.
     pub(crate) failure: watch::Sender<Option<Arc<str>>>,
 }

@@ -4,13 +4,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use forebay_protocol::{ApiKey, Request, Response};
+use forebay_protocol::{ApiKey, Records, Request, Response};
+use tokio::time::sleep;
 
-use crate::call::{Call, CallContext, Dispatched, Reply};
+use crate::call::{Answer, Call, CallContext, Dispatched, Reply};
+use crate::clock;
 use crate::core::Core;
 use crate::handlers;
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
+use crate::quotas::Quotas;
 
 /// The way into the broker. Cheap to clone.
 #[derive(Clone)]
@@ -45,16 +49,49 @@ impl Router {
         request: Request,
     ) -> impl Future<Output = Option<Response>> + Send + use<> {
         let served = self.serves(request.api_key(), version);
+        let produced = produced(&request);
+        let payer = self.quotas().charges_requests().then(|| context.clone());
+        let began = Instant::now();
         let dispatched = served.then(|| self.dispatch(context, version, request));
+        let quotas = Arc::clone(&self.core.quotas);
         async move {
-            let reply = match dispatched? {
-                Dispatched::Now(reply) => reply,
-                Dispatched::Later(answer) => answer.await,
+            let mut answer = Answer::new(dispatched?, began.elapsed());
+            let reply = (&mut answer).await;
+            // There is no socket that could be left unread: the answer comes later instead.
+            let mut throttle = match &reply {
+                Reply::Response(response) => response.throttle_time_ms().max(0).unsigned_abs().into(),
+                Reply::Silence | Reply::Hangup(_) => 0,
             };
+            if let Some(payer) = payer {
+                let now = clock::monotonic();
+                let of_request = quotas.worked(&payer, answer.worked, now);
+                let of_bytes = produced.map_or(Duration::ZERO, |bytes| quotas.produced(&payer, bytes, now));
+                throttle = throttle.max(
+                    of_request
+                        .max(of_bytes)
+                        .as_millis()
+                        .try_into()
+                        .unwrap_or(u64::MAX),
+                );
+            }
+            if throttle > 0 {
+                sleep(Duration::from_millis(throttle)).await;
+            }
             match reply {
                 Reply::Response(response) => Some(response),
                 Reply::Silence | Reply::Hangup(_) => None,
             }
+        }
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.core.quotas
+    }
+
+    pub(crate) fn exposition(&self) -> Exposition<'_> {
+        Exposition {
+            core: &self.core,
+            metrics: &self.metrics,
         }
     }
 
@@ -74,6 +111,19 @@ impl Router {
             request,
         )
     }
+}
+
+/// How many bytes of records a Produce request of this process has; on a socket the whole frame counts.
+fn produced(request: &Request) -> Option<usize> {
+    let Request::Produce(request) = request else {
+        return None;
+    };
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    Some(
+        partitions
+            .map(|data| data.records.as_ref().map_or(0, Records::len))
+            .sum(),
+    )
 }
 
 impl fmt::Debug for Router {

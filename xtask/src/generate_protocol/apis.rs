@@ -23,6 +23,7 @@ pub(super) fn file(messages: &[Message]) -> anyhow::Result<String> {
     code += &keys(&apis);
     code += &message_enum(&apis, "Request", "A request of any API.");
     code += &message_enum(&apis, "Response", "A response of any API.");
+    code += &throttle_time(&apis);
     for api in &apis {
         code += &conversions(api);
     }
@@ -138,6 +139,34 @@ fn message_enum(apis: &[Api<'_>], name: &str, documentation: &str) -> String {
         arms(&|api| format!("Self::{}(message) => message.encode(writer, version),\n", api.name)),
     );
     code
+}
+
+/// The field that most responses have, of which versions that lack it say nothing.
+fn throttle_time(apis: &[Api<'_>]) -> String {
+    let has_field = |api: &&Api<'_>| {
+        api.response.structs[0]
+            .fields
+            .iter()
+            .any(|field| field.name == "ThrottleTimeMs" && (field.versions.lowest == 0 || field.ignorable))
+    };
+    let arms = |arm: &dyn Fn(&str) -> String| -> String {
+        apis.iter().filter(has_field).map(|api| arm(api.name)).collect()
+    };
+    format!(
+        "impl Response {{
+            /// How long its connection is not read (KIP-219), in milliseconds; 0 where the response has no place for it.
+            pub const fn throttle_time_ms(&self) -> i32 {{
+                match self {{ {} _ => 0 }}
+            }}
+
+            /// Tells the client how long its connection is not read; responses without a place for it stay as they are.
+            pub fn set_throttle_time_ms(&mut self, milliseconds: i32) {{
+                match self {{ {} _ => {{}} }}
+            }}
+        }}\n\n",
+        arms(&|name| format!("Self::{name}(message) => message.throttle_time_ms,\n")),
+        arms(&|name| format!("Self::{name}(message) => message.throttle_time_ms = milliseconds,\n")),
+    )
 }
 
 fn conversions(api: &Api<'_>) -> String {

@@ -25,9 +25,10 @@ use crate::network::endpoint::Endpoint;
 use crate::network::listener::{self, Bound};
 use crate::network::request_memory::RequestMemory;
 use crate::producer_ids::ProducerIds;
+use crate::quotas::Quotas;
 use crate::random::random_uuid;
-use crate::replicas::Shared;
 use crate::replicas::fetch_waits::FetchWaits;
+use crate::replicas::{Meters, Shared};
 use crate::router::Router;
 use crate::transactions::Transactions;
 use crate::verification::Verifier;
@@ -64,6 +65,7 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
     let core = Arc::new_cyclic(|core| Core {
         cluster_id: shared.directory.meta_properties().cluster_id.as_str().into(),
         schema,
+        quotas: Quotas::follow(&config.quotas, &metadata),
         metadata,
         replicas: Arc::clone(&replicas),
         fetch_sessions: Mutex::new(FetchSessions::new(config.fetch_session_slots)),
@@ -229,6 +231,7 @@ fn load(
         reads,
         verifier: Arc::new(Verifier::new(tokio::runtime::Handle::current())),
         fetch_waits: FetchWaits::default(),
+        meters: Meters::default(),
         failure,
     });
     let start = Start {

@@ -4,6 +4,7 @@
 mod groups;
 mod logs;
 mod network;
+mod quotas;
 mod transactions;
 
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Unit, Value};
@@ -20,6 +21,7 @@ pub(super) fn definition() -> ConfigDef {
         groups::offsets(),
         transactions::coordination(),
         transactions::log(),
+        quotas::quotas(),
     ];
     let def = tables
         .into_iter()

@@ -22,7 +22,7 @@ use super::driver::Shard;
 use super::*;
 use crate::io_pool::IoPool;
 use crate::replicas::fetch_waits::FetchWaits;
-use crate::replicas::{Replica, Shared};
+use crate::replicas::{Meters, Replica, Shared};
 use crate::shutdown::{self, Shutdown, ShutdownSender};
 
 const NODE: NodeId = NodeId(1);
@@ -72,6 +72,7 @@ impl Bench {
                 tokio::runtime::Handle::current(),
             )),
             fetch_waits: FetchWaits::default(),
+            meters: Meters::default(),
             failure: watch::Sender::new(None),
         });
         let name = TopicPartition::new("__consumer_offsets", PARTITION);

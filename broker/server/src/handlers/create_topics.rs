@@ -1,15 +1,31 @@
-//! CreateTopics: decided by the controller.
+//! CreateTopics: decided by the controller, within the client's budget.
 
 use forebay_broker_controller::CreateTopics;
+use forebay_protocol::messages::create_topics_request::CreatableTopic;
 use forebay_protocol::messages::create_topics_response::CreatableTopicResult;
 use forebay_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+use forebay_protocol::{ErrorCode, Utf8Bytes};
 
+use super::mutations::{Budget, EXCEEDED};
 use crate::call::Call;
 
+/// Since this version a client can be told that its budget is used up (KIP-599).
+const STRICT_SINCE: i16 = 6;
+
 /// Answers a CreateTopics request.
-pub(crate) async fn handle(call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    match call
+pub(crate) async fn handle(call: &Call, mut request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let default = usize::try_from(call.core.config.num_partitions).unwrap_or(1);
+    let budget = Budget::of(call, STRICT_SINCE);
+    let (fitting, rest) = budget.split(std::mem::take(&mut request.topics), |topic| {
+        partitions(topic, default)
+    });
+    let counts: Vec<_> = fitting
+        .iter()
+        .map(|topic| (topic.name.clone(), partitions(topic, default)))
+        .collect();
+    request.topics = fitting;
+    let is_trial = request.validate_only;
+    let mut response = match call
         .core
         .metadata
         .submit(CreateTopics {
@@ -19,17 +35,41 @@ pub(crate) async fn handle(call: &Call, request: CreateTopicsRequest) -> CreateT
         .await
     {
         Ok(response) => response,
-        Err(error) => {
-            let failed = |name| CreatableTopicResult {
-                name,
-                error_code: error.error_code().into(),
-                error_message: Some(error.to_string().into()),
-                ..CreatableTopicResult::default()
-            };
-            CreateTopicsResponse {
-                topics: names.into_iter().map(failed).collect(),
-                ..Default::default()
-            }
+        Err(error) => CreateTopicsResponse {
+            topics: counts
+                .iter()
+                .map(|(name, _)| failed(name, error.error_code(), error.to_string()))
+                .collect(),
+            ..Default::default()
+        },
+    };
+    for (name, count) in counts {
+        let done = |result: &CreatableTopicResult| result.name == name && result.error_code == 0;
+        if is_trial || !response.topics.iter().any(done) {
+            budget.give_back(count);
         }
+    }
+    let exceeded = rest
+        .iter()
+        .map(|topic| failed(&topic.name, EXCEEDED, EXCEEDED.message().to_owned()));
+    response.topics.extend(exceeded);
+    response.throttle_time_ms = budget.throttle_time_ms();
+    response
+}
+
+fn partitions(topic: &CreatableTopic, default: usize) -> usize {
+    if topic.assignments.is_empty() {
+        usize::try_from(topic.num_partitions).unwrap_or(default)
+    } else {
+        topic.assignments.len()
+    }
+}
+
+fn failed(name: &Utf8Bytes, code: ErrorCode, message: String) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name: name.clone(),
+        error_code: code.into(),
+        error_message: Some(message.into()),
+        ..CreatableTopicResult::default()
     }
 }

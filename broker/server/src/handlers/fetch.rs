@@ -12,11 +12,13 @@ use forebay_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use forebay_protocol::messages::{FetchRequest, FetchResponse};
-use forebay_protocol::{ErrorCode, NodeId};
+use forebay_protocol::{ErrorCode, NodeId, Records};
 use tokio::time::{Instant, sleep_until};
 
 use crate::call::Call;
+use crate::clock;
 use crate::listener_view::View;
+use crate::quotas::throttle_time_ms;
 use crate::replicas::Replica;
 use read::{Round, read_all};
 
@@ -62,7 +64,16 @@ pub(crate) async fn handle(call: &Call, request: FetchRequest) -> FetchResponse 
     } else {
         wait_and_read(call, &plan).await
     };
+    let throttle = count(call, &plan, &round.answers);
     drop(plan);
+    if !throttle.is_zero() {
+        // As in Kafka: nothing now, so that the client comes back for it later (KIP-219).
+        return FetchResponse {
+            throttle_time_ms: throttle_time_ms(throttle),
+            session_id: context.session_id(),
+            ..FetchResponse::default()
+        };
+    }
     respond(call, &context, round.answers)
 }
 
@@ -79,7 +90,9 @@ impl Bounds {
             (None, READ_COMMITTED) => FetchIsolation::TxnCommitted,
             (None, _) => FetchIsolation::HighWatermark,
         };
-        let max_bytes = positive(request.max_bytes).min(call.core.config.fetch_bytes_max);
+        let max_bytes = positive(request.max_bytes)
+            .min(call.core.config.fetch_bytes_max)
+            .min(call.core.quotas.fetch_bytes_max(&call.context));
         Self {
             isolation,
             replica,
@@ -114,6 +127,26 @@ impl<'a> Plan<'a> {
             partitions: partitions.collect(),
         }
     }
+}
+
+/// Counts what is about to be answered, in the client's quota first; how long it is not to be heard if that is too much.
+fn count(call: &Call, plan: &Plan<'_>, answers: &[PartitionData]) -> Duration {
+    let bytes = |answer: &PartitionData| answer.records.as_ref().map_or(0, Records::len);
+    if plan.bounds.replica.is_none() {
+        let total = answers.iter().map(bytes).sum();
+        let throttle = call.core.quotas.fetched(&call.context, total, clock::monotonic());
+        if !throttle.is_zero() {
+            return throttle;
+        }
+    }
+    for (partition, answer) in plan.partitions.iter().zip(answers) {
+        match &partition.replica {
+            Ok(replica) if answer.error_code == 0 => replica.fetched(bytes(answer)),
+            Ok(replica) => replica.fetch_failed(),
+            Err(_) => {}
+        }
+    }
+    Duration::ZERO
 }
 
 fn positive(value: i32) -> usize {

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::connection::{Connection, Shared};
 use super::rate_limit::LogLimit;
+use crate::clock;
 use crate::config::NetworkConfig;
 
 /// How long accepting rests when the process has no file descriptor left.
@@ -101,6 +102,21 @@ impl Gate {
         listener: Arc<str>,
     ) {
         let metrics = self.connection.router.metrics();
+        let throttle = self
+            .connection
+            .router
+            .quotas()
+            .connected(peer.ip(), clock::monotonic());
+        if !throttle.is_zero() {
+            metrics.connection_refused();
+            self.report(
+                peer,
+                &"connections come faster than this address may (connection_creation_rate)",
+            );
+            // Who is let go at once comes back at once.
+            sleep(throttle).await;
+            return;
+        }
         let Some(_place) = Place::take(&self, peer.ip()) else {
             metrics.connection_refused();
             self.report(

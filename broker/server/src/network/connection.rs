@@ -2,6 +2,8 @@
 //! waits until the one before it is answered, except that Produce requests follow each other without waiting: each is put in
 //! its partitions' queues as it comes, so many of them share one write and one sync.
 
+mod in_flight;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,16 +14,20 @@ use std::time::{Duration, Instant};
 use forebay_protocol::header::{self, RequestHeader};
 use forebay_protocol::{ApiKey, Reader, Request, Response};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::frame::{self, Frame, FrameReader};
-use super::request_memory::{Grant, RequestMemory};
+use super::request_memory::RequestMemory;
 use super::write::ResponseWriter;
-use crate::call::{CallContext, Dispatched, Reply};
+use crate::call::{Answer, CallContext, Dispatched, Reply};
+use crate::clock;
 use crate::handlers::api_versions;
 use crate::io_pool::IoPool;
+use crate::metrics::Answered;
+use crate::quotas::throttle_time_ms;
 use crate::router::Router;
 use crate::shutdown::Shutdown;
+use in_flight::{Header, Held, InFlight};
 
 /// Requests of one connection that may be in work at once.
 const IN_FLIGHT_MAX: usize = 16;
@@ -86,22 +92,6 @@ pub(crate) struct Shared {
     pub(crate) shutdown: Shutdown,
 }
 
-/// A request that has been read and waits for its turn or its answer.
-struct Header {
-    api_key: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    frame_bytes: usize,
-    received: Instant,
-    /// Given back when the request is answered.
-    _grant: Grant,
-}
-
-struct InFlight {
-    header: Header,
-    answer: Pin<Box<dyn Future<Output = Reply> + Send>>,
-}
-
 /// The state of one connection.
 pub(crate) struct Connection<'a> {
     stream: &'a TcpStream,
@@ -112,7 +102,9 @@ pub(crate) struct Connection<'a> {
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     /// A request that may not begin before all before it are answered; nothing is read behind it.
-    held: Option<(Header, CallContext, Request)>,
+    held: Option<Held>,
+    /// Nothing is read before that: a quota is used up (KIP-219).
+    muted_until: Option<Instant>,
     idle: Pin<Box<Sleep>>,
     /// Not to be polled again once it is done.
     shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -122,6 +114,7 @@ pub(crate) struct Connection<'a> {
 enum Event {
     Frame(Option<Frame>),
     Answer(Reply),
+    Unmuted,
     Idle,
     Shutdown,
 }
@@ -143,6 +136,7 @@ impl<'a> Connection<'a> {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             held: None,
+            muted_until: None,
             idle: Box::pin(sleep(shared.idle_max)),
             shutdown: Box::pin(shared.shutdown.clone().requested()),
             last_received: Instant::now(),
@@ -164,6 +158,10 @@ impl<'a> Connection<'a> {
                 }
                 Event::Shutdown => closing = true,
                 Event::Answer(reply) => self.answer(reply).await?,
+                Event::Unmuted => {
+                    self.muted_until = None;
+                    self.last_received = Instant::now();
+                }
                 Event::Idle => self.check_idle()?,
             }
             self.begin_held();
@@ -172,11 +170,21 @@ impl<'a> Connection<'a> {
     }
 
     async fn next_event(&mut self, closing: bool) -> Result<Event, Error> {
+        let is_throttled = self.in_flight.iter().any(|one| !one.header.throttle.is_zero());
         let may_read = !closing
             && self.held.is_none()
+            && self.muted_until.is_none()
+            && !is_throttled
             && self.in_flight.len() < IN_FLIGHT_MAX
             && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX;
         let may_idle = may_read && self.in_flight.is_empty();
+        let muted = self.muted_until.map(tokio::time::Instant::from_std);
+        let unmuted = async {
+            match muted {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
         let answer = async {
             match self.in_flight.front_mut() {
                 Some(oldest) => (&mut oldest.answer).await,
@@ -188,6 +196,7 @@ impl<'a> Connection<'a> {
             reply = answer => Ok(Event::Answer(reply)),
             frame = self.reader.next(self.stream), if may_read => Ok(Event::Frame(frame?)),
             () = &mut self.shutdown, if !closing => Ok(Event::Shutdown),
+            () = unmuted, if !closing => Ok(Event::Unmuted),
             () = &mut self.idle, if may_idle => Ok(Event::Idle),
         }
     }
@@ -223,12 +232,15 @@ impl<'a> Connection<'a> {
             correlation_id,
             client_id,
         } = RequestHeader::decode(&mut reader)?;
-        let header = Header {
+        let mut header = Header {
             api_key,
             version,
             correlation_id,
             frame_bytes,
             received: self.last_received,
+            begun: self.last_received,
+            throttle: Duration::ZERO,
+            payer: None,
             _grant: grant,
         };
         let router = &self.shared.router;
@@ -237,10 +249,7 @@ impl<'a> Connection<'a> {
             // The one request that is answered at a version the client did not ask for (KIP-511).
             let header = Header { version: 0, ..header };
             let reply = Reply::Response(Response::ApiVersions(api_versions::unsupported_version()));
-            self.in_flight.push_back(InFlight {
-                header,
-                answer: Box::pin(std::future::ready(reply)),
-            });
+            self.push(header, Dispatched::Now(reply));
             return Ok(());
         }
         if !router.serves(api_key, version) {
@@ -248,68 +257,120 @@ impl<'a> Connection<'a> {
         }
         let request = Request::decode(api_key, version, &mut reader)?;
         let context = CallContext::of_socket(client_id, self.peer, Arc::clone(&self.listener));
+        self.charge(&mut header, &context);
         let follows = |last: &InFlight| is_ordered(last.header.api_key) && is_ordered(api_key);
         if self.in_flight.back().is_none_or(follows) {
             return self.begin(header, context, request).await;
         }
-        self.held = Some((header, context, request));
+        self.held = Some(Held {
+            header,
+            context,
+            request,
+        });
         Ok(())
     }
 
+    /// Counts a request in its client's quotas as far as its arrival goes.
+    fn charge(&self, header: &mut Header, context: &CallContext) {
+        let quotas = self.shared.router.quotas();
+        if !quotas.charges_requests() {
+            return;
+        }
+        if header.api_key == ApiKey::Produce {
+            header.throttle = quotas.produced(context, header.frame_bytes, clock::monotonic());
+        }
+        header.payer = Some(context.clone());
+    }
+
     /// Starts a request. One that is answered on the spot, with nothing before it, is written without a detour.
-    async fn begin(&mut self, header: Header, context: CallContext, request: Request) -> Result<(), Error> {
-        match self.shared.router.dispatch(context, header.version, request) {
-            Dispatched::Now(reply) if self.in_flight.is_empty() => self.write(&header, reply).await,
-            Dispatched::Now(reply) => {
-                self.push(header, Box::pin(std::future::ready(reply)));
-                Ok(())
+    async fn begin(
+        &mut self,
+        mut header: Header,
+        context: CallContext,
+        request: Request,
+    ) -> Result<(), Error> {
+        header.begun = Instant::now();
+        let dispatched = self.shared.router.dispatch(context, header.version, request);
+        match dispatched {
+            Dispatched::Now(reply) if self.in_flight.is_empty() => {
+                let worked = header.begun.elapsed();
+                self.write(&header, worked, reply).await
             }
-            Dispatched::Later(answer) => {
-                self.push(header, answer);
+            dispatched => {
+                self.push(header, dispatched);
                 Ok(())
             }
         }
     }
 
-    fn push(&mut self, header: Header, answer: Pin<Box<dyn Future<Output = Reply> + Send>>) {
+    fn push(&mut self, header: Header, dispatched: Dispatched) {
         self.in_flight_bytes += header.frame_bytes;
+        let answer = Answer::new(dispatched, header.begun.elapsed());
         self.in_flight.push_back(InFlight { header, answer });
     }
 
     /// Starts the request that was held back once all before it are answered.
     fn begin_held(&mut self) {
-        if !self.in_flight.is_empty() {
+        if !self.in_flight.is_empty() || self.muted_until.is_some() {
             return;
         }
-        if let Some((header, context, request)) = self.held.take() {
-            let answer = match self.shared.router.dispatch(context, header.version, request) {
-                Dispatched::Now(reply) => Box::pin(std::future::ready(reply)),
-                Dispatched::Later(answer) => answer,
-            };
-            self.push(header, answer);
+        if let Some(Held {
+            mut header,
+            context,
+            request,
+        }) = self.held.take()
+        {
+            header.begun = Instant::now();
+            let dispatched = self.shared.router.dispatch(context, header.version, request);
+            self.push(header, dispatched);
         }
     }
 
     async fn answer(&mut self, reply: Reply) -> Result<(), Error> {
-        let Some(InFlight { header, .. }) = self.in_flight.pop_front() else {
+        let Some(InFlight { header, answer }) = self.in_flight.pop_front() else {
             return Ok(());
         };
         self.in_flight_bytes = self.in_flight_bytes.saturating_sub(header.frame_bytes);
-        self.write(&header, reply).await
+        self.write(&header, answer.worked, reply).await
     }
 
-    async fn write(&mut self, header: &Header, reply: Reply) -> Result<(), Error> {
-        let metrics = self.shared.router.metrics();
-        let response = match reply {
-            Reply::Response(response) => response,
-            Reply::Silence => return Ok(()),
+    async fn write(&mut self, header: &Header, worked: Duration, reply: Reply) -> Result<(), Error> {
+        let began = Instant::now();
+        let (throttle, bytes) = match reply {
+            Reply::Response(mut response) => {
+                let throttle = self.throttle(header, worked, response.throttle_time_ms());
+                response.set_throttle_time_ms(throttle_time_ms(throttle));
+                let chunks = header::encode_response_frame(header.correlation_id, header.version, &response)?;
+                let mut writer = ResponseWriter::new(self.stream, &self.shared.reads, self.shared.idle_max);
+                (throttle, writer.write(chunks).await?)
+            }
+            Reply::Silence => (self.throttle(header, worked, 0), 0),
             Reply::Hangup(reason) => return Err(Error::Hangup(reason)),
         };
-        let chunks = header::encode_response_frame(header.correlation_id, header.version, &response)?;
-        let mut writer = ResponseWriter::new(self.stream, &self.shared.reads, self.shared.idle_max);
-        let bytes = writer.write(chunks).await?;
-        metrics.response_sent(header.api_key, bytes, header.received.elapsed());
+        let now = Instant::now();
+        if !throttle.is_zero() {
+            self.muted_until = self.muted_until.max(now.checked_add(throttle));
+        }
+        self.shared.router.metrics().answered(&Answered {
+            api_key: header.api_key,
+            bytes,
+            queue: header.begun - header.received,
+            local: worked,
+            send: now - began,
+            throttle,
+            total: now - header.received,
+        });
         Ok(())
+    }
+
+    /// How long the connection is not to be read after this answer, by the strictest of its client's quotas.
+    fn throttle(&self, header: &Header, worked: Duration, by_handler_ms: i32) -> Duration {
+        let by_handler = Duration::from_millis(u64::try_from(by_handler_ms).unwrap_or(0));
+        let of_request = header.payer.as_ref().map_or(Duration::ZERO, |payer| {
+            let quotas = self.shared.router.quotas();
+            quotas.worked(payer, worked, clock::monotonic())
+        });
+        header.throttle.max(by_handler).max(of_request)
     }
 }
 

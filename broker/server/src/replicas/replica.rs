@@ -15,7 +15,7 @@ use forebay_broker_partition::{
 use forebay_protocol::{TopicPartition, Uuid};
 use forebay_records::{Offset, Timestamp};
 
-use super::{Error, Shared};
+use super::{Error, Meters, Shared};
 use crate::{clock, replicas};
 pub(crate) use writer::{NewAppend, QUEUE_BYTES_MAX};
 use writer::{Reply, Writer};
@@ -36,6 +36,7 @@ pub(crate) struct Replica {
     log: Option<Arc<Log>>,
     state: Mutex<State>,
     writer: Writer,
+    meters: Meters,
     shared: Arc<Shared>,
 }
 
@@ -60,6 +61,7 @@ impl Replica {
                 next_waiter: 0,
             }),
             writer: Writer::default(),
+            meters: Meters::default(),
             shared,
         }
     }
@@ -72,6 +74,36 @@ impl Replica {
     /// The id of its topic.
     pub(crate) fn topic_id(&self) -> Uuid {
         self.topic_id
+    }
+
+    /// What has gone in and out of it.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// A fetch was answered with so many bytes of it.
+    pub(crate) fn fetched(&self, bytes: usize) {
+        self.meters.fetched(bytes);
+        self.shared.meters.fetched(bytes);
+    }
+
+    /// A fetch of it was refused or failed.
+    pub(crate) fn fetch_failed(&self) {
+        self.meters.fetch_failed();
+        self.shared.meters.fetch_failed();
+    }
+
+    /// So much of a request was appended.
+    fn appended(&self, bytes: usize, appended: &Appended) {
+        let messages = appended.end_offset().0 - appended.base_offset.0;
+        self.meters.appended(bytes, messages);
+        self.shared.meters.appended(bytes, messages);
+    }
+
+    /// What a request wanted to append was refused or could not be.
+    pub(crate) fn append_failed(&self) {
+        self.meters.append_failed();
+        self.shared.meters.append_failed();
     }
 
     /// Its topic's configuration.

@@ -263,7 +263,18 @@ impl Replica {
             .map(|(wait, _)| wait.bytes)
             .sum::<usize>();
         let mut sync = bytes > 0 && self.step(&mut state, appended(log, bytes));
-        for (Wait { acks, reply, .. }, result) in waits.into_iter().zip(results) {
+        for (
+            Wait {
+                acks, bytes, reply, ..
+            },
+            result,
+        ) in waits.into_iter().zip(results)
+        {
+            match &result {
+                Ok(appended) if !appended.duplicate => self.appended(bytes, appended),
+                Ok(_) => {}
+                Err(_) => self.append_failed(),
+            }
             match result {
                 Ok(appended) if acks != RequiredAcks::None => {
                     let waiter = ProduceWaiter(state.next_waiter);

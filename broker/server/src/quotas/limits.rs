@@ -1,0 +1,173 @@
+//! Which quota holds for a user and a client, and who shares it (`ClientQuotaManager.DefaultQuotaCallback`). The most special
+//! wins; whoever falls under one user's or one client's quota shares that.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use forebay_broker_controller::{ClientQuotaEntity, ClientQuotas};
+
+/// The name of an entity; `None`: all that have none of their own.
+type Name = Option<Arc<str>>;
+
+/// Who shares one budget: the user and the client's id that count, each empty where it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Share {
+    /// The user, without `User:`.
+    pub(crate) user: String,
+    /// What the client calls itself.
+    pub(crate) client_id: String,
+}
+
+/// The quotas under one key, by whom they bind.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Limits {
+    user_and_client: HashMap<(Name, Name), f64>,
+    user: HashMap<Name, f64>,
+    client: HashMap<Name, f64>,
+    ip: HashMap<Name, f64>,
+}
+
+impl Limits {
+    /// Those of `quotas` that are under `key`.
+    pub(crate) fn of(quotas: &BTreeMap<ClientQuotaEntity, ClientQuotas>, key: &str) -> Self {
+        let mut limits = Self::default();
+        for (entity, values) in quotas {
+            let Some(value) = values.get(key) else { continue };
+            let name = |entity_type| -> Option<Name> {
+                entity
+                    .name(entity_type)
+                    .map(|name| name.map(|name| Arc::from(name.as_str())))
+            };
+            let user = name(ClientQuotaEntity::USER);
+            let client = name(ClientQuotaEntity::CLIENT_ID);
+            match (user, client, name(ClientQuotaEntity::IP)) {
+                (Some(user), Some(client), _) => limits.user_and_client.insert((user, client), *value),
+                (Some(user), None, _) => limits.user.insert(user, *value),
+                (None, Some(client), _) => limits.client.insert(client, *value),
+                (None, None, Some(ip)) => limits.ip.insert(ip, *value),
+                (None, None, None) => None,
+            };
+        }
+        limits
+    }
+
+    /// Whether there is none at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.user_and_client.is_empty()
+            && self.user.is_empty()
+            && self.client.is_empty()
+            && self.ip.is_empty()
+    }
+
+    /// The quota of a client of a user, and who shares it.
+    pub(crate) fn of_client(&self, user: &str, client_id: &str) -> Option<(Share, f64)> {
+        let share = |user: &str, client_id: &str, limit: &f64| {
+            let share = Share {
+                user: user.to_owned(),
+                client_id: client_id.to_owned(),
+            };
+            Some((share, *limit))
+        };
+        let (own_user, own_client): (Name, Name) = (Some(user.into()), Some(client_id.into()));
+        // A client without an id has no quota as a client (Kafka: an empty one never matches).
+        let named = !client_id.is_empty();
+        let pair = |user: &Name, client: &Name| {
+            self.user_and_client
+                .get(&(user.clone(), client.clone()))
+                .filter(|_| named)
+        };
+        if let Some(limit) = pair(&own_user, &own_client).or_else(|| pair(&own_user, &None)) {
+            return share(user, client_id, limit);
+        }
+        if let Some(limit) = self.user.get(&own_user) {
+            return share(user, "", limit);
+        }
+        if let Some(limit) = pair(&None, &own_client).or_else(|| pair(&None, &None)) {
+            return share(user, client_id, limit);
+        }
+        if let Some(limit) = self.user.get(&None) {
+            return share(user, "", limit);
+        }
+        let of_client = self.client.get(&own_client).or_else(|| self.client.get(&None));
+        share("", client_id, of_client.filter(|_| named)?)
+    }
+
+    /// The quota of an address.
+    pub(crate) fn of_ip(&self, ip: &str) -> Option<f64> {
+        let own: Name = Some(ip.into());
+        self.ip.get(&own).or_else(|| self.ip.get(&None)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "producer_byte_rate";
+    const U: &str = ClientQuotaEntity::USER;
+    const C: &str = ClientQuotaEntity::CLIENT_ID;
+
+    /// Types and names of an entity, and its quota.
+    type Entry<'a> = (&'a [(&'a str, Option<&'a str>)], f64);
+
+    fn limits(entries: &[Entry<'_>]) -> Limits {
+        let quotas = entries.iter().map(|(parts, value)| {
+            let entity = ClientQuotaEntity::new(
+                parts
+                    .iter()
+                    .map(|(entity_type, name)| ((*entity_type).into(), name.map(Into::into))),
+            );
+            (
+                entity,
+                ClientQuotas::from([(KEY.into(), *value), ("request_percentage".into(), 1.0)]),
+            )
+        });
+        Limits::of(&quotas.collect(), KEY)
+    }
+
+    /// Kafka's order, from the documentation: each level is taken away, and the next one holds.
+    #[test]
+    fn the_most_special_quota_holds() {
+        let all: [Entry<'_>; 8] = [
+            (&[(U, Some("u")), (C, Some("c"))], 1.0),
+            (&[(U, Some("u")), (C, None)], 2.0),
+            (&[(U, Some("u"))], 3.0),
+            (&[(U, None), (C, Some("c"))], 4.0),
+            (&[(U, None), (C, None)], 5.0),
+            (&[(U, None)], 6.0),
+            (&[(C, Some("c"))], 7.0),
+            (&[(C, None)], 8.0),
+        ];
+        let shares = [
+            ("u", "c"),
+            ("u", "c"),
+            ("u", ""),
+            ("u", "c"),
+            ("u", "c"),
+            ("u", ""),
+            ("", "c"),
+            ("", "c"),
+        ];
+        for (left, (user, client_id)) in shares.into_iter().enumerate() {
+            let share = Share {
+                user: user.into(),
+                client_id: client_id.into(),
+            };
+            let found = limits(&all[left..]).of_client("u", "c");
+            assert_eq!(found, Some((share, all[left].1)));
+        }
+        assert_eq!(limits(&[]).of_client("u", "c"), None);
+        assert!(limits(&[]).is_empty());
+    }
+
+    #[test]
+    fn others_have_the_defaults_or_nothing() {
+        let quotas = limits(&[(&[(U, Some("u"))], 3.0), (&[(C, Some("c"))], 7.0)]);
+        assert_eq!(quotas.of_client("v", "d"), None);
+        assert_eq!(quotas.of_client("v", "c").map(|(_, limit)| limit), Some(7.0));
+        assert_eq!(limits(&[(&[(C, None)], 8.0)]).of_client("v", ""), None, "no id");
+        let addresses = limits(&[(&[("ip", None)], 9.0), (&[("ip", Some("10.0.0.1"))], 2.0)]);
+        assert_eq!(addresses.of_ip("10.0.0.1"), Some(2.0));
+        assert_eq!(addresses.of_ip("10.0.0.2"), Some(9.0));
+    }
+}
