@@ -9,19 +9,34 @@ macro_rules! say {
     }};
 }
 
-pub(crate) mod console_consumer;
-pub(crate) mod console_producer;
-pub(crate) mod consumer_groups;
+mod acls;
+mod broker_api_versions;
+mod cluster;
+mod commands;
+mod configs;
+mod console_consumer;
+mod console_producer;
+mod consumer_groups;
+mod delete_records;
 mod dump_log;
+mod features;
+mod get_offsets;
+mod java;
+mod leader_election;
+mod log_dirs;
+mod metadata_quorum;
 mod options;
-pub(crate) mod topics;
+mod partition_file;
+mod table;
+mod topics;
+mod transactions;
 
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use forebay_client::{Client, ClientConfig};
+use forebay_client::{Admin, Client, ClientConfig};
 use forebay_config::{Origin, Properties};
 
 use options::{Options, Stop, Tool};
@@ -40,38 +55,113 @@ pub(crate) struct Entry {
 }
 
 /// Every tool.
-pub(crate) const TOOLS: [Entry; 5] = [
-    Entry {
-        name: "topics",
-        script: "kafka-topics",
-        about: "Create, list, describe, alter and delete topics",
-        run: topics::run,
-    },
-    Entry {
-        name: "console-producer",
-        script: "kafka-console-producer",
-        about: "Send the lines of standard input to a topic",
-        run: console_producer::run,
-    },
-    Entry {
-        name: "console-consumer",
-        script: "kafka-console-consumer",
-        about: "Print what a topic holds and receives",
-        run: console_consumer::run,
-    },
-    Entry {
-        name: "consumer-groups",
-        script: "kafka-consumer-groups",
-        about: "List, describe, delete and reset consumer groups",
-        run: consumer_groups::run,
-    },
-    Entry {
-        name: "dump-log",
-        script: "kafka-dump-log",
-        about: "Print the files of a log",
-        run: dump_log::run,
-    },
+pub(crate) const TOOLS: &[Entry] = &[
+    entry(
+        "topics",
+        "kafka-topics",
+        "Create, list, describe, alter and delete topics",
+        topics::run,
+    ),
+    entry(
+        "console-producer",
+        "kafka-console-producer",
+        "Send the lines of standard input to a topic",
+        console_producer::run,
+    ),
+    entry(
+        "console-consumer",
+        "kafka-console-consumer",
+        "Print what a topic holds and receives",
+        console_consumer::run,
+    ),
+    entry(
+        "consumer-groups",
+        "kafka-consumer-groups",
+        "List, describe, delete and reset consumer groups",
+        consumer_groups::run,
+    ),
+    entry(
+        "configs",
+        "kafka-configs",
+        "Show and change configurations and quotas",
+        configs::run,
+    ),
+    entry(
+        "get-offsets",
+        "kafka-get-offsets",
+        "Show an offset of each partition",
+        get_offsets::run,
+    ),
+    entry(
+        "delete-records",
+        "kafka-delete-records",
+        "Delete the records before an offset",
+        delete_records::run,
+    ),
+    entry(
+        "log-dirs",
+        "kafka-log-dirs",
+        "Show what lies in the log directories of brokers",
+        log_dirs::run,
+    ),
+    entry(
+        "transactions",
+        "kafka-transactions",
+        "Show transactions, and end those that hang",
+        transactions::run,
+    ),
+    entry(
+        "leader-election",
+        "kafka-leader-election",
+        "Elect leaders of partitions",
+        leader_election::run,
+    ),
+    entry(
+        "cluster",
+        "kafka-cluster",
+        "Show the id and the brokers of a cluster",
+        cluster::run,
+    ),
+    entry(
+        "features",
+        "kafka-features",
+        "Show and change the features of a cluster",
+        features::run,
+    ),
+    entry(
+        "metadata-quorum",
+        "kafka-metadata-quorum",
+        "Show the quorum that keeps the metadata",
+        metadata_quorum::run,
+    ),
+    entry(
+        "broker-api-versions",
+        "kafka-broker-api-versions",
+        "Show what brokers speak",
+        broker_api_versions::run,
+    ),
+    entry("acls", "kafka-acls", "Access lists (none yet)", acls::run),
+    entry(
+        "dump-log",
+        "kafka-dump-log",
+        "Print the files of a log",
+        dump_log::run,
+    ),
 ];
+
+const fn entry(
+    name: &'static str,
+    script: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> ExitCode,
+) -> Entry {
+    Entry {
+        name,
+        script,
+        about,
+        run,
+    }
+}
 
 /// The tool that the program was called as (`kafka-topics.sh`, by a symbolic link), if it was.
 pub(crate) fn called_as(program: &str) -> Option<&'static Entry> {
@@ -142,6 +232,29 @@ async fn patiently<T>(bootstrap_server: &str, work: impl Future<Output = T>) -> 
 fn client(bootstrap_server: &str) -> anyhow::Result<Client> {
     let shared = Properties::from([("bootstrap.servers".to_owned(), bootstrap_server.to_owned())]);
     Ok(Client::new(ClientConfig::new(&shared, Origin::CommandLine)?))
+}
+
+/// An admin client, as `--bootstrap-server` and `--command-config` say.
+fn admin(options: &Options) -> Result<Admin, Stop> {
+    let properties = match options.value("command-config")? {
+        Some(path) => properties_file(path)?,
+        None => Properties::new(),
+    };
+    admin_with(options, &properties)
+}
+
+/// An admin client with these properties.
+fn admin_with(options: &Options, properties: &Properties) -> Result<Admin, Stop> {
+    let client = client(options.required("bootstrap-server")?)?;
+    client
+        .admin(properties)
+        .map_err(|error| Stop::Failed(error.to_string()))
+}
+
+/// A file that an option names.
+fn text_file(path: &str) -> Result<String, Stop> {
+    let text = std::fs::read_to_string(path);
+    text.map_err(|error| Stop::Failed(format!("cannot read {path}: {error}")))
 }
 
 /// Waits for Ctrl-C or SIGTERM; gives the exit code by which a shell knows it.

@@ -2,9 +2,16 @@
 //! what may help, within `default.api.timeout.ms`.
 
 mod configs;
+mod consumer_groups;
+mod features;
 mod groups;
+mod log_dirs;
 mod offsets;
+mod quorum;
+mod quotas;
+mod reassignments;
 mod topics;
+mod transactions;
 mod types;
 
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
@@ -14,6 +21,12 @@ use forebay_protocol::{
     messages::{DescribeClusterRequest, MetadataRequest},
 };
 
+pub use features::{ApiVersions, Endpoint, UpgradeType};
+pub use log_dirs::{LogDirDescription, ReplicaInfo};
+pub use quorum::{QuorumInfo, QuorumReplica};
+pub use quotas::{QuotaEntity, QuotaFilter, QuotaMatch, ScramCredential};
+pub use reassignments::{ElectionType, PartitionReassignment};
+pub use transactions::{ProducerState, TransactionDescription, TransactionFilter, TransactionListing};
 pub use types::*;
 
 use crate::{

@@ -67,18 +67,20 @@ impl Node {
     }
 
     async fn ask_versions(&self, version: i16) -> Result<ApiVersionsResponse, Error> {
-        let request = ApiVersionsRequest {
+        self.start(version, Self::introduction(version), self.request_timeout)
+            .await
+    }
+
+    /// The request that asks for versions and says who we are; below version 3 it has no fields.
+    pub(crate) fn introduction(version: i16) -> ApiVersionsRequest {
+        if version < 3 {
+            return ApiVersionsRequest::default();
+        }
+        ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME,
             client_software_version: SOFTWARE_VERSION,
             ..Default::default()
-        };
-        // Below version 3 there are no such fields.
-        let request = if version < 3 {
-            ApiVersionsRequest::default()
-        } else {
-            request
-        };
-        self.start(version, request, self.request_timeout).await
+        }
     }
 
     /// What errors name.

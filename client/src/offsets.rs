@@ -29,6 +29,9 @@ impl OffsetSpec {
             Self::Latest => -1,
             Self::Earliest => -2,
             Self::MaxTimestamp => -3,
+            Self::EarliestLocal => -4,
+            Self::LatestTiered => -5,
+            Self::EarliestPendingUpload => -6,
             Self::Timestamp(timestamp) => timestamp.0,
         }
     }

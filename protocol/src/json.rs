@@ -21,8 +21,9 @@ pub(crate) fn float(value: f64) -> Value {
     name.into()
 }
 
-/// `Double.toString`: `1.5`, `1.0E7`, `1.0E-4`.
-fn java_double(value: f64) -> String {
+/// A finite number as Java's `Double.toString` writes it: `1.5`, `1.0E7`, `1.0E-4`.
+#[must_use]
+pub fn java_double(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
         return format!("{value:?}");

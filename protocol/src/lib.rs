@@ -25,6 +25,8 @@ pub use decode::Reader;
 pub use encode::Writer;
 pub use error_code::ErrorCode;
 pub use identifiers::{NodeId, TopicPartition};
+#[cfg(feature = "json")]
+pub use json::java_double;
 pub use message::{ApiRequest, ApiResponse, Message};
 pub use messages::apis::{Request, Response};
 pub use records::Records;

@@ -3,8 +3,10 @@
 
 mod delete;
 mod describe;
+mod plan_file;
 mod reset;
 mod tables;
+mod time;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ static TOOL: Tool = Tool {
         valued(
             "by-duration",
             "PnDTnHnMnS",
-            "With --reset-offsets: to the time so long ago. Not supported yet.",
+            "With --reset-offsets: to the time so long ago.",
         ),
         valued("command-config", "file", "Properties of the admin client."),
         switch("delete", "Delete groups that have no members."),
@@ -50,7 +52,7 @@ static TOOL: Tool = Tool {
         valued(
             "from-file",
             "file",
-            "With --reset-offsets: to what a CSV file says. Not supported yet.",
+            "With --reset-offsets: to what a CSV file says, such as --export prints.",
         ),
         valued(
             "group",
@@ -83,7 +85,7 @@ static TOOL: Tool = Tool {
         valued(
             "to-datetime",
             "YYYY-MM-DDThh:mm:ss.sss",
-            "With --reset-offsets: to a time. Not supported yet.",
+            "With --reset-offsets: to the first record at or after a time, in UTC unless a zone stands behind it.",
         ),
         switch(
             "to-earliest",

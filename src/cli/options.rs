@@ -170,12 +170,13 @@ impl Tool {
         Ok(Options { given })
     }
 
-    fn flag(&self, name: &str) -> Result<&'static Flag, Stop>
-    where
-        Self: 'static,
-    {
-        let flags: &'static [Flag] = self.flags;
-        if let Some(flag) = flags.iter().find(|flag| flag.name == name) {
+    /// The option of this name.
+    pub(super) fn find(&self, name: &str) -> Option<&'static Flag> {
+        self.flags.iter().find(|flag| flag.name == name)
+    }
+
+    fn flag(&self, name: &str) -> Result<&'static Flag, Stop> {
+        if let Some(flag) = self.find(name) {
             return Ok(flag);
         }
         let gone = self
@@ -184,7 +185,7 @@ impl Tool {
             .find(|(old, _)| *old == name)
             .map(|(_, instead)| (*instead).to_owned());
         let nearest = || {
-            let names = flags.iter().map(|flag| flag.name);
+            let names = self.flags.iter().map(|flag| flag.name);
             forebay_config::nearest(name, names).map(|near| format!("did you mean --{near}?"))
         };
         let hint = gone
@@ -265,6 +266,12 @@ impl Options {
     pub(super) fn values(&self, name: &str) -> Vec<&str> {
         let of_name = self.given.iter().filter(|(given, _)| *given == name);
         of_name.filter_map(|(_, value)| value.as_deref()).collect()
+    }
+
+    /// The values of several options in the order in which they were given.
+    pub(super) fn in_order(&self, names: &[&str]) -> impl Iterator<Item = Option<&str>> {
+        let among = self.given.iter().filter(move |(given, _)| names.contains(given));
+        among.map(|(_, value)| value.as_deref())
     }
 
     /// The value of an option that is a number.

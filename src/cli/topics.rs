@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use forebay_client::Admin;
 use forebay_client::admin::{NewPartitions, NewTopic};
-use forebay_config::Properties;
 use forebay_protocol::{ErrorCode, NodeId};
 use regex::Regex;
 
@@ -183,7 +182,7 @@ fn check(options: &Options) -> Result<(), Stop> {
 
 /// Why a topic command failed: what the user is told behind `Error while executing topic command : `.
 #[derive(Debug)]
-struct Failure(String);
+pub(super) struct Failure(String);
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -213,12 +212,7 @@ impl From<Stop> for Failure {
 }
 
 async fn act(options: &Options) -> Result<(), Failure> {
-    let properties = match options.value("command-config")? {
-        Some(path) => super::properties_file(path)?,
-        None => Properties::new(),
-    };
-    let server = options.required("bootstrap-server")?;
-    let admin = super::client(server)?.admin(&properties)?;
+    let admin = super::admin(options)?;
     if options.has("create") {
         create(&admin, options).await
     } else if options.has("alter") {
@@ -417,7 +411,7 @@ async fn found(admin: &Admin, options: &Options) -> Result<Vec<String>, Failure>
 }
 
 /// A regular expression for whole names, where a comma separates alternatives (`IncludeList`).
-fn include_list(text: &str) -> Result<Regex, Failure> {
+pub(super) fn include_list(text: &str) -> Result<Regex, Failure> {
     let quotes = |character| matches!(character, '"' | '\'');
     let alternatives = text.trim().replace(',', "|").replace(' ', "");
     let pattern = alternatives.trim_matches(quotes);

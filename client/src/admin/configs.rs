@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forebay_protocol::{
     NodeId,
     messages::{
-        DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+        DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
         describe_configs_request::DescribeConfigsResource,
         describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsSynonym},
         incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
@@ -13,23 +13,26 @@ use forebay_protocol::{
 };
 
 use super::{
-    Admin, AlterConfig, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, Outcomes, check, merge,
+    Admin, AlterConfig, ConfigEntry, ConfigResource, ConfigResourceKind, ConfigSource, ConfigSynonym,
+    Outcomes, check, merge,
 };
-use crate::{cluster::Lane, error::Error, node::Node};
+use crate::{error::Error, node::Node};
 
 impl ConfigResource {
     fn code(&self) -> i8 {
         match self {
             Self::Topic(_) => 2,
             Self::Broker(_) | Self::DefaultBroker => 4,
+            Self::BrokerLogger(_) => 8,
+            Self::ClientMetrics(_) => 16,
             Self::Group(_) => 32,
         }
     }
 
     fn name(&self) -> String {
         match self {
-            Self::Topic(name) | Self::Group(name) => name.clone(),
-            Self::Broker(id) => id.to_string(),
+            Self::Topic(name) | Self::Group(name) | Self::ClientMetrics(name) => name.clone(),
+            Self::Broker(id) | Self::BrokerLogger(id) => id.to_string(),
             Self::DefaultBroker => String::new(),
         }
     }
@@ -39,6 +42,8 @@ impl ConfigResource {
             2 => Some(Self::Topic(name.to_owned())),
             4 if name.is_empty() => Some(Self::DefaultBroker),
             4 => name.parse().ok().map(|id| Self::Broker(NodeId(id))),
+            8 => name.parse().ok().map(|id| Self::BrokerLogger(NodeId(id))),
+            16 => Some(Self::ClientMetrics(name.to_owned())),
             32 => Some(Self::Group(name.to_owned())),
             _ => None,
         }
@@ -47,7 +52,7 @@ impl ConfigResource {
     /// Who alone can answer for it.
     fn broker(&self) -> Option<NodeId> {
         match self {
-            Self::Broker(id) => Some(*id),
+            Self::Broker(id) | Self::BrokerLogger(id) => Some(*id),
             _ => None,
         }
     }
@@ -60,6 +65,8 @@ impl std::fmt::Display for ConfigResource {
             Self::Broker(id) => write!(f, "broker {id}"),
             Self::DefaultBroker => f.write_str("all brokers"),
             Self::Group(name) => write!(f, "group {name}"),
+            Self::BrokerLogger(id) => write!(f, "the loggers of broker {id}"),
+            Self::ClientMetrics(name) => write!(f, "client metrics {name}"),
         }
     }
 }
@@ -150,19 +157,38 @@ impl Admin {
         Ok(merge(outcomes))
     }
 
+    /// The names of groups or client metrics that have a configuration of their own (Kafka's `listConfigResources`).
+    ///
+    /// # Errors
+    /// Of the call.
+    pub async fn list_config_resources(&self, kind: ConfigResourceKind) -> Result<Vec<String>, Error> {
+        let code = match kind {
+            ConfigResourceKind::ClientMetrics => 16,
+            ConfigResourceKind::Group => 32,
+        };
+        self.retry("list config resources", || async {
+            let node = self.cluster.any_node().await?;
+            let answer = node
+                .call(|version| ListConfigResourcesRequest {
+                    resource_types: if version == 0 { Vec::new() } else { vec![code] },
+                    ..Default::default()
+                })
+                .await?;
+            check("list config resources", answer.error_code, None)?;
+            let resources = answer.config_resources.into_iter();
+            let of_kind = resources.filter(|resource| resource.resource_type == code);
+            Ok(of_kind.map(|resource| resource.resource_name.into()).collect())
+        })
+        .await
+    }
+
     async fn node_for(
         &self,
         broker: Option<NodeId>,
         controller: bool,
     ) -> Result<std::sync::Arc<Node>, Error> {
         match broker {
-            Some(broker) => {
-                let snapshot = self.cluster.snapshot();
-                if snapshot.fetched_at.is_none() {
-                    self.cluster.refresh(snapshot.version).await?;
-                }
-                self.cluster.node(broker, Lane::Main).await
-            }
+            Some(broker) => self.broker(broker).await,
             None if controller => self.controller().await,
             None => self.cluster.any_node().await,
         }

@@ -14,7 +14,9 @@ use forebay_protocol::{
 };
 use futures_util::future::join_all;
 
-use super::{Admin, GroupDescription, GroupListing, MemberDescription, Node, Outcomes, check};
+use super::{
+    Admin, GroupDescription, GroupListing, MemberDescription, Node, Outcomes, check, consumer_groups,
+};
 use crate::{
     cluster::{Coordinator, CoordinatorKind, Lane, Results},
     consumer::{GroupMetadata, OffsetAndMetadata},
@@ -72,6 +74,10 @@ impl Admin {
         group_ids: &[&str],
     ) -> Result<Outcomes<String, GroupDescription>, Error> {
         self.for_each_group("describe groups", group_ids, |coordinator, group_id| async move {
+            let node = self.known_node(coordinator.id);
+            if let Some(group) = consumer_groups::describe(&coordinator, &group_id, node.clone()).await? {
+                return Ok(group);
+            }
             let groups = vec![group_id.as_str().into()];
             let answer = coordinator
                 .node
@@ -86,7 +92,7 @@ impl Admin {
                 let action = format!("describe group {group_id}");
                 check(action, group.error_code, group.error_message.as_deref())?;
             }
-            Ok(description(group, self.known_node(coordinator.id)))
+            Ok(description(group, node))
         })
         .await
     }
@@ -343,6 +349,8 @@ fn description(group: DescribedGroup, coordinator: Option<Node>) -> GroupDescrip
             .into_iter()
             .map(|member| member_description(member, of_consumers))
             .collect(),
+        group_epoch: None,
+        target_assignment_epoch: None,
         error: missing.then_some(ErrorCode::GroupIdNotFound),
     }
 }
@@ -359,6 +367,9 @@ fn member_description(member: DescribedGroupMember, of_consumers: bool) -> Membe
         client_id: member.client_id.into(),
         client_host: member.client_host.into(),
         assignment,
+        member_epoch: None,
+        target_assignment: None,
+        is_upgraded: None,
     }
 }
 

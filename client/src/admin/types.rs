@@ -160,6 +160,19 @@ pub enum ConfigResource {
     DefaultBroker,
     /// A consumer group.
     Group(String),
+    /// The loggers of a broker.
+    BrokerLogger(NodeId),
+    /// A subscription to metrics of clients.
+    ClientMetrics(String),
+}
+
+/// Of what [`Admin::list_config_resources`](crate::Admin::list_config_resources) gives the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigResourceKind {
+    /// Subscriptions to metrics of clients.
+    ClientMetrics,
+    /// Groups.
+    Group,
 }
 
 /// One key of a configuration (Kafka's `ConfigEntry`).
@@ -273,6 +286,12 @@ pub enum OffsetSpec {
     Timestamp(Timestamp),
     /// That of the record with the greatest timestamp.
     MaxTimestamp,
+    /// The first one that the broker itself keeps (tiered storage).
+    EarliestLocal,
+    /// The last one that is in tiered storage.
+    LatestTiered,
+    /// The first one that is not in tiered storage yet.
+    EarliestPendingUpload,
 }
 
 /// An offset that was asked for (Kafka's `ListOffsetsResultInfo`).
@@ -314,6 +333,10 @@ pub struct GroupDescription {
     pub coordinator: Option<Node>,
     /// Its members.
     pub members: Vec<MemberDescription>,
+    /// How often it has changed; of groups of the new protocol (KIP-848).
+    pub group_epoch: Option<i32>,
+    /// Of which epoch the assignment is that members are on their way to; of groups of the new protocol.
+    pub target_assignment_epoch: Option<i32>,
     /// Why there is no more to say: `Dead` groups of new brokers come with GROUP_ID_NOT_FOUND.
     pub error: Option<ErrorCode>,
 }
@@ -331,4 +354,10 @@ pub struct MemberDescription {
     pub client_host: String,
     /// What it reads; empty where the group is not one of consumers.
     pub assignment: Vec<TopicPartition>,
+    /// Which epoch of the group it has reached; of groups of the new protocol (KIP-848).
+    pub member_epoch: Option<i32>,
+    /// What it is to read; of groups of the new protocol.
+    pub target_assignment: Option<Vec<TopicPartition>>,
+    /// Whether it speaks the new protocol; of groups of the new protocol, if the broker says it.
+    pub is_upgraded: Option<bool>,
 }

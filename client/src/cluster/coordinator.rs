@@ -11,12 +11,21 @@ use crate::{error::Error, node::Node};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CoordinatorKind {
     Group,
+    Transaction,
 }
 
 impl CoordinatorKind {
     fn code(self) -> i8 {
         match self {
             Self::Group => 0,
+            Self::Transaction => 1,
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Transaction => "transactional id",
         }
     }
 }
@@ -46,7 +55,7 @@ impl Coordinator {
 }
 
 impl Cluster {
-    /// The coordinator of a group.
+    /// The coordinator of a group or a transactional id.
     pub(crate) async fn coordinator(
         &self,
         kind: CoordinatorKind,
@@ -121,7 +130,7 @@ impl Cluster {
                 Ok(id)
             }
             _ => Err(Error::Broker {
-                action: format!("find the coordinator of group {key}").into(),
+                action: format!("find the coordinator of {} {key}", kind.noun()).into(),
                 code: if code == ErrorCode::None {
                     ErrorCode::CoordinatorNotAvailable
                 } else {

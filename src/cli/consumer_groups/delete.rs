@@ -17,7 +17,7 @@ pub(super) async fn groups(admin: &Admin, groups: &[String]) -> Result<(), Stop>
         match outcome {
             Ok(()) => deleted.push(group),
             Err(error) => {
-                failed.insert(group, crate::cli::reason(&error));
+                failed.insert(group, crate::cli::java::exception(&error));
             }
         }
     }
@@ -51,7 +51,7 @@ pub(super) async fn offsets(admin: &Admin, options: &Options) -> Result<(), Stop
     let (partitions, unknown) = super::topic_partitions(admin, &options.values("topic")).await?;
     let mut results: BTreeMap<(String, Option<i32>), Option<String>> = BTreeMap::new();
     for (topic, error) in &unknown {
-        results.insert((topic.clone(), None), Some(crate::cli::reason(error)));
+        results.insert((topic.clone(), None), Some(crate::cli::java::exception(error)));
     }
     let mut refused = None;
     if !partitions.is_empty() {
@@ -61,12 +61,12 @@ pub(super) async fn offsets(admin: &Admin, options: &Options) -> Result<(), Stop
                 for (partition, outcome) in outcomes {
                     results.insert(
                         key(&partition),
-                        outcome.err().map(|error| crate::cli::reason(&error)),
+                        outcome.err().map(|error| crate::cli::java::exception(&error)),
                     );
                 }
             }
             Err(error) => {
-                let reason = crate::cli::reason(&error);
+                let reason = crate::cli::java::exception(&error);
                 results.extend(
                     partitions
                         .iter()

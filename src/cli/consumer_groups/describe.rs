@@ -20,7 +20,9 @@ pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Sto
     for (id, outcome) in admin.describe_groups(&asked).await? {
         let group = outcome?;
         if group.error == Some(ErrorCode::GroupIdNotFound) {
-            return Err(Stop::Failed(format!("Group {id} not found.")));
+            return Err(Stop::Failed(format!(
+                "org.apache.kafka.common.errors.GroupIdNotFoundException: Group {id} not found."
+            )));
         }
         groups.insert(id, group);
     }
@@ -64,6 +66,10 @@ fn member_rows(group: &GroupDescription) -> Vec<MemberRow> {
         host: member.client_host.clone(),
         client_id: member.client_id.clone(),
         assignment: member.assignment.clone(),
+        epoch: member.member_epoch,
+        target_epoch: group.target_assignment_epoch,
+        target: member.target_assignment.clone().unwrap_or_default(),
+        is_upgraded: member.is_upgraded,
     };
     group.members.iter().map(row).collect()
 }
@@ -78,6 +84,8 @@ fn state_row(group: &GroupDescription) -> StateRow {
         assignor: group.assignor.clone(),
         state: group.state.clone(),
         members: group.members.len(),
+        group_epoch: group.group_epoch,
+        target_epoch: group.target_assignment_epoch,
     }
 }
 
@@ -161,6 +169,9 @@ mod tests {
             group_instance_id: None,
             client_id: "c".to_owned(),
             client_host: "/127.0.0.1".to_owned(),
+            member_epoch: None,
+            target_assignment: None,
+            is_upgraded: None,
             assignment: numbers.iter().map(|number| partition(*number)).collect(),
         };
         let group = GroupDescription {
@@ -170,6 +181,8 @@ mod tests {
             assignor: "range".to_owned(),
             coordinator: None,
             members: vec![member("one", &[0]), member("none", &[]), member("two", &[2, 1])],
+            group_epoch: None,
+            target_assignment_epoch: None,
             error: None,
         };
         let offset = OffsetAndMetadata {

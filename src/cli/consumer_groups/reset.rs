@@ -1,15 +1,16 @@
-//! `--reset-offsets`: where a group without members goes on. By time and from a file come later, and are refused until then.
+//! `--reset-offsets`: where a group without members goes on.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_client::Admin;
 use forebay_client::admin::OffsetSpec;
 use forebay_client::config::IsolationLevel;
 use forebay_client::consumer::OffsetAndMetadata;
 use forebay_protocol::TopicPartition;
-use forebay_records::Offset;
+use forebay_records::{Offset, Timestamp};
 
-use super::tables;
+use super::{plan_file, tables, time};
 use crate::cli::options::{Options, Stop};
 
 const SCENARIOS: [&str; 8] = [
@@ -22,7 +23,6 @@ const SCENARIOS: [&str; 8] = [
     "from-file",
     "shift-by",
 ];
-const NOT_YET: [&str; 3] = ["by-duration", "to-datetime", "from-file"];
 
 type Offsets = BTreeMap<TopicPartition, Offset>;
 
@@ -37,11 +37,6 @@ pub(super) fn check(options: &Options) -> Result<(), Stop> {
         let others: Vec<&str> = SCENARIOS.into_iter().filter(|other| *other != scenario).collect();
         options.exclude(scenario, &others)?;
     }
-    if let Some(scenario) = NOT_YET.iter().find(|scenario| options.has(scenario)) {
-        return Err(Stop::usage(format!(
-            "--{scenario} is not supported yet; --to-earliest, --to-latest, --to-current, --to-offset and --shift-by are"
-        )));
-    }
     if !SCENARIOS.iter().any(|scenario| options.has(scenario)) {
         let scenarios: Vec<String> = SCENARIOS.iter().map(|scenario| format!("[{scenario}]")).collect();
         return Err(Stop::usage(format!(
@@ -49,7 +44,7 @@ pub(super) fn check(options: &Options) -> Result<(), Stop> {
             scenarios.join(", ")
         )));
     }
-    if !options.has("all-topics") && !options.has("topic") {
+    if !options.has("all-topics") && !options.has("topic") && !options.has("from-file") {
         return Err(Stop::usage(
             "One of the reset scopes should be defined: --all-topics, --topic.",
         ));
@@ -112,60 +107,156 @@ fn csv(rows: &[(String, TopicPartition, i64)], single: bool) -> String {
 }
 
 async fn plan(admin: &Admin, options: &Options, group: &str) -> Result<Offsets, Stop> {
-    let committed = admin.list_group_offsets(group, None).await?;
-    let partitions: Vec<TopicPartition> = if options.has("all-topics") {
-        committed.keys().cloned().collect()
-    } else {
-        let (partitions, unknown) = super::topic_partitions(admin, &options.values("topic")).await?;
-        if let Some((topic, error)) = unknown.first_key_value() {
-            return Err(Stop::Failed(format!("{topic}: {}", crate::cli::reason(error))));
-        }
-        partitions
-    };
+    let partitions = scope(admin, options, group).await?;
+    check_partitions(admin, &partitions).await?;
+    if let Some(path) = options.value("from-file")? {
+        return from_file(admin, options, group, path).await;
+    }
     if partitions.is_empty() {
         return Ok(Offsets::new());
     }
     if options.has("to-earliest") {
         return listed(admin, &partitions, OffsetSpec::Earliest).await;
     }
-    let ends = listed(admin, &partitions, OffsetSpec::Latest).await?;
     if options.has("to-latest") {
-        return Ok(ends);
+        return listed(admin, &partitions, OffsetSpec::Latest).await;
     }
+    if let Some(text) = options.value("to-datetime")? {
+        let time = time::timestamp(text).map_err(Stop::Failed)?;
+        return at_time(admin, &partitions, Timestamp(time)).await;
+    }
+    if let Some(text) = options.value("by-duration")? {
+        let ago = time::duration(text).map_err(Stop::Failed)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        return at_time(admin, &partitions, Timestamp(now.saturating_sub(ago))).await;
+    }
+    if let Some(fixed) = options.number("to-offset")? {
+        let requested = partitions.into_iter().map(|partition| (partition, Offset(fixed)));
+        return bounded(admin, &requested.collect()).await;
+    }
+    let committed = admin.list_group_offsets(group, None).await?;
     let current = |partition: &TopicPartition| committed.get(partition).map(|committed| committed.offset);
-    if options.has("to-current") {
-        let to_current = |(partition, end): (TopicPartition, Offset)| {
-            let offset = current(&partition).unwrap_or(end);
-            (partition, offset)
-        };
-        return Ok(ends.into_iter().map(to_current).collect());
-    }
-    let shift: Option<i64> = options.number("shift-by")?;
-    let fixed: Option<i64> = options.number("to-offset")?;
-    let mut requested = Offsets::new();
-    for partition in partitions {
-        let offset = match (shift, current(&partition)) {
-            (None, _) => Offset(fixed.unwrap_or_default()),
-            (Some(shift), Some(current)) => current + shift,
-            (Some(_), None) => {
-                return Err(Stop::usage(format!(
+    if let Some(shift) = options.number::<i64>("shift-by")? {
+        let mut requested = Offsets::new();
+        for partition in partitions {
+            let offset = current(&partition).ok_or_else(|| {
+                Stop::usage(format!(
                     "Cannot shift offset for partition {partition} since there is no current committed offset"
-                )));
-            }
-        };
-        requested.insert(partition, offset);
+                ))
+            })?;
+            requested.insert(partition, offset + shift);
+        }
+        return bounded(admin, &requested).await;
     }
-    let partitions: Vec<TopicPartition> = requested.keys().cloned().collect();
-    let starts = listed(admin, &partitions, OffsetSpec::Earliest).await?;
-    Ok(within(&requested, &starts, &ends))
+    // To where the group stands, or to the end where it stands nowhere.
+    let (known, unknown): (Vec<TopicPartition>, Vec<TopicPartition>) = partitions
+        .into_iter()
+        .partition(|partition| current(partition).is_some());
+    let mut offsets = listed(admin, &unknown, OffsetSpec::Latest).await?;
+    offsets.extend(
+        known
+            .into_iter()
+            .filter_map(|partition| current(&partition).map(|offset| (partition, offset))),
+    );
+    Ok(offsets)
 }
 
+/// The partitions that are meant; with `--from-file`, none need be named.
+async fn scope(admin: &Admin, options: &Options, group: &str) -> Result<Vec<TopicPartition>, Stop> {
+    if options.has("all-topics") {
+        return Ok(admin.list_group_offsets(group, None).await?.into_keys().collect());
+    }
+    let (partitions, unknown) = super::topic_partitions(admin, &options.values("topic")).await?;
+    match unknown.into_values().next() {
+        Some(error) => Err(Stop::Failed(crate::cli::reason(&error))),
+        None => Ok(partitions),
+    }
+}
+
+/// They must be there, and have leaders (`checkAllTopicPartitionsValid`).
+async fn check_partitions(admin: &Admin, partitions: &[TopicPartition]) -> Result<(), Stop> {
+    let mut topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+    topics.dedup();
+    let described = admin.describe_topics(&topics).await?;
+    let mut leaders: BTreeMap<TopicPartition, bool> = BTreeMap::new();
+    for (name, topic) in described {
+        leaders.extend(topic?.partitions.into_iter().map(|partition| {
+            let key = TopicPartition::new(name.as_str(), partition.partition);
+            (key, partition.leader.is_some())
+        }));
+    }
+    let names = |found: &dyn Fn(Option<&bool>) -> bool| -> Vec<String> {
+        let those = partitions
+            .iter()
+            .filter(|partition| found(leaders.get(*partition)));
+        those.map(ToString::to_string).collect()
+    };
+    let missing = names(&|found| found.is_none());
+    if !missing.is_empty() {
+        return Err(Stop::Failed(format!(
+            "The partitions \"{}\" do not exist",
+            missing.join(",")
+        )));
+    }
+    let leaderless = names(&|found| found == Some(&false));
+    if !leaderless.is_empty() {
+        return Err(Stop::Failed(format!(
+            "The partitions \"{}\" have no leader",
+            leaderless.join(",")
+        )));
+    }
+    Ok(())
+}
+
+async fn from_file(admin: &Admin, options: &Options, group: &str, path: &str) -> Result<Offsets, Stop> {
+    let text = crate::cli::text_file(path)?;
+    let mut plan = plan_file::read(&text, &options.values("group")).map_err(Stop::Failed)?;
+    match plan.remove(group) {
+        Some(offsets) => bounded(admin, &offsets).await,
+        None => {
+            say!("\nError: No reset plan for group {group} found");
+            Ok(Offsets::new())
+        }
+    }
+}
+
+/// The first record at or after a time, or the end where there is none.
+async fn at_time(admin: &Admin, partitions: &[TopicPartition], time: Timestamp) -> Result<Offsets, Stop> {
+    let mut found = listed(admin, partitions, OffsetSpec::Timestamp(time)).await?;
+    let late: Vec<TopicPartition> = partitions
+        .iter()
+        .filter(|partition| !found.contains_key(partition))
+        .cloned()
+        .collect();
+    for partition in &late {
+        say!(
+            "\nWarn: Partition {} from topic {} is empty. Falling back to latest known offset.",
+            partition.partition,
+            partition.topic
+        );
+    }
+    found.extend(listed(admin, &late, OffsetSpec::Latest).await?);
+    Ok(found)
+}
+
+async fn bounded(admin: &Admin, requested: &Offsets) -> Result<Offsets, Stop> {
+    let partitions: Vec<TopicPartition> = requested.keys().cloned().collect();
+    let starts = listed(admin, &partitions, OffsetSpec::Earliest).await?;
+    let ends = listed(admin, &partitions, OffsetSpec::Latest).await?;
+    Ok(within(requested, &starts, &ends))
+}
+
+/// The offsets of those partitions that have such a one.
 async fn listed(admin: &Admin, partitions: &[TopicPartition], spec: OffsetSpec) -> Result<Offsets, Stop> {
+    let mut offsets = Offsets::new();
+    if partitions.is_empty() {
+        return Ok(offsets);
+    }
     let asked = partitions
         .iter()
         .map(|partition| (partition.clone(), spec))
         .collect();
-    let mut offsets = Offsets::new();
     for (partition, outcome) in admin
         .list_offsets(&asked, IsolationLevel::ReadUncommitted)
         .await?
@@ -176,7 +267,7 @@ async fn listed(admin: &Admin, partitions: &[TopicPartition], spec: OffsetSpec) 
                 "Error getting offset of topic partition {partition}: {reason}"
             ))
         })?;
-        offsets.insert(partition, listed.offset.unwrap_or(Offset::ZERO));
+        offsets.extend(listed.offset.map(|offset| (partition, offset)));
     }
     Ok(offsets)
 }

@@ -134,9 +134,15 @@ pub(super) struct MemberRow {
     pub host: String,
     pub client_id: String,
     pub assignment: Vec<TopicPartition>,
+    /// Of groups of the new protocol: what the member has reached, and what it is to reach.
+    pub epoch: Option<i32>,
+    pub target_epoch: Option<i32>,
+    pub target: Vec<TopicPartition>,
+    pub is_upgraded: Option<bool>,
 }
 
-/// `--describe --members`. The epochs and the target are those of KIP-848; a classic group has none.
+/// `--describe --members`. The epochs and the target are those of KIP-848; a classic group has none. Where some members speak the
+/// new protocol and others do not, it says which.
 pub(super) fn members(group: &str, rows: &[MemberRow], verbose: bool) -> String {
     let with_instance = rows.iter().any(|row| !row.group_instance_id.is_empty());
     let mut header = vec!["GROUP", "CONSUMER-ID"];
@@ -153,6 +159,9 @@ pub(super) fn members(group: &str, rows: &[MemberRow], verbose: bool) -> String 
     widths.push(width(WIDTH, rows.iter().map(|row| row.client_id.as_str())));
     widths.push(WIDTH);
     let assignments: Vec<String> = rows.iter().map(|row| assignment(&row.assignment)).collect();
+    let targets: Vec<String> = rows.iter().map(|row| assignment(&row.target)).collect();
+    let some_are = |upgraded: bool| rows.iter().any(|row| row.is_upgraded == Some(upgraded));
+    let is_mixed = some_are(true) && some_are(false);
     if verbose {
         header.extend([
             "CURRENT-EPOCH",
@@ -164,14 +173,19 @@ pub(super) fn members(group: &str, rows: &[MemberRow], verbose: bool) -> String 
             WIDTH,
             width(20, assignments.iter().map(String::as_str)),
             WIDTH,
-            20,
+            width(20, targets.iter().map(String::as_str)),
         ]);
+        if is_mixed {
+            header.push("UPGRADED");
+            widths.push(0);
+        }
     } else {
         // Kafka's line ends with a blank.
         widths.push(0);
         header.push("");
     }
-    let row = |(row, assignment): (&MemberRow, &String)| {
+    let number = |number: Option<i32>| number.map_or_else(|| MISSING.to_owned(), |number| number.to_string());
+    let row = |(row, (assignment, target)): (&MemberRow, (&String, &String))| {
         let mut cells = vec![group.to_owned(), row.consumer_id.clone()];
         cells.extend(with_instance.then(|| row.group_instance_id.clone()));
         cells.extend([
@@ -181,17 +195,21 @@ pub(super) fn members(group: &str, rows: &[MemberRow], verbose: bool) -> String 
         ]);
         if verbose {
             cells.extend([
-                MISSING.to_owned(),
+                number(row.epoch),
                 assignment.clone(),
-                MISSING.to_owned(),
-                MISSING.to_owned(),
+                number(row.target_epoch),
+                target.clone(),
             ]);
+            let upgraded = row
+                .is_upgraded
+                .map_or_else(|| MISSING.to_owned(), |is| is.to_string());
+            cells.extend(is_mixed.then_some(upgraded));
         } else {
             cells.push(String::new());
         }
         cells
     };
-    let rows = rows.iter().zip(&assignments).map(row);
+    let rows = rows.iter().zip(assignments.iter().zip(&targets)).map(row);
     let rows: Vec<Vec<String>> = std::iter::once(strings(&header)).chain(rows).collect();
     format!("\n{}", table(&widths, &rows))
 }
@@ -225,6 +243,9 @@ pub(super) struct StateRow {
     pub assignor: String,
     pub state: String,
     pub members: usize,
+    /// Of groups of the new protocol.
+    pub group_epoch: Option<i32>,
+    pub target_epoch: Option<i32>,
 }
 
 /// `--describe --state`.
@@ -242,11 +263,13 @@ pub(super) fn state(group: &str, row: &StateRow, verbose: bool) -> String {
         &row.assignor
     };
     let members = row.members.to_string();
+    let number = |number: Option<i32>| number.map_or_else(|| MISSING.to_owned(), |number| number.to_string());
+    let (epoch, target) = (number(row.group_epoch), number(row.target_epoch));
     let mut cells = vec![group, &row.coordinator, assignor, &row.state];
     if verbose {
         header.extend(["GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH"]);
         widths.extend([WIDTH, 25]);
-        cells.extend([MISSING, MISSING]);
+        cells.extend([&*epoch, &*target]);
     }
     header.push("#MEMBERS");
     widths.push(0);

@@ -57,10 +57,6 @@ fn options_that_do_not_go_together_are_refused_in_kafkas_words() {
             "Option '[reset-offsets]' requires one of the following scenarios: [[to-offset], [to-earliest], [to-current], \
              [to-latest], [by-duration], [to-datetime], [from-file], [shift-by]]",
         ),
-        (
-            "--bootstrap-server b --reset-offsets --group g --topic t --to-datetime 2026-01-01T00:00:00.000",
-            "--to-datetime is not supported yet; --to-earliest, --to-latest, --to-current, --to-offset and --shift-by are",
-        ),
     ];
     for (arguments, message) in cases {
         assert_eq!(
@@ -149,6 +145,10 @@ fn the_members_table_is_kafkas() {
         assignment: [2, 0, 1]
             .map(|number| TopicPartition::new("foo", number))
             .to_vec(),
+        epoch: None,
+        target_epoch: None,
+        target: Vec::new(),
+        is_upgraded: None,
     };
     // Line by line, as the lines end with blanks.
     let lines = |text: String| text.lines().map(ToOwned::to_owned).collect::<Vec<_>>();
@@ -170,6 +170,31 @@ fn the_members_table_is_kafkas() {
              -               foo:0,1,2            -               -                   ",
         ]
     );
+    let upgraded = MemberRow {
+        epoch: Some(3),
+        target_epoch: Some(4),
+        target: vec![TopicPartition::new("foo", 7)],
+        is_upgraded: Some(true),
+        ..member("")
+    };
+    let old = MemberRow {
+        is_upgraded: Some(false),
+        ..member("")
+    };
+    let mixed = lines(tables::members("g1", &[upgraded, old], true));
+    assert!(
+        mixed[1].ends_with(" TARGET-EPOCH    TARGET-ASSIGNMENT    UPGRADED"),
+        "{mixed:?}"
+    );
+    assert!(
+        mixed[2].ends_with(" 3               foo:0,1,2            4               foo:7                true"),
+        "{mixed:?}"
+    );
+    assert!(
+        mixed[3]
+            .ends_with(" -               foo:0,1,2            -               -                    false"),
+        "{mixed:?}"
+    );
     let with_instance = lines(tables::members("g1", &[member("one")], false));
     assert!(
         with_instance[1].contains(" GROUP-INSTANCE-ID HOST  "),
@@ -188,6 +213,8 @@ fn the_other_tables_are_kafkas() {
         assignor: "range".to_owned(),
         state: "Stable".to_owned(),
         members: 1,
+        group_epoch: None,
+        target_epoch: None,
     };
     let expected = "
 GROUP           COORDINATOR (ID)          ASSIGNMENT-STRATEGY  STATE                #MEMBERS
