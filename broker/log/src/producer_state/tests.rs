@@ -1,5 +1,7 @@
 //! Idempotence rules, transactions, snapshots.
 
+mod verification;
+
 use forebay_disk::MemoryDisk;
 use forebay_records::{
     AppendOrigin, Attributes, BatchHeader, CompressionType, NO_LEADER_EPOCH, NO_PRODUCER_ID, ProducerEpoch,
