@@ -13,6 +13,10 @@ use crate::transaction::metadata::TransactionMetadata;
 use crate::transaction::{Event, Outcome, Response, State, record};
 use crate::{Append, AppendId, Now, Record};
 
+/// How long at least who waits for an append waits. Kafka waits as long as the transaction may take; but its append is done when the
+/// record is in memory, and ours when it is on the disk.
+const PATIENCE_MIN: Duration = Duration::from_secs(5);
+
 /// The appends that are not committed, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Appends {
@@ -73,7 +77,7 @@ impl TransactionCoordinator {
         if HEADER_BYTES + bytes_of(&record) > self.config.append_bytes_max {
             return self.cannot_be_written(id, ErrorCode::MessageTooLarge);
         }
-        let patience = Duration::from_millis(next.timeout_ms.unsigned_abs().into());
+        let patience = Duration::from_millis(next.timeout_ms.unsigned_abs().into()).max(PATIENCE_MIN);
         let deadline = waiting.is_some().then(|| now.elapsed.saturating_add(patience));
         let state = next.state;
         let append = self.push(vec![record], Write::Step(id.clone(), Box::new(next)), outcome);

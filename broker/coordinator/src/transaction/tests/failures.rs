@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_protocol::messages::InitProducerIdRequest;
 use forebay_protocol::{ErrorCode, TopicPartition};
 
 use super::support::{
@@ -220,6 +221,21 @@ fn who_waits_too_long_is_told_and_what_was_written_still_counts() {
     );
     driver.commit_one();
     assert_eq!(driver.metadata().state, State::Ongoing);
+}
+
+/// However short its transactions may be, the disk has some time.
+#[test]
+fn a_short_timeout_is_not_the_disks() {
+    let mut driver = Driver::new();
+    driver.hold_appends = true;
+    let request = InitProducerIdRequest {
+        transaction_timeout_ms: 1,
+        ..init_request("t", None)
+    };
+    let asked = driver.send(4, Command::InitProducerId(request));
+    driver.pass(Duration::from_secs(4));
+    driver.commit_one();
+    assert_eq!(driver.answer(asked).map(initialized), Some(Ok((1_000, 0))));
 }
 
 #[test]
