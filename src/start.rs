@@ -8,6 +8,7 @@ mod arguments;
 mod clients;
 mod hub;
 mod local_node;
+mod metrics;
 mod plugins;
 mod server_properties;
 mod services;

@@ -4,4 +4,4 @@
 mod overview;
 mod service;
 
-pub use service::{Error, Options, Service};
+pub use service::{Error, Options, Scrape, Service};

@@ -1,6 +1,8 @@
 //! The console as a role.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -25,6 +27,9 @@ pub enum Error {
     Client(#[from] forebay_client::Error),
 }
 
+/// Reads all counters of the process, in Prometheus' text form.
+pub type Scrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
 /// What the console shows besides the cluster.
 pub struct Options {
     /// The Connect REST API, such as `http://localhost:8083`.
@@ -32,7 +37,7 @@ pub struct Options {
     /// The schema registry.
     pub registry_url: Option<String>,
     /// What `/metrics` answers, in Prometheus' text form.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: Scrape,
     /// Whether all roles serve.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The HTTP server.
@@ -51,7 +56,7 @@ impl std::fmt::Debug for Options {
 
 struct Shared {
     sources: Sources,
-    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    metrics: Scrape,
     is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -111,7 +116,7 @@ async fn overview(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        (shared.metrics)(),
+        (shared.metrics)().await,
     )
 }
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use forebay_broker_server as broker;
 use forebay_client::Client;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::clients::Clients;
+use super::metrics::Metrics;
 use super::services::{self, Services};
 use super::settings::{Role, Settings};
 use super::termination;
@@ -51,7 +51,7 @@ impl Hub {
     ) -> anyhow::Result<Self> {
         let broker_runtime = runtime("broker")?;
         let services_runtime = runtime("services")?;
-        let metrics = recorder()?;
+        let metrics = Metrics::new()?;
         let ports = services_runtime.block_on(services::bind(settings))?;
         let mut addresses = Vec::new();
         let broker = match settings.has(Role::Broker) {
@@ -66,10 +66,9 @@ impl Hub {
         let own = broker.as_ref().map(|broker| broker.handle.clone());
         let has_started = Arc::new(AtomicBool::new(false));
         let is_ready = is_ready(&has_started, own.clone());
-        let mut clients = Clients::new(
-            settings,
-            own.map(|handle| (handle, broker_runtime.handle().clone())),
-        );
+        let own = own.map(|handle| (handle, broker_runtime.handle().clone()));
+        let metrics = metrics.with_broker(own.clone());
+        let mut clients = Clients::new(settings, own);
         let start = Services::start(settings, &mut clients, ports, metrics, is_ready);
         let services = match services_runtime.block_on(start) {
             Ok(services) => services,
@@ -193,16 +192,4 @@ fn runtime(name: &'static str) -> anyhow::Result<Runtime> {
         .enable_all()
         .build()
         .with_context(|| format!("cannot start the threads of the {name}"))
-}
-
-/// One recorder for the process; a second hub in it (tests) shares the first one's.
-fn recorder() -> anyhow::Result<PrometheusHandle> {
-    static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    if let Some(known) = RECORDER.get() {
-        return Ok(known.clone());
-    }
-    let handle = PrometheusBuilder::new()
-        .install_recorder()
-        .context("cannot install the metrics recorder")?;
-    Ok(RECORDER.get_or_init(|| handle).clone())
 }

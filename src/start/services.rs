@@ -8,10 +8,10 @@ use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_http::Listeners;
 use forebay_schema_registry_server as registry;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use super::clients::Clients;
+use super::metrics::Metrics;
 use super::settings::{Role, Settings};
 
 /// How often the metrics' histograms are tidied.
@@ -52,7 +52,7 @@ impl Services {
         settings: &Settings,
         clients: &mut Clients,
         mut listeners: Bound,
-        metrics: PrometheusHandle,
+        metrics: Metrics,
         is_ready: IsReady,
     ) -> anyhow::Result<Self> {
         let url = |port: Option<u16>| port.map(|port| format!("http://localhost:{port}"));
@@ -101,7 +101,7 @@ impl Services {
                 let options = forebay_console::Options {
                     connect_url,
                     registry_url,
-                    metrics: Arc::new(move || metrics.render()),
+                    metrics: metrics.scrape(),
                     is_ready,
                     http: settings.http(Role::Console),
                 };
@@ -207,7 +207,7 @@ fn with_registry(mut own: Properties, key: &str, url: Option<&str>) -> Propertie
     own
 }
 
-async fn upkeep(metrics: PrometheusHandle) {
+async fn upkeep(metrics: Metrics) {
     let mut ticks = tokio::time::interval(METRICS_UPKEEP);
     loop {
         ticks.tick().await;
