@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use forebay_broker_log::{CleanerError, CleaningRound, LogDirectory, Pace};
+use forebay_broker_log::{CleanerError, CleanerOptions, CleaningRound, LogDirectory, Pace};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::clock;
 use crate::config::CleanerConfig;
+use crate::dynamic::{Dynamic, SharedRate};
 use crate::io_pool::IoPool;
 use crate::metrics::CleanerMetrics;
 use crate::shutdown::Shutdown;
@@ -20,16 +21,21 @@ const NAP_MAX: Duration = Duration::from_millis(100);
 /// Adds the cleaners to `tasks`; they clean until the broker stops.
 pub(crate) fn start(
     config: &CleanerConfig,
+    dynamic: &Arc<Dynamic>,
     directory: &Arc<LogDirectory>,
     pool: &IoPool,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) {
-    let throttle = Arc::new(Throttle::new(config.io_bytes_per_second_max, shutdown.clone()));
+    let throttle = Arc::new(Throttle::new(
+        dynamic.cleaner_bytes_per_second(),
+        shutdown.clone(),
+    ));
     let metrics = Arc::new(CleanerMetrics::new());
     for _ in 0..config.threads {
         let cleaner = Cleaner {
-            config: config.clone(),
+            options: config.options,
+            dynamic: Arc::clone(dynamic),
             directory: Arc::clone(directory),
             pool: pool.clone(),
             throttle: Arc::clone(&throttle),
@@ -40,7 +46,8 @@ pub(crate) fn start(
 }
 
 struct Cleaner {
-    config: CleanerConfig,
+    options: CleanerOptions,
+    dynamic: Arc<Dynamic>,
     directory: Arc<LogDirectory>,
     pool: IoPool,
     throttle: Arc<Throttle>,
@@ -49,14 +56,14 @@ struct Cleaner {
 
 impl Cleaner {
     async fn run(self, shutdown: Shutdown) {
-        let mut wait = self.config.backoff;
+        let mut wait = self.dynamic.cleaner_backoff();
         loop {
             tokio::select! {
                 () = shutdown.clone().requested() => return,
                 () = sleep(wait) => {}
             }
             let (directory, throttle) = (Arc::clone(&self.directory), Arc::clone(&self.throttle));
-            let options = self.config.options;
+            let options = self.options;
             let started = Instant::now();
             let round = move || directory.clean_dirtiest(&options, clock::now(), &*throttle);
             wait = match self.pool.run(round).await {
@@ -64,7 +71,7 @@ impl Cleaner {
                 Err(_lost) if shutdown.is_requested() => return,
                 Err(_lost) => {
                     tracing::error!("a cleaner failed; it goes on after its usual pause");
-                    self.config.backoff
+                    self.dynamic.cleaner_backoff()
                 }
             };
         }
@@ -87,9 +94,9 @@ impl Cleaner {
             // What is wrong with the log has been told where it was found.
             Some((partition, Err(CleanerError::Log(error)))) => {
                 tracing::debug!(%partition, %error, "not compacted");
-                self.config.backoff
+                self.dynamic.cleaner_backoff()
             }
-            Some((_, Err(CleanerError::Interrupted))) | None => self.config.backoff,
+            Some((_, Err(CleanerError::Interrupted))) | None => self.dynamic.cleaner_backoff(),
         }
     }
 }
@@ -97,14 +104,14 @@ impl Cleaner {
 /// Holds all cleaners together to a rate.
 #[derive(Debug)]
 struct Throttle {
-    bytes_per_second: f64,
+    bytes_per_second: SharedRate,
     /// Until when what was spent so far takes.
     busy_until: Mutex<Instant>,
     shutdown: Shutdown,
 }
 
 impl Throttle {
-    fn new(bytes_per_second: f64, shutdown: Shutdown) -> Throttle {
+    fn new(bytes_per_second: SharedRate, shutdown: Shutdown) -> Throttle {
         Throttle {
             bytes_per_second,
             busy_until: Mutex::new(Instant::now()),
@@ -115,7 +122,7 @@ impl Throttle {
     /// Takes so many bytes off the rate; gives from when on the spender may go on.
     fn take(&self, bytes: usize, now: Instant) -> Instant {
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
-        let seconds = bytes as f64 / self.bytes_per_second.max(1.0);
+        let seconds = bytes as f64 / self.bytes_per_second.get().max(1.0);
         let takes = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
         *busy_until = (*busy_until).max(now).checked_add(takes).unwrap_or(now);
@@ -145,14 +152,14 @@ mod tests {
     fn all_cleaners_together_keep_to_the_rate() {
         let start = Instant::now();
         let (stop, stopped) = crate::shutdown::channel();
-        let throttle = Throttle::new(1000.0, stopped.clone());
+        let throttle = Throttle::new(SharedRate::new(1000.0), stopped.clone());
         let first = throttle.take(500, start);
         let second = throttle.take(1000, start);
         assert_eq!(second - first, Duration::from_secs(1));
         // What nobody has spent is not saved up.
         let later = start + Duration::from_secs(60);
         assert_eq!(throttle.take(500, later), later + Duration::from_millis(500));
-        let unlimited = Throttle::new(f64::MAX, stopped);
+        let unlimited = Throttle::new(SharedRate::new(f64::MAX), stopped);
         assert!(unlimited.spend(1 << 30));
         stop.request();
         assert!(!unlimited.spend(1), "the broker stops");

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -34,13 +34,15 @@ enum Job {
 struct State {
     jobs: VecDeque<Job>,
     idle: usize,
+    /// Threads that have not ended.
+    running: usize,
     threads: Vec<JoinHandle<()>>,
     closed: bool,
 }
 
 struct Shared {
     name: &'static str,
-    threads_max: usize,
+    threads_max: AtomicUsize,
     state: Mutex<State>,
     wake: Condvar,
     permits: Arc<Semaphore>,
@@ -61,12 +63,13 @@ impl IoPool {
         let state = State {
             jobs: VecDeque::new(),
             idle: 0,
+            running: 0,
             threads: Vec::new(),
             closed: false,
         };
         Self(Arc::new(Shared {
             name,
-            threads_max: threads_max.max(1),
+            threads_max: AtomicUsize::new(threads_max.max(1)),
             state: Mutex::new(state),
             wake: Condvar::new(),
             permits: Arc::new(Semaphore::new(JOBS_MAX)),
@@ -114,6 +117,15 @@ impl IoPool {
         self.push(Job::Once(Box::new(job)))
     }
 
+    /// Has at most so many threads from now on; those that are too many end when they have nothing to do.
+    pub(crate) fn resize(&self, threads_max: usize) {
+        self.0.threads_max.store(threads_max.max(1), Ordering::Relaxed);
+        let mut state = self.0.lock();
+        state.threads.retain(|thread| !thread.is_finished());
+        drop(state);
+        self.0.wake.notify_all();
+    }
+
     /// Lets the queue run empty and joins the threads. Blocks; later work is dropped.
     pub(crate) fn close(&self) {
         self.0.permits.close();
@@ -146,7 +158,7 @@ impl IoPool {
         }
         state.jobs.push_back(job);
         let all_busy = state.idle < state.jobs.len();
-        if all_busy && state.threads.len() < self.0.threads_max {
+        if all_busy && state.running < self.0.threads_max.load(Ordering::Relaxed) {
             self.start_thread(&mut state);
         }
         drop(state);
@@ -158,7 +170,10 @@ impl IoPool {
         let pool = self.clone();
         let name = format!("{}-{}", self.0.name, state.threads.len());
         match thread::Builder::new().name(name).spawn(move || pool.work()) {
-            Ok(thread) => state.threads.push(thread),
+            Ok(thread) => {
+                state.running += 1;
+                state.threads.push(thread);
+            }
             Err(error) => tracing::error!(%error, "cannot start an I/O thread; the others carry on"),
         }
     }
@@ -170,7 +185,8 @@ impl IoPool {
                 drop(state);
                 self.perform(job);
                 state = self.0.lock();
-            } else if state.closed {
+            } else if state.closed || state.running > self.0.threads_max.load(Ordering::Relaxed) {
+                state.running -= 1;
                 return;
             } else {
                 state.idle += 1;
@@ -227,7 +243,6 @@ impl fmt::Debug for IoPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
 
     #[derive(Default)]
     struct Counter {
@@ -270,6 +285,29 @@ mod tests {
         pool.close();
         assert_eq!(counter.drained.load(Ordering::SeqCst), 4000);
         assert!(counter.calls.load(Ordering::SeqCst) <= 4000);
+    }
+
+    #[tokio::test]
+    async fn a_pool_grows_and_shrinks() {
+        let pool = IoPool::new("test", 1);
+        // Each job waits for all others: with fewer threads than jobs it would never end.
+        for threads in [4, 2] {
+            pool.resize(threads);
+            let barrier = Arc::new(std::sync::Barrier::new(threads));
+            let jobs: Vec<_> = (0..threads)
+                .map(|_| {
+                    let (pool, barrier) = (pool.clone(), Arc::clone(&barrier));
+                    tokio::spawn(async move { pool.run(move || barrier.wait()).await.is_ok() })
+                })
+                .collect();
+            for job in jobs {
+                assert!(job.await.expect("no panic"));
+            }
+        }
+        while pool.0.lock().running > 2 {
+            tokio::task::yield_now().await;
+        }
+        pool.close();
     }
 
     #[tokio::test]

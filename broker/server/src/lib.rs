@@ -22,6 +22,7 @@ mod clock;
 mod config;
 mod coordinators;
 mod core;
+mod dynamic;
 mod error_code;
 mod groups;
 mod handlers;

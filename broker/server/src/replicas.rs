@@ -171,8 +171,11 @@ impl Replicas {
         if let Some(errors) = refused {
             tracing::error!(%topic, %errors, "settings of the topic are broken and left out; nothing of it is deleted until they are put right");
         }
+        // Set while the broker runs, it is among its settings; the one that it was started with is known.
+        let expiration = broker.get("producer.id.expiration.ms");
+        let expiration = expiration.and_then(|value| value.trim().parse().ok());
         Arc::new(LogConfig {
-            producer_id_expiration_ms: self.producers.expiration_ms,
+            producer_id_expiration_ms: expiration.unwrap_or(self.producers.expiration_ms),
             transaction_verification: self.producers.verification,
             ..config
         })

@@ -6,6 +6,7 @@ mod bad_batches;
 mod compaction;
 mod crashes;
 mod delete_records;
+mod dynamic;
 mod exactly_once;
 mod failed_disk;
 mod fetch_sessions;

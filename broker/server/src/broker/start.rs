@@ -16,6 +16,7 @@ use super::{Broker, Error, Handle, OpenListener, Options};
 use crate::config::{self, BrokerConfig};
 use crate::coordinators::Surroundings;
 use crate::core::Core;
+use crate::dynamic::{self, Dynamic};
 use crate::groups::Groups;
 use crate::io_pool::IoPool;
 use crate::metadata::{self, Loaded, Metadata, Start};
@@ -60,6 +61,8 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         replicas: Arc::clone(&replicas),
         shutdown: stopped.clone(),
     };
+    let threads = vec![pools.appends.clone(), pools.reads.clone()];
+    let dynamic = Dynamic::follow(&config, threads, Arc::clone(&schema), &metadata);
     let groups = Groups::new(config.groups.clone(), surroundings.clone());
     let transactions = config.transactions.clone();
     let core = Arc::new_cyclic(|core| Core {
@@ -86,21 +89,15 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
     let cleaner_config = &core.config.cleaner;
     cleaner::start(
         cleaner_config,
+        &dynamic,
         &shared.directory,
         &pools.cleaner,
         &stopped,
         &mut tasks,
     );
     let router = Router::new(Arc::clone(&core));
-    let connection = connection::Shared {
-        router: router.clone(),
-        reads,
-        request_bytes_max: core.config.network.request_bytes_max,
-        memory: RequestMemory::new(core.config.network.queued_request_bytes_max),
-        idle_max: core.config.network.idle_max,
-        shutdown: stopped,
-    };
-    let gate = Arc::new(Gate::new(connection, core.config.network.clone()));
+    let connection = connections(&router, &core, reads);
+    let gate = Arc::new(Gate::new(connection, core.config.network.clone(), dynamic));
     let listeners = accept_all(bound, &gate, &mut tasks);
     let handle = Handle {
         router,
@@ -114,6 +111,19 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
         pools: pools.all(),
         broker_epoch,
     })
+}
+
+/// What every connection needs.
+fn connections(router: &Router, core: &Core, reads: IoPool) -> connection::Shared {
+    let network = &core.config.network;
+    connection::Shared {
+        router: router.clone(),
+        reads,
+        request_bytes_max: network.request_bytes_max,
+        memory: RequestMemory::new(network.queued_request_bytes_max),
+        idle_max: network.idle_max,
+        shutdown: core.shutdown.clone(),
+    }
 }
 
 /// Threads for what may wait for a disk.
@@ -254,7 +264,10 @@ fn schema(config: &BrokerConfig) -> ConfigSchema {
         topic_check: Box::new(|_config| Ok(())),
         broker: config::definition().clone(),
         broker_properties: config.values.originals().clone(),
-        cluster_wide_updates: defaults.map(|synonym| synonym.name.clone()).collect(),
+        cluster_wide_updates: defaults
+            .map(|synonym| synonym.name.clone())
+            .chain(dynamic::KEYS.map(str::to_owned))
+            .collect(),
         per_broker_updates: BTreeSet::new(),
     }
 }

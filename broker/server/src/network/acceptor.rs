@@ -15,6 +15,7 @@ use super::connection::{Connection, Shared};
 use super::rate_limit::LogLimit;
 use crate::clock;
 use crate::config::NetworkConfig;
+use crate::dynamic::Dynamic;
 
 /// How long accepting rests when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +29,7 @@ const DESCRIPTOR_QUARTERS: u64 = 3;
 pub(crate) struct Gate {
     connection: Shared,
     config: NetworkConfig,
+    dynamic: Arc<Dynamic>,
     permits: Arc<Semaphore>,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     log: LogLimit,
@@ -35,7 +37,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate with no connection yet.
-    pub(crate) fn new(connection: Shared, config: NetworkConfig) -> Self {
+    pub(crate) fn new(connection: Shared, config: NetworkConfig, dynamic: Arc<Dynamic>) -> Self {
         let connections_max = config
             .connections_max
             .min(descriptors_for_connections())
@@ -43,6 +45,7 @@ impl Gate {
         Self {
             connection,
             config,
+            dynamic,
             permits: Arc::new(Semaphore::new(connections_max)),
             by_address: Mutex::default(),
             log: LogLimit::new(Instant::now()),
@@ -172,7 +175,7 @@ impl<'a> Place<'a> {
     fn take(gate: &'a Gate, address: IpAddr) -> Option<Self> {
         let mut addresses = gate.addresses();
         let count = addresses.entry(address).or_default();
-        if *count >= gate.config.connections_per_ip_max {
+        if *count >= gate.dynamic.connections_per_ip_max() {
             return None;
         }
         *count += 1;

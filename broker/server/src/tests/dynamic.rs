@@ -1,0 +1,170 @@
+//! Settings of brokers that are changed while they run: what takes effect at once, what outlives a restart, what is refused.
+
+use forebay_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use forebay_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use forebay_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use super::*;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const DELETE: i8 = 1;
+
+async fn alter(broker: &TestBroker, name: &str, key: &str, value: Option<&str>) -> (ErrorCode, String) {
+    let config = AlterableConfig {
+        name: key.into(),
+        config_operation: if value.is_some() { 0 } else { DELETE },
+        value: value.map(Into::into),
+        ..Default::default()
+    };
+    let resource = AlterConfigsResource {
+        resource_type: BROKER,
+        resource_name: name.into(),
+        configs: vec![config],
+        ..Default::default()
+    };
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![resource],
+        ..Default::default()
+    };
+    let answer = broker.call(1, request).await.responses.remove(0);
+    let text = answer.error_message.map(|text| text.to_string());
+    (ErrorCode::from_i16(answer.error_code), text.unwrap_or_default())
+}
+
+/// A key's value and where it comes from.
+async fn described(broker: &TestBroker, resource_type: i8, name: &str, key: &str) -> (String, i8) {
+    let resource = DescribeConfigsResource {
+        resource_type,
+        resource_name: name.into(),
+        configuration_keys: Some(vec![key.into()]),
+        ..Default::default()
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource],
+        ..Default::default()
+    };
+    let config = broker.call(4, request).await.results.remove(0).configs.remove(0);
+    (config.value.unwrap_or_default().to_string(), config.config_source)
+}
+
+/// Whether one more connection is let in.
+async fn is_let_in(broker: &TestBroker, kept: &mut Vec<TcpStream>) -> bool {
+    let address = broker.handle.listeners()[0].addresses[0];
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let request = raw_socket::with(18, 0, &[]);
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request)
+        .await
+        .ok();
+    let answered = stream.read_i32().await.is_ok();
+    kept.push(stream);
+    answered
+}
+
+#[tokio::test]
+async fn connections_of_an_address_are_bounded_from_now_on() {
+    let broker = TestBroker::start().await;
+    let mut kept = Vec::new();
+    assert!(is_let_in(&broker, &mut kept).await);
+    assert_eq!(
+        alter(&broker, "", "max.connections.per.ip", Some("2")).await.0,
+        ErrorCode::None
+    );
+    assert!(is_let_in(&broker, &mut kept).await);
+    assert!(!is_let_in(&broker, &mut kept).await, "the third is one too many");
+    // What is set on this broker is stronger than what is set on all, and holds after a restart.
+    assert_eq!(
+        alter(&broker, "1", "max.connections.per.ip", Some("1")).await.0,
+        ErrorCode::None
+    );
+    drop(kept);
+    let broker = broker.restart().await;
+    let mut kept = Vec::new();
+    assert_eq!(
+        described(&broker, BROKER, "1", "max.connections.per.ip").await,
+        ("1".to_owned(), 2)
+    );
+    assert!(is_let_in(&broker, &mut kept).await);
+    assert!(!is_let_in(&broker, &mut kept).await);
+    for name in ["", "1"] {
+        assert_eq!(
+            alter(&broker, name, "max.connections.per.ip", None).await.0,
+            ErrorCode::None
+        );
+    }
+    assert!(is_let_in(&broker, &mut kept).await);
+}
+
+#[tokio::test]
+async fn topics_take_over_what_is_set_on_brokers() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1, &[]).await;
+    let large = "x".repeat(3_000);
+    assert_eq!(broker.produce("t", 0, 1, batch(&[&large])).await.error_code, 0);
+    assert_eq!(
+        alter(&broker, "", "message.max.bytes", Some("2000")).await.0,
+        ErrorCode::None
+    );
+    let refused = broker.produce("t", 0, 1, batch(&[&large])).await;
+    assert_eq!(
+        ErrorCode::from_i16(refused.error_code),
+        ErrorCode::MessageTooLarge
+    );
+    assert_eq!(
+        described(&broker, TOPIC, "t", "max.message.bytes").await,
+        ("2000".to_owned(), 3)
+    );
+    assert_eq!(
+        alter(&broker, "1", "log.retention.ms", Some("123456")).await.0,
+        ErrorCode::None
+    );
+    assert_eq!(
+        described(&broker, TOPIC, "t", "retention.ms").await,
+        ("123456".to_owned(), 2)
+    );
+    assert_eq!(
+        alter(&broker, "1", "producer.id.expiration.ms", Some("777"))
+            .await
+            .0,
+        ErrorCode::None
+    );
+    let replica = broker.handle.replica("t", 0).expect("there");
+    assert_eq!(replica.config().producer_id_expiration_ms, 777);
+}
+
+#[tokio::test]
+async fn what_only_a_start_can_change_is_refused() {
+    let broker = TestBroker::start().await;
+    let fixed = |key: &str| format!("Cannot update these configs dynamically: [{key}]");
+    let cases = [
+        ("log.dirs", "/x", fixed("log.dirs")),
+        ("num.partitions", "7", fixed("num.partitions")),
+        (
+            "advertised.listeners",
+            "PLAINTEXT://x:9",
+            fixed("advertised.listeners"),
+        ),
+        (
+            "log.retention.ms",
+            "abc",
+            "Invalid value abc for configuration log.retention.ms: Not a number of type LONG".to_owned(),
+        ),
+    ];
+    for (key, value, text) in cases {
+        assert_eq!(
+            alter(&broker, "1", key, Some(value)).await,
+            (ErrorCode::InvalidRequest, text)
+        );
+    }
+    // Threads come and go without a restart.
+    for threads in ["1", "16", "8"] {
+        assert_eq!(
+            alter(&broker, "1", "num.io.threads", Some(threads)).await.0,
+            ErrorCode::None
+        );
+    }
+    broker.create_topic("t", 1, &[]).await;
+    assert_eq!(broker.produce("t", 0, -1, batch(&["x"])).await.error_code, 0);
+}
