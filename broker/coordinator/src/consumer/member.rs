@@ -33,7 +33,8 @@ impl Default for MemberMetadata {
             client_id: Utf8Bytes::default(),
             client_host: Utf8Bytes::default(),
             subscribed_topics: BTreeSet::new(),
-            subscribed_regex: None,
+            // As Kafka writes none.
+            subscribed_regex: Some(Utf8Bytes::default()),
             rebalance_timeout_ms: -1,
             server_assignor: None,
             classic: None,

@@ -33,6 +33,11 @@ impl TestCluster {
         })
     }
 
+    /// Creates a topic with this id.
+    pub(super) fn topic_with_id(&self, name: &str, id: Uuid, partitions: i32) {
+        self.change(|image| image.topics.insert(name.into(), (id, partitions)));
+    }
+
     pub(super) fn delete(&self, name: &str) {
         self.change(|image| image.topics.remove(name));
     }

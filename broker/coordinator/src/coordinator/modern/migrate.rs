@@ -182,7 +182,7 @@ fn upgrade(work: &mut Work<'_>, group: &ClassicGroup) -> Result<Vec<Deadline>, R
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             subscribed_topics: subscription.topics.iter().cloned().collect(),
-            subscribed_regex: None,
+            subscribed_regex: Some(Utf8Bytes::default()),
             rebalance_timeout_ms: member.rebalance_timeout_ms,
             server_assignor: None,
             classic: Some(ClassicMetadata {
