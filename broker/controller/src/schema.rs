@@ -15,6 +15,8 @@ use crate::image::{ConfigResource, MetadataImage, ResourceType};
 pub enum ConfigSource {
     /// Set on the topic.
     Topic = 1,
+    /// Set on the group.
+    Group = 8,
     /// Set on this broker while it ran.
     DynamicBroker = 2,
     /// Set on all brokers while they ran.
@@ -49,12 +51,19 @@ pub struct ConfigEntry {
 /// A check that spans several keys of a topic, on top of each key's own.
 pub type TopicCheck = Box<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
 
+/// A check of a group's keys: what is set on it, and what is set on this broker.
+pub type GroupCheck = Box<dyn Fn(&Config, &Config) -> Result<(), String> + Send + Sync>;
+
 /// The definitions, and what this node was started with.
 pub struct ConfigSchema {
     /// The keys of topics. Their synonyms are keys of `broker`.
     pub topic: ConfigDef,
     /// What the log demands of a topic's keys together.
     pub topic_check: TopicCheck,
+    /// The keys of groups. Their synonyms are keys of `broker`.
+    pub group: ConfigDef,
+    /// What brokers demand of a group's keys, given what is set on it and on the broker.
+    pub group_check: GroupCheck,
     /// The keys of brokers.
     pub broker: ConfigDef,
     /// What this broker was started with.
@@ -162,6 +171,58 @@ impl ConfigSchema {
         )
     }
 
+    /// Checks what a group would have set on it (`GroupConfig.validate`).
+    ///
+    /// # Errors
+    /// What is wrong, in Kafka's words.
+    pub fn validate_group(
+        &self,
+        properties: &Properties,
+        image: &MetadataImage,
+        node: NodeId,
+    ) -> Result<(), String> {
+        if let Some(unknown) = properties.keys().find(|name| self.group.key(name).is_none()) {
+            return Err(format!("Unknown group config name: {unknown}"));
+        }
+        for (name, value) in properties {
+            if let Some(key) = self.group.key(name) {
+                check(key, value)?;
+            }
+        }
+        let first = |errors: forebay_config::Errors| errors.to_string();
+        let server = self.broker_settings(image, node);
+        let group = self
+            .group
+            .parse_with_defaults(properties, &server)
+            .map_err(first)?;
+        let broker = self.broker.parse(&server).map_err(first)?;
+        (self.group_check)(&group, &broker)
+    }
+
+    /// Every key of a group that has `properties` set on it, by name, as DescribeConfigs tells.
+    pub fn describe_group(
+        &self,
+        properties: &Properties,
+        image: &MetadataImage,
+        node: NodeId,
+    ) -> Vec<ConfigEntry> {
+        let broker = self.broker(image, node);
+        let own = |source: &mut ConfigSource| {
+            if *source == ConfigSource::Topic {
+                *source = ConfigSource::Group;
+            }
+        };
+        let entries = self.group.keys().iter().map(|key| {
+            let mut entry = self.topic_entry(key, properties, &broker);
+            own(&mut entry.source);
+            entry.synonyms.iter_mut().for_each(|(_, _, source)| own(source));
+            entry
+        });
+        let mut entries: Vec<ConfigEntry> = entries.collect();
+        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        entries
+    }
+
     /// Whether a key holds a list, to which one can add.
     pub(crate) fn is_list(&self, resource_type: ResourceType, name: &str) -> bool {
         self.key(resource_type, name)
@@ -181,7 +242,8 @@ impl ConfigSchema {
         match resource_type {
             ResourceType::Topic => self.topic.key(name),
             ResourceType::Broker => self.broker.key(name),
-            _ => None,
+            ResourceType::Group => self.group.key(name),
+            ResourceType::BrokerLogger | ResourceType::ClientMetrics => None,
         }
     }
 

@@ -13,6 +13,8 @@ use forebay_broker_log::CleanerOptions;
 use forebay_config::{Config, ConfigDef, Errors, Properties};
 use forebay_protocol::NodeId;
 
+pub(crate) use groups::{check_group, group_definition};
+
 use crate::network::endpoint::{self, Listener, ListenerKeys};
 
 /// Why a broker's configuration cannot be used.

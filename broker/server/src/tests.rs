@@ -4,6 +4,7 @@ mod admin;
 mod administration;
 mod bad_batches;
 mod compaction;
+mod consumer_groups;
 mod crashes;
 mod delete_records;
 mod dynamic;

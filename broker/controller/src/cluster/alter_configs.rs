@@ -196,13 +196,11 @@ fn known_resource(
         name: name.clone(),
     };
     match resource_type {
-        ResourceType::Topic => Ok(resource),
+        ResourceType::Topic | ResourceType::Group => Ok(resource),
         ResourceType::Broker => check_broker_name(&resource.name, cluster.options.node_id).map(|()| resource),
-        ResourceType::BrokerLogger | ResourceType::ClientMetrics | ResourceType::Group => {
-            Err(ApiError::invalid_request(format!(
-                "Configurations of resource type {resource_type} are not supported yet."
-            )))
-        }
+        ResourceType::BrokerLogger | ResourceType::ClientMetrics => Err(ApiError::invalid_request(format!(
+            "Configurations of resource type {resource_type} are not supported yet."
+        ))),
     }
 }
 
@@ -314,6 +312,9 @@ fn validate(cluster: &Cluster<'_>, resource: &ConfigResource, after: &Properties
             .validate_broker(after, per_broker)
             .map_err(ApiError::invalid_request);
     }
+    if resource.resource_type == ResourceType::Group {
+        return validate_group(cluster, resource, after);
+    }
     if resource.name.is_empty() {
         return Err(ApiError::invalid_request(
             "Default topic resources are not allowed.",
@@ -331,6 +332,22 @@ fn validate(cluster: &Cluster<'_>, resource: &ConfigResource, after: &Properties
         return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, text));
     }
     Ok(())
+}
+
+/// A group need not be there.
+fn validate_group(
+    cluster: &Cluster<'_>,
+    resource: &ConfigResource,
+    after: &Properties,
+) -> Result<(), ApiError> {
+    if resource.name.is_empty() {
+        return Err(ApiError::invalid_request(
+            "Default group resources are not allowed.",
+        ));
+    }
+    let Cluster { image, options, .. } = cluster;
+    let checked = options.schema.validate_group(after, image, options.node_id);
+    checked.map_err(ApiError::invalid_config)
 }
 
 /// What a topic would be made with.

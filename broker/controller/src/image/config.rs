@@ -70,6 +70,14 @@ impl ConfigResource {
         }
     }
 
+    /// A group.
+    pub fn group(name: impl Into<Utf8Bytes>) -> Self {
+        Self {
+            resource_type: ResourceType::Group,
+            name: name.into(),
+        }
+    }
+
     /// One broker.
     pub fn broker(id: NodeId) -> Self {
         Self {

@@ -262,6 +262,8 @@ fn schema(config: &BrokerConfig) -> ConfigSchema {
     ConfigSchema {
         topic: topic.clone(),
         topic_check: Box::new(|_config| Ok(())),
+        group: config::group_definition(),
+        group_check: Box::new(config::check_group),
         broker: config::definition().clone(),
         broker_properties: config.values.originals().clone(),
         cluster_wide_updates: defaults

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forebay_broker_coordinator::{Assignor, Config as GroupsConfig, ConsumerConfig, MigrationPolicy};
-use forebay_config::{Config, Error, Errors};
+use forebay_config::{Config, ConfigDef, ConfigKey, ConfigType, Error, Errors, Importance, Unit, Validator};
 
 use super::{count, milliseconds};
 
@@ -90,4 +90,58 @@ pub(super) fn check(values: &Config) -> Result<(), Errors> {
         errors.push(Error::other(format!("{heartbeat} must be less than {session}")));
     }
     Errors::check(errors)
+}
+
+/// What can be configured for one group (Kafka's `GroupConfig`).
+const GROUP_KEYS: [(&str, i32, i32, &str); 3] = [
+    (
+        "consumer.session.timeout.ms",
+        45_000,
+        1,
+        "The timeout to detect client failures when using the consumer group protocol.",
+    ),
+    (
+        "consumer.heartbeat.interval.ms",
+        5_000,
+        1,
+        "The heartbeat interval given to the members of a consumer group.",
+    ),
+    (
+        "consumer.assignment.interval.ms",
+        1_000,
+        0,
+        "The interval between assignment updates for a consumer group.",
+    ),
+];
+
+/// The keys of groups; each falls back on the broker's.
+pub(crate) fn group_definition() -> ConfigDef {
+    let keys = GROUP_KEYS.into_iter().map(|(name, default, min, documentation)| {
+        ConfigKey::new(name, ConfigType::Int)
+            .default(default)
+            .validator(Validator::at_least(min))
+            .importance(Importance::Medium)
+            .documentation(documentation)
+            .synonym(format!("group.{name}"), Unit::Same)
+    });
+    keys.fold(ConfigDef::new(), ConfigDef::define)
+}
+
+/// Whether brokers allow what is set on a group.
+pub(crate) fn check_group(group: &Config, broker: &Config) -> Result<(), String> {
+    for (name, ..) in GROUP_KEYS {
+        let bound = |which: &str| name.replacen("consumer.", &format!("group.consumer.{which}."), 1);
+        let (min, max, value) = (bound("min"), bound("max"), group.get_int(name));
+        if value < broker.get_int(&min) {
+            return Err(format!("{name} must be greater than or equal to {min}"));
+        }
+        if value > broker.get_int(&max) {
+            return Err(format!("{name} must be less than or equal to {max}"));
+        }
+    }
+    let [session, heartbeat] = ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"];
+    if group.get_int(session) <= group.get_int(heartbeat) {
+        return Err(format!("{session} must be greater than {heartbeat}"));
+    }
+    Ok(())
 }

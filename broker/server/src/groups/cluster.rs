@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_broker_controller::{ConfigResource, MetadataImage, ResourceType};
+use forebay_broker_controller::{ConfigResource, MetadataImage};
 use forebay_broker_coordinator::{Cluster, ClusterImage, GroupConfig, Topic};
 use forebay_protocol::{Utf8Bytes, Uuid};
 
@@ -67,11 +67,7 @@ impl ClusterImage for Image {
     }
 
     fn group_config(&self, group: &str) -> GroupConfig {
-        let resource = ConfigResource {
-            resource_type: ResourceType::Group,
-            name: group.into(),
-        };
-        let set = self.0.configs(&resource);
+        let set = self.0.configs(&ConfigResource::group(group));
         let milliseconds = |key: &str| {
             let value = set?.get(key)?.trim().parse().ok()?;
             Some(Duration::from_millis(value))

@@ -1,7 +1,7 @@
 //! DescribeConfigs: topics and brokers with every key, its value and where that comes from (`ConfigHelper`).
 
 use forebay_broker_controller::{
-    ConfigEntry, ConfigSource, MetadataImage, ResourceType, validate_topic_name,
+    ConfigEntry, ConfigResource, ConfigSource, MetadataImage, ResourceType, validate_topic_name,
 };
 use forebay_broker_log::config::{FLUSH_MESSAGES, FLUSH_MESSAGES_OF_SINGLE_REPLICA};
 use forebay_config::ConfigType;
@@ -69,6 +69,19 @@ fn describe(
                     "Broker id must be an integer, but it is: {name}"
                 ))),
             }
+        }
+        Some(ResourceType::Group) if name.is_empty() => {
+            Err(invalid("Group name must not be empty".to_owned()))
+        }
+        Some(ResourceType::Group) => {
+            let own = image
+                .configs(&ConfigResource::group(name))
+                .cloned()
+                .unwrap_or_default();
+            Ok(call
+                .core
+                .schema
+                .describe_group(&own, image, call.core.config.node_id))
         }
         Some(other) => Err(invalid(format!("Unsupported resource type: {other}"))),
         None => Err(invalid(ErrorCode::InvalidRequest.message().to_owned())),

@@ -181,6 +181,7 @@ pub(super) fn schema(properties: &[(&str, &str)]) -> ConfigSchema {
                 .synonym("unclean.leader.election.enable", Unit::Same),
         );
     let broker = ConfigDef::new()
+        .define(ConfigKey::new("group.consumer.session.timeout.ms", ConfigType::Int).default(45_000))
         .define(ConfigKey::new("log.cleanup.policy", ConfigType::List).default("delete"))
         .define(ConfigKey::new("log.retention.hours", ConfigType::Int).default(168))
         .define(ConfigKey::new("log.retention.ms", ConfigType::Long).optional())
@@ -201,6 +202,22 @@ pub(super) fn schema(properties: &[(&str, &str)]) -> ConfigSchema {
             let (retention, segment) = (config.get_long("retention.ms"), config.get_long("segment.ms"));
             if retention == 13 && segment == 13 {
                 Err("both are unlucky".to_owned())
+            } else {
+                Ok(())
+            }
+        }),
+        group: ConfigDef::new().define(
+            ConfigKey::new("consumer.session.timeout.ms", ConfigType::Int)
+                .default(45_000)
+                .validator(Validator::at_least(1))
+                .synonym("group.consumer.session.timeout.ms", Unit::Same),
+        ),
+        group_check: Box::new(|group, broker| {
+            // A stand-in for the bounds that a broker sets.
+            if group.get_int("consumer.session.timeout.ms")
+                < broker.get_int("group.consumer.session.timeout.ms")
+            {
+                Err("shorter than the broker's".to_owned())
             } else {
                 Ok(())
             }
