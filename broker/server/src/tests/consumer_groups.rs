@@ -203,6 +203,14 @@ async fn a_group_may_be_configured_within_the_bounds_of_the_broker() {
         );
         assert_eq!(result.error_message.as_deref().unwrap_or_default(), message);
     }
+    described(&broker).await;
+    let joined = heartbeat(&broker, joining("m1")).await;
+    assert_eq!((joined.error_code, joined.heartbeat_interval_ms), (0, 7_000));
+}
+
+/// What is set on the group is told as such, with what it falls back on.
+async fn described(broker: &TestBroker) {
+    let session = "consumer.session.timeout.ms";
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
             resource_type: GROUP,
@@ -237,6 +245,4 @@ async fn a_group_may_be_configured_within_the_bounds_of_the_broker() {
         .map(|one| (&*one.name, one.source))
         .collect();
     assert_eq!(synonyms, [(session, 8), ("group.consumer.session.timeout.ms", 5)]);
-    let joined = heartbeat(&broker, joining("m1")).await;
-    assert_eq!((joined.error_code, joined.heartbeat_interval_ms), (0, 7_000));
 }
