@@ -25,6 +25,16 @@ pub struct MetaProperties {
     pub directory_id: DirectoryId,
 }
 
+impl MetaProperties {
+    /// Of a directory that is not open yet; none if nobody's records are there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`], storage errors.
+    pub fn of_directory(disk: &dyn Disk, directory: &Path) -> Result<Option<MetaProperties>> {
+        read(disk, directory)
+    }
+}
+
 /// Reads the file; none if it is missing. A directory without `directory.id`, from before KIP-858, has
 /// [`DirectoryId::NONE`].
 pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<MetaProperties>> {

@@ -242,6 +242,13 @@ impl Segment {
         !read_lock(&self.transaction_index).is_empty()
     }
 
+    /// All aborted transactions whose marker it has.
+    pub(crate) fn all_aborted(&self) -> Result<Vec<AbortedTransaction>> {
+        let mut found = Vec::new();
+        self.collect_aborted(Offset::ZERO, Offset::MAX, &mut found)?;
+        Ok(found)
+    }
+
     /// See [`TransactionIndex::collect`].
     pub(crate) fn collect_aborted(
         &self,

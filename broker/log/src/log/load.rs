@@ -62,6 +62,8 @@ struct Loader {
     producers: ProducerStates,
     epochs: LeaderEpochs,
     report: LoadReport,
+    /// Transactions that began before it had ended by the last abort that was looked at.
+    aborted_stable_offset: Offset,
 }
 
 impl Log {
@@ -80,6 +82,7 @@ impl Log {
             segments: Vec::with_capacity(files.segments.len()),
             epochs: LeaderEpochs::default(),
             report: LoadReport::default(),
+            aborted_stable_offset: Offset::ZERO,
             log: options,
             load,
         };

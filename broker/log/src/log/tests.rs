@@ -4,6 +4,7 @@ mod compaction;
 mod concurrent;
 mod crash;
 mod damage;
+mod flips;
 mod lookup;
 mod model;
 mod producers;

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, Weak};
 
 use forebay_broker_controller::ConfigSchema;
 use forebay_broker_log::{
-    self as log, DirectoryOptions, LogDirectory, TAIL_BYTES_DEFAULT, TAIL_BYTES_PER_LOG_DEFAULT,
+    self as log, DirectoryOptions, LogDirectory, MetaProperties, TAIL_BYTES_DEFAULT,
+    TAIL_BYTES_PER_LOG_DEFAULT,
 };
 use forebay_broker_partition::FetchSessions;
+use forebay_config::Source;
+use forebay_protocol::NodeId;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -36,6 +39,11 @@ use crate::verification::Verifier;
 use crate::{cleaner, shutdown, upkeep};
 
 pub(super) async fn start(options: Options) -> Result<Broker, Error> {
+    start_as(spawn_blocking(move || adopt_node_id(options)).await??).await
+}
+
+/// Starts the node that the configuration names.
+async fn start_as(options: Options) -> Result<Broker, Error> {
     let config = options.config.clone();
     let bound = bind_all(&config).await?;
     let endpoints: Vec<Endpoint> = bound.iter().map(told).collect();
@@ -158,6 +166,18 @@ fn coordinate(core: &Core, shared: &Shared, tasks: &mut JoinSet<()>) {
     core.transactions.start();
     tasks.spawn(Arc::clone(&core.groups).follow_deletions());
     tasks.spawn(Arc::clone(&core.transactions).follow_version());
+}
+
+/// A directory that another node has written, Kafka's perhaps, says which node this is, unless somebody has set `node.id`.
+/// Blocks.
+fn adopt_node_id(mut options: Options) -> Result<Options, Error> {
+    let config = &mut options.config;
+    if *config.values.source("node.id") == Source::Default
+        && let Some(meta) = MetaProperties::of_directory(&*options.disk, &config.log_dir)?
+    {
+        config.node_id = NodeId(meta.node_id);
+    }
+    Ok(options)
 }
 
 async fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, Error> {

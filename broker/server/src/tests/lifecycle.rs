@@ -61,6 +61,26 @@ async fn a_directory_of_another_node_is_refused() {
     assert!(error.contains("node"), "{error}");
 }
 
+/// Whoever has not said which node this is gets the one whose records are there, such as Kafka's.
+#[tokio::test]
+async fn a_directory_says_which_node_it_is_of() {
+    let broker = TestBroker::start_with(&[("node.id", "7")]).await;
+    let (running, stopped) = broker.split();
+    running
+        .run(std::future::ready(()))
+        .await
+        .expect("it ends cleanly");
+    let TestBroker {
+        handle,
+        directory,
+        disk,
+        ..
+    } = stopped;
+    drop(handle);
+    let again = launch(directory.path(), &disk, &[]).await;
+    assert_eq!(again.expect("it starts").handle().node_id().0, 7);
+}
+
 /// A torn tail (faults B15): what is whole is kept, and offsets go on.
 #[tokio::test]
 async fn a_torn_tail_is_cut_after_the_last_whole_batch() {
