@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 /// While the transaction before is being ended, partitions are added again after a pause that doubles up to a bound
-/// (`add.partitions.to.txn.retry.backoff.ms`, `.max.ms`), for so long.
+/// (Kafka's `add.partitions.to.txn.retry.backoff.ms`, `.max.ms`), for so long.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,6 +81,39 @@ impl Operation {
     }
 }
 
+/// For how long a partition is added again while the transaction before it is being ended. Each time is a new question, with a
+/// guard of its own: the marker of that transaction, written meanwhile, takes away the last one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pause: Duration,
+    deadline: Instant,
+}
+
+impl Patience {
+    /// From now on.
+    pub(crate) fn new() -> Self {
+        Self {
+            pause: RETRY_PAUSE,
+            deadline: Instant::now() + PATIENCE,
+        }
+    }
+
+    /// How long to wait before asking again after an answer; none if that is the answer.
+    pub(crate) fn pause_after(
+        &mut self,
+        outcome: Result<(), ErrorCode>,
+        operation: Operation,
+    ) -> Option<Duration> {
+        let is_busy = outcome == Err(ErrorCode::ConcurrentTransactions);
+        if !is_busy || operation != Operation::Add || Instant::now() >= self.deadline {
+            return None;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        Some(pause)
+    }
+}
+
 /// Whose transaction, and what is asked about it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
@@ -136,6 +169,14 @@ impl Verifier {
         }
     }
 
+    /// Does something after a pause.
+    pub(crate) fn after(&self, pause: Duration, then: impl FnOnce() + Send + 'static) {
+        self.runtime.spawn(async move {
+            sleep(pause).await;
+            then();
+        });
+    }
+
     /// Asks until nobody wants to know any more.
     async fn put(self: Arc<Self>, question: Question) {
         loop {
@@ -164,26 +205,6 @@ impl Verifier {
 
     /// What the coordinator says to each partition.
     async fn answers(
-        &self,
-        question: &Question,
-        partitions: Vec<TopicPartition>,
-    ) -> HashMap<TopicPartition, ErrorCode> {
-        let mut pause = RETRY_PAUSE;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answers = self.answers_once(question, partitions.clone()).await;
-            let is_busy = answers
-                .values()
-                .any(|code| *code == ErrorCode::ConcurrentTransactions);
-            if !is_busy || question.operation != Operation::Add || Instant::now() >= deadline {
-                return answers;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(RETRY_PAUSE_MAX);
-        }
-    }
-
-    async fn answers_once(
         &self,
         question: &Question,
         partitions: Vec<TopicPartition>,

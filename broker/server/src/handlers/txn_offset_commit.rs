@@ -1,17 +1,15 @@
 //! TxnOffsetCommit: offsets of a group as part of a transaction (`KafkaApis.handleTxnOffsetCommitRequest`). That the transaction
 //! has part in the group's partition is asked of its coordinator first (KIP-890).
 
-use std::sync::Arc;
-
 use forebay_broker_controller::{CONSUMER_OFFSETS, MetadataImage};
 use forebay_broker_coordinator::{Command, Response};
-use forebay_broker_log::VerificationRequest;
+use forebay_broker_log::{VerificationGuard, VerificationRequest};
+use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
 use forebay_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
-use forebay_protocol::{ErrorCode, TopicPartition};
 use forebay_records::NO_SEQUENCE;
 use tokio::sync::oneshot;
 
@@ -19,7 +17,8 @@ use super::coordinator_context;
 use crate::call::{Call, Reply};
 use crate::clock;
 use crate::error_code::ToErrorCode as _;
-use crate::verification::{Operation, Question};
+use crate::replicas::Replica;
+use crate::verification::{Operation, Patience, Question};
 
 /// Since this version clients do not stumble over a coordinator that loads (KAFKA-7296).
 const LOADING_VERSION: i16 = 2;
@@ -113,40 +112,56 @@ async fn verify(call: &Call, request: &TxnOffsetCommitRequest) -> Result<u64, Er
         .ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let replica = call.core.replicas.get(CONSUMER_OFFSETS, partition);
     let replica = replica.ok_or(ErrorCode::NotCoordinator)?;
-    let asks = VerificationRequest {
-        epoch: request.producer_epoch.into(),
-        sequence: NO_SEQUENCE,
-        raises_epoch: operation == Operation::Add,
-    };
-    let producer_id = request.producer_id.into();
-    let now = clock::now();
-    let guard = replica
-        .on_log(move |log| log.begin_verification(producer_id, asks, now))
-        .await
-        .code()?;
-    let Some(guard) = guard.flatten() else {
-        return Ok(0);
-    };
     let question = Question {
         transactional_id: request.transactional_id.detach(),
-        producer_id,
+        producer_id: request.producer_id.into(),
         producer_epoch: request.producer_epoch.into(),
         operation,
     };
+    let mut patience = Patience::new();
+    loop {
+        let (outcome, guard) = ask(call, &replica, &question).await?;
+        if let Some(pause) = patience.pause_after(outcome, operation) {
+            tokio::time::sleep(pause).await;
+            continue;
+        }
+        return match outcome {
+            Ok(()) => Ok(guard.to_number()),
+            // Clients of old do not expect it, and try again when they hear this.
+            Err(ErrorCode::NetworkException) => Err(ErrorCode::CoordinatorLoadInProgress),
+            Err(code) => Err(code),
+        };
+    }
+}
+
+/// Asks once, with a guard of its own; none is needed where the log knows of the transaction.
+async fn ask(
+    call: &Call,
+    replica: &Replica,
+    question: &Question,
+) -> Result<(Result<(), ErrorCode>, VerificationGuard), ErrorCode> {
+    let request = VerificationRequest {
+        epoch: question.producer_epoch,
+        sequence: NO_SEQUENCE,
+        raises_epoch: question.operation == Operation::Add,
+    };
+    let producer_id = question.producer_id;
+    let now = clock::now();
+    let guard = replica
+        .on_log(move |log| log.begin_verification(producer_id, request, now))
+        .await
+        .code()?;
+    let Some(guard) = guard.flatten() else {
+        return Ok((Ok(()), VerificationGuard::NONE));
+    };
     let (sender, receiver) = oneshot::channel();
-    let verifier = Arc::clone(&call.core.replicas.shared().verifier);
-    let partition = TopicPartition::new(CONSUMER_OFFSETS, partition);
-    verifier.ask(question, partition, move |outcome| {
+    let verifier = &call.core.replicas.shared().verifier;
+    verifier.ask(question.clone(), replica.name().clone(), move |outcome| {
         // Who asked may be gone.
         let _gone = sender.send(outcome);
     });
-    match receiver.await {
-        Ok(Ok(())) => Ok(guard.to_number()),
-        // Clients of old do not expect it, and try again when they hear this.
-        Ok(Err(ErrorCode::NetworkException)) => Err(ErrorCode::CoordinatorLoadInProgress),
-        Ok(Err(code)) => Err(code),
-        Err(_stopping) => Err(ErrorCode::NotCoordinator),
-    }
+    let outcome = receiver.await.map_err(|_stopping| ErrorCode::NotCoordinator)?;
+    Ok((outcome, guard))
 }
 
 fn refuse(request: &TxnOffsetCommitRequest, code: ErrorCode) -> TxnOffsetCommitResponse {

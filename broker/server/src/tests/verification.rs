@@ -242,20 +242,33 @@ async fn each_version_is_told_what_it_knows() {
     );
 }
 
-/// A client that leaves it to the broker to add the partition: a transaction before this one may still be on its way out.
+/// A client that leaves it to the broker to add the partition is told its next epoch before the ends of the last transaction are
+/// written: one comes while the partition is to be added to the next.
 #[tokio::test]
 async fn partitions_are_added_again_while_the_last_transaction_ends() {
     let (broker, coordinator) = broker_with(&[("transaction.partition.verification.enable", "false")]).await;
-    let answer = send(&broker, 13, transactional(0, 0));
-    for _ in 0..3 {
-        coordinator.answer(ErrorCode::ConcurrentTransactions);
-        coordinator.wait_until_asked(1).await;
-        coordinator.asked();
-    }
-    coordinator.wait_until_asked(1).await;
+    let first = send(&broker, 13, transactional(0, 0));
     coordinator.answer(ErrorCode::None);
-    assert_eq!(code(&answer.await), ErrorCode::None);
-    assert_eq!(coordinator.asked().last(), Some(&(1, false)));
+    assert_eq!(code(&first.await), ErrorCode::None);
+    coordinator.asked();
+    let next: Vec<_> = (0..5)
+        .map(|sequence| send(&broker, 13, transactional(1, sequence)))
+        .collect();
+    coordinator.answer(ErrorCode::ConcurrentTransactions);
+    coordinator.wait_until_asked(2).await;
+    let marker = Marker {
+        transaction_version: 2,
+        ..marker(1, true)
+    };
+    end(&broker, marker).await.expect("ended");
+    coordinator.answer(ErrorCode::ConcurrentTransactions);
+    coordinator.wait_until_asked(3).await;
+    coordinator.answer(ErrorCode::None);
+    for (number, answer) in (2..).zip(next) {
+        let answer = answer.await;
+        assert_eq!((code(&answer), answer.base_offset), (ErrorCode::None, number));
+    }
+    assert_eq!(coordinator.asked(), [(1, false); 3]);
 }
 
 /// The switch that leaves a transaction hanging, where the client added the partition itself.

@@ -5,15 +5,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use forebay_broker_log::{Log, VerificationGuard, VerificationRequest};
+use forebay_broker_log::{VerificationGuard, VerificationRequest};
 use forebay_protocol::ErrorCode;
 use forebay_records::ProducerId;
 
 use super::Replica;
 use super::writer::{Queued, refuse};
 use crate::clock;
+use crate::error_code::HasErrorCode as _;
 use crate::replicas::Error;
-use crate::verification::Operation;
+use crate::verification::{Operation, Patience};
 
 /// What the writer has set aside, by producer.
 pub(super) type Lanes = HashMap<ProducerId, Lane>;
@@ -22,32 +23,45 @@ pub(super) type Lanes = HashMap<ProducerId, Lane>;
 pub(super) struct Lane {
     waiting: VecDeque<Queued>,
     guard: VerificationGuard,
-    outcome: Option<Result<(), ErrorCode>>,
+    patience: Patience,
+    outcome: Option<Outcome>,
+}
+
+/// What becomes of the first batch of a lane.
+enum Outcome {
+    /// It is tried with the guard.
+    Try,
+    /// It is refused.
+    Refuse(ErrorCode),
+    /// Its coordinator is asked once more.
+    AskAgain,
 }
 
 impl Replica {
     /// What is to be appended next of producers whose coordinator has answered.
-    pub(super) fn take_verified(&self) -> Vec<Queued> {
+    pub(super) fn take_verified(self: &Arc<Self>) -> Vec<Queued> {
         let settled: Vec<(ProducerId, Lane)> = {
             let mut lanes = self.lanes();
             lanes.extract_if(|_, lane| lane.outcome.is_some()).collect()
         };
         let mut taken = Vec::new();
-        for (producer_id, lane) in settled {
-            let (mut waiting, guard) = (lane.waiting, lane.guard);
-            match lane.outcome {
-                Some(Ok(())) => {
-                    if let Some(first) = waiting.front_mut() {
-                        first.append.transaction.guard = guard;
+        for (producer_id, mut lane) in settled {
+            match lane.outcome.take() {
+                Some(Outcome::Try) => {
+                    if let Some(first) = lane.waiting.front_mut() {
+                        first.append.transaction.guard = lane.guard;
                     }
                 }
-                Some(Err(code)) => {
-                    let first = waiting.pop_front();
-                    self.not_verified(producer_id, guard, (code, first));
+                Some(Outcome::Refuse(code)) => {
+                    let first = lane.waiting.pop_front();
+                    self.not_verified(producer_id, lane.guard, (code, first));
                 }
-                None => {}
+                Some(Outcome::AskAgain) | None => {
+                    self.ask(lane);
+                    continue;
+                }
             }
-            taken.extend(waiting);
+            taken.extend(lane.waiting);
         }
         let bytes = taken.iter().map(|queued| queued.bytes).sum::<usize>();
         self.queue().bytes -= bytes;
@@ -86,14 +100,27 @@ impl Replica {
     }
 
     /// Asks the coordinator about a batch that the log does not take without.
-    pub(super) fn verify(self: &Arc<Self>, log: &Log, queued: Queued) {
+    pub(super) fn verify(self: &Arc<Self>, queued: Queued) {
         let Some(queued) = self.stand_behind(queued) else {
             return;
         };
-        let question = queued.append.question.clone();
-        let header = queued.append.batches.first().map(|one| *one.batch.header());
-        let (Some(question), Some(header)) = (question, header) else {
-            return refuse(vec![queued], &Error::Lost);
+        self.queue().bytes += queued.bytes;
+        self.ask(Lane {
+            waiting: VecDeque::from([queued]),
+            guard: VerificationGuard::NONE,
+            patience: Patience::new(),
+            outcome: None,
+        });
+    }
+
+    /// Asks about the first batch of a lane.
+    fn ask(self: &Arc<Self>, mut lane: Lane) {
+        let first = lane.waiting.front().map(|queued| &queued.append);
+        let question = first.and_then(|append| append.question.clone());
+        let header = first.and_then(|append| Some(*append.batches.first()?.batch.header()));
+        let (Some(question), Some(header), Some(log)) = (question, header, &self.log) else {
+            // Nothing is set aside without a question, a batch and a log.
+            return;
         };
         let producer_id = question.producer_id;
         let request = VerificationRequest {
@@ -101,33 +128,51 @@ impl Replica {
             sequence: header.base_sequence,
             raises_epoch: question.operation == Operation::Add,
         };
-        let guard = match log.begin_verification(producer_id, request, clock::now()) {
-            Ok(guard) => guard,
-            Err(error) => return refuse(vec![queued], &error.into()),
-        };
-        self.queue().bytes += queued.bytes;
-        let lane = Lane {
-            waiting: VecDeque::from([queued]),
-            guard: guard.unwrap_or_default(),
-            outcome: guard.is_none().then_some(Ok(())),
-        };
-        self.lanes().insert(producer_id, lane);
-        let replica = Arc::clone(self);
-        if guard.is_some() {
-            let partition = self.name().clone();
-            self.shared.verifier.ask(question, partition, move |outcome| {
-                replica.answered(producer_id, outcome);
-            });
-        } else {
-            self.resume();
+        let guard = log.begin_verification(producer_id, request, clock::now());
+        match &guard {
+            Ok(Some(guard)) => lane.guard = *guard,
+            // The transaction is open meanwhile.
+            Ok(None) => lane.outcome = Some(Outcome::Try),
+            Err(error) => lane.outcome = Some(Outcome::Refuse(error.error_code())),
         }
+        let is_settled = lane.outcome.is_some();
+        self.lanes().insert(producer_id, lane);
+        if is_settled {
+            return self.resume();
+        }
+        let replica = Arc::clone(self);
+        let operation = question.operation;
+        let partition = self.name().clone();
+        self.shared.verifier.ask(question, partition, move |outcome| {
+            replica.answered(producer_id, operation, outcome);
+        });
     }
 
-    fn answered(self: &Arc<Self>, producer_id: ProducerId, outcome: Result<(), ErrorCode>) {
-        if let Some(lane) = self.lanes().get_mut(&producer_id) {
-            lane.outcome = Some(outcome);
+    fn answered(
+        self: &Arc<Self>,
+        producer_id: ProducerId,
+        operation: Operation,
+        outcome: Result<(), ErrorCode>,
+    ) {
+        let mut lanes = self.lanes();
+        let Some(lane) = lanes.get_mut(&producer_id) else {
+            return;
+        };
+        let pause = lane.patience.pause_after(outcome, operation);
+        if pause.is_none() {
+            lane.outcome = Some(outcome.err().map_or(Outcome::Try, Outcome::Refuse));
         }
-        self.resume();
+        drop(lanes);
+        let Some(pause) = pause else {
+            return self.resume();
+        };
+        let replica = Arc::clone(self);
+        self.shared.verifier.after(pause, move || {
+            if let Some(lane) = replica.lanes().get_mut(&producer_id) {
+                lane.outcome = Some(Outcome::AskAgain);
+            }
+            replica.resume();
+        });
     }
 
     fn resume(self: &Arc<Self>) {

@@ -192,7 +192,7 @@ impl Replica {
         }
         let results = log.append(leader_epoch, now, appends);
         self.flush(log);
-        let (waits, results) = self.set_aside(log, waits, results);
+        let (waits, results) = self.set_aside(waits, results);
         if self.after_append(log, waits, results) {
             self.sync(log);
         }
@@ -201,7 +201,6 @@ impl Replica {
     /// Those that the log does not take before their transaction's coordinator was asked have to wait for that.
     fn set_aside(
         self: &Arc<Self>,
-        log: &Log,
         waits: Vec<Wait>,
         results: Vec<forebay_broker_log::Result<Appended>>,
     ) -> (Vec<Wait>, Vec<forebay_broker_log::Result<Appended>>) {
@@ -210,7 +209,7 @@ impl Replica {
             match (wait.again.take(), &result) {
                 (Some(append), Err(forebay_broker_log::Error::Unverified { .. })) => {
                     let Wait { bytes, reply, .. } = wait;
-                    self.verify(log, Queued { append, bytes, reply });
+                    self.verify(Queued { append, bytes, reply });
                 }
                 _ => {
                     kept.0.push(wait);
