@@ -9,6 +9,7 @@ import codec
 import schema
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MEMBER = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-Za-z0-9_-]{22}")  # 128 bits of a member's id in base 64
 MILLISECONDS = re.compile(r"-?\d{13,19}")
 NAMES = ("Name", "Topic", "TopicName")
 IDENTITY = (*NAMES, "TopicId", "PartitionIndex", "Partition", "Index", "ApiKey", "GroupId", "TransactionalId", "ResourceName",
@@ -18,6 +19,7 @@ PLACES = {"ClusterId": "<cluster>", "Host": "<host>", "Port": "<port>", "Finaliz
           "UsableBytes": "<bytes>", "LogDir": "<directory>", "CordonedLogDirs": "<directories>", "BrokerEpoch": "<epoch>",
           "ReplicaDirectoryId": "<directory>", "ClientHost": "<host>"}
 NUMBERED = {"ProducerId": "producer", "SessionId": "session"}
+SETS = "Partitions", "PartitionIndexes"
 AROUND_MS = 120_000
 
 
@@ -67,12 +69,16 @@ class Normal:
         self.known.setdefault(("text", base64.urlsafe_b64encode(uuid.UUID(topic_id).bytes).decode().rstrip("=")), name)
 
     def array(self, field, it):
+        if field in SETS and all(isinstance(element, int) for element in it):
+            return sorted(it)
         found = [self.value("", element) for element in it]
         if field != "Records" and found and isinstance(found[0], dict):
             found.sort(key=lambda element: [str(element.get(key)) for key in IDENTITY])
         return found
 
     def text(self, it):
+        if MEMBER.fullmatch(it):
+            return self.named("member", it)
         if it == codec.NO_UUID:
             return it
         it = UUID.sub(lambda found: self.named("uuid", found.group()), it)

@@ -2,7 +2,7 @@
 from arrange import group, topic, topic_id
 from cases import case, cases
 from cases.commits import commit, committed
-from cases.groups import RANGE, join, leave
+from cases.groups import RANGE, join, leave, sync
 
 
 def beat(broker, of, member, epoch, version=1, patience=10, **more):
@@ -110,10 +110,14 @@ def subscription_changes(broker):
 def regular_expression(broker):
     name, of = topic(broker, partitions=2), group(broker)
     known(broker, name)
-    epoch = begin(broker, of, "member-1", SubscribedTopicNames=None, SubscribedTopicRegex="consumer-groups\\.regular.*").MemberEpoch
-    broker.until("the assignment", lambda: (broker.quiet("ConsumerGroupHeartbeat", 1, GroupId=of, MemberId="member-1", MemberEpoch=epoch)
-                                            .Assignment or {}).get("TopicPartitions"))
-    broker.note("epoch", epoch)
+    fields = {"RebalanceTimeoutMs": 30_000, "SubscribedTopicRegex": "consumer-groups\\.regular.*", "TopicPartitions": []}
+    state = {"epoch": broker.quiet("ConsumerGroupHeartbeat", 1, GroupId=of, MemberId="member-1", MemberEpoch=0, **fields).MemberEpoch}
+
+    def resolved():
+        """By the first heartbeat, or, on Kafka, by one that comes after it has looked."""
+        state["epoch"] = broker.quiet("ConsumerGroupHeartbeat", 1, GroupId=of, MemberId="member-1", MemberEpoch=state["epoch"]).MemberEpoch
+        return broker.quiet("ConsumerGroupDescribe", 1, GroupIds=[of]).Groups[0].Members[0].TargetAssignment.TopicPartitions
+    broker.until("the assignment", resolved)
 
     def kept(found):
         member = found.Groups[0].Members[0]
@@ -173,7 +177,8 @@ def classic_requests_to_it(broker):
 def it_asks_a_classic_group(broker):
     name, of = topic(broker), group(broker)
     known(broker, name)
-    join(broker, of, version=3, kind="connect")
+    found = join(broker, of, version=3, kind="connect")
+    sync(broker, of, found.GenerationId, found.MemberId, [(found.MemberId, b"x")], ProtocolType="connect")
     begin(broker, of, "member-1", name)
     describe(broker, of)
 
@@ -191,6 +196,7 @@ def empty_classic_group_is_taken_over(broker):
 @case
 def listed(broker):
     name, of = topic(broker), group(broker)
+    known(broker, name)
     begin(broker, of, "member-1", name)
 
     def kept(found):

@@ -1,4 +1,6 @@
 """Transactions: producer ids that last, partitions and offsets that join, ends, markers, fencing; old clients and new (KIP-890)."""
+import time
+
 import batch
 from arrange import TRANSACTION, coordinator, fetched, group, produced, producer, topic, topic_id, version_range
 from cases import case, cases
@@ -6,6 +8,11 @@ from cases.commits import committed
 from cases.groups import alone
 
 COMMIT, ABORT = True, False
+
+
+def now():
+    """Of records beside markers, which have the time of the broker: far apart they lie in two segments, and Kafka answers with one."""
+    return int(time.time() * 1000)
 
 
 def own(broker, suffix=""):
@@ -34,7 +41,7 @@ def _topics(partitions):
 
 
 def write(broker, name, of, who, sequence, version=9, partition=0, flag=batch.TRANSACTIONAL, count=1):
-    one = batch.batch(*[b"v"] * count, producer=(*who, sequence), attributes=flag)
+    one = batch.batch(*[b"v"] * count, producer=(*who, sequence), attributes=flag, timestamp=now())
     return broker.ask("Produce", version, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one, partition=partition))
 
 
@@ -71,7 +78,7 @@ def begun(broker, old=True):
     if old:
         broker.quiet("AddPartitionsToTxn", 3, V3AndBelowTransactionalId=of, V3AndBelowProducerId=who[0], V3AndBelowProducerEpoch=who[1],
                      V3AndBelowTopics=[{"Name": name, "Partitions": [0]}])
-    one = batch.batch(b"v", producer=(*who, 0), attributes=batch.TRANSACTIONAL)
+    one = batch.batch(b"v", producer=(*who, 0), attributes=batch.TRANSACTIONAL, timestamp=now())
     found = broker.quiet("Produce", 9 if old else 12, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one))
     if found.Responses[0].PartitionResponses[0].ErrorCode:
         raise ValueError("the record was refused: %d" % found.Responses[0].PartitionResponses[0].ErrorCode)
@@ -96,7 +103,7 @@ def initialised_as(broker, of):
     init(broker, of)
 
 
-@cases({"zero": 0, "negative": -1, "one": 1, "at": 900_000, "one-past": 900_001, "max": 2**31 - 1})
+@cases({"zero": 0, "negative": -1, "at": 900_000, "one-past": 900_001, "max": 2**31 - 1})
 def timeout(broker, value):
     of = own(broker)
     for version in (0, 4):
