@@ -23,13 +23,37 @@ impl RegularExpression {
         Regex::new(&text)
             .and_then(|_| Regex::new(&format!(r"\A(?:{text})\z")))
             .map(Self)
-            .map_err(|error| error.to_string().lines().last().unwrap_or_default().to_owned())
+            .map_err(|error| in_words_of_re2(error.to_string().lines().last().unwrap_or_default()))
     }
 
     /// Whether the whole of `name` matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
+}
+
+/// What is wrong, as RE2 puts it; for what that does not know, in the library's words.
+fn in_words_of_re2(error: &str) -> String {
+    let error = error.trim_start_matches("error: ");
+    let words = [
+        ("unclosed group", "missing closing )"),
+        ("unopened group", "unexpected )"),
+        ("unclosed character class", "missing closing ]"),
+        (
+            "repetition operator missing expression",
+            "missing argument to repetition operator",
+        ),
+        ("invalid character class range", "invalid character class range"),
+        (
+            "incomplete escape sequence",
+            "trailing backslash at end of expression",
+        ),
+        ("unrecognized escape sequence", "invalid escape sequence"),
+        ("look-around", "invalid or unsupported Perl syntax"),
+        ("backreferences are not supported", "invalid escape sequence"),
+    ];
+    let known = words.iter().find(|(ours, _)| error.starts_with(ours));
+    known.map_or(error, |(_, re2)| re2).to_owned()
 }
 
 /// `\Q` and `\E`, which RE2 knows and the library does not: what is between them stands for itself.

@@ -95,11 +95,13 @@ impl<'a> Work<'a> {
         );
     }
 
+    /// Begins an epoch with the topics that there are now.
     pub(crate) fn write_epoch(&mut self, epoch: i32) {
-        let epoch = GroupEpoch {
-            epoch,
-            metadata_hash: self.group.current_metadata_hash(self.image),
-        };
+        self.write_epoch_of(epoch, self.group.current_metadata_hash(self.image));
+    }
+
+    fn write_epoch_of(&mut self, epoch: i32, metadata_hash: i64) {
+        let epoch = GroupEpoch { epoch, metadata_hash };
         self.write(Part::Epoch, Some(ConsumerValue::Epoch(epoch)));
     }
 
@@ -145,8 +147,9 @@ impl<'a> Work<'a> {
 
     /// Looks at the topics of the group; begins a new epoch if they are others than before, or `bump` asks for it.
     pub(crate) fn refresh_topics(&mut self, bump: bool) {
-        if bump || self.current_metadata_hash(self.image) != self.metadata_hash() {
-            self.write_epoch(self.epoch().saturating_add(1));
+        let metadata_hash = self.current_metadata_hash(self.image);
+        if bump || metadata_hash != self.metadata_hash() {
+            self.write_epoch_of(self.epoch().saturating_add(1), metadata_hash);
         }
         if self.has_subscription_metadata() {
             self.write(Part::SubscriptionMetadata, None);

@@ -20,13 +20,19 @@ impl GroupCoordinator {
         groups: Vec<Utf8Bytes>,
     ) -> Vec<DescribedGroup> {
         let describe = |group_id: Utf8Bytes| {
+            if group_id.is_empty() {
+                return DescribedGroup {
+                    error_code: ErrorCode::InvalidGroupId.to_i16(),
+                    ..Default::default()
+                };
+            }
             let visible = self.visible_group(&group_id);
             if visible.is_some_and(|group| group.as_consumer().is_some())
                 && let Some(group) = self.committed_consumer_group(&group_id)
             {
                 return self.described(&group);
             }
-            let message = if visible.is_some() || self.persisted.is_other_group(&group_id) {
+            let message = if self.groups.contains_key(&group_id) || self.persisted.is_other_group(&group_id) {
                 format!("Group {group_id} is not a consumer group.")
             } else {
                 format!("Group {group_id} not found.")

@@ -73,6 +73,11 @@ fn groups_of_both_protocols_are_listed_by_type_and_state_and_described_by_their_
         Some("Group group is not a classic group.")
     );
     assert_eq!(&*groups[0].group_state, "Dead");
+    let nameless = driver.consumer_group("");
+    assert_eq!(
+        (error(nameless.error_code), nameless.error_message),
+        (ErrorCode::InvalidGroupId, None)
+    );
     for (group, message) in [
         ("classic", "Group classic is not a consumer group."),
         ("x", "Group x not found."),

@@ -37,6 +37,13 @@ fn names_match_as_a_whole_in_the_syntax_of_re2() {
         let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
         assert_eq!(regex.matches(name), matches, "{regex:?} {name}");
     }
+    for (invalid, words) in [
+        ("(", "missing closing )"),
+        ("a)b", "unexpected )"),
+        ("[", "missing closing ]"),
+    ] {
+        assert_eq!(RegularExpression::parse(invalid).expect_err(invalid), words);
+    }
     for invalid in [
         "(",
         "a)(b",
