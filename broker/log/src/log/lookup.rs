@@ -1,5 +1,6 @@
 //! Finding offsets: by timestamp, and by leader epoch.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use forebay_records::{LeaderEpoch, Offset, Timestamp};
@@ -39,25 +40,32 @@ impl Log {
     /// [`crate::Error::Corrupt`] or a storage error.
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>> {
         self.directory.check()?;
-        let mut newest: Option<(Timestamp, Arc<Segment>)> = None;
+        let mut bounds: Vec<(Timestamp, Arc<Segment>)> = Vec::new();
         for segment in self.segments() {
             let max = match segment.max_timestamp() {
                 Ok(max) => max,
                 Err(error) if self.was_deleted(&error, segment.base_offset()) => continue,
                 Err(error) => return Err(error),
             };
-            if let Some(max) = max
-                && newest
-                    .as_ref()
-                    .is_none_or(|(timestamp, _)| max.timestamp > *timestamp)
-            {
-                newest = Some((max.timestamp, segment));
+            bounds.extend(max.map(|max| (max.timestamp, segment)));
+        }
+        // Compaction may have emptied the batch that has a segment's greatest timestamp: then another has the record.
+        bounds.sort_by_key(|(timestamp, _)| Reverse(*timestamp));
+        let mut newest: Option<TimestampOffset> = None;
+        for (bound, segment) in bounds {
+            if newest.is_some_and(|newest| newest.timestamp >= bound) {
+                break;
             }
+            let found = segment.find_max_timestamp()?;
+            newest = newest.into_iter().chain(found).reduce(|one, other| {
+                if other.timestamp > one.timestamp {
+                    other
+                } else {
+                    one
+                }
+            });
         }
-        match newest {
-            Some((_, segment)) => segment.find_max_timestamp(),
-            None => Ok(None),
-        }
+        Ok(newest)
     }
 
     /// Notes that the records from the log's end on are of a new leader's epoch.

@@ -178,10 +178,30 @@ impl Segment {
         let Some(max) = self.max_timestamp()? else {
             return Ok(None);
         };
-        match self.locate(max.offset)? {
-            Some(batch) => self.find_in_batch(&batch, max.timestamp, Offset::ZERO),
-            None => Ok(None),
+        if let Some(batch) = self.locate(max.offset)?
+            && let Some(found) = self.find_in_batch(&batch, max.timestamp, Offset::ZERO)?
+        {
+            return Ok(Some(found));
         }
+        self.find_max_timestamp_of_records()
+    }
+
+    /// The same, where the batch with the greatest timestamp has no records any more.
+    fn find_max_timestamp_of_records(&self) -> Result<Option<TimestampOffset>> {
+        let file = self.file()?;
+        let mut scan = Scan::all_headers(&*file, &self.path, 0, self.size());
+        let mut newest: Option<BatchAt> = None;
+        while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
+            let max_timestamp = batch.header.max_timestamp;
+            if batch.header.count > 0
+                && newest.is_none_or(|newest| max_timestamp > newest.header.max_timestamp)
+            {
+                newest = Some(batch);
+            }
+        }
+        newest.map_or(Ok(None), |batch| {
+            self.find_in_batch(&batch, batch.header.max_timestamp, Offset::ZERO)
+        })
     }
 
     fn find_in_batch(

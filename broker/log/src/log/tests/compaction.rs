@@ -433,3 +433,25 @@ fn small_segments_become_one_again() {
         );
     }
 }
+
+/// The batch with the greatest timestamp is kept empty, as it has a producer's sequence.
+#[test]
+fn the_greatest_timestamp_is_that_of_a_record() {
+    let Fixture { log, directory, .. } = fixture(&compacted());
+    let at =
+        |key, sequence, timestamp: i64| keyed(&[(key, Some("1"))], sequence, false, Timestamp(timestamp));
+    put(&log, at("b", ProducerIdentity::NONE, 500), NOW);
+    roll(&log, NOW);
+    put(&log, at("a", producer(1, 0), 900), NOW);
+    put(&log, at("a", ProducerIdentity::NONE, 400), NOW);
+    roll(&log, NOW);
+    put(&log, at("c", ProducerIdentity::NONE, 300), NOW);
+    let newest = |log: &Log| {
+        let found = log.max_timestamp().expect("readable").expect("found");
+        (found.timestamp.value(), found.offset.value())
+    };
+    assert_eq!(newest(&log), (900, 1));
+    clean_all(&directory, NOW);
+    assert_eq!(values(&log), told(&[(0, "b=1"), (2, "a=1"), (3, "c=1")]));
+    assert_eq!(newest(&log), (500, 0));
+}
