@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use forebay_broker_log::{CleanerError, CleanerOptions, CleaningRound, LogDirectory, Pace};
+use forebay_broker_log::{CleanerError, CleaningRound, LogDirectory, Pace};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -18,36 +19,49 @@ use crate::shutdown::Shutdown;
 /// A cleaner that is held back looks so often whether the broker stops.
 const NAP_MAX: Duration = Duration::from_millis(100);
 
-/// Adds the cleaners to `tasks`; they clean until the broker stops.
-pub(crate) fn start(
-    config: &CleanerConfig,
-    dynamic: &Arc<Dynamic>,
-    directory: &Arc<LogDirectory>,
-    pool: &IoPool,
-    shutdown: &Shutdown,
-    tasks: &mut JoinSet<()>,
+/// Cleans until the broker stops, with as many cleaners as are configured.
+pub(crate) async fn run(
+    dynamic: Arc<Dynamic>,
+    directory: Arc<LogDirectory>,
+    pool: IoPool,
+    shutdown: Shutdown,
 ) {
     let throttle = Arc::new(Throttle::new(
         dynamic.cleaner_bytes_per_second(),
         shutdown.clone(),
     ));
     let metrics = Arc::new(CleanerMetrics::new());
-    for _ in 0..config.threads {
-        let cleaner = Cleaner {
-            options: config.options,
-            dynamic: Arc::clone(dynamic),
-            directory: Arc::clone(directory),
-            pool: pool.clone(),
-            throttle: Arc::clone(&throttle),
-            metrics: Arc::clone(&metrics),
-        };
-        tasks.spawn(cleaner.run(shutdown.clone()));
+    let mut config = dynamic.cleaner();
+    let mut cleaners = JoinSet::new();
+    let mut started = 0;
+    loop {
+        let threads = config.borrow_and_update().threads;
+        pool.resize(threads);
+        // Those beyond the number rest after their round.
+        for index in started..threads {
+            let cleaner = Cleaner {
+                index,
+                config: dynamic.cleaner(),
+                directory: Arc::clone(&directory),
+                pool: pool.clone(),
+                throttle: Arc::clone(&throttle),
+                metrics: Arc::clone(&metrics),
+            };
+            cleaners.spawn(cleaner.run(shutdown.clone()));
+        }
+        started = started.max(threads);
+        tokio::select! {
+            () = shutdown.clone().requested() => break,
+            changed = config.changed() => if changed.is_err() { break },
+        }
     }
+    while cleaners.join_next().await.is_some() {}
 }
 
 struct Cleaner {
-    options: CleanerOptions,
-    dynamic: Arc<Dynamic>,
+    /// It cleans while there are more than so many.
+    index: usize,
+    config: watch::Receiver<CleanerConfig>,
     directory: Arc<LogDirectory>,
     pool: IoPool,
     throttle: Arc<Throttle>,
@@ -55,15 +69,24 @@ struct Cleaner {
 }
 
 impl Cleaner {
-    async fn run(self, shutdown: Shutdown) {
-        let mut wait = self.dynamic.cleaner_backoff();
+    async fn run(mut self, shutdown: Shutdown) {
+        let mut wait = self.backoff();
         loop {
             tokio::select! {
                 () = shutdown.clone().requested() => return,
+                Ok(()) = self.config.changed() => {}
                 () = sleep(wait) => {}
             }
+            let (threads, options) = {
+                let config = self.config.borrow();
+                (config.threads, config.options)
+            };
+            if self.index >= threads {
+                // It rests until there are more of them again.
+                wait = Duration::MAX;
+                continue;
+            }
             let (directory, throttle) = (Arc::clone(&self.directory), Arc::clone(&self.throttle));
-            let options = self.options;
             let started = Instant::now();
             let round = move || directory.clean_dirtiest(&options, clock::now(), &*throttle);
             wait = match self.pool.run(round).await {
@@ -71,10 +94,14 @@ impl Cleaner {
                 Err(_lost) if shutdown.is_requested() => return,
                 Err(_lost) => {
                     tracing::error!("a cleaner failed; it goes on after its usual pause");
-                    self.dynamic.cleaner_backoff()
+                    self.backoff()
                 }
             };
         }
+    }
+
+    fn backoff(&self) -> Duration {
+        self.config.borrow().backoff
     }
 
     /// Tells of a round, and how long to wait before the next one.
@@ -94,9 +121,9 @@ impl Cleaner {
             // What is wrong with the log has been told where it was found.
             Some((partition, Err(CleanerError::Log(error)))) => {
                 tracing::debug!(%partition, %error, "not compacted");
-                self.dynamic.cleaner_backoff()
+                self.backoff()
             }
-            Some((_, Err(CleanerError::Interrupted))) | None => self.dynamic.cleaner_backoff(),
+            Some((_, Err(CleanerError::Interrupted))) | None => self.backoff(),
         }
     }
 }

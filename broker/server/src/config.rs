@@ -294,7 +294,11 @@ fn upkeep(values: &Config) -> UpkeepConfig {
 /// Less memory than this for a cleaner is refused, as Kafka does.
 const DEDUPE_BUFFER_BYTES_MIN: u64 = 1024 * 1024;
 
-fn cleaner(values: &Config) -> Result<CleanerConfig, Error> {
+/// The cleaner's keys together.
+///
+/// # Errors
+/// [`Error::DedupeBuffer`].
+pub(crate) fn cleaner(values: &Config) -> Result<CleanerConfig, Error> {
     let threads = count(values.get_int("log.cleaner.threads"));
     let each = threads.max(1);
     let dedupe_buffer_bytes = u64::try_from(values.get_long("log.cleaner.dedupe.buffer.size")).unwrap_or(0);

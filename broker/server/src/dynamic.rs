@@ -3,20 +3,24 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use forebay_broker_controller::{ConfigSchema, MetadataImage};
 use forebay_config::{Config, Properties};
 use forebay_protocol::NodeId;
+use tokio::sync::watch;
 
-use crate::config::{self, BrokerConfig};
+use crate::config::{self, BrokerConfig, CleanerConfig};
 use crate::io_pool::IoPool;
 use crate::metadata::Metadata;
 
 /// The keys; each is read by [`Dynamic::take_over`].
-pub(crate) const KEYS: [&str; 5] = [
+pub(crate) const KEYS: [&str; 9] = [
     "log.cleaner.backoff.ms",
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.io.buffer.load.factor",
+    "log.cleaner.io.buffer.size",
     "log.cleaner.io.max.bytes.per.second",
+    "log.cleaner.threads",
     "max.connections.per.ip",
     "num.io.threads",
     "producer.id.expiration.ms",
@@ -46,7 +50,7 @@ impl SharedRate {
 #[derive(Debug)]
 pub(crate) struct Dynamic {
     connections_per_ip_max: AtomicUsize,
-    cleaner_backoff_ms: AtomicU64,
+    cleaner: watch::Sender<CleanerConfig>,
     cleaner_bytes_per_second: SharedRate,
     pools: Vec<IoPool>,
     /// What was read last.
@@ -64,7 +68,7 @@ impl Dynamic {
     ) -> Arc<Self> {
         let dynamic = Arc::new(Self {
             connections_per_ip_max: AtomicUsize::new(0),
-            cleaner_backoff_ms: AtomicU64::new(0),
+            cleaner: watch::Sender::new(config.cleaner.clone()),
             cleaner_bytes_per_second: SharedRate::new(0.0),
             pools,
             settings: Mutex::default(),
@@ -96,10 +100,13 @@ impl Dynamic {
     fn take_over(&self, values: &Config) {
         let connections = usize::try_from(values.get_int("max.connections.per.ip")).unwrap_or(0);
         self.connections_per_ip_max.store(connections, Ordering::Relaxed);
-        let backoff = u64::try_from(values.get_long("log.cleaner.backoff.ms")).unwrap_or(0);
-        self.cleaner_backoff_ms.store(backoff, Ordering::Relaxed);
-        let rate = values.get_double("log.cleaner.io.max.bytes.per.second");
-        self.cleaner_bytes_per_second.set(rate);
+        match config::cleaner(values) {
+            Ok(cleaner) => {
+                self.cleaner_bytes_per_second.set(cleaner.io_bytes_per_second_max);
+                self.cleaner.send_replace(cleaner);
+            }
+            Err(error) => tracing::error!(%error, "compaction goes on as it was"),
+        }
         let threads = usize::try_from(values.get_int("num.io.threads")).unwrap_or(1);
         for pool in &self.pools {
             pool.resize(threads);
@@ -111,9 +118,9 @@ impl Dynamic {
         self.connections_per_ip_max.load(Ordering::Relaxed)
     }
 
-    /// `log.cleaner.backoff.ms`.
-    pub(crate) fn cleaner_backoff(&self) -> Duration {
-        Duration::from_millis(self.cleaner_backoff_ms.load(Ordering::Relaxed))
+    /// How compacted topics are cleaned, now and from now on.
+    pub(crate) fn cleaner(&self) -> watch::Receiver<CleanerConfig> {
+        self.cleaner.subscribe()
     }
 
     /// `log.cleaner.io.max.bytes.per.second`.

@@ -232,15 +232,20 @@ fn record(cluster: &Cluster<'_>, entity: &ClientQuotaEntity, key: &Utf8Bytes, va
 }
 
 fn answer((entity, error): &(ClientQuotaEntity, Option<ApiError>)) -> EntryData {
-    let parts = entity.parts().map(|(entity_type, name)| EntityData {
-        entity_type: entity_type.clone(),
-        entity_name: name.cloned(),
-        ..EntityData::default()
-    });
+    let mut parts: Vec<EntityData> = entity
+        .parts()
+        .map(|(entity_type, name)| EntityData {
+            entity_type: entity_type.clone(),
+            entity_name: name.cloned(),
+            ..EntityData::default()
+        })
+        .collect();
+    // Addresses last, as Kafka answers.
+    parts.sort_by_key(|part| *part.entity_type == *ClientQuotaEntity::IP);
     EntryData {
         error_code: error.as_ref().map_or(ErrorCode::None, |error| error.code) as i16,
         error_message: error.as_ref().and_then(ApiError::text),
-        entity: parts.collect(),
+        entity: parts,
         ..EntryData::default()
     }
 }

@@ -198,8 +198,32 @@ fn known_resource(
     match resource_type {
         ResourceType::Topic | ResourceType::Group => Ok(resource),
         ResourceType::Broker => check_broker_name(&resource.name, cluster.options.node_id).map(|()| resource),
-        ResourceType::BrokerLogger | ResourceType::ClientMetrics => Err(ApiError::invalid_request(format!(
-            "Configurations of resource type {resource_type} are not supported yet."
+        ResourceType::BrokerLogger => {
+            check_node_name(&resource.name, cluster.options.node_id)?;
+            Err(not_supported(resource_type))
+        }
+        ResourceType::ClientMetrics if resource.name.is_empty() => {
+            Err(ApiError::invalid_request("Subscription name can't be empty"))
+        }
+        ResourceType::ClientMetrics => Err(not_supported(resource_type)),
+    }
+}
+
+fn not_supported(resource_type: ResourceType) -> ApiError {
+    ApiError::invalid_request(format!(
+        "Configurations of resource type {resource_type} are not supported yet."
+    ))
+}
+
+/// Log levels are a node's own.
+fn check_node_name(name: &str, own: NodeId) -> Result<(), ApiError> {
+    match name.parse::<i32>() {
+        Ok(id) if id == own.0 => Ok(()),
+        Ok(_) => Err(ApiError::invalid_request(format!(
+            "Unexpected node id. Expected {own}, but received {name}"
+        ))),
+        Err(_) => Err(ApiError::invalid_request(format!(
+            "Node id must be an integer, but it is: {name}"
         ))),
     }
 }

@@ -9,7 +9,7 @@ use forebay_protocol::messages::alter_partition_reassignments_request::{
 use forebay_protocol::messages::alter_partition_reassignments_response::{
     AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
 };
-use forebay_protocol::{ErrorCode, NodeId};
+use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
 
 use super::assignment;
 use super::create_topics::too_many_records;
@@ -31,6 +31,8 @@ impl Command for AlterPartitionReassignments {
         let request = self.request;
         let mut response = AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: request.allow_replication_factor_change,
+            // Kafka says nothing, but "" where it was asked for nothing.
+            error_message: request.topics.is_empty().then(Utf8Bytes::default),
             ..AlterPartitionReassignmentsResponse::default()
         };
         let mut records = Vec::new();

@@ -67,6 +67,7 @@ impl Command for UpdateFeatures {
             ..UpdatableFeatureResult::default()
         };
         let response = UpdateFeaturesResponse {
+            error_message: None,
             results: if self.version <= 1 {
                 updates.iter().map(done).collect()
             } else {

@@ -251,7 +251,7 @@ fn tier_keys() -> Vec<ConfigKey> {
 fn gzip_level() -> Validator {
     Validator::custom("[1,...,9] or -1", |_, value| match value {
         Some(Value::Int(-1 | 1..=9)) => Ok(()),
-        _ => Err("Value must be at least 1 and at most 9, or -1".to_owned()),
+        _ => Err("Value must be between 1 and 9 or equal to -1".to_owned()),
     })
 }
 

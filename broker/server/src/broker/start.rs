@@ -10,7 +10,7 @@ use forebay_broker_log::{
     TAIL_BYTES_PER_LOG_DEFAULT,
 };
 use forebay_broker_partition::FetchSessions;
-use forebay_config::Source;
+use forebay_config::{Config, Source};
 use forebay_protocol::NodeId;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -94,15 +94,12 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         pools.upkeep.clone(),
         stopped.clone(),
     ));
-    let cleaner_config = &core.config.cleaner;
-    cleaner::start(
-        cleaner_config,
-        &dynamic,
-        &shared.directory,
-        &pools.cleaner,
-        &stopped,
-        &mut tasks,
-    );
+    tasks.spawn(cleaner::run(
+        Arc::clone(&dynamic),
+        Arc::clone(&shared.directory),
+        pools.cleaner.clone(),
+        stopped.clone(),
+    ));
     let router = Router::new(Arc::clone(&core));
     let connection = connections(&router, &core, reads);
     let gate = Arc::new(Gate::new(connection, core.config.network.clone(), dynamic));
@@ -275,13 +272,33 @@ fn load(
     Ok((shared, loaded))
 }
 
+/// What Kafka demands of a topic's keys together (`LogConfig.validateValues`, `validateRemoteStorageOnlyIfSystemEnabled`).
+fn check_topic(config: &Config) -> Result<(), String> {
+    let (min, max) = (
+        config.get_long("min.compaction.lag.ms"),
+        config.get_long("max.compaction.lag.ms"),
+    );
+    if min > max {
+        return Err(format!(
+            "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+        ));
+    }
+    if config.get_boolean("remote.storage.enable") {
+        return Err(
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// What may be configured: all keys of topics; of brokers, the topics' defaults also while it runs.
 fn schema(config: &BrokerConfig) -> ConfigSchema {
     let topic = log::config::definition();
     let defaults = topic.keys().iter().filter_map(|key| key.synonyms.first());
     ConfigSchema {
         topic: topic.clone(),
-        topic_check: Box::new(|_config| Ok(())),
+        topic_check: Box::new(check_topic),
         group: config::group_definition(),
         group_check: Box::new(config::check_group),
         broker: config::definition().clone(),

@@ -83,8 +83,23 @@ fn describe(
                 .schema
                 .describe_group(&own, image, call.core.config.node_id))
         }
+        Some(ResourceType::BrokerLogger) => Err(invalid(describe_loggers(call, name))),
+        Some(ResourceType::ClientMetrics) if name.is_empty() => Err(invalid(
+            "Client metrics subscription name must not be empty".to_owned(),
+        )),
         Some(other) => Err(invalid(format!("Unsupported resource type: {other}"))),
         None => Err(invalid(ErrorCode::InvalidRequest.message().to_owned())),
+    }
+}
+
+/// Why levels of loggers are not told: of another node than this in Kafka's words, of this one because there are none to tell.
+fn describe_loggers(call: &Call, name: &str) -> String {
+    let own = call.core.config.node_id;
+    match name.parse() {
+        _ if name.is_empty() => "Broker id must not be empty".to_owned(),
+        Ok(id) if NodeId(id) == own => format!("Unsupported resource type: {}", ResourceType::BrokerLogger),
+        Ok(id) => format!("Unexpected broker id, expected {own} but received {id}"),
+        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
     }
 }
 

@@ -9,6 +9,9 @@ use forebay_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
 use crate::call::Call;
 use crate::clock;
 
+/// The first version that tells of nodes.
+const NODES_VERSION: i16 = 2;
+
 /// Answers a DescribeQuorum request.
 pub(crate) fn handle(call: &Call, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
     // On success Kafka says "" where it could say null.
@@ -46,10 +49,14 @@ pub(crate) fn handle(call: &Call, request: &DescribeQuorumRequest) -> DescribeQu
             ..TopicData::default()
         }],
         // Without listeners: a quorum of one needs no network.
-        nodes: vec![Node {
-            node_id: node.0,
-            ..Node::default()
-        }],
+        nodes: if call.version >= NODES_VERSION {
+            vec![Node {
+                node_id: node.0,
+                ..Node::default()
+            }]
+        } else {
+            Vec::new()
+        },
         ..fine
     }
 }

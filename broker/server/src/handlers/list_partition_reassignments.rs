@@ -30,6 +30,7 @@ pub(crate) fn handle(
             .collect(),
     };
     ListPartitionReassignmentsResponse {
+        error_message: None,
         topics,
         ..ListPartitionReassignmentsResponse::default()
     }

@@ -367,7 +367,7 @@ async fn configurations_change_while_the_broker_runs() {
             "1",
             ErrorCode::UnknownTopicOrPartition,
         ),
-        (BROKER, "1", "num.io.threads", "4", ErrorCode::InvalidRequest),
+        (BROKER, "1", "num.partitions", "4", ErrorCode::InvalidRequest),
     ] {
         let answer = alter(resource_type, name, key, value).await.responses.remove(0);
         assert_eq!(code(answer.error_code), expected, "{key} of {name}");

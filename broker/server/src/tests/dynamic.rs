@@ -158,6 +158,11 @@ async fn what_only_a_start_can_change_is_refused() {
             (ErrorCode::InvalidRequest, text)
         );
     }
+    // What was compacted by one thread is by two.
+    assert_eq!(
+        alter(&broker, "1", "log.cleaner.threads", Some("2")).await.0,
+        ErrorCode::None
+    );
     // Threads come and go without a restart.
     for threads in ["1", "16", "8"] {
         assert_eq!(
