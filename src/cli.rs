@@ -23,10 +23,12 @@ mod features;
 mod get_offsets;
 mod java;
 mod leader_election;
+pub(crate) mod links;
 mod log_dirs;
 mod metadata_quorum;
 mod options;
 mod partition_file;
+mod reassign_partitions;
 mod table;
 mod topics;
 mod transactions;
@@ -117,6 +119,12 @@ pub(crate) const TOOLS: &[Entry] = &[
         leader_election::run,
     ),
     entry(
+        "reassign-partitions",
+        "kafka-reassign-partitions",
+        "Move replicas of partitions between brokers",
+        reassign_partitions::run,
+    ),
+    entry(
         "cluster",
         "kafka-cluster",
         "Show the id and the brokers of a cluster",
@@ -161,13 +169,6 @@ const fn entry(
         about,
         run,
     }
-}
-
-/// The tool that the program was called as (`kafka-topics.sh`, by a symbolic link), if it was.
-pub(crate) fn called_as(program: &str) -> Option<&'static Entry> {
-    let file = std::path::Path::new(program).file_name()?.to_str()?;
-    let script = file.strip_suffix(".sh").unwrap_or(file);
-    TOOLS.iter().find(|tool| tool.script == script)
 }
 
 /// Reads the arguments, and runs `body` with them on a runtime of its own; `body` says how it ended. A mistake in the arguments goes
@@ -288,22 +289,6 @@ fn reason(error: &forebay_client::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kafkas_scripts_are_known_by_their_names() {
-        let cases = [
-            ("/usr/bin/kafka-topics.sh", Some("topics")),
-            ("kafka-topics", Some("topics")),
-            ("./kafka-console-consumer.sh", Some("console-consumer")),
-            ("kafka-consumer-groups", Some("consumer-groups")),
-            ("/opt/forebay", None),
-            ("topics", None),
-            ("", None),
-        ];
-        for (program, expected) in cases {
-            assert_eq!(called_as(program).map(|tool| tool.name), expected, "{program}");
-        }
-    }
 
     #[test]
     fn pairs_may_lack_a_value_and_hold_an_equals_sign() {

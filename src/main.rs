@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use cli::links::Called;
+
 /// The whole Kafka integration stack in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "forebay", version, arg_required_else_help = true)]
@@ -33,6 +35,12 @@ enum Verb {
     Broker(start::BrokerArguments),
     /// See it work: a file becomes a topic, a word count and Parquet.
     Demo(demo::DemoArguments),
+    /// Make symbolic links by the names of Kafka's scripts (kafka-topics.sh, …), as which this program does what they do.
+    LinkTools {
+        /// The directory to make them in.
+        #[arg(value_name = "DIR")]
+        directory: std::path::PathBuf,
+    },
     /// Micro-batch queries over topics.
     #[command(subcommand)]
     Streams(streams::StreamsCommand),
@@ -44,9 +52,23 @@ fn main() -> ExitCode {
         .collect();
     log_to_stderr();
     let program = arguments.first().map_or("", String::as_str);
-    if let Some(tool) = cli::called_as(program) {
-        return (tool.run)(&arguments[1..]);
-    }
+    let arguments = match cli::links::called_as(program) {
+        Called::Tool(tool) => return (tool.run)(&arguments[1..]),
+        Called::Command(words) => match cli::links::arguments_of_script(&arguments[1..]) {
+            Ok(rest) => {
+                let words = words.iter().map(|word| (*word).to_owned());
+                std::iter::once("forebay".to_owned())
+                    .chain(words)
+                    .chain(rest)
+                    .collect()
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                return ExitCode::FAILURE;
+            }
+        },
+        Called::Forebay => arguments,
+    };
     // Tools read their own arguments, as Kafka's do: `--help` behind the name of a tool is the tool's.
     let named = arguments
         .get(1)
@@ -66,6 +88,7 @@ fn run(verb: Verb) -> anyhow::Result<bool> {
         Verb::Broker(arguments) => start::run_broker(&arguments).map(|()| true),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Streams(command) => streams::run(command).map(|()| true),
+        Verb::LinkTools { directory } => cli::links::link_tools(&directory),
     }
 }
 

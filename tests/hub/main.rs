@@ -7,3 +7,4 @@ mod crash;
 mod librdkafka;
 mod process;
 mod rest;
+mod tools;
