@@ -61,6 +61,10 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
             "coordinators read their logs a mebibyte at a time",
         ),
         (
+            &["transaction.two.phase.commit.enable"],
+            "transactions are prepared by their own coordinator only",
+        ),
+        (
             &[
                 "share.coordinator.state.topic.replication.factor",
                 "share.coordinator.state.topic.min.isr",

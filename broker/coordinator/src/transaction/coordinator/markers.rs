@@ -90,7 +90,6 @@ impl TransactionCoordinator {
         let Some(Pending::Markers(left)) = pending.as_mut().filter(|_| is_of_this) else {
             return;
         };
-        let mut again = false;
         for (partition, result) in results {
             let (transactional_id, partition) = (id.clone(), partition.clone());
             match result {
@@ -114,7 +113,6 @@ impl TransactionCoordinator {
                     return;
                 }
                 Err(error) => {
-                    again = true;
                     outcome.events.push(Event::MarkerNotWritten {
                         transactional_id,
                         partition,
@@ -123,10 +121,10 @@ impl TransactionCoordinator {
                 }
             }
         }
-        if again {
-            self.carry_on_later(id, now);
-        } else {
+        if left.is_empty() {
             self.carry_on(id, now, outcome);
+        } else {
+            self.carry_on_later(id, now);
         }
     }
 }

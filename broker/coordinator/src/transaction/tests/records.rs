@@ -1,8 +1,9 @@
 //! The records as Kafka 4.3.1 writes and reads them.
 
 use bytes::Bytes;
+use forebay_protocol::Utf8Bytes;
 use forebay_protocol::messages::TransactionLogValue;
-use forebay_records::{ProducerEpoch, ProducerId, Timestamp};
+use forebay_records::{ProducerEpoch, ProducerId, Timestamp, batches};
 
 use super::support::{partitions, records};
 use crate::Record;
@@ -135,4 +136,47 @@ fn what_a_later_kafka_writes_is_left_alone_and_damage_is_told() {
         (coordinator.unknown_records(), coordinator.transaction_count()),
         (1, 0)
     );
+}
+
+/// Partitions of `__transaction_state` of an Apache Kafka 4.3.1 that was killed: one transaction committed, one aborted, one open.
+const KAFKA_4_3_1: &[u8] = include_bytes!("kafka-4.3.1.log");
+
+#[test]
+fn transactions_that_kafka_left_behind_go_on_and_end() {
+    let mut driver = super::support::Driver::with(TransactionVersion::V2);
+    for batch in batches(Bytes::from_static(KAFKA_4_3_1)) {
+        let batch = batch.expect("whole");
+        for record in batch.records().expect("readable") {
+            let record = record.expect("good");
+            let key = record.key.expect("there");
+            driver.log.push(Record {
+                key,
+                value: record.value,
+            });
+        }
+    }
+    driver.reload();
+    let known = driver.coordinator.committed_metadata();
+    let states: Vec<(&str, State)> = known.iter().map(|(id, one)| (&**id, one.state)).collect();
+    let found = [
+        ("aborted", State::CompleteAbort),
+        ("committed", State::CompleteCommit),
+        ("open", State::Ongoing),
+    ];
+    assert_eq!(states, found);
+    let open = &known[&Utf8Bytes::from("open")];
+    assert_eq!(open.timeout_ms, 60_000);
+    let taking_part: Vec<_> = open.partitions.iter().cloned().collect();
+    assert_eq!(taking_part, partitions(&[("out", 0), ("out", 1)]));
+    // Its time is over when somebody looks.
+    driver.now.timestamp = Timestamp(open.start.0 + 60_001);
+    driver.pass(driver.config.abort_timed_out_interval);
+    let known = driver.coordinator.committed_metadata();
+    assert_eq!(known[&Utf8Bytes::from("open")].state, State::CompleteAbort);
+    let told: Vec<_> = driver
+        .markers
+        .iter()
+        .map(|one| (one.commit, &one.partitions))
+        .collect();
+    assert_eq!(told, [(false, &taking_part)]);
 }
