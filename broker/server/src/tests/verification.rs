@@ -145,22 +145,27 @@ async fn end(broker: &TestBroker, marker: Marker) -> Result<(), ErrorCode> {
     answers.remove(0).1
 }
 
-/// Eight in flight on the way of one producer: the first has to wait for the coordinator, and none of the others passes it; a
-/// producer without a transaction does.
-#[tokio::test]
+/// Many in flight on the way of one producer: the first has to wait for the coordinator, and none of the others passes it, be it
+/// sent before the answer or while that is on its way; a producer without a transaction passes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_that_wait_for_the_coordinator_keep_their_order() {
+    const HALF: i32 = 8;
     let (broker, coordinator) = broker_with(&[]).await;
-    for transaction in 0..3_i32 {
-        let base = i64::from(transaction) * 10;
-        let mut waiting = Vec::new();
-        for number in 0..8 {
-            waiting.push(send(&broker, 9, transactional(0, transaction * 8 + number)));
-        }
+    for transaction in 0..20_i32 {
+        // The plain record, those of the transaction, its end.
+        let base = i64::from(transaction * (2 * HALF + 2));
+        let first = transaction * 2 * HALF;
+        let mut waiting: Vec<_> = (first..first + HALF)
+            .map(|sequence| send(&broker, 9, transactional(0, sequence)))
+            .collect();
         coordinator.wait_until_asked(1).await;
         let plain = send(&broker, 9, batch(&["plain"])).await;
         assert_eq!((code(&plain), plain.base_offset), (ErrorCode::None, base));
-        // More come while the answer is on its way.
         coordinator.answer(ErrorCode::None);
+        for sequence in first + HALF..first + 2 * HALF {
+            tokio::task::yield_now().await;
+            waiting.push(send(&broker, 9, transactional(0, sequence)));
+        }
         for (number, answer) in (1..).zip(waiting) {
             let answer = answer.await;
             assert_eq!(
