@@ -17,7 +17,7 @@ struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "forebay,forebay-synced,kafka,mock"
+        default_value = "forebay,forebay-synced,kafka,floor,mock"
     )]
     targets: Vec<Kind>,
     /// How many times each broker is measured; the printed figure is the median.
@@ -41,6 +41,9 @@ struct Arguments {
     /// Skip the start-up times.
     #[arg(long)]
     without_start_times: bool,
+    /// Be the floor: serve it from this directory.
+    #[arg(long, hide = true)]
+    floor_server: Option<PathBuf>,
     /// Cargo passes this one to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -55,6 +58,8 @@ pub(crate) enum Kind {
     ForebaySynced,
     /// Apache Kafka 4.3.1, started through `tests/peers/kafka`.
     Kafka,
+    /// A loop that only receives, checksums and appends, and one that only sends a file.
+    Floor,
     /// librdkafka's own mock broker inside this process: the ceiling of the client.
     Mock,
 }
@@ -65,6 +70,7 @@ impl Kind {
             Self::Forebay => "Forebay",
             Self::ForebaySynced => "Forebay, flush.messages=1",
             Self::Kafka => "Apache Kafka",
+            Self::Floor => "floor",
             Self::Mock => "librdkafka mock",
         }
     }
@@ -81,6 +87,7 @@ pub(crate) struct Options {
     pub(crate) load_cpu: Option<usize>,
     pub(crate) directory: PathBuf,
     pub(crate) start_times: bool,
+    pub(crate) floor_server: Option<PathBuf>,
 }
 
 impl Options {
@@ -104,6 +111,7 @@ impl Options {
                 .directory
                 .unwrap_or_else(|| std::env::temp_dir().join("forebay-load")),
             start_times: !arguments.without_start_times,
+            floor_server: arguments.floor_server,
         }))
     }
 }

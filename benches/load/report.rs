@@ -36,6 +36,13 @@ impl Report {
         }
     }
 
+    /// The median of a row's samples for the broker `name`.
+    pub(crate) fn median(&self, label: &str, name: &str) -> Option<f64> {
+        let row = self.rows.iter().find(|row| row.label == label)?;
+        let (_, samples) = row.samples.iter().find(|(known, _)| *known == name)?;
+        Some(median(samples))
+    }
+
     /// Prints a Markdown table of medians, and behind the columns the ratio of Forebay to each peer.
     pub(crate) fn print(&self, options: &Options) {
         let columns: Vec<&str> = options
@@ -48,7 +55,7 @@ impl Report {
                     .any(|row| row.samples.iter().any(|(known, _)| known == name))
             })
             .collect();
-        let peers: Vec<&str> = [Kind::Kafka, Kind::Mock]
+        let peers: Vec<&str> = [Kind::Kafka, Kind::Floor, Kind::Mock]
             .map(Kind::name)
             .into_iter()
             .filter(|name| columns.contains(name))

@@ -42,6 +42,7 @@ impl Target {
             Kind::Forebay => start_forebay(kind, options, "9223372036854775807").map(Some),
             Kind::ForebaySynced => start_forebay(kind, options, "1").map(Some),
             Kind::Kafka => start_kafka(options),
+            Kind::Floor => bail!("the floor is no broker"),
             Kind::Mock => {
                 let cluster = MockCluster::new(1)?;
                 let bootstrap_servers = cluster.bootstrap_servers();
@@ -70,6 +71,11 @@ impl Target {
             Running::Kafka { pid, .. } => Some(*pid),
             Running::Mock { .. } => None,
         }
+    }
+
+    /// The most bytes of the broker that were resident at once.
+    pub(crate) fn peak_resident_bytes(&self) -> Option<u64> {
+        process::peak_resident_bytes(self.pid()?)
     }
 
     /// Stops the broker and deletes its data.

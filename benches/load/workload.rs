@@ -21,6 +21,69 @@ pub(crate) struct Transfer {
     pub(crate) records: u64,
     bytes: u64,
     elapsed: Duration,
+    /// With what was not counted: starting the client, the way to the first record.
+    pub(crate) all: Duration,
+}
+
+/// What is produced and read back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    record_bytes: usize,
+    pub(crate) idempotent: bool,
+    /// Each record in a batch and a request of its own.
+    single: bool,
+}
+
+impl Work {
+    /// Records of so many bytes in batches of up to 1 MB.
+    pub(crate) fn of(record_bytes: usize) -> Self {
+        Self {
+            record_bytes,
+            idempotent: false,
+            single: false,
+        }
+    }
+
+    /// As [`Work::of`], from an idempotent producer.
+    pub(crate) fn idempotent(record_bytes: usize) -> Self {
+        Self {
+            idempotent: true,
+            ..Self::of(record_bytes)
+        }
+    }
+
+    /// Batches of one record.
+    pub(crate) fn single(record_bytes: usize) -> Self {
+        Self {
+            single: true,
+            ..Self::of(record_bytes)
+        }
+    }
+
+    pub(crate) fn label(&self) -> String {
+        let size = match self.record_bytes {
+            1024 => "1 KB".to_owned(),
+            bytes => format!("{bytes} B"),
+        };
+        if self.idempotent {
+            format!("{size}, idempotent")
+        } else {
+            size
+        }
+    }
+
+    fn configure(&self, config: &mut ClientConfig) {
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", self.idempotent.to_string())
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "1048576");
+        if self.single {
+            config.set("linger.ms", "0").set("batch.num.messages", "1");
+        } else {
+            config.set("linger.ms", "5").set("batch.size", "1000000");
+        }
+    }
 }
 
 impl Transfer {
@@ -75,21 +138,17 @@ fn client(target: &Target) -> ClientConfig {
     config
 }
 
-/// Produces records of `record_bytes` to one partition of `topic` with acks=all for `duration`, then waits for all.
+/// Produces to one partition of `topic` with acks=all for `duration`, then waits for all.
 pub(crate) fn produce(
     target: &Target,
     topic: &str,
-    record_bytes: usize,
+    work: &Work,
     duration: Duration,
 ) -> anyhow::Result<Transfer> {
-    let producer: BaseProducer<Deliveries> = client(target)
-        .set("acks", "all")
-        .set("linger.ms", "5")
-        .set("batch.size", "1000000")
-        .set("queue.buffering.max.messages", "500000")
-        .set("queue.buffering.max.kbytes", "1048576")
-        .create_with_context(Deliveries::default())?;
-    let payload = vec![b'x'; record_bytes];
+    let mut config = client(target);
+    work.configure(&mut config);
+    let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default())?;
+    let payload = vec![b'x'; work.record_bytes];
     let start = Instant::now();
     let mut sent = 0_u64;
     while start.elapsed() < duration {
@@ -122,25 +181,22 @@ pub(crate) fn produce(
     assert_eq!(state.acknowledged, sent, "every record is acknowledged once");
     Ok(Transfer {
         records: sent,
-        bytes: sent * record_bytes as u64,
+        bytes: sent * work.record_bytes as u64,
         elapsed,
+        all: elapsed,
     })
 }
 
 /// Reads `records` records from the start of `topic`; the time counts from the first one.
-pub(crate) fn consume(
-    target: &Target,
-    topic: &str,
-    records: u64,
-    record_bytes: usize,
-) -> anyhow::Result<Transfer> {
+pub(crate) fn consume(target: &Target, topic: &str, records: u64, work: &Work) -> anyhow::Result<Transfer> {
+    let began = Instant::now();
     let consumer = assigned_consumer(target, topic, Offset::Beginning)?;
     let mut read = 0_u64;
     let mut start = None;
     while read < records {
         let message = next(&consumer, Duration::from_secs(30))?;
         anyhow::ensure!(
-            message.payload_len() == record_bytes,
+            message.payload_len() == work.record_bytes,
             "a record of another length came back"
         );
         start.get_or_insert_with(Instant::now);
@@ -149,8 +205,9 @@ pub(crate) fn consume(
     let elapsed = start.map_or(Duration::ZERO, |start| start.elapsed());
     Ok(Transfer {
         records: read,
-        bytes: read * record_bytes as u64,
+        bytes: read * work.record_bytes as u64,
         elapsed,
+        all: began.elapsed(),
     })
 }
 
@@ -187,7 +244,7 @@ pub(crate) struct Latency {
 pub(crate) fn latency(target: &Target, options: &Options) -> anyhow::Result<Latency> {
     const RECORDS_PER_SECOND: u32 = 1000;
     const TOPIC: &str = "load-latency";
-    produce(target, TOPIC, 100, Duration::from_millis(200))?;
+    produce(target, TOPIC, &Work::of(100), Duration::from_millis(200))?;
     let records = u64::from(RECORDS_PER_SECOND) * options.latency_duration.as_secs();
     let began = Instant::now();
     let consumer = assigned_consumer(target, TOPIC, Offset::End)?;

@@ -1,0 +1,152 @@
+//! One round on one broker: memory at rest, then throughput, then single records, then latency, so that every figure of a
+//! column comes from the same process.
+
+use std::time::Duration;
+
+use crate::floor::Floor;
+use crate::options::{Kind, Options};
+use crate::report::Report;
+use crate::target::{Target, fresh_directory};
+use crate::workload::{self, Transfer, Work};
+use crate::{disk, process};
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Everything that is measured on a broker.
+pub(crate) fn broker(target: &mut Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let name = target.kind.name();
+    if let Some(bytes) = target.resident_bytes() {
+        report.add("resident memory, idle (MiB)", name, bytes as f64 / MIB);
+    }
+    for work in [Work::of(100), Work::of(1024), Work::idempotent(1024)] {
+        throughput(target, options, &work, report)?;
+    }
+    single_records(target, options, report)?;
+    let latency = workload::latency(target, options)?;
+    for (what, percentiles) in [
+        ("acknowledgement", latency.acknowledgement),
+        ("end to end", latency.end_to_end),
+    ] {
+        report.add(
+            &format!("{what} p50 at 1,000 records/s (ms)"),
+            name,
+            percentiles.p50_ms,
+        );
+        report.add(
+            &format!("{what} p99 at 1,000 records/s (ms)"),
+            name,
+            percentiles.p99_ms,
+        );
+    }
+    if let Some(bytes) = target.peak_resident_bytes() {
+        report.add("resident memory, most of all (MiB)", name, bytes as f64 / MIB);
+    }
+    Ok(())
+}
+
+/// The floors, and the disk's own syncs.
+pub(crate) fn floor(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let name = Kind::Floor.name();
+    let directory = fresh_directory(&options.directory, "floor")?;
+    let floor = Floor::start(options, &directory)?;
+    let cpu = || process::cpu_seconds(floor.pid()).unwrap_or(0.0);
+    floor.append(Duration::from_secs(1))?;
+    let before = cpu();
+    let (bytes, elapsed) = floor.append(options.duration)?;
+    let gigabytes = bytes as f64 / 1e9;
+    report.add(
+        "produce 1 KB (MB/s)",
+        name,
+        gigabytes * 1e3 / elapsed.as_secs_f64(),
+    );
+    report.add(
+        "produce 1 KB (broker CPU s per GB)",
+        name,
+        (cpu() - before) / gigabytes,
+    );
+    let before = cpu();
+    let elapsed = floor.send(bytes)?;
+    report.add(
+        "consume 1 KB (MB/s)",
+        name,
+        gigabytes * 1e3 / elapsed.as_secs_f64(),
+    );
+    report.add(
+        "consume 1 KB (broker CPU s per GB)",
+        name,
+        (cpu() - before) / gigabytes,
+    );
+    floor.stop()?;
+    let syncs = disk::sync_times(&directory, options.latency_duration / 2)?;
+    report.add("append 4 KiB and sync p50 (ms)", name, syncs.p50_ms);
+    report.add("append 4 KiB and sync p99 (ms)", name, syncs.p99_ms);
+    std::fs::remove_dir_all(directory)?;
+    Ok(())
+}
+
+/// Runs `work`, and adds its CPU per GB and how busy the load's core was: near 1, and the client is the limit.
+fn measured(
+    target: &Target,
+    what: &str,
+    report: &mut Report,
+    run: impl FnOnce(&Target) -> anyhow::Result<Transfer>,
+) -> anyhow::Result<Transfer> {
+    let name = target.kind.name();
+    let own = || process::cpu_seconds(std::process::id()).unwrap_or(0.0);
+    let (before, own_before) = (target.cpu_seconds(), own());
+    let transfer = run(target)?;
+    let (after, own_after) = (target.cpu_seconds(), own());
+    report.add(&format!("{what} (MB/s)"), name, transfer.megabytes_per_second());
+    report.add(
+        &format!("{what} (thousand records/s)"),
+        name,
+        transfer.records_per_second() / 1e3,
+    );
+    if let (Some(before), Some(after)) = (before, after) {
+        report.add(
+            &format!("{what} (broker CPU s per GB)"),
+            name,
+            (after - before) / transfer.gigabytes(),
+        );
+        report.add(
+            &format!("{what} (broker CPU µs per record)"),
+            name,
+            (after - before) * 1e6 / transfer.records as f64,
+        );
+        report.add(
+            &format!("{what} (load's core busy)"),
+            name,
+            (own_after - own_before) / transfer.all.as_secs_f64(),
+        );
+    }
+    Ok(transfer)
+}
+
+fn throughput(target: &Target, options: &Options, work: &Work, report: &mut Report) -> anyhow::Result<()> {
+    let label = work.label();
+    let topic = format!("load-{label}").replace([' ', ','], "-");
+    // The first seconds of a JVM are not its speed, and the first of a file system are not its own.
+    workload::produce(target, &format!("warm-{topic}"), work, Duration::from_secs(1))?;
+    let produced = measured(target, &format!("produce {label}"), report, |target| {
+        workload::produce(target, &topic, work, options.duration)
+    })?;
+    // The mock keeps only the last few megabytes; idempotent records are read as any others.
+    if target.kind == Kind::Mock || work.idempotent {
+        return Ok(());
+    }
+    workload::consume(target, &format!("warm-{topic}"), produced.records / 10, work)?;
+    measured(target, &format!("consume {label}"), report, |target| {
+        workload::consume(target, &topic, produced.records, work)
+    })?;
+    Ok(())
+}
+
+/// Batches of one record, each in a request of its own: what a batch costs.
+fn single_records(target: &Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let work = Work::single(100);
+    workload::produce(target, "warm-single", &work, Duration::from_secs(1))?;
+    measured(target, "produce one-record batches", report, |target| {
+        workload::produce(target, "load-single", &work, options.duration)
+    })?;
+    Ok(())
+}
