@@ -76,12 +76,18 @@ impl Work {
         config
             .set("acks", "all")
             .set("enable.idempotence", self.idempotent.to_string())
-            .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", "1048576");
         if self.single {
-            config.set("linger.ms", "0").set("batch.num.messages", "1");
+            // What is queued when the time is over still has to be sent, one by one.
+            config
+                .set("linger.ms", "0")
+                .set("batch.num.messages", "1")
+                .set("queue.buffering.max.messages", "5000");
         } else {
-            config.set("linger.ms", "5").set("batch.size", "1000000");
+            config
+                .set("linger.ms", "5")
+                .set("batch.size", "1000000")
+                .set("queue.buffering.max.messages", "500000");
         }
     }
 }
