@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use forebay_disk::{DiskExt, FileKind};
 use forebay_records::{Offset, Timestamp};
@@ -30,6 +31,29 @@ pub struct LoadSummary {
     pub failed: Vec<(TopicPartition, Error)>,
 }
 
+/// Says now and then how far the loading is: some ten times, however many logs there are.
+struct Progress {
+    step: usize,
+    done: AtomicUsize,
+}
+
+impl Progress {
+    const STEPS: usize = 10;
+
+    fn new(logs: usize) -> Progress {
+        Progress {
+            step: logs.div_ceil(Progress::STEPS).max(1),
+            done: AtomicUsize::new(0),
+        }
+    }
+
+    /// One more log is loaded; how many are, if that is to be said.
+    fn one_more(&self) -> Option<usize> {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        done.is_multiple_of(self.step).then_some(done)
+    }
+}
+
 impl LogDirectory {
     /// Opens the log of every partition folder on up to `threads` threads, recovering what the last process left
     /// unfinished. `config` says how each is configured. Once, before any other use of logs.
@@ -45,6 +69,14 @@ impl LogDirectory {
         let marker = self.take_clean_shutdown_marker()?;
         let clean = marker.is_some();
         let partitions = self.partition_folders()?;
+        let progress = Progress::new(partitions.len());
+        if !clean && !partitions.is_empty() {
+            tracing::info!(
+                directory = %self.path.display(),
+                logs = partitions.len(),
+                "the last process did not end cleanly: logs are recovered"
+            );
+        }
         let load = |partition: &TopicPartition| {
             let options = self.log_options(partition, &config(partition));
             let checkpoints = lock(&self.checkpoints);
@@ -58,7 +90,13 @@ impl LogDirectory {
                 now,
             };
             drop(checkpoints);
-            Log::load(options, load)
+            let loaded = Log::load(options, load);
+            if let Some(logs) = progress.one_more()
+                && !clean
+            {
+                tracing::info!(logs, of = partitions.len(), "recovery goes on");
+            }
+            loaded
         };
         let results = in_parallel(threads, &partitions, load);
         let mut summary = LoadSummary {
@@ -128,4 +166,18 @@ fn broker_epoch(marker: &str) -> Option<i64> {
         .find(|c: char| !c.is_ascii_digit() && c != '-')
         .unwrap_or(number.len());
     number[..end].parse().ok().filter(|epoch| *epoch >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_ten_times_at_most() {
+        for (logs, told) in [(0, 0), (1, 1), (9, 9), (10, 10), (11, 5), (100, 10), (1009, 9)] {
+            let progress = Progress::new(logs);
+            let lines = (0..logs).filter_map(|_| progress.one_more()).count();
+            assert_eq!(lines, told, "{logs} logs");
+        }
+    }
 }
