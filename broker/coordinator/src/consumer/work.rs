@@ -8,8 +8,8 @@ use std::sync::Arc;
 use forebay_protocol::Utf8Bytes;
 
 use super::{
-    ClusterImage, ConsumerGroup, ConsumerKey, ConsumerValue, CurrentAssignment, GroupEpoch, MemberMetadata,
-    Part, ResolvedRegularExpression, TargetEpoch, next_target,
+    ClusterImage, ConsumerGroup, ConsumerKey, ConsumerValue, CurrentAssignment, GroupEpoch, Member,
+    MemberMetadata, Part, ResolvedRegularExpression, TargetEpoch, next_target,
 };
 use crate::record::CoordinatorRecord;
 use crate::{ConsumerConfig, Now};
@@ -86,6 +86,23 @@ impl<'a> Work<'a> {
     pub(crate) fn write_regex(&mut self, regex: Utf8Bytes, resolved: ResolvedRegularExpression) {
         let value = ConsumerValue::RegularExpression(Arc::new(resolved));
         self.write(Part::RegularExpression(regex), Some(value));
+    }
+
+    /// Decides what a member has, as the last of all decisions: nobody looks at the group again, which need not be copied for it. Gives the
+    /// member as it then is.
+    pub(crate) fn write_last(&mut self, id: &Utf8Bytes, current: CurrentAssignment) -> Member {
+        let metadata = self.member(id).map(|member| Arc::clone(&member.metadata));
+        let current = Arc::new(current);
+        let key = ConsumerKey {
+            group: self.group.id().clone(),
+            part: Part::Current(id.clone()),
+        };
+        let value = ConsumerValue::Current(Arc::clone(&current));
+        self.records.push(CoordinatorRecord::Consumer(key, Some(value)));
+        Member {
+            metadata: metadata.unwrap_or_default(),
+            current,
+        }
     }
 
     pub(crate) fn write_target(&mut self, epoch: i32, timestamp: forebay_records::Timestamp) {

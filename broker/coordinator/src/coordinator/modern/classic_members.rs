@@ -139,7 +139,10 @@ impl GroupCoordinator {
             work.assign(config, now);
         }
         if !downgrades || !is_stale {
-            reconcile(&mut work, id, Some(&owned), changed).map_err(|refusal| refusal.error)?;
+            let next = reconcile(&work, id, Some(&owned), changed).map_err(|refusal| refusal.error)?;
+            if let Some(current) = next {
+                work.write_current(id, current);
+            }
         }
         let response = JoinGroupResponse {
             member_id: id.clone(),

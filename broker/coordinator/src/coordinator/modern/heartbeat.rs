@@ -13,8 +13,8 @@ use super::validate::{check_epoch, fenced, unknown_instance, unreleased, validat
 use super::{Deadline, Refusal, fresh_member_id, rebalance_deadline, refuse, unknown_member};
 use crate::assignment::Assignment;
 use crate::consumer::{
-    LEAVE_EPOCH, MemberMetadata, OwnedPartitions, Reconciliation, RegularExpression, STATIC_LEAVE_EPOCH,
-    Work, refresh_regular_expressions,
+    CurrentAssignment, LEAVE_EPOCH, Member, MemberMetadata, OwnedPartitions, Reconciliation,
+    RegularExpression, STATIC_LEAVE_EPOCH, Work, refresh_regular_expressions,
 };
 use crate::coordinator::{Asker, GroupCoordinator, answer};
 use crate::{AppendId, ConsumerConfig, Now, Outcome, RequestContext, Response};
@@ -77,8 +77,7 @@ impl GroupCoordinator {
         let heartbeat = Heartbeat { request, context, id };
         let replaced = heartbeat.find_member(&mut work)?;
         let before = work.member(&heartbeat.id).cloned();
-        let mut deadlines = heartbeat.step(&mut work, &self.config.consumer, now)?;
-        let after = work.member(&heartbeat.id).cloned().unwrap_or_default();
+        let (after, mut deadlines) = heartbeat.step(&mut work, &self.config.consumer, now)?;
         let records = work.into_records();
         deadlines.extend(replaced.map(Deadline::Forget));
         deadlines.push(Deadline::Session(
@@ -211,36 +210,28 @@ impl Heartbeat<'_> {
         }
     }
 
-    fn step(&self, work: &mut Work<'_>, config: &ConsumerConfig, now: Now) -> Result<Vec<Deadline>, Refusal> {
-        let before = work
-            .member(&self.id)
-            .map(|member| Arc::clone(&member.metadata))
-            .unwrap_or_default();
+    /// What it says of itself is taken down, a new epoch begins and partitions are assigned if that calls for it, and it gets what is next
+    /// on its way to its target.
+    fn step(
+        &self,
+        work: &mut Work<'_>,
+        config: &ConsumerConfig,
+        now: Now,
+    ) -> Result<(Member, Vec<Deadline>), Refusal> {
+        let before = work.member(&self.id).map(|member| Arc::clone(&member.metadata));
+        let before = before.unwrap_or_default();
         let metadata = self.metadata(&before);
-        step_of_member(
-            work,
-            &self.id,
-            (&before, metadata),
-            self.owned().as_ref(),
-            config,
-            now,
-        )
+        let changed = update_subscription(work, &self.id, (&before, metadata), config, now)?;
+        work.assign(config, now);
+        match reconcile(work, &self.id, self.owned().as_ref(), changed)? {
+            Some(current) => {
+                let after = work.write_last(&self.id, current);
+                let deadline = rebalance_deadline(&self.id, &after);
+                Ok((after, vec![deadline]))
+            }
+            None => Ok((work.member(&self.id).cloned().unwrap_or_default(), Vec::new())),
+        }
     }
-}
-
-/// One step of a member, whichever protocol it speaks: what it says of itself is taken down, a new epoch begins and partitions are assigned if
-/// that calls for it, and it gets what is next on its way to its target.
-pub(super) fn step_of_member(
-    work: &mut Work<'_>,
-    id: &Utf8Bytes,
-    (before, metadata): (&MemberMetadata, MemberMetadata),
-    owned: Option<&Assignment>,
-    config: &ConsumerConfig,
-    now: Now,
-) -> Result<Vec<Deadline>, Refusal> {
-    let subscription_changed = update_subscription(work, id, (before, metadata), config, now)?;
-    work.assign(config, now);
-    reconcile(work, id, owned, subscription_changed)
 }
 
 /// Takes down what a member says of itself; a new epoch begins if it subscribes to something else, or the topics have changed. Says whether
@@ -308,34 +299,28 @@ fn resolve_regexes(work: &mut Work<'_>, config: &ConsumerConfig, now: Now) -> bo
     changed
 }
 
+/// What the member has next on the way to its target, if that is anything else than what it has.
 pub(super) fn reconcile(
-    work: &mut Work<'_>,
+    work: &Work<'_>,
     id: &Utf8Bytes,
     owned: Option<&Assignment>,
     subscription_changed: bool,
-) -> Result<Vec<Deadline>, Refusal> {
-    let Some(member) = work.member(id).cloned() else {
-        return Ok(Vec::new());
+) -> Result<Option<CurrentAssignment>, Refusal> {
+    let Some(member) = work.member(id) else {
+        return Ok(None);
     };
     let reconciliation = Reconciliation {
         group: work,
         id,
-        member: &member,
+        member,
         image: work.image,
         owned,
         subscription_changed,
     };
-    match reconciliation.next() {
-        Err(_) => refuse(
+    reconciliation.next().or_else(|_fenced| {
+        refuse(
             ErrorCode::FencedMemberEpoch,
             "The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin.",
-        ),
-        Ok(None) => Ok(Vec::new()),
-        Ok(Some(current)) => {
-            work.write_current(id, current);
-            let after = work.member(id).cloned().unwrap_or_default();
-            let deadline = (!after.uses_classic_protocol()).then(|| rebalance_deadline(id, &after));
-            Ok(deadline.into_iter().collect())
-        }
-    }
+        )
+    })
 }

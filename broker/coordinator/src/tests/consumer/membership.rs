@@ -370,3 +370,43 @@ fn answers_wait_for_what_they_are_about_and_nothing_has_happened_if_that_is_not_
     assert_eq!(driver.coordinator.group_count(), 0);
     driver.coordinator.assert_consistent(true);
 }
+
+/// 250 members, 2,500 partitions: they join one after the other and come to rest. The bound is for a build without optimization on a busy
+/// machine.
+#[test]
+fn a_large_group_comes_to_rest_in_bounded_time() {
+    let started = std::time::Instant::now();
+    let mut driver = Driver::new();
+    let topics: Vec<String> = (0..25).map(|number| format!("topic-{number}")).collect();
+    for topic in &topics {
+        driver.cluster.topic(topic, 100);
+    }
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let mut clients: Vec<Client> = (0..250)
+        .map(|number| Client::new(&format!("member-{number}"), &topics))
+        .collect();
+    for client in &mut clients {
+        client.join(&mut driver);
+        driver.advance(Duration::from_millis(1));
+    }
+    for _ in 0..10 {
+        driver.advance(Duration::from_secs(3));
+        for client in &mut clients {
+            client.beat(&mut driver);
+        }
+        if driver.epochs().0 == "Stable" {
+            break;
+        }
+    }
+    assert_eq!(driver.epochs().0, "Stable");
+    assert!(
+        clients.iter().all(|client| client.owned.len() == 10),
+        "each has its share"
+    );
+    driver.coordinator.assert_sound();
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
+    );
+}

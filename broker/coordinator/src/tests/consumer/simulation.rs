@@ -83,6 +83,8 @@ struct Simulation {
     driver: Driver,
     modern: Vec<(Client, Pending)>,
     classic: Vec<(ClassicClient, Pending)>,
+    /// Topics that were deleted: of these a name does not tell which incarnation is meant.
+    deleted: BTreeSet<&'static str>,
 }
 
 impl Simulation {
@@ -111,6 +113,7 @@ impl Simulation {
         Self {
             modern: modern.collect(),
             classic: classic.collect(),
+            deleted: BTreeSet::new(),
             driver,
         }
     }
@@ -120,7 +123,10 @@ impl Simulation {
             Step::Modern(client, act) => self.act_modern(client, act),
             Step::Classic(client, act) => self.act_classic(client, act),
             Step::Wait(seconds) => self.driver.advance(Duration::from_secs(seconds)),
-            Step::Topic(topic, 0) => self.driver.cluster.delete(TOPICS[topic]),
+            Step::Topic(topic, 0) => {
+                self.driver.cluster.delete(TOPICS[topic]);
+                self.deleted.insert(TOPICS[topic]);
+            }
             Step::Topic(topic, partitions) => {
                 // Topics do not shrink.
                 let known = self
@@ -342,6 +348,7 @@ impl Simulation {
             let by_id = member
                 .owned
                 .iter()
+                .filter(|(topic, _)| !self.deleted.contains(&**topic))
                 .filter_map(|(topic, partition)| Some((image.topic(topic)?.id, *partition)));
             // What it was told in a generation before it may have lost since, and will hear of.
             if member.owned_in == member.generation {
