@@ -33,6 +33,8 @@ pub(crate) struct LoadOptions {
     pub(crate) recovery_point: Offset,
     /// The log's start by the checkpoint; 0 if that says nothing.
     pub(crate) log_start_offset: Offset,
+    /// Offsets below it have been compacted, by the checkpoint; 0 if that says nothing.
+    pub(crate) cleaned_to: Offset,
     pub(crate) now: Timestamp,
 }
 
@@ -185,6 +187,11 @@ impl Loader {
         self.segments.push(Arc::new(segment));
         self.log.disk.sync_dir(self.folder())?;
         Ok((start, start))
+    }
+
+    /// Whether compaction may have removed what was before `offset`. The policy may be another one by now, or not be known yet.
+    fn may_be_compacted_before(&self, offset: Offset) -> bool {
+        self.log.config.compact || offset <= self.load.cleaned_to
     }
 
     fn hole(&self, first_missing: Offset, end: Offset) -> Error {

@@ -87,6 +87,7 @@ impl LogDirectory {
                 clean,
                 recovery_point: offset(&checkpoints.recovery_points),
                 log_start_offset: offset(&checkpoints.log_start_offsets),
+                cleaned_to: offset(&checkpoints.cleaner_offsets),
                 now,
             };
             drop(checkpoints);

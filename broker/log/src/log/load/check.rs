@@ -28,7 +28,10 @@ impl Loader {
             None => Ok(()),
             Some(end) if end == next.base_offset() => Ok(()),
             Some(end) if end < next.base_offset() => {
-                if self.log.config.compact || was_compacted(&segment)? || was_compacted(&next)? {
+                if self.may_be_compacted_before(next.base_offset())
+                    || was_compacted(&segment)?
+                    || was_compacted(&next)?
+                {
                     Ok(())
                 } else {
                     Err(self.hole(end, next.base_offset()))
@@ -145,7 +148,8 @@ impl Loader {
             .saturating_sub(1);
         // What retention or compaction has removed cannot be asked.
         let start = self.segments.first().map(|segment| segment.base_offset());
-        let mut begins = start.is_some_and(|start| aborted.first_offset < start) || self.log.config.compact;
+        let mut begins = start.is_some_and(|start| aborted.first_offset < start)
+            || self.may_be_compacted_before(aborted.first_offset.next());
         for segment in &self.segments[first..] {
             let Some(batch) = segment.locate(aborted.first_offset.max(segment.base_offset()))? else {
                 continue;

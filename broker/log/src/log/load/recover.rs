@@ -69,7 +69,9 @@ impl Loader {
                 break;
             }
             // Compaction may have left an empty one.
-            torn = recovered.cut || (segment.size() == 0 && !self.log.config.compact);
+            let next = self.segments.get(index + 1).map(|next| next.base_offset());
+            let compacted = next.is_some_and(|next| self.may_be_compacted_before(next));
+            torn = recovered.cut || (segment.size() == 0 && !compacted);
         }
         disk.sync_dir(&folder)?;
         Ok(end)
@@ -93,8 +95,7 @@ impl Loader {
             });
         }
         let was_synced = end < self.load.recovery_point;
-        // The policy may be another one by now.
-        let compacted = self.log.config.compact
+        let compacted = self.may_be_compacted_before(next)
             || was_compacted(segment)?
             || index
                 .checked_sub(1)

@@ -266,3 +266,46 @@ fn a_crash_at_any_moment_leaves_the_old_segments_or_the_new_one() {
     }
     assert!(tried > 500, "{tried} crashes were tried");
 }
+
+/// At the start the policies of topics are not known yet; and where nothing was kept Kafka leaves an empty segment. What lies
+/// behind it is not taken for what a loss of power has left.
+#[test]
+fn an_empty_segment_of_a_compacted_log_costs_nothing_behind_it() {
+    let Fixture { log, directory, disk } = fixture(&compacted());
+    for number in 0..40 {
+        let key = format!("k{}", number % 30);
+        set(&log, &key, "0123456789012345678901234567890123456789");
+    }
+    roll(&log, NOW);
+    clean_all(&directory, NOW);
+    set(&log, "k0", "the end");
+    let before = contents(&log);
+    let killed = disk.crash(Survivors::Everything);
+    // The first segment has nothing but the empty batch that ours keep.
+    for kind in ["log", "index", "timeindex"] {
+        let path = log.folder().join(format!("00000000000000000000.{kind}"));
+        let file = killed
+            .open(&path, forebay_disk::OpenOptions::write())
+            .expect("there");
+        file.set_len(0).expect("cut");
+    }
+    let unknown = LogConfig {
+        compact: false,
+        delete: true,
+        ..compacted()
+    };
+    for clean in [false, true] {
+        let left = killed.crash(Survivors::Everything);
+        let directory = open(Arc::new(left.clone()), &unknown).expect("open");
+        if clean {
+            directory.shutdown(1, -1, NOW).expect("closed");
+        }
+        drop(directory);
+        let directory = open(Arc::new(left), &unknown).expect("open again");
+        let log = directory.log(&partition()).expect("open").expect("there");
+        assert_eq!(
+            (contents(&log), log.log_start_offset()),
+            (before.clone(), Offset(0))
+        );
+    }
+}
