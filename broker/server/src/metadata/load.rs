@@ -52,6 +52,14 @@ pub enum Error {
         /// What is wrong.
         source: decode::Error,
     },
+    /// The beginning of the metadata log is not there.
+    #[error(
+        "the metadata log begins at offset {first}: what was before it is in a snapshot (__cluster_metadata-0/*.checkpoint), which is not read yet"
+    )]
+    Snapshot {
+        /// The first offset that is there.
+        first: Offset,
+    },
     /// The records do not make sense together.
     #[error(transparent)]
     Replay(#[from] forebay_broker_controller::Error),
@@ -234,6 +242,9 @@ fn registration(start: &Start<'_>, previous_broker_epoch: Option<i64>) -> Broker
 fn replay(controller: &mut Controller, log: &Log) -> Result<HashSet<log::TopicId>, Error> {
     let mut removed = HashSet::new();
     let mut offset = log.log_start_offset();
+    if offset > Offset::ZERO {
+        return Err(Error::Snapshot { first: offset });
+    }
     let end = log.log_end_offset();
     while offset < end {
         let read = Read {

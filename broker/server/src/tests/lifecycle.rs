@@ -61,6 +61,30 @@ async fn a_directory_of_another_node_is_refused() {
     assert!(error.contains("node"), "{error}");
 }
 
+/// Topics that only a snapshot knows of would seem to be deleted.
+#[tokio::test]
+async fn a_metadata_log_without_its_beginning_is_refused() {
+    let (running, stopped) = TestBroker::start().await.split();
+    running
+        .run(std::future::ready(()))
+        .await
+        .expect("it ends cleanly");
+    let TestBroker {
+        handle,
+        directory,
+        disk,
+        ..
+    } = stopped;
+    drop(handle);
+    let starts = directory.path().join("log-start-offset-checkpoint");
+    fs::write(starts, "0\n1\n__cluster_metadata 0 1\n").expect("written");
+    let error = launch(directory.path(), &disk, &[])
+        .await
+        .expect_err("refused")
+        .to_string();
+    assert!(error.contains("snapshot"), "{error}");
+}
+
 /// Whoever has not said which node this is gets the one whose records are there, such as Kafka's.
 #[tokio::test]
 async fn a_directory_says_which_node_it_is_of() {
