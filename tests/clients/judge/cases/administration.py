@@ -7,8 +7,8 @@ ASKED_OFFSETS = {"0": 0, "2": 2, "middle-of-batch": 4, "end": 6, "one-past": 7, 
 
 
 def filled(broker, **configs):
-    """Offsets 0-2, 3-4 and 5."""
-    name = topic(broker, **configs)
+    """Offsets 0-2, 3-4 and 5; the records are old, and no retention may come between."""
+    name = topic(broker, retention_ms=-1, **configs)
     append(broker, name, batch.batch(b"a", b"b", b"c"), batch.batch(b"d", b"e"), batch.batch(b"f"))
     return name
 
