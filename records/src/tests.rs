@@ -1,6 +1,7 @@
 //! Tests of the whole crate: bytes that Kafka wrote, random batches, random damage, bombs.
 
 mod codecs;
+mod corpus;
 mod golden;
 mod property;
 

@@ -11,7 +11,7 @@ use crate::types::{TYPES, Type};
 
 /// What decoding may ask for: an error and some unknown tagged fields in any case, and the structures that the bytes stand for:
 /// 48 bytes for each of a short message, 16 for each of a long one.
-fn allowed_bytes(input_bytes: usize) -> usize {
+pub(crate) fn allowed_bytes(input_bytes: usize) -> usize {
     4096 + (48 * input_bytes).min((16 * input_bytes).max(64 * 1024))
 }
 

@@ -22,21 +22,28 @@ pub(crate) struct Line<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: i16,
     pub(crate) bytes: Bytes,
+    key: i16,
     json: Value,
 }
 
 impl<'a> Line<'a> {
     pub(crate) fn parse(line: &'a str) -> Result<Self, String> {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [name, version, _key, bytes, json] = fields[..] else {
+        let [name, version, key, bytes, json] = fields[..] else {
             return Err(format!("{} fields instead of 5", fields.len()));
         };
         Ok(Self {
             name,
             version: version.parse().map_err(|error| format!("{version:?}: {error}"))?,
+            key: key.parse().map_err(|error| format!("{key:?}: {error}"))?,
             bytes: hexadecimal(bytes).ok_or_else(|| format!("{bytes:?} is not hexadecimal"))?,
             json: serde_json::from_str(json).map_err(|error| format!("{json}: {error}"))?,
         })
+    }
+
+    /// The API, of requests and responses.
+    pub(crate) fn api_key(&self) -> Option<i16> {
+        (self.key >= 0).then_some(self.key)
     }
 
     /// Holds the line against the crate's type.
@@ -54,7 +61,8 @@ impl<'a> Line<'a> {
     }
 }
 
-fn hexadecimal(text: &str) -> Option<Bytes> {
+/// The bytes that a text of hexadecimal digits stands for.
+pub(crate) fn hexadecimal(text: &str) -> Option<Bytes> {
     if !text.len().is_multiple_of(2) {
         return None;
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)] // the counts are what a reader of `--nocapture` is after
 
 mod allocations;
+mod frames;
 mod hostile;
 mod hot;
 mod lines;
