@@ -28,6 +28,7 @@ mod log_dirs;
 mod metadata_quorum;
 mod options;
 mod partition_file;
+mod producer_perf_test;
 mod reassign_partitions;
 mod table;
 mod topics;
@@ -117,6 +118,12 @@ pub(crate) const TOOLS: &[Entry] = &[
         "kafka-leader-election",
         "Elect leaders of partitions",
         leader_election::run,
+    ),
+    entry(
+        "producer-perf-test",
+        "kafka-producer-perf-test",
+        "Send records as fast as they are taken",
+        producer_perf_test::run,
     ),
     entry(
         "reassign-partitions",
