@@ -39,9 +39,9 @@ impl Segment {
         self.zeroed_to.load(Ordering::Acquire).saturating_sub(self.size())
     }
 
-    /// Whether zeros may be added.
+    /// Whether zeros may be added now. Never waits for those that are being written.
     pub(crate) fn takes_zeros(&self) -> bool {
-        !lock(&self.zeros).refused
+        self.zeros.try_lock().is_ok_and(|zeros| !zeros.refused)
     }
 
     /// Fills the file so that `ahead` bytes lie behind the logical end, but not beyond `limit`. Blocks for a sync: whoever calls this

@@ -254,6 +254,27 @@ fn an_append_beyond_the_zeros_waits_while_there_are_more_to_come() {
     assert_eq!(read_all(&log), expected);
 }
 
+/// The writer asks after each round; it must not wait for zeros that are being written.
+#[test]
+fn whoever_asks_for_zeros_does_not_wait_for_those_to_come() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let directory = open(Arc::new(disk.clone()), &config()).expect("open");
+    let log = directory
+        .log_or_create(&partition(), topic_id(), &Arc::new(config()))
+        .expect("new");
+    write(&log, 9);
+    let (asking, (sender, answer)) = (Arc::clone(&log), mpsc::channel());
+    let (told, outcome) = mpsc::channel();
+    disk.call_at(Operation::Write, 1, move || {
+        thread::spawn(move || sender.send(asking.wants_zeros()));
+        told.send(answer.recv_timeout(Duration::from_secs(5)))
+            .expect("the test waits");
+        None
+    });
+    filled(&log);
+    assert_eq!(outcome.recv().expect("asked"), Ok(false));
+}
+
 #[test]
 fn a_segment_that_was_closed_meanwhile_takes_no_zeros() {
     let Fixture { disk, log, .. } = fixture(&small_segments());

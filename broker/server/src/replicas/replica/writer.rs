@@ -319,8 +319,11 @@ impl Replica {
 
     /// Has the log filled ahead with zeros where that makes syncs shorter, on another thread than the writer's.
     fn fill_ahead(self: &Arc<Self>) {
-        let wanted = self.log.as_ref().is_some_and(|log| log.wants_zeros());
-        if !wanted || self.writer.filling.swap(true, Ordering::AcqRel) {
+        let wants = || self.log.as_ref().is_some_and(|log| log.wants_zeros());
+        if self.writer.filling.load(Ordering::Acquire)
+            || !wants()
+            || self.writer.filling.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         let replica = Arc::clone(self);
