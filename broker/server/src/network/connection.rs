@@ -177,7 +177,8 @@ impl<'a> Connection<'a> {
             && !is_throttled
             && self.in_flight.len() < IN_FLIGHT_MAX
             && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX;
-        let may_idle = may_read && self.in_flight.is_empty();
+        // Also one that is not read for long: a peer that has gone would be kept as long as its throttle time.
+        let may_idle = (may_read || (self.muted_until.is_some() && !closing)) && self.in_flight.is_empty();
         let muted = self.muted_until.map(tokio::time::Instant::from_std);
         let unmuted = async {
             match muted {

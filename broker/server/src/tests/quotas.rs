@@ -140,6 +140,20 @@ async fn a_producer_over_its_rate_is_told_and_not_heard_for_so_long() {
 }
 
 #[tokio::test]
+async fn a_throttle_time_keeps_no_connection_beyond_its_idle_time() {
+    let broker = TestBroker::start_with(&[("connections.max.idle.ms", "100")]).await;
+    broker.create_topic("t", 1, &[]).await;
+    set(&broker, &[("client-id", Some("fast"))], "producer_byte_rate", 1.0).await;
+    let mut fast = Client::connect(&broker, "fast").await;
+    let answer = fast
+        .call(9, &produce_request("t", 0, 1, Some(records(10_000))))
+        .await;
+    assert!(answer.throttle_time_ms > 1_000_000, "{}", answer.throttle_time_ms);
+    let ended = tokio::time::timeout(Duration::from_secs(20), fast.stream.read_i32()).await;
+    assert!(ended.expect("it ends").is_err(), "nothing more comes");
+}
+
+#[tokio::test]
 async fn a_consumer_over_its_rate_gets_nothing_now_and_all_of_it_later() {
     let broker = TestBroker::start_with(&[("quota.window.num", "3")]).await;
     broker.create_topic("t", 1, &[]).await;
