@@ -86,7 +86,7 @@ reassign-partitions --generate --topics-to-move-json-file MOVE --broker-list BRO
 acls --list
 """
 WITHOUT_BROKER = ("version-mapping", "feature-dependencies")
-NOISE = re.compile(r"^(\[[\w| -]+\] (ERROR|WARN) |\tat |Caused by: |\t\.\.\. )")
+NOISE = re.compile(r"^(\[[\w| -]+\] (ERROR|WARN) |\tat |Caused by: |\t\.\.\. |java\.util\.concurrent\.ExecutionException: )")
 
 
 def check(checks, tools, forebay, directory):
