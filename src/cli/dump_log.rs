@@ -8,7 +8,7 @@ mod producers;
 mod segment;
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -81,7 +81,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
                 Ok(ExitCode::SUCCESS)
             }
             // Nobody reads it any more.
-            Err(Error::Output(_)) => Ok(ExitCode::SUCCESS),
+            Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Err(Error::Output(error)) => Err(Stop::Failed(format!("standard output: {error}"))),
             Err(Error::File(message)) => {
                 // What was found so far stands before what stopped it.
                 let _ = dump.out.flush();

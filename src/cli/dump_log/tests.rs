@@ -243,8 +243,8 @@ fn indexes_are_held_against_the_log() {
     assert!(stopped.is_some_and(|why| why.contains("the last timestamp is 0 which is less than the first timestamp")));
 }
 
-#[test]
-fn internal_topics_are_told_as_json_of_their_schemas() {
+/// The metadata of a group with one member that has nothing.
+fn group_metadata() -> (bytes::Bytes, bytes::Bytes) {
     let mut assignment = Writer::new();
     assignment.i16(3);
     ConsumerProtocolAssignment::default()
@@ -264,6 +264,12 @@ fn internal_topics_are_told_as_json_of_their_schemas() {
         .to_bytes()
         .expect("encodes");
     let value = GroupRecordValue::from(group).to_bytes(3).expect("encodes");
+    (key, value)
+}
+
+#[test]
+fn internal_topics_are_told_as_json_of_their_schemas() {
+    let (key, value) = group_metadata();
     let topic = TopicRecord {
         name: "t".into(),
         ..Default::default()
@@ -326,6 +332,10 @@ fn internal_topics_are_told_as_json_of_their_schemas() {
         );
         assert_eq!((said.lines().last(), stopped), (Some(expected), None));
     }
+}
+
+#[test]
+fn a_record_without_a_key_is_none_of_an_internal_topic() {
     let folder = folder_with(
         "00000000000000000000.log",
         batch(0, -1, &[(None, Some(b"x"))]).bytes(),
