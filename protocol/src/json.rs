@@ -1,8 +1,12 @@
 //! Values as Kafka's JsonConverter writes them.
 
+use std::io;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize as _;
 use serde_json::Value;
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::{Records, Utf8Bytes, Uuid};
 
@@ -32,6 +36,32 @@ pub fn java_double(value: f64) -> String {
     let (digits, exponent) = text.split_once('E').expect("it has an exponent");
     let point = if digits.contains('.') { "" } else { ".0" };
     format!("{digits}{point}E{exponent}")
+}
+
+/// JSON in one line, with numbers as Java's tools print them.
+///
+/// # Panics
+/// Never: a value has no keys but text, and memory takes everything.
+#[must_use]
+pub fn java_json(value: &Value) -> String {
+    let mut text = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut text, JavaNumbers);
+    value.serialize(&mut serializer).expect("memory takes everything");
+    String::from_utf8(text).expect("JSON is text")
+}
+
+/// The library writes exponents as `e+7`.
+struct JavaNumbers;
+
+impl Formatter for JavaNumbers {
+    fn write_number_str<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: &str) -> io::Result<()> {
+        match number.split_once('e') {
+            Some((digits, exponent)) => {
+                write!(writer, "{digits}E{}", exponent.trim_start_matches('+'))
+            }
+            None => writer.write_all(number.as_bytes()),
+        }
+    }
 }
 
 pub(crate) fn uuid(value: Uuid) -> Value {
@@ -70,7 +100,7 @@ mod tests {
             (f64::NEG_INFINITY, "\"-Infinity\""),
         ];
         for (value, expected) in cases {
-            assert_eq!(float(value).to_string(), expected);
+            assert_eq!(java_json(&float(value)), expected);
         }
     }
 }

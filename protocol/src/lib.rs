@@ -26,7 +26,7 @@ pub use encode::Writer;
 pub use error_code::ErrorCode;
 pub use identifiers::{NodeId, TopicPartition};
 #[cfg(feature = "json")]
-pub use json::java_double;
+pub use json::{java_double, java_json};
 pub use message::{ApiRequest, ApiResponse, Message};
 pub use messages::apis::{Request, Response};
 pub use records::Records;

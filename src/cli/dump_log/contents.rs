@@ -8,7 +8,7 @@ use forebay_protocol::internal_record::{GroupRecordKey, GroupRecordValue, Metada
 use forebay_protocol::messages::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, TransactionLogKey, TransactionLogValue,
 };
-use forebay_protocol::{Message, Reader, decode};
+use forebay_protocol::{Message, Reader, decode, java_json};
 use forebay_records::Record;
 use serde_json::{Value, json};
 
@@ -140,10 +140,10 @@ fn coordinator(
         Ok((number, key, value)) => {
             let value = value.map_or_else(
                 || "<DELETE>".to_owned(),
-                |(version, data)| json!({"version": version.to_string(), "data": data}).to_string(),
+                |(version, data)| java_json(&json!({"version": version.to_string(), "data": data})),
             );
             Parsed {
-                key: Some(json!({"type": number.to_string(), "data": key}).to_string()),
+                key: Some(java_json(&json!({"type": number.to_string(), "data": key}))),
                 value: Some(value),
             }
         }
@@ -204,7 +204,9 @@ fn transaction(key: Bytes, value: Option<Bytes>) -> Result<Entry, decode::Error>
 fn metadata(value: Bytes) -> Result<String, decode::Error> {
     let (record, version) = MetadataRecord::from_bytes(value)?;
     let data = record.to_json(version);
-    Ok(json!({"type": constant(record.name()), "version": version, "data": data}).to_string())
+    Ok(java_json(
+        &json!({"type": constant(record.name()), "version": version, "data": data}),
+    ))
 }
 
 /// `TopicRecord` as Java names a constant: `TOPIC_RECORD`.

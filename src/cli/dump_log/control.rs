@@ -4,7 +4,7 @@ use bytes::Bytes;
 use forebay_protocol::messages::{
     KRaftVersionRecord, LeaderChangeMessage, SnapshotFooterRecord, SnapshotHeaderRecord, VotersRecord,
 };
-use forebay_protocol::{Message, Reader};
+use forebay_protocol::{Message, Reader, java_json};
 use forebay_records::{ControlRecordType, EndTransactionMarker, Record};
 
 use super::Error;
@@ -44,5 +44,5 @@ pub(super) fn describe(record: &Record) -> Result<String, Error> {
 fn to_json<M: Message>(value: &Bytes) -> Result<String, forebay_protocol::decode::Error> {
     let version = Reader::new(value.clone()).i16()?.clamp(0, *M::VERSIONS.end());
     let message = M::decode(&mut Reader::new(value.clone()), version)?;
-    Ok(message.to_json(version).to_string())
+    Ok(java_json(&message.to_json(version)))
 }
