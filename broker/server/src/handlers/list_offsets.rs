@@ -109,7 +109,7 @@ async fn look_up(
     leader_only: bool,
 ) -> Result<Option<Found>, ErrorCode> {
     let replica = call.core.replica(topic, partition.partition_index)?;
-    let epoch = Some(LeaderEpoch(partition.current_leader_epoch)).filter(|epoch| epoch.is_some());
+    let epoch = Some(LeaderEpoch(partition.current_leader_epoch)).filter(|epoch| *epoch != NO_LEADER_EPOCH);
     let (bounds, latest) = replica
         .with_partition(|state| {
             let bounds = state.check_list_offsets(epoch, isolation, leader_only)?;

@@ -86,7 +86,11 @@ impl Asked {
         }
         if by_id {
             let mut seen = BTreeSet::new();
-            let ids = topics.iter().map(|topic| topic.topic_id);
+            // What has a name only is not looked at then, as in Kafka.
+            let ids = topics
+                .iter()
+                .map(|topic| topic.topic_id)
+                .filter(|id| !id.is_zero());
             return Ok(Self::Ids(ids.filter(|id| seen.insert(id.to_bytes())).collect()));
         }
         let mut seen = BTreeSet::new();

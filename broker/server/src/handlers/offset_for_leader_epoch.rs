@@ -49,7 +49,7 @@ fn look_up(
 ) -> Result<forebay_broker_partition::EpochEndOffset, ErrorCode> {
     let replica = call.core.replica(topic, asked.partition)?;
     let epochs = replica.epoch_entries();
-    let current = Some(LeaderEpoch(asked.current_leader_epoch)).filter(|epoch| epoch.is_some());
+    let current = Some(LeaderEpoch(asked.current_leader_epoch)).filter(|epoch| *epoch != NO_LEADER_EPOCH);
     let requested = LeaderEpoch(asked.leader_epoch);
     replica
         .with_partition(|partition| partition.offset_for_leader_epoch(current, requested, true, &epochs))
