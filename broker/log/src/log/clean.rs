@@ -51,11 +51,15 @@ impl Log {
             Err(TryLockError::WouldBlock) => return Err(Error::Interrupted),
             Err(TryLockError::Poisoned(_)) => panic!("a cleaner panicked"),
         };
+        if lock(&self.writer).closed {
+            // Since it was chosen; its folder may belong to another log by now.
+            return Err(Error::Interrupted);
+        }
         let cleaning = Cleaning {
             log: self,
             options,
             config: self.config(),
-            pace,
+            pace: &UntilClosed { log: self, pace },
             now,
             cleaned: Cleaned::default(),
         };
@@ -82,13 +86,27 @@ impl Log {
     }
 }
 
+/// Does not go on with a log that is being deleted.
+struct UntilClosed<'a> {
+    log: &'a Log,
+    pace: &'a dyn Pace,
+}
+
+impl Pace for UntilClosed<'_> {
+    fn spend(&self, bytes: usize) -> bool {
+        !lock(&self.log.writer).closed && self.pace.spend(bytes)
+    }
+}
+
 impl Cleaning<'_> {
     fn run(mut self, plan: &Plan) -> Result<Cleaned> {
         let segments = self.log.segments();
         let end = segments.partition_point(|segment| segment.base_offset() < plan.first_uncleanable_offset);
         let segments = &segments[..end];
         self.log.remove_all_cleaned()?;
-        let (map, mapped_end) = self.map_keys(segments, plan)?;
+        let (map, mapped_end) = self
+            .map_keys(segments, plan)
+            .map_err(|error| self.unless_gone(segments, error))?;
         self.cleaned.first_dirty_offset = mapped_end;
         self.cleaned.buffer_utilization = map.utilization();
         let affected = segments.partition_point(|segment| segment.base_offset() < mapped_end);
@@ -105,6 +123,17 @@ impl Cleaning<'_> {
             transactions = self.clean_group(group, &filter, transactions)?;
         }
         Ok(self.cleaned)
+    }
+
+    /// An error means nothing if retention or DeleteRecords has taken one of the segments away meanwhile, with its files and its
+    /// aborted transactions, or somebody the whole log.
+    fn unless_gone(&self, segments: &[Arc<Segment>], error: Error) -> Error {
+        let is_there = |segment| self.log.has(segment);
+        if segments.iter().all(is_there) && !lock(&self.log.writer).closed {
+            error
+        } else {
+            Error::Interrupted
+        }
     }
 
     /// Notes the newest offset of each key from the plan's first dirty offset on, until there is no more room; and the

@@ -134,18 +134,19 @@ impl Log {
     }
 
     /// The aborted transactions that overlap `from..up_to`, sorted by their first offset: what a consumer of committed
-    /// records needs with these records. May wait for the disk if there are any.
+    /// records needs with these records. Complete if the log does not begin behind `from` afterwards: what is known of records
+    /// goes with them. May wait for the disk if there are any.
     ///
     /// # Errors
     /// Storage errors.
     pub fn aborted_transactions(&self, from: Offset, up_to: Offset) -> Result<Vec<AbortedTransaction>> {
         let mut found = Vec::new();
-        let mut next = read_lock(&self.view).segment_of(from);
-        while let Some(segment) = next {
+        // At one moment: compaction may put two segments in the place of one another meanwhile.
+        let segments = read_lock(&self.view).segments_from(from);
+        for segment in segments {
             if segment.collect_aborted(from, up_to, &mut found)? {
                 break;
             }
-            next = read_lock(&self.view).segment_after(segment.base_offset());
         }
         found.sort_by_key(|aborted| aborted.first_offset);
         Ok(found)
@@ -158,6 +159,15 @@ impl View {
         let mut up_to = self.segments.range(..=offset);
         let found = up_to.next_back().or_else(|| self.segments.first_key_value());
         found.map(|(_, segment)| Arc::clone(segment))
+    }
+
+    /// That segment, and all behind it.
+    fn segments_from(&self, offset: Offset) -> Vec<Arc<Segment>> {
+        let first = self
+            .segment_of(offset)
+            .map_or(offset, |first| first.base_offset());
+        let found = self.segments.range(first..);
+        found.map(|(_, segment)| Arc::clone(segment)).collect()
     }
 
     pub(super) fn segment_after(&self, base_offset: Offset) -> Option<Arc<Segment>> {

@@ -98,7 +98,8 @@ impl Log {
         }
     }
 
-    fn has(&self, segment: &Arc<Segment>) -> bool {
+    /// Whether a segment is part of the log still.
+    pub(super) fn has(&self, segment: &Arc<Segment>) -> bool {
         let view = read_lock(&self.view);
         let there = view.segments.get(&segment.base_offset());
         there.is_some_and(|there| Arc::ptr_eq(there, segment))

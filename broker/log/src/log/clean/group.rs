@@ -73,7 +73,9 @@ impl Cleaning<'_> {
         let mut counts = Counts::default();
         // Most of a log is clean already: a single segment is written only if something in it changes.
         let is_unchanged = match group {
-            [single] => self.changes_nothing(single, filter, &mut after, &mut counts)?,
+            [single] => self
+                .changes_nothing(single, filter, &mut after, &mut counts)
+                .map_err(|error| self.unless_gone(group, error))?,
             _ => false,
         };
         let segment = if is_unchanged {
@@ -120,7 +122,8 @@ impl Cleaning<'_> {
             suffix: file_name::CLEANED,
             ..log.segment_options(group[0].base_offset(), &self.config)
         };
-        let segment = Segment::create(&options, self.now).map_err(|error| log.directory.judge(error))?;
+        let segment = Segment::create(&options, self.now);
+        let segment = segment.map_err(|error| self.judge(group, error.into()))?;
         let mut output = Output {
             segment,
             parts: Vec::new(),
@@ -155,11 +158,16 @@ impl Cleaning<'_> {
             Ok(()) => Ok(output.segment),
             Err(error) => {
                 log.remove_cleaned(group[0].base_offset());
-                Err(match error {
-                    Error::Log(error) => Error::Log(log.directory.judge(error)),
-                    Error::Interrupted => Error::Interrupted,
-                })
+                Err(self.judge(group, error))
             }
+        }
+    }
+
+    /// What an error of writing means, and for the whole directory.
+    fn judge(&self, group: &[Arc<Segment>], error: Error) -> Error {
+        match self.unless_gone(group, error) {
+            Error::Log(error) => Error::Log(self.log.directory.judge(error)),
+            Error::Interrupted => Error::Interrupted,
         }
     }
 

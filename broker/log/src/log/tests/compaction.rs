@@ -1,5 +1,6 @@
 //! Compaction, told in stories: what goes, what stays and for how long.
 
+mod beside_retention;
 mod crash;
 mod model;
 mod transactions;

@@ -129,18 +129,20 @@ async fn aborted(
     from: Offset,
     result: &ReadResult,
 ) -> Result<Vec<AbortedTransaction>, ErrorCode> {
-    if replica
-        .log()
-        .is_none_or(|log| !log.may_have_aborted_transactions(from))
-    {
+    let Some(log) = replica.log() else {
         return Ok(Vec::new());
-    }
+    };
     let up_to = result.next_offset;
-    let found = replica
-        .on_log(move |log| log.aborted_transactions(from, up_to))
-        .await
-        .code()?
-        .unwrap_or_default();
+    let found = if log.may_have_aborted_transactions(from) {
+        let found = replica.on_log(move |log| log.aborted_transactions(from, up_to));
+        found.await.code()?.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    // What was known of them has gone with records that were deleted since they were read: without it they must not be given out.
+    if from < log.log_start_offset() {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
     let transaction = |one: log::AbortedTransaction| AbortedTransaction {
         producer_id: one.producer_id.0,
         first_offset: one.first_offset.0,

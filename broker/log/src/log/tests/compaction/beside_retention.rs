@@ -1,0 +1,99 @@
+//! Retention, DeleteRecords and the deletion of a topic do not wait for the cleaner, and it does not take them for a broken disk.
+
+use std::cell::Cell;
+
+use super::*;
+
+/// Lets something happen when the cleaner has read or written for the n-th time.
+struct Meanwhile<'a> {
+    left: Cell<usize>,
+    happens: &'a dyn Fn(),
+}
+
+impl Pace for Meanwhile<'_> {
+    fn spend(&self, _bytes: usize) -> bool {
+        if self.left.get() == 0 {
+            (self.happens)();
+        }
+        self.left.set(self.left.get().wrapping_sub(1));
+        true
+    }
+}
+
+fn compacted_and_deleted() -> LogConfig {
+    LogConfig {
+        delete: true,
+        ..compacted()
+    }
+}
+
+/// Three closed segments, of which the last says all again, and an active one. The second ends a transaction that is aborted.
+fn outdated(log: &Log) {
+    for round in 0..3 {
+        for key in ["a", "b"] {
+            set(log, key, &round.to_string());
+        }
+        if round < 2 {
+            let records = [("c", Some("aborted"))];
+            put(log, keyed(&records, producer(7, round), true, NOW), NOW);
+            put(log, marker(producer(7, round), false, NOW), NOW);
+        }
+        roll(log, NOW);
+    }
+    set(log, "d", "1");
+}
+
+#[test]
+fn segments_that_are_deleted_meanwhile_interrupt_it() {
+    let mut interrupted = 0;
+    for step in 0..12 {
+        let Fixture { log, directory, .. } = fixture(&compacted_and_deleted());
+        outdated(&log);
+        let second = log.segments()[2].base_offset();
+        let delete = || {
+            // Files that nobody uses are closed first.
+            log.release_idle(Timestamp(i64::MAX));
+            log.release_idle(Timestamp(i64::MAX));
+            log.delete_records_before(second, log.log_end_offset())
+                .expect("deleted");
+            log.delete_old_segments(log.log_end_offset(), NOW)
+                .expect("deleted");
+        };
+        let pace = Meanwhile {
+            left: Cell::new(step),
+            happens: &delete,
+        };
+        let (_, cleaned) = directory
+            .clean_dirtiest(&CleanerOptions::default(), NOW, &pace)
+            .cleaned
+            .expect("due");
+        interrupted += usize::from(matches!(cleaned, Err(CleanerError::Interrupted)));
+        let passed = matches!(cleaned, Ok(_) | Err(CleanerError::Interrupted));
+        assert!(passed, "step {step}: {cleaned:?}");
+        assert_eq!(log.uncleanable_reason(), None, "step {step}");
+        // The directory is as good as before, and the next time all is done.
+        set(&log, "d", "2");
+        roll(&log, NOW);
+        clean_all(&directory, NOW);
+        let values = values(&log);
+        assert!(values.iter().all(|(_, text)| text != "c=aborted"));
+        let newest: Vec<_> = values.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(newest, ["a=2", "b=2", "d=2"], "step {step}");
+    }
+    assert!(interrupted > 2, "{interrupted}");
+}
+
+#[test]
+fn a_log_that_was_deleted_since_it_was_chosen_is_left_alone() {
+    let Fixture { log, .. } = fixture(&compacted());
+    outdated(&log);
+    let plan = log.plan_cleaning(None, NOW).expect("planned");
+    log.abandon();
+    let touched = || panic!("its folder may be another log's");
+    let pace = Meanwhile {
+        left: Cell::new(0),
+        happens: &touched,
+    };
+    let cleaned = log.clean(&CleanerOptions::default(), &plan, NOW, &pace);
+    assert!(matches!(cleaned, Err(CleanerError::Interrupted)), "{cleaned:?}");
+}
