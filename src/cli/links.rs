@@ -81,17 +81,27 @@ pub(crate) fn link_tools(directory: &Path) -> anyhow::Result<bool> {
     say!("{made} links to {} in {}", program.display(), directory.display());
     if !left.is_empty() {
         eprintln!(
-            "left as they are, because they are no symbolic links: {}",
+            "left as they are, because they are no links to {}: {}",
+            file_name(&program),
             left.join(", ")
         );
     }
     Ok(left.is_empty())
 }
 
-/// Makes a link, in the place of another if there is one; false if something else is there.
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Makes a link, in the place of an older one of ours if there is one; false if something else is there, be it a link to Kafka's
+/// own scripts.
 fn replace(link: &Path, program: &Path) -> io::Result<bool> {
     match link.symlink_metadata() {
         Ok(found) if !found.file_type().is_symlink() => return Ok(false),
+        Ok(_) if file_name(&std::fs::read_link(link)?) != file_name(program) => return Ok(false),
         Ok(_) => std::fs::remove_file(link)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -132,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn links_take_the_place_of_links_and_of_nothing_else() {
+    fn links_take_the_place_of_our_links_and_of_nothing_else() {
         let directory = tempfile::tempdir().expect("a directory");
         let folder = directory.path().join("bin");
         assert!(link_tools(&folder).expect("made"));
@@ -147,5 +157,10 @@ mod tests {
         std::fs::write(&link, "mine").expect("written");
         assert!(!link_tools(&folder).expect("the others"));
         assert_eq!(std::fs::read_to_string(&link).expect("still there"), "mine");
+        std::fs::remove_file(&link).expect("removed");
+        let kafkas = Path::new("/opt/kafka/bin/kafka-topics.sh");
+        std::os::unix::fs::symlink(kafkas, &link).expect("linked");
+        assert!(!link_tools(&folder).expect("the others"));
+        assert_eq!(std::fs::read_link(&link).expect("a link"), kafkas);
     }
 }

@@ -44,13 +44,13 @@ fn offset(zone: &str) -> Option<i64> {
     let (sign, rest) = match zone.as_bytes().first() {
         None => return Some(0),
         Some(b'Z') => return (zone == "Z").then_some(0),
-        Some(b'-') => (-1, &zone[1..]),
-        Some(_) => (1, &zone[1..]),
+        Some(b'-') => (-1, zone.get(1..)?),
+        Some(_) => (1, zone.get(1..)?),
     };
     let digits = rest.replacen(':', "", 1);
     let (hours, minutes) = match digits.len() {
         2 => (number(&digits)?, 0),
-        4 => (number(&digits[..2])?, number(&digits[2..])?),
+        4 => (number(digits.get(..2)?)?, number(digits.get(2..)?)?),
         _ => return None,
     };
     (hours < 24 && minutes < 60).then_some(sign * (hours * HOUR_MS + minutes * MINUTE_MS))
@@ -153,6 +153,8 @@ mod tests {
             "2021-02-29T00:00:00.000",
             "2020-13-01T00:00:00.000",
             "2020-01-01T24:00:00.000",
+            "2020-01-01T00:00:00.000+1é2",
+            "2020-01-01T00:00:00.000é",
             "xTy",
         ] {
             assert_eq!(
