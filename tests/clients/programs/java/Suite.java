@@ -1,20 +1,15 @@
-// The suite of Kafka's own Java clients: BOOTSTRAP PREFIX [TEST]... Run from source, with the jars of kafka-clients on the class path.
-import java.nio.charset.StandardCharsets;
+// The suite of Kafka's own Java clients: BOOTSTRAP PREFIX [TEST]... Its groups are in Grouped.java, its administration in Administrative.java.
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.*;
-import org.apache.kafka.common.acl.*;
-import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.header.internals.RecordHeader;
-import org.apache.kafka.common.resource.*;
 import org.apache.kafka.common.serialization.*;
 
 public class Suite {
@@ -252,164 +247,6 @@ public class Suite {
     return "";
   }
 
-  // -- grouped
-
-  /** Two members share four partitions, one leaves, the other has all. */
-  static String share(String kind, Object... pairs) throws Exception {
-    String name = topic(kind, 4);
-    try (var out = producer()) {
-      for (int n = 0; n < 400; n++) out.send(new ProducerRecord<>(name, n % 4, null, "" + n));
-    }
-    Set<String> seen = new HashSet<>();
-    int[] twice = {0};
-    try (var one = consumer(kind, pairs)) {
-      one.subscribe(List.of(name));
-      try (var other = consumer(kind, pairs)) {
-        other.subscribe(List.of(name));
-        until("fair shares and every record", () -> {
-          for (var member : List.of(one, other)) {
-            var records = member.poll(Duration.ofMillis(100));
-            records.forEach(it -> { if (!seen.add(it.partition() + "@" + it.offset())) twice[0]++; });
-            if (!records.isEmpty()) member.commitSync();
-          }
-          return one.assignment().size() == 2 && other.assignment().size() == 2 && seen.size() == 400;
-        });
-      }
-      until("everything for one", () -> { one.poll(Duration.ofMillis(100)); return one.assignment().size() == 4; });
-      var committed = one.committed(one.assignment()).values().stream().map(OffsetAndMetadata::offset).collect(Collectors.toSet());
-      equal(committed, Set.of(100L), "committed");
-    }
-    return twice[0] + " handed out twice";
-  }
-
-  static String sharedBy(Class<?> assignor) throws Exception {
-    return share(assignor.getSimpleName(), "partition.assignment.strategy", assignor.getName());
-  }
-
-  static String groupedStatic() throws Exception {
-    String name = topic("static", 2);
-    Object[] how = {"group.instance.id", "one"};
-    var first = consumer("static", how);
-    first.subscribe(List.of(name));
-    until("partitions", () -> { first.poll(Duration.ofMillis(100)); return first.assignment().size() == 2; });
-    int generation = first.groupMetadata().generationId();
-    first.close();
-    try (var again = consumer("static", how)) {
-      again.subscribe(List.of(name));
-      until("partitions", () -> { again.poll(Duration.ofMillis(100)); return again.assignment().size() == 2; });
-      equal(again.groupMetadata().generationId(), generation, "the generation");
-    }
-    return "";
-  }
-
-  static String groupedPattern() throws Exception {
-    topic("pattern-1", 2);
-    try (var reader = consumer("pattern", "group.protocol", "consumer", "metadata.max.age.ms", "1000")) {
-      reader.subscribe(new SubscriptionPattern(prefix + "-pattern-.*"));
-      until("the first topic", () -> { reader.poll(Duration.ofMillis(100)); return reader.assignment().size() == 2; });
-      topic("pattern-2", 1);
-      until("the second topic", () -> { reader.poll(Duration.ofMillis(100)); return reader.assignment().size() == 3; });
-    }
-    return "";
-  }
-
-  /** A live group goes from the classic protocol to the new one, member by member, and back. */
-  static String groupedMigration() throws Exception {
-    String name = topic("migration", 4);
-    try (var out = producer()) { for (int n = 0; n < 40; n++) out.send(new ProducerRecord<>(name, n % 4, null, "" + n)); }
-    Object[] classic = {"group.protocol", "classic", "partition.assignment.strategy", CooperativeStickyAssignor.class.getName()};
-    try (var old = consumer("migration", classic)) {
-      old.subscribe(List.of(name));
-      until("everything for the old one", () -> { old.poll(Duration.ofMillis(50)); return old.assignment().size() == 4; });
-      old.commitSync();
-      try (var neu = consumer("migration", "group.protocol", "consumer")) {
-        neu.subscribe(List.of(name));
-        until("fair shares of both kinds", () -> {
-          old.poll(Duration.ofMillis(50));
-          neu.poll(Duration.ofMillis(50));
-          return old.assignment().size() == 2 && neu.assignment().size() == 2;
-        });
-        equal(admin.describeConsumerGroups(List.of(prefix + "-migration")).all().get().get(prefix + "-migration").type(), GroupType.CONSUMER, "the type");
-        neu.commitSync();
-      }
-      until("everything for the old one again", () -> { old.poll(Duration.ofMillis(50)); return old.assignment().size() == 4; });
-    }
-    return "";
-  }
-
-  // -- administrative
-
-  static String adminTopics() throws Exception {
-    String name = topic("admin-topics", 1);
-    fails(TopicExistsException.class, () -> admin.createTopics(List.of(new NewTopic(name, 1, (short) 1))).all().get());
-    fails(InvalidTopicException.class, () -> admin.createTopics(List.of(new NewTopic("a b", 1, (short) 1))).all().get());
-    admin.createPartitions(Map.of(name, NewPartitions.increaseTo(3))).all().get();
-    until("three partitions", () -> admin.describeTopics(List.of(name)).allTopicNames().get().get(name).partitions().size() == 3);
-    Uuid id = admin.describeTopics(List.of(name)).allTopicNames().get().get(name).topicId();
-    equal(admin.describeTopics(TopicCollection.ofTopicIds(List.of(id))).allTopicIds().get().get(id).name(), name, "by id");
-    admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all().get();
-    until("it to go", () -> !admin.listTopics().names().get().contains(name));
-    fails(UnknownTopicOrPartitionException.class, () -> admin.describeTopics(List.of(name)).allTopicNames().get());
-    return "";
-  }
-
-  static String adminConfigs() throws Exception {
-    var it = new ConfigResource(ConfigResource.Type.TOPIC, topic("admin-configs", 1));
-    admin.incrementalAlterConfigs(Map.of(it, List.of(new AlterConfigOp(new ConfigEntry("retention.ms", "5000"), AlterConfigOp.OpType.SET)))).all().get();
-    until("the change", () -> admin.describeConfigs(List.of(it)).all().get().get(it).get("retention.ms").value().equals("5000"));
-    fails(InvalidConfigurationException.class, () -> admin.incrementalAlterConfigs(Map.of(it, List.of(
-        new AlterConfigOp(new ConfigEntry("retention.ms", "soon"), AlterConfigOp.OpType.SET)))).all().get());
-    var entry = admin.describeConfigs(List.of(it), new DescribeConfigsOptions().includeDocumentation(true).includeSynonyms(true)).all().get().get(it).get("cleanup.policy");
-    equal(entry.documentation() != null && !entry.synonyms().isEmpty(), true, "documentation and synonyms");
-    return "";
-  }
-
-  static String adminGroups() throws Exception {
-    String name = topic("admin-groups", 2), group = prefix + "-admin-groups";
-    var first = new TopicPartition(name, 0);
-    try (var out = producer()) { for (int n = 0; n < 10; n++) out.send(new ProducerRecord<>(name, 0, null, "" + n)); }
-    try (var reader = consumer("admin-groups")) {
-      reader.subscribe(List.of(name));
-      until("records", () -> !reader.poll(Duration.ofMillis(500)).isEmpty());
-      reader.commitSync();
-      var described = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
-      equal(described.groupState() + " " + described.members().size(), "Stable 1", "described");
-      fails(GroupNotEmptyException.class, () -> admin.deleteConsumerGroups(List.of(group)).all().get());
-    }
-    equal(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(first).offset(), 10L, "offsets");
-    admin.alterConsumerGroupOffsets(group, Map.of(first, new OffsetAndMetadata(3))).all().get();
-    admin.deleteConsumerGroupOffsets(group, Set.of(new TopicPartition(name, 1))).all().get();
-    equal(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(first).offset(), 3L, "altered");
-    equal(admin.listGroups().all().get().stream().anyMatch(it -> it.groupId().equals(group)), true, "listed");
-    admin.deleteConsumerGroups(List.of(group)).all().get();
-    return "";
-  }
-
-  static String adminRecords() throws Exception {
-    String name = topic("admin-records", 1);
-    var it = new TopicPartition(name, 0);
-    try (var out = producer()) { send(out, name, numbers(0, 10)); }
-    equal(admin.listOffsets(Map.of(it, OffsetSpec.maxTimestamp())).all().get().get(it).offset() >= 0, true, "max timestamp");
-    equal(admin.deleteRecords(Map.of(it, RecordsToDelete.beforeOffset(4))).lowWatermarks().get(it).get().lowWatermark(), 4L, "the low watermark");
-    equal(admin.listOffsets(Map.of(it, OffsetSpec.earliest())).all().get().get(it).offset(), 4L, "the beginning");
-    equal(values(name), numbers(4, 10), "what is left");
-    return "";
-  }
-
-  static String adminLooks() throws Exception {
-    equal(admin.describeCluster(new DescribeClusterOptions().includeAuthorizedOperations(true)).nodes().get().size(), 1, "nodes");
-    int node = admin.describeCluster().controller().get().id();
-    equal(admin.describeLogDirs(List.of(node)).allDescriptions().get().get(node).isEmpty(), false, "directories");
-    equal(admin.describeMetadataQuorum().quorumInfo().get().leaderId(), node, "the leader of the quorum");
-    equal(admin.describeFeatures().featureMetadata().get().finalizedFeatures().containsKey("metadata.version"), true, "features");
-    admin.describeClientQuotas(org.apache.kafka.common.quota.ClientQuotaFilter.all()).entities().get();
-    admin.listPartitionReassignments().reassignments().get();
-    admin.listTransactions().all().get();
-    admin.listConfigResources().all().get();
-    fails(SecurityDisabledException.class, () -> admin.describeAcls(AclBindingFilter.ANY).values().get());
-    return "";
-  }
-
   public static void main(String[] a) throws Exception {
     bootstrap = a[0];
     prefix = a[1];
@@ -424,19 +261,23 @@ public class Suite {
     tests.put("transactional-fenced", Suite::transactionalFenced);
     tests.put("transactional-offsets", () -> transactionalOffsets("classic"));
     tests.put("transactional-offsets-consumer-protocol", () -> transactionalOffsets("consumer"));
-    tests.put("grouped-range", () -> sharedBy(RangeAssignor.class));
-    tests.put("grouped-roundrobin", () -> sharedBy(RoundRobinAssignor.class));
-    tests.put("grouped-cooperative", () -> sharedBy(CooperativeStickyAssignor.class));
-    tests.put("grouped-static", Suite::groupedStatic);
-    tests.put("grouped-consumer-protocol", () -> share("uniform", "group.protocol", "consumer"));
-    tests.put("grouped-consumer-protocol-range", () -> share("range", "group.protocol", "consumer", "group.remote.assignor", "range"));
-    tests.put("grouped-consumer-protocol-pattern", Suite::groupedPattern);
-    tests.put("grouped-migration", Suite::groupedMigration);
-    tests.put("admin-topics", Suite::adminTopics);
-    tests.put("admin-configs", Suite::adminConfigs);
-    tests.put("admin-groups", Suite::adminGroups);
-    tests.put("admin-records", Suite::adminRecords);
-    tests.put("admin-looks", Suite::adminLooks);
+    tests.put("grouped-range", () -> Grouped.sharedBy(RangeAssignor.class));
+    tests.put("grouped-roundrobin", () -> Grouped.sharedBy(RoundRobinAssignor.class));
+    tests.put("grouped-cooperative", () -> Grouped.sharedBy(CooperativeStickyAssignor.class));
+    tests.put("grouped-static", Grouped::comesBack);
+    tests.put("grouped-consumer-protocol", () -> Grouped.share("uniform", "group.protocol", "consumer"));
+    tests.put("grouped-consumer-protocol-range", () -> Grouped.share("range", "group.protocol", "consumer", "group.remote.assignor", "range"));
+    tests.put("grouped-consumer-protocol-static", Grouped::comesBackToBroker);
+    tests.put("grouped-consumer-protocol-pattern", Grouped::pattern);
+    tests.put("grouped-migration", Grouped::migration);
+    tests.put("admin-topics", Administrative::topics);
+    tests.put("admin-configs", Administrative::configs);
+    tests.put("admin-groups", () -> Administrative.groups("classic", GroupType.CLASSIC));
+    tests.put("admin-groups-consumer-protocol", () -> Administrative.groups("consumer", GroupType.CONSUMER));
+    tests.put("admin-transactions", Administrative::transactions);
+    tests.put("admin-quotas", Administrative::quotas);
+    tests.put("admin-records", Administrative::records);
+    tests.put("admin-looks", Administrative::looks);
     for (var test : tests.entrySet()) {
       if (!wanted.isEmpty() && !wanted.contains(test.getKey())) continue;
       long began = System.nanoTime();

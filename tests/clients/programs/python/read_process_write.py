@@ -12,7 +12,8 @@ from scripted import PATIENCE_S, equal
 
 WHAT, BOOTSTRAP, TOPIC = sys.argv[1:4]
 GROUP, BATCH, FEED_PER_S = "read-process-write", 100, 1000
-# A librdkafka that begins anew at its bootstrap servers forgets requests that wait to be sent again, and hangs: it is told not to.
+# A librdkafka that begins anew at its bootstrap servers hands TxnOffsetCommit to the broker that it gave up, which still is the group's
+# coordinator in its cache, and hangs, on Kafka as here (librdkafka's issue 5511): it is told not to begin anew.
 COMMON = {"metadata.recovery.strategy": "none", "bootstrap.servers": BOOTSTRAP, "log_level": 0, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
 
 

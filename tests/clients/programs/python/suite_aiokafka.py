@@ -2,7 +2,7 @@
 import asyncio
 import sys
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -229,6 +229,35 @@ async def grouped():
 
 
 @test
+async def grouped_static():
+    """A member with an instance id that comes back takes its partitions without a rebalance of the other."""
+    name, revoked = await topic("static", 4), []
+    how = {"group": "static", "partition_assignment_strategy": [RoundRobinPartitionAssignor]}
+
+    class Counting(ConsumerRebalanceListener):
+        async def on_partitions_revoked(self, partitions):
+            revoked.append(partitions)
+
+        async def on_partitions_assigned(self, partitions):
+            pass
+
+    def shared(*members):
+        async def fairly():
+            return [len(it.assignment()) for it in members] == [2, 2]
+        return fairly
+    async with consumer(group_instance_id="one", **how) as stays:
+        stays.subscribe([name], listener=Counting())
+        async with consumer(name, group_instance_id="other", **how) as goes:
+            await eventually("fair shares", shared(stays, goes))
+            share = goes.assignment()
+        del revoked[:]
+        async with consumer(name, group_instance_id="other", **how) as again:
+            await eventually("its share", shared(stays, again))
+            equal(again.assignment(), share, "the share")
+        equal(revoked, [], "what the other was told to give up")
+
+
+@test
 async def administrative():
     name = await topic("admin")
     async with producer() as out:
@@ -249,4 +278,4 @@ async def administrative():
         await it.delete_topics([name])
 
 
-run([plain, positions, idempotent, transactional, transactional_fenced, transactional_offsets, grouped, administrative])
+run([plain, positions, idempotent, transactional, transactional_fenced, transactional_offsets, grouped, grouped_static, administrative])

@@ -197,12 +197,20 @@ def transactional_fenced():
 
 
 def transactional_offsets():
+    return offsets_in_transactions("classic")
+
+
+def transactional_offsets_consumer_protocol():
+    return offsets_in_transactions("consumer")
+
+
+def offsets_in_transactions(protocol):
     """Offsets of a group are part of the transaction: with it or not at all."""
-    source, sink = topic("tx-source"), topic("tx-sink")
+    source, sink = topic("tx-source-" + protocol), topic("tx-sink-" + protocol)
     send(producer(), source, [b"%d" % n for n in range(30)])
-    reader = consumer("tx-offsets", isolation_level="read_committed")
+    reader = consumer("tx-offsets-" + protocol, isolation_level="read_committed", group_protocol=protocol)
     reader.subscribe([source])
-    out = producer(transactional_id=PREFIX + "-offsets")
+    out = producer(transactional_id=PREFIX + "-offsets-" + protocol)
     out.init_transactions(PATIENCE_S)
     taken = []
     while len(taken) < 30:
@@ -264,9 +272,17 @@ def grouped_cooperative():
 
 
 def grouped_static():
+    return comes_back("static", session_timeout_ms=20_000)
+
+
+def grouped_consumer_protocol_static():
+    return comes_back("consumer-static", group_protocol="consumer")
+
+
+def comes_back(kind, **config):
     """A member with an instance id that comes back takes its partitions without a rebalance of the other."""
-    name, lost = topic("static", 4), []
-    members = [consumer("static", group_instance_id="member-%d" % n, session_timeout_ms=20_000) for n in range(2)]
+    name, lost = topic(kind, 4), []
+    members = [consumer(kind, group_instance_id="member-%d" % n, **config) for n in range(2)]
     for member in members:
         member.subscribe([name], on_revoke=lambda *_: lost.append(1))
 
@@ -278,7 +294,7 @@ def grouped_static():
     before = poll(*members)
     del lost[:]
     members[0].close()
-    again = consumer("static", group_instance_id="member-0", session_timeout_ms=20_000)
+    again = consumer(kind, group_instance_id="member-0", **config)
     again.subscribe([name])
     until("the old share", lambda: poll(again, members[1])[0] == before[0])
     equal(poll(members[1])[0], before[1], "the share of the other")
@@ -368,15 +384,34 @@ def admin_configs():
 
 
 def admin_groups():
-    name, group = topic("admin-groups", 2), PREFIX + "-admin-groups"
+    return looked_after("classic")
+
+
+def admin_groups_consumer_protocol():
+    return looked_after("consumer")
+
+
+def looked_after(protocol):
+    """A group is described, its offsets are shown, altered, deleted."""
+    name, group = topic("admin-groups-" + protocol, 2), "%s-admin-groups-%s" % (PREFIX, protocol)
     send(producer(), name, [b"x"] * 10, partition=0)
-    reader = consumer("admin-groups")
+    reader = consumer("admin-groups-" + protocol, group_protocol=protocol)
     reader.subscribe([name])
     until("records", lambda: reader.consume(10, 0.5))
     reader.commit(asynchronous=False)
     described = ADMIN.describe_consumer_groups([group])[group].result(PATIENCE_S)
     equal((described.state, len(described.members), described.is_simple_consumer_group), (kafka.ConsumerGroupState.STABLE, 1, False), "described")
+    kind = kafka.ConsumerGroupType[protocol.upper()]
+    equal((described.type, len(described.members[0].assignment.topic_partitions)), (kind, 2), "the type, and what the member has")
     assert group in [it.group_id for it in ADMIN.list_consumer_groups().result(PATIENCE_S).valid]
+    for types, is_there in (({kind}, True), (set(kafka.ConsumerGroupType) - {kind, kafka.ConsumerGroupType.UNKNOWN}, False)):
+        listed = ADMIN.list_consumer_groups(types=types).result(PATIENCE_S).valid
+        equal(group in [it.group_id for it in listed], is_there, "listed among %s" % types)
+    try:
+        ADMIN.delete_consumer_groups([group])[group].result(PATIENCE_S)
+        raise AssertionError("deleted under its member")
+    except KafkaException as error:
+        equal(error.args[0].code(), KafkaError.NON_EMPTY_GROUP, "the error")
     reader.close()
     asked = kafka.ConsumerGroupTopicPartitions(group)
     found = ADMIN.list_consumer_group_offsets([asked])[group].result(PATIENCE_S)
@@ -416,5 +451,6 @@ def admin_cluster():
 
 
 run([plain, nulls_and_sizes, positions, compacted_wants_keys, idempotent, transactional, transactional_fenced, transactional_offsets,
-     grouped_range, grouped_roundrobin, grouped_cooperative, grouped_static, grouped_consumer_protocol, grouped_consumer_protocol_range,
-     grouped_consumer_protocol_pattern, grouped_from_classic_to_consumer, admin_topics, admin_configs, admin_groups, admin_records, admin_cluster])
+     transactional_offsets_consumer_protocol, grouped_range, grouped_roundrobin, grouped_cooperative, grouped_static,
+     grouped_consumer_protocol, grouped_consumer_protocol_range, grouped_consumer_protocol_static, grouped_consumer_protocol_pattern,
+     grouped_from_classic_to_consumer, admin_topics, admin_configs, admin_groups, admin_groups_consumer_protocol, admin_records, admin_cluster])
