@@ -9,7 +9,8 @@ import codec
 import schema
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MEMBER = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-Za-z0-9_-]{22}")  # 128 bits of a member's id in base 64
+# 128 bits of a member's id in base 64, alone or in a message
+MEMBER = re.compile(r"(?<![A-Za-z0-9_-])(?!ConsumerGroupHeartbeat)(?=[a-z0-9_-]*[A-Z])(?=[A-Z0-9_-]*[a-z])[A-Za-z0-9_-]{22}(?![A-Za-z0-9_.-])")
 MILLISECONDS = re.compile(r"-?\d{13,19}")
 NAMES = ("Name", "Topic", "TopicName")
 IDENTITY = (*NAMES, "TopicId", "PartitionIndex", "Partition", "Index", "ApiKey", "GroupId", "TransactionalId", "ResourceName",
@@ -71,14 +72,14 @@ class Normal:
     def array(self, field, it):
         if field in SETS and all(isinstance(element, int) for element in it):
             return sorted(it)
+        if field == "ActiveProducers":  # has no order, and the names of producers have that in which they are seen
+            it = sorted(it, key=lambda element: element["ProducerId"])
         found = [self.value("", element) for element in it]
         if field != "Records" and found and isinstance(found[0], dict):
             found.sort(key=lambda element: [str(element.get(key)) for key in IDENTITY])
         return found
 
     def text(self, it):
-        if MEMBER.fullmatch(it):
-            return self.named("member", it)
         if it == codec.NO_UUID:
             return it
         it = UUID.sub(lambda found: self.named("uuid", found.group()), it)
@@ -86,7 +87,7 @@ class Normal:
         for (kind, value), name in self.known.items():
             if kind == "text" and value in it:
                 it = it.replace(value, name)
-        return it
+        return MEMBER.sub(lambda found: self.named("member", found.group()), it)
 
     def is_now(self, number):
         """Also the bounds of what is too old and too new: the greatest number before it, an hour behind it."""

@@ -1,88 +1,8 @@
-"""Transactions: producer ids that last, partitions and offsets that join, ends, markers, fencing; old clients and new (KIP-890)."""
-import time
-
+"""Transactions: producer ids that last, partitions that join, ends, markers, fencing; old clients and new (KIP-890)."""
 import batch
-from arrange import TRANSACTION, coordinator, fetched, group, produced, producer, topic, topic_id, version_range
+from arrange import TRANSACTION, coordinator, group, produced, producer, topic, topic_id, version_range
 from cases import case, cases
-from cases.commits import committed
-from cases.groups import alone
-
-COMMIT, ABORT = True, False
-
-
-def now():
-    """Of records beside markers, which have the time of the broker: far apart they lie in two segments, and Kafka answers with one."""
-    return int(time.time() * 1000)
-
-
-def own(broker, suffix=""):
-    """The transactional id of the case, whose coordinator is there."""
-    return coordinator(broker, broker.case.topic + suffix, TRANSACTION)
-
-
-def init(broker, of, version=4, timeout=60_000, who=(-1, -1), **more):
-    return broker.ask("InitProducerId", version, TransactionalId=of, TransactionTimeoutMs=timeout, ProducerId=who[0], ProducerEpoch=who[1], **more)
-
-
-def add(broker, of, who, *partitions, version=3, **more):
-    """AddPartitionsToTxn as clients send it: version 3 and below."""
-    return broker.ask("AddPartitionsToTxn", version, V3AndBelowTransactionalId=of, V3AndBelowProducerId=who[0], V3AndBelowProducerEpoch=who[1],
-                      V3AndBelowTopics=_topics(partitions), **more)
-
-
-def add_as_broker(broker, of, who, *partitions, version=5, verify=False):
-    return broker.ask("AddPartitionsToTxn", version, Transactions=[
-        {"TransactionalId": of, "ProducerId": who[0], "ProducerEpoch": who[1], "VerifyOnly": verify, "Topics": _topics(partitions)}])
-
-
-def _topics(partitions):
-    names = dict.fromkeys(name for name, _ in partitions)
-    return [{"Name": name, "Partitions": [number for of, number in partitions if of == name]} for name in names]
-
-
-def write(broker, name, of, who, sequence, version=9, partition=0, flag=batch.TRANSACTIONAL, count=1):
-    one = batch.batch(*[b"v"] * count, producer=(*who, sequence), attributes=flag, timestamp=now())
-    return broker.ask("Produce", version, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one, partition=partition))
-
-
-def end(broker, of, who, commit=COMMIT, version=3):
-    found = broker.ask("EndTxn", version, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], Committed=commit)
-    settled(broker, of)
-    return found
-
-
-def settled(broker, of):
-    """Waits until no marker is under way, so that the next question has one answer."""
-    broker.until("the end of the transaction", lambda: broker.quiet("DescribeTransactions", 0, TransactionalIds=[of])
-                 .TransactionStates[0].TransactionState not in ("PrepareCommit", "PrepareAbort", "PrepareEpochFence"))
-
-
-def described(broker, *of):
-    return broker.ask("DescribeTransactions", 0, TransactionalIds=list(of))
-
-
-def look(broker, name, level=1, offset=0):
-    """What a reader of committed records gets, and what lies there."""
-    broker.ask("Fetch", 12, MaxWaitMs=0, MinBytes=0, IsolationLevel=level, Topics=fetched(name, offset))
-
-
-def ends(broker, name):
-    for level in (0, 1):
-        broker.ask("ListOffsets", 7, ReplicaId=-1, IsolationLevel=level, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
-
-
-def begun(broker, old=True):
-    """A transaction that has one partition and one record; gives topic, transactional id and producer."""
-    name, of = topic(broker), own(broker)
-    who = producer(broker, of)
-    if old:
-        broker.quiet("AddPartitionsToTxn", 3, V3AndBelowTransactionalId=of, V3AndBelowProducerId=who[0], V3AndBelowProducerEpoch=who[1],
-                     V3AndBelowTopics=[{"Name": name, "Partitions": [0]}])
-    one = batch.batch(b"v", producer=(*who, 0), attributes=batch.TRANSACTIONAL, timestamp=now())
-    found = broker.quiet("Produce", 9 if old else 12, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=produced(name, one))
-    if found.Responses[0].PartitionResponses[0].ErrorCode:
-        raise ValueError("the record was refused: %d" % found.Responses[0].PartitionResponses[0].ErrorCode)
-    return name, of, who
+from transacting import ABORT, COMMIT, add, add_as_broker, begun, commit_offset, described, end, ends, init, look, own, settled, write
 
 
 # -- ids
@@ -265,7 +185,7 @@ def records_of_two(broker):
 
 @case
 def aborted_in_order(broker):
-    """The list of aborted transactions has the order of their first offsets."""
+    """Which transactions were aborted, and whether the list of them has the order in which a reader meets them."""
     name = topic(broker)
     ids = [own(broker, "-%d" % n) for n in range(3)]
     who = {of: producer(broker, of) for of in ids}
@@ -274,8 +194,13 @@ def aborted_in_order(broker):
         write(broker, name, of, who[of], 0)
     for of in reversed(ids):
         end(broker, of, who[of], ABORT)
+
+    def kept(found):
+        aborted = [(it.FirstOffset, it.ProducerId) for it in found.Responses[0].Partitions[0].AbortedTransactions]
+        listed = [{"FirstOffset": first, "ProducerId": number} for first, number in sorted(aborted)]
+        return {"aborted": listed, "in the order of first offsets": aborted == sorted(aborted)}
     for offset in range(7):
-        look(broker, name, offset=offset)
+        look(broker, name, offset=offset, keep=kept)
 
 
 # -- ends
@@ -393,118 +318,6 @@ def runs_out(broker):
     end(broker, of, who)
     init(broker, of, who=who)
     look(broker, name)
-
-
-# -- offsets
-
-
-def commit_offset(broker, name, of, of_group, who, version=3, offset=7, partition=0, **more):
-    return broker.ask("TxnOffsetCommit", version, TransactionalId=of, GroupId=of_group, ProducerId=who[0], ProducerEpoch=who[1], **more, Topics=[
-        {"Name": name, "Partitions": [{"PartitionIndex": partition, "CommittedOffset": offset, "CommittedMetadata": "m", "CommittedLeaderEpoch": 0}]}])
-
-
-@cases({"%d-%s" % (version, word): (version, word == "commit") for version in (0, 2, 3, 4) for word in ("commit", "abort")})
-def offsets(broker, version, commit):
-    """Are seen when the transaction is committed; a reader that wants only stable ones is told to wait."""
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    broker.ask("AddOffsetsToTxn", min(version, 3), TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
-    described(broker, of)
-    commit_offset(broker, name, of, of_group, who, version)
-    committed(broker, of_group, name)
-    committed(broker, of_group, name, stable=True)
-    committed(broker, of_group, name, version=8, stable=True)
-    end(broker, of, who, commit)
-    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
-        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
-    committed(broker, of_group, name)
-
-
-@cases({"commit": COMMIT, "abort": ABORT})
-def offsets_of_the_second_kind(broker, commit):
-    """Version 5 adds the group by itself."""
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    commit_offset(broker, name, of, of_group, who, 5)
-    described(broker, of)
-    end(broker, of, who, commit, 5)
-    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
-        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
-    committed(broker, of_group, name)
-
-
-@cases({version: version for version in version_range("AddOffsetsToTxn")})
-def offsets_wrong(broker, version):
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    ask = lambda it, number, epoch, to: broker.ask("AddOffsetsToTxn", version, TransactionalId=it, ProducerId=number, ProducerEpoch=epoch, GroupId=to)
-    ask("no-such-id", *who, of_group)
-    ask("", *who, of_group)
-    ask(of, who[0] + 1, who[1], of_group)
-    ask(of, who[0], who[1] + 1, of_group)
-    ask(of, *who, "")
-    described(broker, of)
-
-
-@cases({version: version for version in version_range("TxnOffsetCommit")})
-def offsets_committed_wrong(broker, version):
-    """Without the group added; with other producers, groups and members."""
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    commit_offset(broker, name, of, of_group, who, version)
-    commit_offset(broker, name, of, of_group, (4711, 0), version)
-    commit_offset(broker, name, "no-such-id", of_group, who, version)
-    commit_offset(broker, name, of, "", who, version)
-    commit_offset(broker, "no-such", of, of_group, who, version)
-    commit_offset(broker, name, of, of_group, who, version, partition=5)
-    if version >= 3:
-        commit_offset(broker, name, of, of_group, who, version, GenerationId=3, MemberId="somebody")
-        commit_offset(broker, name, of, of_group, who, version, GenerationId=-1, MemberId="", GroupInstanceId="one")
-    committed(broker, of_group, name)
-
-
-@cases({version: version for version in (3, 4, 5)})
-def offsets_of_a_member(broker, version):
-    """KIP-447: who is out of the group cannot commit for it."""
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    generation, member = alone(broker, of_group)
-    broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
-    for number, name_of_member, instance in ((generation, member, None), (generation + 1, member, None), (generation, "other", None), (-1, "", None),
-                                             (-1, member, None), (generation, member, "one")):
-        commit_offset(broker, name, of, of_group, who, version, GenerationId=number, MemberId=name_of_member, GroupInstanceId=instance)
-
-
-@case
-def offsets_of_two(broker):
-    """Two transactions on one group: each has its own; the later commit is what stays."""
-    name, of_group = topic(broker), group(broker)
-    ids = own(broker, "-1"), own(broker, "-2")
-    who = [producer(broker, of) for of in ids]
-    for number, of in enumerate(ids):
-        broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[number][0], ProducerEpoch=who[number][1], GroupId=of_group)
-        commit_offset(broker, name, of, of_group, who[number], offset=10 + number)
-    end(broker, ids[1], who[1])
-    committed(broker, of_group, name, stable=True)
-    end(broker, ids[0], who[0])
-    broker.until("the offset", lambda: broker.quiet("OffsetFetch", 7, GroupId=of_group, RequireStable=True, Topics=[
-        {"Name": name, "PartitionIndexes": [0]}]).Topics[0].Partitions[0].ErrorCode == 0)
-    committed(broker, of_group, name)
-
-
-@case
-def group_with_offsets_under_way(broker):
-    """Cannot be deleted, and its offsets cannot either."""
-    name, of, of_group = topic(broker), own(broker), group(broker)
-    who = producer(broker, of)
-    broker.ask("AddOffsetsToTxn", 3, TransactionalId=of, ProducerId=who[0], ProducerEpoch=who[1], GroupId=of_group)
-    commit_offset(broker, name, of, of_group, who)
-    broker.ask("DeleteGroups", 2, GroupsNames=[of_group])
-    broker.ask("OffsetDelete", 0, GroupId=of_group, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0}]}])
-    broker.ask("OffsetCommit", 8, GroupId=of_group, GenerationIdOrMemberEpoch=-1, Topics=[{"Name": name, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 3}]}])
-    committed(broker, of_group, name)
-    end(broker, of, who, ABORT)
-    committed(broker, of_group, name)
 
 
 # -- looking at it, and ending it from outside
