@@ -43,9 +43,7 @@ pub use log_directory::{
     TAIL_BYTES_PER_LOG_DEFAULT,
 };
 pub use meta_properties::MetaProperties;
-pub use producer_state::{
-    ActiveProducer, MarkerCheck, TransactionChecks, VerificationGuard, VerificationRequest,
-};
+pub use producer_state::{ActiveProducer, TransactionChecks, VerificationGuard, VerificationRequest};
 pub use read::{Chunk, FileRange, Read, ReadResult};
 pub use segment::{Filled, TimestampOffset};
 pub use topic_partition::{InvalidTopic, TOPIC_NAME_LENGTH_MAX, TopicPartition, validate_topic_name};

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::locks::{read_lock, write_lock};
 use crate::partition_metadata;
-use crate::producer_state::ProducerStates;
+use crate::producer_state::{ProducerStates, Undecided};
 use crate::segment::{Segment, SegmentOptions};
 use crate::tail_cache::{TailBudget, TailCache};
 use crate::topic_partition::TopicPartition;
@@ -82,7 +82,7 @@ struct View {
     log_end_offset: Offset,
     synced_offset: Offset,
     high_watermark: Offset,
-    first_unstable_offset: Option<Offset>,
+    undecided: Undecided,
     tail: TailCache,
 }
 
@@ -126,7 +126,7 @@ impl Log {
             log_end_offset: Offset::ZERO,
             synced_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
-            first_unstable_offset: None,
+            undecided: Undecided::default(),
             tail: TailCache::new(options.tail_bytes_max, options.tail_budget),
         };
         Log {
@@ -199,7 +199,7 @@ impl Log {
 
     /// The first offset of the oldest open transaction.
     pub fn first_unstable_offset(&self) -> Option<Offset> {
-        read_lock(&self.view).first_unstable_offset
+        read_lock(&self.view).undecided.first_offset()
     }
 
     /// The leader epochs that have records, each with the offset where it begins.

@@ -5,6 +5,7 @@
 
 mod entry;
 mod snapshot;
+mod undecided;
 mod update;
 mod verification;
 
@@ -16,13 +17,15 @@ use forebay_records::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 pub use snapshot::Error as SnapshotError;
 pub(crate) use snapshot::decode as decode_snapshot;
+pub(crate) use undecided::Undecided;
 pub(crate) use update::{Checks, CompletedTransaction, Marker, Pending, ProducerUpdate};
-pub use verification::{MarkerCheck, TransactionChecks, VerificationGuard, VerificationRequest};
+pub use verification::{TransactionChecks, VerificationGuard, VerificationRequest};
 
 use crate::error::{Error, Result};
 use crate::file_name;
 use crate::topic_partition::TopicPartition;
 use crate::transaction_index::AbortedTransaction;
+pub(crate) use entry::NO_COORDINATOR_EPOCH;
 use entry::ProducerEntry;
 use update::TransactionEvent;
 use verification::Verification;
@@ -58,8 +61,8 @@ pub(crate) struct ProducerStates {
     entries: HashMap<ProducerId, ProducerEntry>,
     /// Open transactions by their first offset.
     ongoing: BTreeMap<Offset, ProducerId>,
-    /// Decided ones, first offset to marker's offset, until the high watermark passes the marker.
-    unreplicated: BTreeMap<Offset, Offset>,
+    /// Those that were decided, first offset to marker's offset, and not told to the readers yet.
+    decided: Vec<(Offset, Offset)>,
     /// The log up to here is in this state.
     end_offset: Offset,
     /// Offsets of the snapshot files.
@@ -138,8 +141,7 @@ impl ProducerStates {
     fn complete(&mut self, completed: &CompletedTransaction) -> Option<AbortedTransaction> {
         self.ongoing.remove(&completed.first_offset);
         let next_open = self.ongoing.keys().next().copied();
-        self.unreplicated
-            .insert(completed.first_offset, completed.last_offset);
+        self.decided.push((completed.first_offset, completed.last_offset));
         completed.aborted.then(|| AbortedTransaction {
             producer_id: completed.producer_id,
             first_offset: completed.first_offset,
@@ -210,12 +212,9 @@ impl ProducerStates {
         active
     }
 
-    /// The first offset whose fate is open: its transaction is undecided, or decided by a marker that is not replicated
-    /// yet.
-    pub(crate) fn first_unstable_offset(&self) -> Option<Offset> {
-        let ongoing = self.ongoing.keys().next();
-        let unreplicated = self.unreplicated.keys().next();
-        ongoing.into_iter().chain(unreplicated).min().copied()
+    /// Tells what readers go by which transactions are open now, and which were decided since the last time.
+    pub(crate) fn tell(&mut self, undecided: &mut Undecided) {
+        undecided.update(self.ongoing.keys().next().copied(), self.decided.drain(..));
     }
 
     /// The oldest open transaction: its first offset and whose it is.
@@ -225,12 +224,24 @@ impl ProducerStates {
             .map(|(offset, producer_id)| (*offset, *producer_id))
     }
 
-    /// The markers below the high watermark are replicated.
-    pub(crate) fn on_high_watermark(&mut self, high_watermark: Offset) {
-        self.unreplicated.retain(|_, marker| *marker >= high_watermark);
+    /// No producer was heard of later than when, as `written` knows, what has its last record was written for the last time, or
+    /// than a coordinator wrote its last marker.
+    pub(crate) fn heard_no_later(&mut self, written: impl Fn(Offset) -> Option<Timestamp>) {
+        for entry in self.entries.values_mut() {
+            let marked = (entry.coordinator_epoch != NO_COORDINATOR_EPOCH).then_some(entry.last_timestamp);
+            let latest = match entry.last_batch() {
+                Some(batch) => {
+                    written(batch.last_offset).map(|latest| marked.map_or(latest, |at| at.max(latest)))
+                }
+                None => marked,
+            };
+            if let Some(latest) = latest {
+                entry.last_heard = entry.last_heard.min(latest);
+            }
+        }
     }
 
-    /// Forgets producers that were silent for so long, or since the log was opened, and have no open transaction.
+    /// Forgets producers that were silent for so long, as far as that is known, and have no open transaction.
     pub(crate) fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) {
         self.entries.retain(|_, entry| {
             entry.transaction_first_offset.is_some() || now - entry.last_heard < expiration_ms
@@ -250,7 +261,7 @@ impl ProducerStates {
     ) -> Result<Offset> {
         self.entries.clear();
         self.ongoing.clear();
-        self.unreplicated.clear();
+        self.decided.clear();
         while let Some(newest) = self.snapshots.last().copied() {
             let path = file_name::path(folder, newest, file_name::PRODUCER_SNAPSHOT);
             if newest <= offset && newest >= log_start_offset {

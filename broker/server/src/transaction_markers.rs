@@ -5,7 +5,7 @@ use std::error::Error;
 
 use forebay_broker_controller::CONSUMER_OFFSETS;
 use forebay_broker_coordinator::EndOfTransaction;
-use forebay_broker_log::{Appended, MarkerCheck, TransactionChecks, ValidatedBatch};
+use forebay_broker_log::{Appended, TransactionChecks, ValidatedBatch};
 use forebay_broker_partition::RequiredAcks;
 use forebay_protocol::{ErrorCode, TopicPartition};
 use forebay_records::{
@@ -90,19 +90,10 @@ fn queue(core: &Core, marker: Marker, partition: &TopicPartition) -> Result<Queu
     replica.append(append).code()
 }
 
-/// Where groups keep their offsets the coordinator over the partition writes the marker, in its turn. One that the log would
-/// refuse is not given to it: it would have to begin again from its log.
+/// Where groups keep their offsets the coordinator over the partition writes the marker, in its turn.
 async fn end_in_groups(core: &Core, marker: Marker, partition: i32) -> Result<(), ErrorCode> {
-    let replica = core.replica(CONSUMER_OFFSETS, partition)?;
-    let end = EndOfTransaction::from(marker);
-    let check = MarkerCheck {
-        producer_id: end.producer_id,
-        producer_epoch: end.producer_epoch,
-        coordinator_epoch: end.coordinator_epoch,
-        transaction_version: end.transaction_version,
-    };
-    replica.on_log(move |log| log.check_marker(&check)).await.code()?;
-    core.groups.end_transaction(partition, end).await
+    let _here = core.replica(CONSUMER_OFFSETS, partition)?;
+    core.groups.end_transaction(partition, marker.into()).await
 }
 
 /// The marker that ends a transaction, for the writer of a partition.

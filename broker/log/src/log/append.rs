@@ -314,10 +314,9 @@ impl<'a> Appender<'a> {
         for aborted in &aborted {
             indexed = indexed.and_then(|()| self.active.append_aborted(aborted));
         }
-        let first_unstable_offset = self.writer.producers.first_unstable_offset();
         let mut view = write_lock(&self.log.view);
         view.log_end_offset = group.next_offset;
-        view.first_unstable_offset = first_unstable_offset;
+        self.writer.producers.tell(&mut view.undecided);
         view.tail.push(group.into_block(self.now));
         drop(view);
         // Consumers of committed records would see what was aborted.

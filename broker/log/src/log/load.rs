@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::locks::{lock, write_lock};
 use crate::partition_metadata;
-use crate::producer_state::ProducerStates;
+use crate::producer_state::{ProducerStates, Undecided};
 use crate::segment::{Segment, SegmentOptions};
 use crate::tail_cache::TailCache;
 use crate::uuid::TopicId;
@@ -242,6 +242,7 @@ impl Loader {
             replay_producers(&self.log.partition, &self.segments, &mut self.producers, end)?;
         }
         self.producers.set_end_offset(end);
+        self.age_producers()?;
         if let Some((offset, producer_id)) = self.producers.oldest_open_transaction() {
             let partition = &self.log.partition;
             tracing::warn!(%partition, %offset, %producer_id, "an open transaction: consumers of committed records wait for its end");
@@ -255,7 +256,28 @@ impl Loader {
             .remove_stray_snapshots(&*disk, &folder, &base_offsets)
     }
 
-    fn into_log(self, topic_id: TopicId, start: Offset, end: Offset) -> Log {
+    /// Nobody knows when a producer was heard of, but that its last batch's segment was written no earlier: a broker that is started more
+    /// often than producers expire forgets them, too.
+    fn age_producers(&mut self) -> Result<()> {
+        let closed = self.segments.split_last().map_or(&[][..], |(_, closed)| closed);
+        if self.producers.len() == 0 || closed.is_empty() {
+            return Ok(());
+        }
+        let mut written = Vec::with_capacity(closed.len());
+        for segment in closed {
+            written.push(Timestamp(self.log.disk.metadata(segment.path())?.modified_ms));
+        }
+        // Behind the closed ones comes the last segment, which is written still.
+        let first_offsets: Vec<Offset> = self.segments.iter().map(|one| one.base_offset()).collect();
+        self.producers.heard_no_later(|offset| {
+            let index = first_offsets.partition_point(|first| *first <= offset);
+            let modified = *written.get(index.checked_sub(1)?)?;
+            (modified.0 > 0).then_some(modified)
+        });
+        Ok(())
+    }
+
+    fn into_log(mut self, topic_id: TopicId, start: Offset, end: Offset) -> Log {
         for segment in &self.segments {
             // Twice: the first call forgets that it was used just now.
             segment.close_if_idle();
@@ -266,6 +288,8 @@ impl Loader {
             ..LoadReport::default()
         };
         let touched = self.report != untouched || self.epochs.is_dirty() || !self.producers.is_snapshotted();
+        let mut undecided = Undecided::default();
+        self.producers.tell(&mut undecided);
         let view = View {
             segments: self
                 .segments
@@ -276,7 +300,7 @@ impl Loader {
             log_end_offset: end,
             synced_offset: end,
             high_watermark: start,
-            first_unstable_offset: self.producers.first_unstable_offset(),
+            undecided,
             tail: TailCache::new(self.log.tail_bytes_max, self.log.tail_budget),
         };
         let writer = Writer {

@@ -5,12 +5,11 @@ use forebay_records::{ProducerId, Timestamp};
 use super::Log;
 use crate::error::Result;
 use crate::locks::lock;
-use crate::producer_state::{
-    ActiveProducer, MarkerCheck, Pending, ProducerUpdate, VerificationGuard, VerificationRequest,
-};
+use crate::producer_state::{ActiveProducer, VerificationGuard, VerificationRequest};
 
 impl Log {
-    /// Forgets the producers that have been silent for `producer.id.expiration.ms`, or for as long since the log was opened.
+    /// Forgets the producers that have been silent for `producer.id.expiration.ms`. Of those that were silent since the log was opened no
+    /// more is known than how old the segment with their last batch is.
     pub fn remove_expired_producers(&self, now: Timestamp) {
         let expiration_ms = self.config().producer_id_expiration_ms;
         lock(&self.writer).producers.remove_expired(now, expiration_ms);
@@ -42,20 +41,6 @@ impl Log {
         writer
             .producers
             .begin_verification(&self.partition, producer_id, request, now)
-    }
-
-    /// Whether a marker may be written now: for those who would not like to see it refused later. May wait for a write.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidProducerEpoch`] or [`crate::Error::TransactionCoordinatorFenced`].
-    pub fn check_marker(&self, marker: &MarkerCheck) -> Result<()> {
-        let writer = lock(&self.writer);
-        let pending = Pending {
-            partition: &self.partition,
-            states: &writer.producers,
-            update: &mut ProducerUpdate::default(),
-        };
-        pending.check_new_marker(marker)
     }
 
     /// The coordinator has said no, and will not say yes when it is asked again. May wait for a write.

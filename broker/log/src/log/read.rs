@@ -7,7 +7,7 @@ use forebay_records::Offset;
 
 use super::{Log, View};
 use crate::error::{Error, Result};
-use crate::locks::{lock, read_lock, write_lock};
+use crate::locks::{read_lock, write_lock};
 use crate::read::{Chunk, Read, ReadResult};
 use crate::segment::Segment;
 use crate::transaction_index::AbortedTransaction;
@@ -95,31 +95,18 @@ impl Log {
     }
 
     /// Tells how far the log is replicated; gives the last stable offset, before which every transaction is decided.
-    /// Never goes back.
+    /// Never goes back, and never waits for a write.
     pub fn update_high_watermark(&self, high_watermark: Offset) -> Offset {
         let mut view = write_lock(&self.view);
         view.high_watermark = view.high_watermark.max(high_watermark.min(view.log_end_offset));
         let high_watermark = view.high_watermark;
-        if view.first_unstable_offset.is_none() {
-            return high_watermark;
-        }
-        drop(view);
-        let mut writer = lock(&self.writer);
-        writer.producers.on_high_watermark(high_watermark);
-        let first_unstable_offset = writer.producers.first_unstable_offset();
-        write_lock(&self.view).first_unstable_offset = first_unstable_offset;
-        drop(writer);
-        self.last_stable_offset()
+        view.undecided.on_high_watermark(high_watermark);
+        view.last_stable_offset()
     }
 
     /// The offset before which every transaction is decided and replicated.
     pub fn last_stable_offset(&self) -> Offset {
-        let view = read_lock(&self.view);
-        let first_unstable = view
-            .first_unstable_offset
-            .unwrap_or(Offset::MAX)
-            .max(view.log_start_offset);
-        view.high_watermark.min(first_unstable)
+        read_lock(&self.view).last_stable_offset()
     }
 
     /// Whether [`Log::aborted_transactions`] may find any at or after `from`. Never blocks.
@@ -154,6 +141,11 @@ impl Log {
 }
 
 impl View {
+    fn last_stable_offset(&self) -> Offset {
+        let first_unstable = self.undecided.first_offset().unwrap_or(Offset::MAX);
+        self.high_watermark.min(first_unstable.max(self.log_start_offset))
+    }
+
     /// The segment in which `offset` is, or the first one if it lies before.
     pub(super) fn segment_of(&self, offset: Offset) -> Option<Arc<Segment>> {
         let mut up_to = self.segments.range(..=offset);

@@ -183,11 +183,9 @@ impl Log {
         }
         view.log_start_offset = offset;
         view.high_watermark = view.high_watermark.max(offset);
+        view.undecided.on_high_watermark(offset);
         drop(view);
         writer.touched = true;
-        writer.producers.on_high_watermark(offset);
-        let first_unstable_offset = writer.producers.first_unstable_offset();
-        write_lock(&self.view).first_unstable_offset = first_unstable_offset;
         write_lock(&self.epochs).truncate_from_start(offset);
     }
 }

@@ -6,7 +6,7 @@ use forebay_records::{Offset, Timestamp};
 use super::{Log, Writer, load};
 use crate::error::Result;
 use crate::locks::{lock, read_lock, write_lock};
-use crate::producer_state::ProducerStates;
+use crate::producer_state::{ProducerStates, Undecided};
 
 impl Log {
     /// Cuts all records at and after `offset`. Who calls this has lowered the recovery point on the disk first, so that
@@ -89,7 +89,9 @@ impl Log {
             .producers
             .load_snapshot(&*self.disk, &self.folder, log_start_offset, offset)?;
         load::replay_producers(&self.partition, &self.segments(), &mut writer.producers, offset)?;
-        write_lock(&self.view).first_unstable_offset = writer.producers.first_unstable_offset();
+        let mut view = write_lock(&self.view);
+        view.undecided = Undecided::default();
+        writer.producers.tell(&mut view.undecided);
         Ok(())
     }
 
@@ -100,7 +102,7 @@ impl Log {
         view.log_end_offset = offset;
         view.synced_offset = offset;
         view.high_watermark = offset;
-        view.first_unstable_offset = None;
+        view.undecided = Undecided::default();
         view.tail.clear();
         drop(view);
         let had_segments = !deleted.is_empty();

@@ -8,6 +8,9 @@ use forebay_records::{
 /// So many batches are remembered, which is how many a producer may have in flight (`NUM_BATCHES_TO_RETAIN`).
 pub(crate) const BATCHES_RETAINED: usize = 5;
 
+/// No coordinator has written a marker.
+pub(crate) const NO_COORDINATOR_EPOCH: i32 = -1;
+
 /// A batch as far as recognising it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchMetadata {
@@ -47,7 +50,7 @@ impl ProducerEntry {
     /// A producer of which nothing is known: any sequence may come first.
     pub(crate) const UNKNOWN: ProducerEntry = ProducerEntry {
         epoch: NO_PRODUCER_EPOCH,
-        coordinator_epoch: -1,
+        coordinator_epoch: NO_COORDINATOR_EPOCH,
         last_timestamp: NO_TIMESTAMP,
         last_heard: NO_TIMESTAMP,
         transaction_first_offset: None,

@@ -29,13 +29,22 @@ const fn checks(origin: AppendOrigin) -> Checks {
 struct Partition {
     name: TopicPartition,
     states: ProducerStates,
+    undecided: Undecided,
 }
 
 fn partition() -> Partition {
     Partition {
         name: TopicPartition::new("t", 0).expect("valid"),
         states: ProducerStates::default(),
+        undecided: Undecided::default(),
     }
+}
+
+/// Where the oldest transaction begins that is open in a state.
+fn first_unstable_offset(states: &mut ProducerStates) -> Option<Offset> {
+    let mut undecided = Undecided::default();
+    states.tell(&mut undecided);
+    undecided.first_offset()
 }
 
 /// `count` records of producer 7.
@@ -83,6 +92,16 @@ fn marker(coordinator_epoch: i32, commit: bool) -> Marker {
 }
 
 impl Partition {
+    fn first_unstable_offset(&mut self) -> Option<Offset> {
+        self.states.tell(&mut self.undecided);
+        self.undecided.first_offset()
+    }
+
+    fn on_high_watermark(&mut self, high_watermark: Offset) {
+        self.states.tell(&mut self.undecided);
+        self.undecided.on_high_watermark(high_watermark);
+    }
+
     /// Appends, or says what is wrong; `Err(Ok(offset))` names the first offset of the batch that is repeated.
     fn append(
         &mut self,
@@ -225,7 +244,7 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
         ..header
     };
     log.send(&batch(0, 0, 10)).expect("before");
-    assert_eq!(log.states.first_unstable_offset(), None);
+    assert_eq!(log.first_unstable_offset(), None);
     log.send(&transactional(batch(0, 10, 2))).expect("begins at 10");
     log.send(&transactional(theirs(batch(0, 0, 3))))
         .expect("begins at 12");
@@ -234,7 +253,7 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
         log.send(&batch(0, 13, 1)),
         Err("not in the transaction".to_owned())
     );
-    assert_eq!(log.states.first_unstable_offset(), Some(Offset(10)));
+    assert_eq!(log.first_unstable_offset(), Some(Offset(10)));
 
     let coordinator = checks(AppendOrigin::Coordinator);
     let aborted = log
@@ -248,25 +267,25 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
     };
     assert_eq!(aborted, [expected]);
     assert_eq!(
-        log.states.first_unstable_offset(),
+        log.first_unstable_offset(),
         Some(Offset(10)),
         "decided, not replicated"
     );
-    log.states.on_high_watermark(Offset(16));
+    log.on_high_watermark(Offset(16));
     assert_eq!(
-        log.states.first_unstable_offset(),
+        log.first_unstable_offset(),
         Some(Offset(10)),
         "the marker itself is not below it"
     );
-    log.states.on_high_watermark(Offset(17));
-    assert_eq!(log.states.first_unstable_offset(), Some(Offset(12)));
+    log.on_high_watermark(Offset(17));
+    assert_eq!(log.first_unstable_offset(), Some(Offset(12)));
 
     let aborted = log
         .append(&marker_batch(8, 0), Some(marker(3, true)), coordinator)
         .expect("commit at 17");
     assert_eq!(aborted, []);
-    log.states.on_high_watermark(Offset(18));
-    assert_eq!(log.states.first_unstable_offset(), None);
+    log.on_high_watermark(Offset(18));
+    assert_eq!(log.first_unstable_offset(), None);
     let zombie = log.append(&marker_batch(7, 0), Some(marker(2, true)), coordinator);
     assert!(
         matches!(zombie, Err(Err(Error::TransactionCoordinatorFenced { .. }))),
@@ -274,7 +293,7 @@ fn transactions_hold_back_the_stable_offset_until_they_are_replicated() {
     );
     log.append(&marker_batch(7, 1), Some(marker(3, false)), coordinator)
         .expect("fences without records");
-    assert_eq!(log.states.first_unstable_offset(), None);
+    assert_eq!(log.first_unstable_offset(), None);
     assert_eq!(log.send(&batch(0, 13, 1)), Err("fenced by 1".to_owned()));
     assert_eq!(
         log.send(&batch(1, 13, 1)),
@@ -297,7 +316,7 @@ fn silent_producers_are_forgotten_unless_in_a_transaction() {
     assert_eq!(log.states.len(), 2);
     log.states.remove_expired(Timestamp(5000 + 100), 100);
     assert_eq!(log.states.len(), 1);
-    assert_eq!(log.states.first_unstable_offset(), Some(Offset(1)));
+    assert_eq!(log.first_unstable_offset(), Some(Offset(1)));
 }
 
 /// From Kafka 4.3.1: `ProducerStateManager.writeSnapshot` of producer 7, epoch 3, with a batch of sequences 10 to 14 at
@@ -347,9 +366,9 @@ fn the_newest_usable_snapshot_is_loaded() {
     };
     let newest = file_name::path(folder, Offset(20), file_name::PRODUCER_SNAPSHOT);
     let bytes = disk.read(&newest, 1000).expect("read");
-    let (from, states) = load(25, 0);
+    let (from, mut states) = load(25, 0);
     assert_eq!(
-        (from, states.first_unstable_offset()),
+        (from, first_unstable_offset(&mut states)),
         (Offset(20), Some(Offset(0)))
     );
     assert_eq!(states.entries[&ProducerId(7)].last_sequence(), Sequence(19));

@@ -11,7 +11,7 @@ use forebay_records::{
 
 use super::ProducerStates;
 use super::entry::{BatchMetadata, ProducerEntry};
-use super::verification::{MarkerCheck, TransactionChecks, Verification, VerificationGuard};
+use super::verification::{TransactionChecks, Verification, VerificationGuard};
 use crate::error::{Error, Result};
 use crate::topic_partition::TopicPartition;
 
@@ -228,15 +228,7 @@ impl Pending<'_> {
         checks: Checks,
     ) -> Result<()> {
         if checks.are_on() {
-            self.check_marker(
-                entry,
-                &MarkerCheck {
-                    producer_id: header.producer_id,
-                    producer_epoch: header.producer_epoch,
-                    coordinator_epoch: marker.coordinator_epoch,
-                    transaction_version: checks.transaction.version,
-                },
-            )?;
+            self.check_marker(entry, header, marker, checks)?;
         }
         entry.set_epoch(header.producer_epoch);
         entry.coordinator_epoch = marker.coordinator_epoch;
@@ -255,25 +247,26 @@ impl Pending<'_> {
         Ok(())
     }
 
-    /// Whether a marker may be written now.
-    pub(crate) fn check_new_marker(&self, marker: &MarkerCheck) -> Result<()> {
-        self.check_marker(&self.entry(marker.producer_id), marker)
-    }
-
     /// With transaction version 2 the marker's epoch is that of the next transaction, so that one of an older transaction, come
     /// late, cannot end this one. An equal epoch without a transaction is the same marker once more.
-    fn check_marker(&self, entry: &ProducerEntry, marker: &MarkerCheck) -> Result<()> {
-        let epoch = marker.producer_epoch;
-        let must_be_higher = marker.transaction_version >= RAISED_EPOCH_VERSION
+    fn check_marker(
+        &self,
+        entry: &ProducerEntry,
+        header: &BatchHeader,
+        marker: Marker,
+        checks: Checks,
+    ) -> Result<()> {
+        let epoch = header.producer_epoch;
+        let must_be_higher = checks.transaction.version >= RAISED_EPOCH_VERSION
             && entry.transaction_first_offset.is_some()
             && epoch != PRODUCER_EPOCH_MAX;
         if epoch < entry.epoch || (must_be_higher && epoch == entry.epoch) {
-            return Err(self.invalid_epoch(entry, marker.producer_id, epoch));
+            return Err(self.invalid_epoch(entry, header.producer_id, epoch));
         }
         if entry.coordinator_epoch > marker.coordinator_epoch {
             return Err(Error::TransactionCoordinatorFenced {
                 partition: self.partition.clone(),
-                producer_id: marker.producer_id,
+                producer_id: header.producer_id,
                 coordinator_epoch: marker.coordinator_epoch,
                 last_coordinator_epoch: entry.coordinator_epoch,
             });

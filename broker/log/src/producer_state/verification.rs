@@ -2,7 +2,7 @@
 //! `VerificationGuard`, `VerificationStateEntry`). The guard ties the answer to the question: a marker that is written in
 //! between takes it away, so that no batch opens a transaction of which nobody knows the end.
 
-use forebay_records::{ProducerEpoch, ProducerId, Sequence, Timestamp};
+use forebay_records::{ProducerEpoch, Sequence, Timestamp};
 
 /// Names one question to the coordinator. Unique in a log for as long as that is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,19 +33,6 @@ pub struct TransactionChecks {
     pub required: bool,
     /// The `transaction.version` by which a marker was decided: with 2, its epoch is higher than that of the records.
     pub version: u16,
-}
-
-/// A marker that may be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkerCheck {
-    /// Whose transaction it ends.
-    pub producer_id: ProducerId,
-    /// The epoch of the marker.
-    pub producer_epoch: ProducerEpoch,
-    /// The epoch of its coordinator.
-    pub coordinator_epoch: i32,
-    /// The `transaction.version` by which it was decided.
-    pub transaction_version: u16,
 }
 
 /// Which batch asks.

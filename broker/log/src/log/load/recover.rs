@@ -7,10 +7,13 @@ use forebay_records::Offset;
 use super::Loader;
 use super::check::was_compacted;
 use crate::error::{Error, Result};
-use crate::producer_state::{Checks, Marker, Pending, ProducerStates, ProducerUpdate};
+use crate::producer_state::{Checks, Marker, NO_COORDINATOR_EPOCH, Pending, ProducerStates, ProducerUpdate};
 use crate::segment::{BatchAt, Found, Recovered, Scan, Segment};
 use crate::topic_partition::TopicPartition;
 use crate::transaction_index::AbortedTransaction;
+
+/// No marker is longer: a head, and one record of a few bytes.
+const MARKER_BYTES_MAX: usize = 128;
 
 /// Why offsets are missing between two segments.
 enum Gap {
@@ -116,12 +119,14 @@ impl Loader {
             load,
             ..
         } = self;
+        // Recovery begins it anew.
+        let known = segment.all_aborted().unwrap_or_default();
         let recovered = segment.recover(load.recovery_point, &mut |segment, batch| {
             let epoch = batch.header.partition_leader_epoch;
             if epochs.latest().is_none_or(|latest| epoch > latest) {
                 epochs.assign(epoch, batch.header.base_offset);
             }
-            for aborted in replay_batch(&log.partition, segment, batch, producers)? {
+            for aborted in replay_batch(&log.partition, (segment, &known), batch, producers)? {
                 segment.append_aborted(&aborted)?;
             }
             Ok(())
@@ -166,13 +171,14 @@ pub(super) fn replay_segment(
     let Some(first) = segment.locate(from)? else {
         return Ok(aborted);
     };
+    let known = segment.all_aborted()?;
     let file = segment.file()?;
     let mut scan = Scan::all_headers(&*file, segment.path(), first.position, segment.size());
     while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
         if batch.header.base_offset >= up_to {
             break;
         }
-        aborted.extend(replay_batch(partition, segment, &batch, producers)?);
+        aborted.extend(replay_batch(partition, (segment, &known), &batch, producers)?);
         producers.set_end_offset(batch.header.next_offset());
     }
     Ok(aborted)
@@ -180,7 +186,7 @@ pub(super) fn replay_segment(
 
 fn replay_batch(
     partition: &TopicPartition,
-    segment: &Segment,
+    (segment, known): (&Segment, &[AbortedTransaction]),
     batch: &BatchAt,
     producers: &mut ProducerStates,
 ) -> Result<Vec<AbortedTransaction>> {
@@ -189,8 +195,7 @@ fn replay_batch(
         return Ok(Vec::new());
     }
     let marker = if header.is_control() {
-        // A marker that cannot be read any more was damaged after it was synced; it decides nothing.
-        Marker::parse(&segment.read_batch(batch)?).unwrap_or_default()
+        marker(segment, known, batch)?
     } else {
         None
     };
@@ -208,4 +213,33 @@ fn replay_batch(
             Ok(Vec::new())
         }
     }
+}
+
+/// What a control batch says. One that was damaged after it was synced is not believed; but it did end a transaction, and the segment's
+/// transaction index has an entry for each that was aborted.
+fn marker(segment: &Segment, known: &[AbortedTransaction], batch: &BatchAt) -> Result<Option<Marker>> {
+    let read = segment.read_batch(batch)?;
+    let parsed = Marker::parse(&read);
+    if let Ok(marker) = parsed
+        && read.ensure_valid().is_ok()
+    {
+        return Ok(marker);
+    }
+    let header = &batch.header;
+    if header.count != 1 || header.size_in_bytes() > MARKER_BYTES_MAX {
+        // Records, by whose damage they look like a marker.
+        return Ok(None);
+    }
+    let is_aborted = known.iter().any(|one| one.last_offset == header.last_offset());
+    tracing::error!(
+        segment = %segment.path().display(), position = batch.position, offset = %header.last_offset(),
+        producer_id = %header.producer_id, is_aborted,
+        "the marker that ended a transaction is damaged; how it ended is taken from the transaction index"
+    );
+    let coordinator_epoch = parsed.ok().flatten().map(|marker| marker.coordinator_epoch);
+    Ok(Some(Marker {
+        coordinator_epoch: coordinator_epoch.unwrap_or(NO_COORDINATOR_EPOCH),
+        commit: !is_aborted,
+        timestamp: header.max_timestamp,
+    }))
 }

@@ -1,8 +1,12 @@
 //! For how long a log knows its producers.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use forebay_disk::RealDisk;
 use forebay_records::{ProducerEpoch, ProducerId, Sequence};
 
 use super::*;
+use crate::DirectoryOptions;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -50,7 +54,71 @@ fn producers_are_forgotten_by_when_they_sent_not_by_what() {
         let log = directory.log(&partition()).expect("open").expect("there");
         assert_eq!(log.producer_count(), 1);
         log.remove_expired_producers(NOW + DAY_MS);
-        assert_eq!(log.producer_count(), 0, "silent since it was loaded");
+        assert_eq!(
+            log.producer_count(),
+            0,
+            "silent since it was loaded, as far as anybody knows"
+        );
         append(&log, batch(5, time)).expect("nothing is known of it");
+    }
+}
+
+/// A log that is opened each day does not remember for ever who was there on the first.
+#[test]
+fn who_was_silent_for_long_before_a_start_is_forgotten_after_it() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let config = Arc::new(LogConfig {
+        producer_id_expiration_ms: DAY_MS,
+        ..small_segments()
+    });
+    let open = || {
+        let directory = LogDirectory::open(DirectoryOptions {
+            path: folder.path().join("data"),
+            ..directory_options(Arc::new(RealDisk))
+        });
+        let directory = directory.expect("open");
+        directory.load(&|_| Arc::clone(&config), 1, NOW).expect("load");
+        directory
+    };
+    let directory = open();
+    let log = directory.log_or_create(&partition(), topic_id(), &config);
+    let log = log.expect("created");
+    for producer_id in 0..40 {
+        append(&log, idempotent(producer_id, 0, 0, 1)).expect("appended");
+    }
+    let (segments, producers) = (log.segment_count(), log.producer_count());
+    assert!(segments > 2, "{segments}");
+    directory.shutdown(1, -1, NOW).expect("closed");
+    drop((log, directory));
+    // As if two days had passed since the first segment was closed, and none since the second one was.
+    let set_age = |number: usize, ms: i64| {
+        let mut names: Vec<_> = std::fs::read_dir(folder.path().join("data/topic-0"))
+            .expect("list")
+            .map(|entry| entry.expect("readable").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        names.sort_unstable();
+        let modified = UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW.0 - ms).expect("late"));
+        let file = std::fs::File::options().write(true).open(&names[number]);
+        file.expect("open").set_modified(modified).expect("set");
+    };
+    set_age(0, 2 * DAY_MS);
+    set_age(1, DAY_MS - 1);
+    for _ in 0..2 {
+        let directory = open();
+        let log = directory.log(&partition()).expect("open").expect("there");
+        assert_eq!(
+            log.producer_count(),
+            producers,
+            "the next round of upkeep forgets"
+        );
+        log.remove_expired_producers(NOW);
+        let known = log.producer_count();
+        assert!(0 < known && known < producers, "{known} of {producers}");
+        assert!(append(&log, idempotent(39, 0, 0, 1)).expect("known").duplicate);
+        log.remove_expired_producers(NOW + 1);
+        assert!(log.producer_count() < known, "those of the second segment");
+        // Not closed: the snapshot of the first end is what the next one finds.
+        drop((log, directory));
     }
 }

@@ -2,6 +2,7 @@
 //! committed, all of them, in their order, and no others.
 
 mod consumer;
+mod markers;
 
 use forebay_disk::{Effect, Fault, FaultyDisk, Operation, Survivors};
 use forebay_records::{
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 
 use self::consumer::{check_state, committed_records};
 use super::*;
-use crate::{ValidatedBatch, VerificationGuard, VerificationRequest};
+use crate::{AbortedTransaction, ValidatedBatch, VerificationGuard, VerificationRequest};
 
 const PRODUCERS: usize = 3;
 

@@ -1,0 +1,115 @@
+//! Markers that were damaged on the disk, and writes that take long.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use forebay_disk::{Disk, DiskExt, OpenOptions};
+use forebay_records::{HEADER_BYTES, batches};
+
+use super::*;
+use crate::locks::lock;
+
+const FOLDER: &str = "/data/topic-0";
+
+/// Who tells how far the log is replicated may hold what others wait for: a write that takes long does not hold it up.
+#[test]
+fn the_high_watermark_does_not_wait_for_a_write() {
+    let Fixture { log, .. } = fixture(&config());
+    let guard = verify(&log, 0, 0, 0);
+    append(&log, sent(0, 0, 0, (1, guard))).expect("open");
+    append(&log, append_of(2, 1, 40)).expect("plain");
+    let writing = lock(&log.writer);
+    let (told, stable) = mpsc::channel();
+    let other = Arc::clone(&log);
+    std::thread::spawn(move || told.send(other.update_high_watermark(Offset(2))));
+    let stable = stable.recv_timeout(Duration::from_secs(20));
+    drop(writing);
+    assert_eq!(stable, Ok(Offset(0)), "as soon as it is told");
+    append(&log, ended(0, 0, true)).expect("ended");
+    assert_eq!(
+        log.last_stable_offset(),
+        Offset(0),
+        "the marker is not replicated"
+    );
+    assert_eq!(log.update_high_watermark(Offset(3)), Offset(3));
+}
+
+/// The files of the log's segments.
+fn segments(disk: &MemoryDisk) -> Vec<PathBuf> {
+    let entries = disk.read_dir(Path::new(FOLDER)).expect("list").into_iter();
+    let names = entries.map(|entry| entry.name.into_string().expect("text"));
+    let mut segments: Vec<_> = names.filter(|name| name.ends_with(".log")).collect();
+    segments.sort_unstable();
+    segments
+        .into_iter()
+        .map(|name| Path::new(FOLDER).join(name))
+        .collect()
+}
+
+/// Flips a bit, in the file and at the position.
+fn flip(disk: &MemoryDisk, path: &Path, position: usize, bit: u8) {
+    let mut bytes = disk.read(path, 100_000).expect("read");
+    bytes[position] ^= bit;
+    let file = disk.open(path, OpenOptions::replace()).expect("open");
+    file.write_all_at(&bytes, 0).expect("write");
+}
+
+/// Transactions that were committed and aborted, in segments that are closed and in the last one; all of it is synced.
+fn synced_log() -> (MemoryDisk, Vec<AbortedTransaction>, Offset) {
+    let Fixture { disk, directory, log } = fixture(&config());
+    for round in 0..6_i32 {
+        let producer = usize::try_from(round % 2).expect("0 or 1");
+        let sequence = round / 2;
+        let guard = verify(&log, producer, 0, sequence);
+        append(&log, sent(producer, 0, sequence, (1, guard))).expect("open");
+        append(&log, ended(producer, 0, producer == 0)).expect("ended");
+        append(&log, append_of(2, 1, 40)).expect("plain");
+    }
+    log.sync(NOW).expect("synced");
+    directory.checkpoint(None).expect("written");
+    let end = log.log_end_offset();
+    assert_eq!(log.update_high_watermark(end), end);
+    let aborted = log.aborted_transactions(Offset(0), end).expect("readable");
+    assert_eq!(aborted.len(), 3);
+    assert!(log.segment_count() > 1);
+    (disk.crash(Survivors::Everything), aborted, end)
+}
+
+/// A transaction that was ended stays so, in the way in which it was, though nobody can read its marker any more.
+#[test]
+fn a_damaged_marker_has_ended_its_transaction() {
+    let (disk, aborted, end) = synced_log();
+    let mut flipped = 0;
+    for path in segments(&disk) {
+        let bytes = disk.read(&path, 100_000).expect("read");
+        let mut start = 0;
+        for batch in batches(bytes.into()).map(|batch| batch.expect("whole")) {
+            let (at, size) = (start, batch.size_in_bytes());
+            start += size;
+            if !batch.header().is_control() {
+                continue;
+            }
+            for (position, bit) in (at + HEADER_BYTES..at + size).flat_map(|at| [(at, 1), (at, 0x10)]) {
+                let left = disk.crash(Survivors::Everything);
+                flip(&left, &path, position, bit);
+                // Snapshots would spare the replay.
+                for entry in left.read_dir(Path::new(FOLDER)).expect("list") {
+                    let name = Path::new(FOLDER).join(entry.name);
+                    if name.extension().is_some_and(|extension| extension == "snapshot") {
+                        left.remove_file(&name).expect("there");
+                    }
+                }
+                let directory = open(Arc::new(left), &config()).expect("open");
+                let log = directory.log(&partition()).expect("open").expect("there");
+                let what = format!("{position} of {}", path.display());
+                assert_eq!(log.log_end_offset(), end, "{what}");
+                assert_eq!(log.update_high_watermark(end), end, "{what}");
+                let found = log.aborted_transactions(Offset(0), end).expect("readable");
+                assert_eq!(found, aborted, "{what}");
+                flipped += 1;
+            }
+        }
+    }
+    assert!(flipped >= 6 * 2 * 15, "{flipped}");
+}
