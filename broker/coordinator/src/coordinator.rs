@@ -3,6 +3,7 @@
 //! and what a failed one takes back, is in `appends`.
 
 mod appends;
+mod commits;
 #[cfg(test)]
 mod consistency;
 mod describe;

@@ -40,7 +40,7 @@ pub trait Coordinator: Sized {
     fn tick(&mut self, now: Now) -> OutcomeOf<Self>;
     /// An append is committed.
     fn committed(&mut self, append: AppendId, now: Now) -> OutcomeOf<Self>;
-    /// An append and all later ones could not be written.
+    /// An append could not be written, and no later one is to be; but one that is part of a transaction is alone in this.
     fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> OutcomeOf<Self>;
     /// Leadership is lost.
     fn resign(self, now: Now) -> Vec<Completion<Self::Response>>;

@@ -19,7 +19,8 @@
 //!    takes back that append AND every later one (they were decided on top of it), as Kafka's timeline snapshots do, and
 //!    answers their requests with the error that Kafka maps `error` to. The driver then throws away the records of those
 //!    appends; should the log hold some of them after all, the log is right: the driver resigns this coordinator and loads
-//!    another. Both calls return an [`Outcome`] of their own.
+//!    another. An append that is part of a transaction is taken back alone, and the driver goes on with the later ones: a log
+//!    refuses such for its producer's sake, which any client can bring about. Both calls return an [`Outcome`] of their own.
 //! 5. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.
 //!

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use forebay_protocol::{Utf8Bytes, Uuid};
 use forebay_records::{Offset, ProducerId};
 
-use crate::AppendId;
 use crate::classic::GroupMetadata;
 use crate::consumer::{ConsumerKey, ConsumerValue};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::record::CoordinatorRecord;
 use crate::timeline::Timeline;
+use crate::{AppendId, TransactionPart};
 
 /// Where a record that is read back stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,7 @@ impl Persisted {
     }
 
     /// The same of our own, which `append` is to write.
-    pub(crate) fn write_end_of_transaction(
-        &mut self,
-        append: AppendId,
-        producer_id: ProducerId,
-        committed: bool,
-    ) {
+    fn write_end_of_transaction(&mut self, append: AppendId, producer_id: ProducerId, committed: bool) {
         for (key, open) in self.opened_by(producer_id) {
             self.open_transactions
                 .write(append, (key.clone(), producer_id), None);
@@ -121,8 +116,28 @@ impl Persisted {
         }
     }
 
+    /// Applies what `append` is to write: records of our own, plain or of a transaction, or the end of one.
+    pub(crate) fn write_part(
+        &mut self,
+        append: AppendId,
+        records: &[CoordinatorRecord],
+        transaction: Option<TransactionPart>,
+    ) {
+        for record in records {
+            match transaction {
+                Some(TransactionPart::Records { producer_id, .. }) => {
+                    self.write_in_transaction(append, producer_id, record);
+                }
+                _ => self.write(append, record),
+            }
+        }
+        if let Some(TransactionPart::End(end)) = transaction {
+            self.write_end_of_transaction(append, end.producer_id, end.commit);
+        }
+    }
+
     /// Applies a record of our own that is part of a transaction. Only offsets are.
-    pub(crate) fn write_in_transaction(
+    fn write_in_transaction(
         &mut self,
         append: AppendId,
         producer_id: ProducerId,
@@ -142,7 +157,7 @@ impl Persisted {
     }
 
     /// Applies a record of our own, which `append` is to write.
-    pub(crate) fn write(&mut self, append: AppendId, record: &CoordinatorRecord) {
+    fn write(&mut self, append: AppendId, record: &CoordinatorRecord) {
         match record {
             CoordinatorRecord::Offset(key, offset) => {
                 for (open, value) in self.superseded_by(key, offset.is_some(), None) {
@@ -260,6 +275,12 @@ impl Persisted {
             false
         });
         topics
+    }
+
+    /// Groups to which a producer's open transaction has committed.
+    pub(crate) fn groups_of_transaction(&self, producer_id: ProducerId) -> BTreeSet<Utf8Bytes> {
+        let open = self.opened_by(producer_id).into_iter();
+        open.map(|(key, _)| key.group).collect()
     }
 
     /// Groups that exist because of an offset.

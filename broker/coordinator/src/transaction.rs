@@ -30,7 +30,7 @@ pub use coordinator::{TransactionCoordinator, list_of_none};
 pub use event::Event;
 pub use record::Error;
 pub use state::State;
-pub use version::TransactionVersion;
+pub use version::{Features, TransactionVersion};
 
 /// What a call has decided.
 pub type Outcome = crate::Outcome<Response, Event, Action>;

@@ -14,7 +14,7 @@ use crate::io_pool::IoPool;
 use crate::metadata::Metadata;
 
 /// The keys; each is read by [`Dynamic::take_over`].
-pub(crate) const KEYS: [&str; 9] = [
+pub(crate) const KEYS: [&str; 10] = [
     "log.cleaner.backoff.ms",
     "log.cleaner.dedupe.buffer.size",
     "log.cleaner.io.buffer.load.factor",
@@ -24,6 +24,7 @@ pub(crate) const KEYS: [&str; 9] = [
     "max.connections.per.ip",
     "num.io.threads",
     "producer.id.expiration.ms",
+    "transaction.partition.verification.enable",
 ];
 
 /// A rate that may change at any time. Cheap to clone.

@@ -27,7 +27,9 @@ use crate::verification::Verifier;
 use fetch_waits::FetchWaits;
 use line_limit::LineLimit;
 pub(crate) use meters::{Meters, Readings};
-use replica::QUEUE_BYTES_MAX;
+pub(crate) use replica::QUEUE_BYTES_MAX;
+#[cfg(test)]
+pub(crate) use replica::SET_ASIDE_BYTES_MAX;
 pub(crate) use replica::{NewAppend, Replica};
 
 /// Why a partition did not do what it was asked for.
@@ -171,12 +173,14 @@ impl Replicas {
         if let Some(errors) = refused {
             tracing::error!(%topic, %errors, "settings of the topic are broken and left out; nothing of it is deleted until they are put right");
         }
-        // Set while the broker runs, it is among its settings; the one that it was started with is known.
-        let expiration = broker.get("producer.id.expiration.ms");
-        let expiration = expiration.and_then(|value| value.trim().parse().ok());
+        // Set while the broker runs, they are among its settings; those that it was started with are known.
+        let set = |key: &str| broker.get(key).map(|value| value.trim().to_ascii_lowercase());
+        let expiration = set("producer.id.expiration.ms").and_then(|value| value.parse().ok());
+        let verification =
+            set("transaction.partition.verification.enable").and_then(|value| value.parse().ok());
         Arc::new(LogConfig {
             producer_id_expiration_ms: expiration.unwrap_or(self.producers.expiration_ms),
-            transaction_verification: self.producers.verification,
+            transaction_verification: verification.unwrap_or(self.producers.verification),
             ..config
         })
     }

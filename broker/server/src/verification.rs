@@ -98,6 +98,11 @@ impl Patience {
         }
     }
 
+    /// Whether it is at an end.
+    pub(crate) fn is_over(self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
     /// How long to wait before asking again after an answer; none if that is the answer.
     pub(crate) fn pause_after(
         &mut self,
@@ -105,7 +110,7 @@ impl Patience {
         operation: Operation,
     ) -> Option<Duration> {
         let is_busy = outcome == Err(ErrorCode::ConcurrentTransactions);
-        if !is_busy || operation != Operation::Add || Instant::now() >= self.deadline {
+        if !is_busy || operation != Operation::Add || self.is_over() {
             return None;
         }
         let pause = self.pause;

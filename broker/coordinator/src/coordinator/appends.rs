@@ -1,5 +1,8 @@
 //! What is written but not committed yet, and who waits for it. The order that must hold: records are applied when they are decided,
-//! answers go out when they are committed; an append that fails takes all later ones with it, newest first.
+//! answers go out when they are committed; an append that fails takes all later ones with it, newest first. One that is part of a
+//! transaction goes alone (`refused`): its producer can have the log refuse it at any time, and that is nobody else's affair.
+
+mod refused;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -36,6 +39,9 @@ struct Uncommitted {
     deleted: Vec<Group>,
     /// Consumer groups that its records are of.
     consumer_groups: BTreeSet<Utf8Bytes>,
+    transaction: Option<TransactionPart>,
+    /// What it says, for as long as one before it may yet be taken out from under it.
+    records: Vec<CoordinatorRecord>,
 }
 
 /// An answer that goes out when its append is committed.
@@ -43,6 +49,8 @@ struct Uncommitted {
 struct Waiting {
     asker: Asker,
     response: Response,
+    /// It says what became of this append; or it only was decided on what this one writes.
+    of_append: bool,
 }
 
 impl Appends {
@@ -98,15 +106,19 @@ impl GroupCoordinator {
         if let Some((group, then)) = append.then {
             self.decide(&group, now, outcome, |turn, group| turn.written(group, then));
         }
-        for Waiting { asker, response } in append.waiting {
+        for Waiting { asker, response, .. } in append.waiting {
             answer(asker, response, outcome);
         }
     }
 
-    /// The log refused `from` with `error`: it and every later append are taken back, even one that is committed, whose answers have
-    /// not gone out. See the crate's documentation for what the driver does with such a log.
+    /// The log refused `from` with `error`. If that is part of a transaction, it alone is taken back. Otherwise so is every later append, even
+    /// one that is committed, whose answers have not gone out; see the crate's documentation for what the driver does with such a log.
     pub fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
+        if self.appends.is_of_transaction(from) {
+            self.refused(from, error, now, &mut outcome);
+            return outcome;
+        }
         self.persisted.revert(from);
         let kept = self
             .appends
@@ -128,12 +140,10 @@ impl GroupCoordinator {
             self.rebuild_consumer_group(group, now);
         }
         for append in failed.into_iter().rev() {
-            // What was wrong with the producer of the first is no affair of the others.
-            let error = if append.id == from { error } else { of_later(error) };
             if let Some((group, then)) = append.then {
                 self.not_written(&group, then, error, now, &mut outcome);
             }
-            for Waiting { asker, response } in append.waiting {
+            for Waiting { asker, response, .. } in append.waiting {
                 answer(asker, response.failed(error, asker.api_version), &mut outcome);
             }
         }
@@ -183,7 +193,7 @@ impl GroupCoordinator {
         let Some(append) = self.appends.get_mut(append) else {
             return;
         };
-        for Waiting { asker, response } in std::mem::take(&mut append.waiting) {
+        for Waiting { asker, response, .. } in std::mem::take(&mut append.waiting) {
             answer(asker, response.failed(error, asker.api_version), outcome);
         }
         match append.then.take() {
@@ -204,7 +214,7 @@ impl GroupCoordinator {
 
     /// Nobody waits any longer: all get `error`.
     pub(super) fn fail_all_waiting(&mut self, error: ErrorCode, outcome: &mut Outcome) {
-        for Waiting { asker, response } in self
+        for Waiting { asker, response, .. } in self
             .appends
             .uncommitted
             .drain(..)
@@ -223,13 +233,18 @@ impl GroupCoordinator {
         now: Now,
         outcome: &mut Outcome,
     ) {
+        let of_append = append.is_some();
         let append = match append {
             Some(append) => self.appends.get_mut(append),
             None => self.appends.uncommitted.back_mut(),
         };
         match append {
             Some(append) => {
-                append.waiting.push(Waiting { asker, response });
+                append.waiting.push(Waiting {
+                    asker,
+                    response,
+                    of_append,
+                });
                 let id = append.id;
                 self.be_patient_with(id, now);
             }
@@ -272,6 +287,11 @@ impl GroupCoordinator {
         }
         let id = AppendId(self.appends.next);
         self.appends.next += 1;
+        let may_change_below = self
+            .appends
+            .uncommitted
+            .iter()
+            .any(|one| one.transaction.is_some());
         let mut append = Uncommitted {
             id,
             is_committed: false,
@@ -280,19 +300,16 @@ impl GroupCoordinator {
             created: Vec::new(),
             deleted: Vec::new(),
             consumer_groups: BTreeSet::new(),
+            transaction,
+            records: if may_change_below {
+                records.to_vec()
+            } else {
+                Vec::new()
+            },
         };
+        self.persisted.write_part(id, records, transaction);
         for record in records {
-            match transaction {
-                Some(TransactionPart::Records { producer_id, .. }) => {
-                    self.persisted.write_in_transaction(id, producer_id, record);
-                }
-                _ => self.persisted.write(id, record),
-            }
             self.follow(record, &mut append, now);
-        }
-        if let Some(TransactionPart::End(end)) = transaction {
-            self.persisted
-                .write_end_of_transaction(id, end.producer_id, end.commit);
         }
         self.appends.uncommitted.push_back(append);
         outcome.appends.push(Append {
@@ -465,16 +482,6 @@ impl GroupCoordinator {
         self.decide(group, now, outcome, |turn: &mut Turn<'_>, group| {
             turn.not_written(group, then, error);
         });
-    }
-}
-
-/// What those are told that were decided on top of an append which the log has refused.
-fn of_later(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::InvalidTxnState
-        | ErrorCode::InvalidProducerEpoch
-        | ErrorCode::TransactionCoordinatorFenced => ErrorCode::NotLeaderOrFollower,
-        other => other,
     }
 }
 

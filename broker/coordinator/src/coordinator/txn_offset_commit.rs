@@ -1,20 +1,17 @@
 //! TxnOffsetCommit: offsets as part of a transaction, and its end (Kafka's `OffsetMetadataManager.commitTransactionalOffset`,
 //! `replayEndTransactionMarker`; KIP-98, 447). Until the end nobody reads them; whoever asks for stable offsets waits for it.
 
-use forebay_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use forebay_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
-use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
-use forebay_records::{LeaderEpoch, Offset};
+use forebay_protocol::{ErrorCode, Uuid};
 
+use super::commits::{CommitTo, Committer};
 use super::group::Group;
-use super::modern::offsets::Committer;
 use super::{Asker, GroupCoordinator};
 use crate::classic::{ClassicGroup, State};
 use crate::command::{append_error, txn_offset_commit_refusal};
-use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::record::CoordinatorRecord;
 use crate::{EndOfTransaction, Now, Outcome, Response, TransactionPart};
 
@@ -48,13 +45,13 @@ impl GroupCoordinator {
     }
 
     fn validate_txn_offset_commit(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+        let committer = Committer {
+            member_id: &request.member_id,
+            instance_id: request.group_instance_id.as_ref(),
+            epoch: request.generation_id,
+            api_version: None,
+        };
         if let Some(group) = self.consumer_group(&request.group_id) {
-            let committer = Committer {
-                member_id: &request.member_id,
-                instance_id: request.group_instance_id.as_ref(),
-                epoch: request.generation_id,
-                api_version: None,
-            };
             let partitions = request.topics.iter().flat_map(|topic| {
                 let partitions = topic.partitions.iter();
                 partitions.map(|partition| (&topic.name, Uuid::ZERO, partition.partition_index))
@@ -62,13 +59,8 @@ impl GroupCoordinator {
             return self.check_commit(group, &committer, partitions);
         }
         match self.groups.get(&request.group_id).and_then(Group::as_classic) {
-            Some(group) => check_committer(group, request),
-            // It has no members here: nobody can have joined it.
-            None if self.persisted.is_other_group(&request.group_id) && request.generation_id >= 0 => {
-                Err(ErrorCode::UnknownMemberId)
-            }
-            None if request.generation_id >= 0 => Err(ErrorCode::IllegalGeneration),
-            None => Ok(()),
+            Some(group) => check_committer(group, &committer),
+            None => self.check_without_group(&request.group_id, &committer),
         }
     }
 
@@ -81,22 +73,19 @@ impl GroupCoordinator {
         let mut records = Vec::new();
         let mut response = TxnOffsetCommitResponse::default();
         for topic in &request.topics {
-            let name = topic.name.detach();
+            let to = CommitTo {
+                group: &group,
+                topic: &topic.name.detach(),
+                topic_id: Uuid::ZERO,
+                now: now.timestamp,
+                expires: None,
+            };
             let partitions = topic.partitions.iter().map(|partition| {
-                let error = if self.is_metadata_too_large(partition.committed_metadata.as_ref()) {
-                    ErrorCode::OffsetMetadataTooLarge
-                } else {
-                    let key = OffsetKey {
-                        group: group.clone(),
-                        topic: name.clone(),
-                        partition: partition.partition_index,
-                    };
-                    records.push(CoordinatorRecord::Offset(key, Some(offset_of(partition, now))));
-                    ErrorCode::None
-                };
+                let record = self.offset_record(&to, &partition.into());
+                let error = record.map(|record| records.push(record)).err();
                 TxnOffsetCommitResponsePartition {
                     partition_index: partition.partition_index,
-                    error_code: error.to_i16(),
+                    error_code: error.unwrap_or(ErrorCode::None).to_i16(),
                     ..Default::default()
                 }
             });
@@ -126,39 +115,12 @@ impl GroupCoordinator {
 }
 
 /// Clients of old do not say who they are, and may commit whatever the group does: the transaction has its own fences.
-fn check_committer(group: &ClassicGroup, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
-    let generation = request.generation_id;
+fn check_committer(group: &ClassicGroup, committer: &Committer<'_>) -> Result<(), ErrorCode> {
     if group.state() == State::Dead {
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
-    if generation < 0 && group.state() == State::Empty {
+    if committer.epoch < 0 && group.state() == State::Empty {
         return Ok(());
     }
-    let claims_membership =
-        generation >= 0 || !request.member_id.is_empty() || request.group_instance_id.is_some();
-    if !claims_membership {
-        return Ok(());
-    }
-    group.validate_member(&request.member_id, request.group_instance_id.as_ref())?;
-    if generation == group.generation() {
-        Ok(())
-    } else {
-        Err(ErrorCode::IllegalGeneration)
-    }
-}
-
-fn offset_of(partition: &TxnOffsetCommitRequestPartition, now: Now) -> OffsetAndMetadata {
-    let epoch = partition.committed_leader_epoch;
-    OffsetAndMetadata {
-        offset: Offset(partition.committed_offset),
-        leader_epoch: (epoch != -1).then_some(LeaderEpoch(epoch)),
-        metadata: partition
-            .committed_metadata
-            .as_ref()
-            .map(Utf8Bytes::detach)
-            .unwrap_or_default(),
-        commit_timestamp: now.timestamp,
-        expire_timestamp: None,
-        topic_id: Uuid::ZERO,
-    }
+    committer.check_membership(group).unwrap_or(Ok(()))
 }

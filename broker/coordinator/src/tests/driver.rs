@@ -144,11 +144,23 @@ impl Driver {
         }
     }
 
-    /// The log refuses all but the oldest `kept` appends.
+    /// The log takes none but the oldest `kept` appends: the others fail in their order, parts of transactions one by one.
     pub(super) fn fail(&mut self, kept: usize, error: ErrorCode) {
-        let failed = self.written.split_off(kept);
-        if let Some(first) = failed.front() {
-            let outcome = self.coordinator.append_failed(first.id, error, self.now);
+        for failed in self.written.split_off(kept) {
+            let outcome = self.coordinator.append_failed(failed.id, error, self.now);
+            self.take(outcome);
+            if failed.transaction.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The log refuses the oldest append from the `from`th on that is part of a transaction, and that alone.
+    pub(super) fn refuse(&mut self, from: usize, error: ErrorCode) {
+        let is_part = |append: &Append| append.transaction.is_some();
+        let refused = (from..self.written.len()).find(|index| is_part(&self.written[*index]));
+        if let Some(append) = refused.and_then(|index| self.written.remove(index)) {
+            let outcome = self.coordinator.append_failed(append.id, error, self.now);
             self.take(outcome);
         }
     }

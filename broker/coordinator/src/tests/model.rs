@@ -93,6 +93,10 @@ enum Step {
         kept: usize,
         error: ErrorCode,
     },
+    /// The log refuses a part of a transaction for its producer's sake.
+    Refused {
+        from: usize,
+    },
     TakeOver,
 }
 
@@ -131,6 +135,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|milliseconds| Step::Pass { milliseconds }),
         6 => (1..4_usize).prop_map(|appends| Step::Committed { appends }),
         1 => (0..3_usize, error).prop_map(|(kept, error)| Step::Failed { kept, error }),
+        3 => (0..4_usize).prop_map(|from| Step::Refused { from }),
         1 => Just(Step::TakeOver),
     ]
 }
@@ -244,6 +249,7 @@ impl World {
                 let kept = kept.min(self.driver.written.len());
                 self.driver.fail(kept, error);
             }
+            Step::Refused { from } => self.driver.refuse(from, ErrorCode::InvalidProducerEpoch),
             Step::TakeOver => self.driver.restart(),
         }
     }

@@ -10,9 +10,9 @@ use forebay_protocol::messages::txn_offset_commit_request::{
 };
 
 use super::Driver;
-use super::driver::{GROUP, error, text};
+use super::driver::{GROUP, error, join, text};
 use super::offsets::{all_offsets, commit, committed};
-use crate::{Command, EndOfTransaction, Response, TransactionPart};
+use crate::{Command, EndOfTransaction, RequestId, Response, TransactionPart};
 
 const DAY: Duration = Duration::from_secs(60 * 60 * 24);
 
@@ -234,20 +234,99 @@ fn the_driver_is_told_whose_transaction_it_is() {
     assert_eq!(driver.transactions, [(0, part), (1, part), (2, end)]);
 }
 
-/// A marker or a batch that the log refuses for its producer's sake is nobody else's fault.
-#[test]
-fn others_are_not_told_what_is_wrong_with_a_producer() {
-    let mut driver = Driver::new();
-    driver.hold = true;
-    let marker = driver.ask(Command::EndTransaction(end_of_transaction(9, true)));
-    let other = driver.ask(Command::OffsetCommit(commit("other", &[("t", 0, 1)])));
-    driver.fail(0, ErrorCode::InvalidProducerEpoch);
-    let told = Response::EndTransaction(Err(ErrorCode::InvalidProducerEpoch));
-    assert_eq!(driver.answer(marker), Some(told));
-    match driver.answer(other) {
-        Some(Response::OffsetCommit(response)) => {
-            assert_eq!(super::driver::first_error(&response), ErrorCode::NotCoordinator);
-        }
+/// Commits offset 1 of partition 0 of topic `t`, later than a part of a transaction that is not settled.
+fn commit_later(driver: &mut Driver, group: &str) -> RequestId {
+    driver.ask(Command::OffsetCommit(commit(group, &[("t", 0, 1)])))
+}
+
+fn told(driver: &mut Driver, request: RequestId) -> Option<ErrorCode> {
+    match driver.answer(request)? {
+        Response::OffsetCommit(response) => Some(super::driver::first_error(&response)),
+        Response::TxnOffsetCommit(response) => Some(error(response.topics[0].partitions[0].error_code)),
+        Response::EndTransaction(result) => Some(result.err().unwrap_or(ErrorCode::None)),
         other => panic!("{other:?}"),
     }
+}
+
+/// What a log refuses for its producer's sake is taken back alone: what others have decided meanwhile stands, and is committed.
+#[test]
+fn what_is_wrong_with_a_producer_is_no_affair_of_others() {
+    let refused = Command::TxnOffsetCommit {
+        request: txn_commit(GROUP, 9, &[("t", 0, 5)]),
+        verification: 7,
+    };
+    for part in [refused, Command::EndTransaction(end_of_transaction(9, true))] {
+        let mut driver = Driver::new();
+        driver.hold = true;
+        let before = commit_later(&mut driver, "before");
+        let part = driver.ask(part);
+        let others = ["before", GROUP, "other"].map(|group| commit_later(&mut driver, group));
+        driver.refuse(0, ErrorCode::InvalidProducerEpoch);
+        assert_eq!(told(&mut driver, part), Some(ErrorCode::InvalidProducerEpoch));
+        assert_eq!(others.map(|other| told(&mut driver, other)), [None; 3]);
+        driver.commit();
+        for other in others.into_iter().chain([before]) {
+            assert_eq!(told(&mut driver, other), Some(ErrorCode::None));
+        }
+        assert_eq!(seen(&mut driver), stable(1));
+        assert_eq!(driver.coordinator.group_count(), 3);
+    }
+}
+
+/// The group that it would have brought into being is there for those who have joined it since, and for nobody else.
+#[test]
+fn a_group_that_a_refused_commit_would_have_made() {
+    for joins in [true, false] {
+        let mut driver = Driver::new();
+        driver.hold = true;
+        let request = txn_commit(GROUP, 9, &[("t", 0, 5)]);
+        driver.ask(Command::TxnOffsetCommit {
+            request,
+            verification: 7,
+        });
+        let joining = joins.then(|| driver.join_as(3, join("")));
+        driver.refuse(0, ErrorCode::InvalidTxnState);
+        assert_eq!(driver.coordinator.group_count(), usize::from(joins));
+        if let Some(joining) = joining {
+            assert_eq!(driver.answer(joining), None, "it waits for the others");
+            driver.advance(Duration::from_secs(3));
+            assert_eq!(error(driver.joined(joining).error_code), ErrorCode::None);
+        }
+    }
+}
+
+/// An end that the log refuses has ended nothing, also where the group was deleted on the strength of it.
+#[test]
+fn a_refused_end_leaves_the_transaction_open() {
+    let mut driver = Driver::new();
+    committed_in(&mut driver, txn_commit(GROUP, 9, &[("t", 0, 5)]));
+    driver.hold = true;
+    let end = driver.ask(Command::EndTransaction(end_of_transaction(9, false)));
+    driver.ask(Command::DeleteGroups(vec![GROUP.into()]));
+    let topic = OffsetFetchRequestTopics {
+        name: text("t"),
+        partition_indexes: vec![0],
+        ..Default::default()
+    };
+    let reader = driver.ask(Command::OffsetFetch {
+        group: OffsetFetchRequestGroup {
+            group_id: GROUP.into(),
+            topics: Some(vec![topic]),
+            ..Default::default()
+        },
+        require_stable: true,
+    });
+    driver.refuse(0, ErrorCode::TransactionCoordinatorFenced);
+    assert_eq!(
+        told(&mut driver, end),
+        Some(ErrorCode::TransactionCoordinatorFenced)
+    );
+    match driver.answer(reader) {
+        Some(Response::OffsetFetch(group)) => assert_eq!(error(group.error_code), ErrorCode::NotCoordinator),
+        other => panic!("{other:?}"),
+    }
+    driver.commit();
+    driver.hold = false;
+    assert_eq!(seen(&mut driver)[0], UNSTABLE);
+    driver.coordinator.assert_consistent(true);
 }

@@ -40,8 +40,6 @@ pub enum Command {
     },
     /// What came of [`Action::AllocateProducerId`].
     ProducerIdAllocated(Result<ProducerId, ErrorCode>),
-    /// The finalized `transaction.version` from now on.
-    TransactionVersion(TransactionVersion),
 }
 
 /// An AddPartitionsToTxn, or an AddOffsetsToTxn with the group's partition of `__consumer_offsets`.
@@ -121,9 +119,7 @@ impl Request {
             Command::DescribeTransactions(ids) => {
                 Response::DescribeTransactions(ids.into_iter().map(undescribed(error)).collect())
             }
-            Command::MarkersWritten { .. }
-            | Command::ProducerIdAllocated(_)
-            | Command::TransactionVersion(_) => Response::Noted(Err(error)),
+            Command::MarkersWritten { .. } | Command::ProducerIdAllocated(_) => Response::Noted(Err(error)),
         };
         Completion {
             request: self.id,

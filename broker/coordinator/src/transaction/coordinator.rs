@@ -11,6 +11,7 @@ mod markers;
 mod over_time;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,9 @@ pub use list::list_of_none;
 
 use super::metadata::TransactionMetadata;
 use super::record::{Error, TransactionRecord};
-use super::{Action, Command, Completion, Config, Outcome, Request, Response, State, TransactionVersion};
+use super::{
+    Action, Command, Completion, Config, Features, Outcome, Request, Response, State, TransactionVersion,
+};
 use crate::{AppendId, Now, RequestId};
 use appends::Appends;
 
@@ -31,7 +34,8 @@ pub struct TransactionCoordinator {
     config: Config,
     /// The leader epoch of the partition; markers carry it.
     epoch: i32,
-    /// The finalized `transaction.version`.
+    features: Arc<dyn Features>,
+    /// The finalized `transaction.version` at the beginning of the call that is being answered.
     version: TransactionVersion,
     transactions: BTreeMap<Utf8Bytes, Transaction>,
     appends: Appends,
@@ -88,6 +92,16 @@ enum Refusal {
     NeedsProducerId,
 }
 
+impl Refusal {
+    /// What is said where nobody can be told to wait.
+    fn error(self) -> ErrorCode {
+        match self {
+            Self::Error(error) => error,
+            Self::NeedsProducerId => ErrorCode::CoordinatorNotAvailable,
+        }
+    }
+}
+
 impl From<ErrorCode> for Refusal {
     fn from(error: ErrorCode) -> Self {
         Self::Error(error)
@@ -97,11 +111,12 @@ impl From<ErrorCode> for Refusal {
 impl TransactionCoordinator {
     /// A coordinator that knows no transactional id: to `replay` into, then to `activate`. `epoch` is the leader epoch of its partition.
     #[must_use]
-    pub fn new(config: Config, epoch: i32, version: TransactionVersion) -> Self {
+    pub fn new(config: Config, epoch: i32, features: Arc<dyn Features>) -> Self {
         Self {
             config,
             epoch,
-            version,
+            version: features.transaction_version(),
+            features,
             transactions: BTreeMap::new(),
             appends: Appends::default(),
             deadlines: BTreeSet::new(),
@@ -147,6 +162,7 @@ impl TransactionCoordinator {
 
     /// All records are read: what was decided is carried through, time begins to count, and commands may come.
     pub fn activate(&mut self, now: Now) -> Outcome {
+        self.version = self.features.transaction_version();
         let mut outcome = Outcome::default();
         self.begin_rounds(now);
         self.resume(now, &mut outcome);
@@ -155,6 +171,7 @@ impl TransactionCoordinator {
 
     /// Decides what a request asks.
     pub fn handle(&mut self, request: Request, now: Now) -> Outcome {
+        self.version = self.features.transaction_version();
         let mut outcome = Outcome::default();
         self.decide(request, now, &mut outcome);
         outcome
@@ -185,11 +202,6 @@ impl TransactionCoordinator {
             }
             Command::ProducerIdAllocated(id) => {
                 self.producer_id_allocated(*id, now, outcome);
-                answer(asker, Response::Noted(Ok(())), outcome);
-                Ok(())
-            }
-            Command::TransactionVersion(version) => {
-                self.version = *version;
                 answer(asker, Response::Noted(Ok(())), outcome);
                 Ok(())
             }
@@ -240,6 +252,7 @@ impl TransactionCoordinator {
 
     /// Does what the time has come for.
     pub fn tick(&mut self, now: Now) -> Outcome {
+        self.version = self.features.transaction_version();
         let mut outcome = Outcome::default();
         // What these set, even for now, is for the next call.
         let mut due = Vec::new();

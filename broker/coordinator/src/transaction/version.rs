@@ -1,5 +1,20 @@
 //! `transaction.version`: how a transaction is run (Kafka's `TransactionVersion`, KIP-890).
 
+use std::fmt;
+
+/// Where a coordinator learns which level is finalized. It asks once at the beginning of a call, and decides on that.
+pub trait Features: fmt::Debug + Send + Sync {
+    /// The level now.
+    fn transaction_version(&self) -> TransactionVersion;
+}
+
+/// A level that stays.
+impl Features for TransactionVersion {
+    fn transaction_version(&self) -> TransactionVersion {
+        *self
+    }
+}
+
 /// A level of the feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum TransactionVersion {

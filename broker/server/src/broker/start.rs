@@ -71,7 +71,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
     };
     let threads = vec![pools.appends.clone(), pools.reads.clone()];
     let dynamic = Dynamic::follow(&config, threads, Arc::clone(&schema), &metadata);
-    let groups = Groups::new(config.groups.clone(), surroundings.clone());
+    let groups = Groups::of_broker(config.groups.clone(), surroundings.clone());
     let transactions = config.transactions.clone();
     let core = Arc::new_cyclic(|core| Core {
         cluster_id: shared.directory.meta_properties().cluster_id.as_str().into(),
@@ -81,7 +81,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         replicas: Arc::clone(&replicas),
         fetch_sessions: Mutex::new(FetchSessions::new(config.fetch_session_slots)),
         groups: Arc::new(groups),
-        transactions: Arc::new(Transactions::new(transactions, surroundings, core.clone())),
+        transactions: Arc::new(Transactions::of_broker(transactions, surroundings, core.clone())),
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),
         config,
@@ -162,7 +162,6 @@ fn coordinate(core: &Core, shared: &Shared, tasks: &mut JoinSet<()>) {
     core.groups.start();
     core.transactions.start();
     tasks.spawn(Arc::clone(&core.groups).follow_deletions());
-    tasks.spawn(Arc::clone(&core.transactions).follow_version());
 }
 
 /// A directory that another node has written, Kafka's perhaps, says which node this is, unless somebody has set `node.id`.

@@ -5,6 +5,7 @@ mod load;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use forebay_broker_coordinator::{
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::Offset;
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::clock;
@@ -39,9 +41,12 @@ pub(crate) trait Driver: Sized + Send + Sync + 'static {
     /// The machine has read its log, and is not asked anything yet. Nothing may be waited for.
     fn loaded(shard: &Arc<Shard<Self>>, coordinator: &Self::Coordinator);
 
-    /// Begins what the machine wants done. Its state is locked: nothing may be waited for, nor may it be asked.
-    fn perform(shard: &Arc<Shard<Self>>, action: <Self::Coordinator as Coordinator>::Action);
+    /// What the machine wants done, to be begun at once; none if the broker has stopped.
+    fn perform(&self, action: <Self::Coordinator as Coordinator>::Action) -> Option<Work<Self>>;
 }
+
+/// Does what a machine wants done; gives what that is to be told of it.
+pub(crate) type Work<D> = Pin<Box<dyn Future<Output = CommandOf<D>> + Send>>;
 
 /// What is asked of the coordinator that `D` drives.
 pub(crate) type CommandOf<D> = <<D as Driver>::Coordinator as Coordinator>::Command;
@@ -81,11 +86,15 @@ struct Active<D: Driver> {
     appends: VecDeque<InFlight>,
     /// A task awaits them.
     committing: bool,
+    /// What the coordinator wanted done and has not been told of.
+    under_way: JoinSet<()>,
 }
 
 struct InFlight {
     id: AppendId,
     result: Written,
+    /// If it fails, those after it stand.
+    alone: bool,
     /// One before it has failed, and the coordinator has taken back all that were decided on top of that.
     taken_back: bool,
 }
@@ -125,6 +134,12 @@ impl<D: Driver> Shard<D> {
     /// What its kind needs besides.
     pub(crate) fn driver(&self) -> &D {
         &self.driver
+    }
+
+    /// As when something turned up in the log that it had taken back.
+    #[cfg(test)]
+    pub(crate) async fn begin_again(self: &Arc<Self>) {
+        self.reload().await;
     }
 
     /// Whether it coordinates no more.
@@ -189,18 +204,20 @@ impl<D: Driver> Shard<D> {
     pub(crate) fn resign(&self) {
         let state = std::mem::replace(&mut *self.state(), State::Resigned);
         if let State::Active(active) = state {
-            let _not_awaited = self.dismiss(*active);
+            let (_not_awaited, mut under_way) = self.dismiss(*active);
+            under_way.detach_all();
         }
         self.rearm.notify_one();
         self.settled.notify_one();
     }
 
-    /// Sends everyone who waits for a coordinator away; gives the appends that are on their way.
-    fn dismiss(&self, active: Active<D>) -> VecDeque<InFlight> {
+    /// Sends everyone who waits for a coordinator away; gives the appends that are on their way, and what is being done for it.
+    fn dismiss(&self, active: Active<D>) -> (VecDeque<InFlight>, JoinSet<()>) {
         let Active {
             coordinator,
             mut waiting,
             appends,
+            under_way,
             ..
         } = active;
         for Completion { request, response } in coordinator.resign(self.now()) {
@@ -209,7 +226,7 @@ impl<D: Driver> Shard<D> {
                 let _gone = sender.send(response);
             }
         }
-        appends
+        (appends, under_way)
     }
 
     async fn load_and_keep_time(self: Arc<Self>) {
@@ -251,6 +268,7 @@ impl<D: Driver> Shard<D> {
             next_request: 0,
             appends: VecDeque::new(),
             committing: false,
+            under_way: JoinSet::new(),
         };
         self.carry_out(&mut active, outcome);
         *state = State::Active(Box::new(active));
@@ -305,11 +323,12 @@ impl<D: Driver> Shard<D> {
             }
         }
         for append in appends {
-            let id = append.id;
+            let (id, alone) = (append.id, append.transaction.is_some());
             let result = self.append(append);
             active.appends.push_back(InFlight {
                 id,
                 result,
+                alone,
                 taken_back: false,
             });
         }
@@ -317,10 +336,24 @@ impl<D: Driver> Shard<D> {
             active.committing = true;
             tokio::spawn(Arc::clone(self).commit());
         }
-        for action in actions {
-            D::perform(self, action);
+        for work in actions
+            .into_iter()
+            .filter_map(|action| self.driver.perform(action))
+        {
+            self.begin(active, work);
         }
         self.rearm.notify_one();
+    }
+
+    fn begin(self: &Arc<Self>, active: &mut Active<D>, work: Work<D>) {
+        // Those that are done need not be remembered.
+        while active.under_way.try_join_next().is_some() {}
+        let shard = Arc::clone(self);
+        active.under_way.spawn(async move {
+            let command = work.await;
+            // One that has resigned since has a successor, which finds in the log what is left to be done.
+            let _noted = shard.request_of_its_own(command).await;
+        });
     }
 
     /// Queues the records of an append. One that cannot be queued is one that fails in its turn.
@@ -352,6 +385,7 @@ impl<D: Driver> Shard<D> {
             let Some(InFlight {
                 id,
                 result,
+                alone,
                 taken_back,
             }) = next
             else {
@@ -362,13 +396,13 @@ impl<D: Driver> Shard<D> {
                 // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
                 Ok(_) if taken_back => return self.reload().await,
                 Err(_) if taken_back => {}
-                result => self.settle(id, result.map(drop)),
+                result => self.settle(id, alone, result.map(drop)),
             }
         }
     }
 
     /// An append is in the log and committed, or is not.
-    fn settle(self: &Arc<Self>, id: AppendId, result: Result<(), replicas::Error>) {
+    fn settle(self: &Arc<Self>, id: AppendId, alone: bool, result: Result<(), replicas::Error>) {
         let mut state = self.state();
         let State::Active(active) = &mut *state else {
             return;
@@ -376,7 +410,7 @@ impl<D: Driver> Shard<D> {
         let outcome = match result {
             Ok(()) => active.coordinator.committed(id, self.now()),
             Err(error) => {
-                for later in &mut active.appends {
+                for later in active.appends.iter_mut().filter(|_| !alone) {
                     later.taken_back = true;
                 }
                 active
@@ -397,10 +431,14 @@ impl<D: Driver> Shard<D> {
             "{} coordinator begins again from its log",
             D::WHAT
         );
+        let (appends, mut under_way) = self.dismiss(active);
         // What is on its way may be in the log yet, behind the end that loading would see now.
-        for append in self.dismiss(active) {
+        for append in appends {
             let _either_way = append.result.await;
         }
+        // The next one has the same epoch: nobody could tell what was done for this one from what is done for that. A marker that
+        // came late might end the next transaction.
+        while under_way.join_next().await.is_some() {}
         self.load().await;
     }
 

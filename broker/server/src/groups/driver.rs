@@ -7,7 +7,7 @@ use forebay_broker_coordinator::{Cluster, Config, GroupCoordinator};
 use forebay_protocol::Uuid;
 
 use super::deletions::Deletions;
-use crate::coordinators::shard::{self, Driver};
+use crate::coordinators::shard::{self, Driver, Work};
 use crate::replicas::Replica;
 
 /// A group coordinator and what drives it.
@@ -17,7 +17,7 @@ pub(super) type Shard = shard::Shard<GroupDriver>;
 type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
 
 /// What it needs.
-pub(super) struct GroupDriver {
+pub(crate) struct GroupDriver {
     config: Config,
     cluster: Arc<dyn Cluster>,
     pub(super) topic_exists: Box<TopicExists>,
@@ -58,7 +58,7 @@ impl Driver for GroupDriver {
         shard.forget_topics(&shard.topics_that_are_gone(coordinator));
     }
 
-    fn perform(_shard: &Arc<Shard>, action: Infallible) {
+    fn perform(&self, action: Infallible) -> Option<Work<Self>> {
         match action {}
     }
 }

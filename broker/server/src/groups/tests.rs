@@ -6,14 +6,18 @@ use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use forebay_broker_coordinator::RequestContext;
 use forebay_broker_log::{self as log, DirectoryOptions, LogConfig, LogDirectory};
 use forebay_broker_partition::{self as partition, LeaderAndIsr, LogState, Partition};
 use forebay_disk::{Effect, Fault, FaultyDisk, MemoryDisk, Operation};
-use forebay_protocol::messages::OffsetCommitRequest;
 use forebay_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use forebay_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use forebay_protocol::messages::{OffsetCommitRequest, TxnOffsetCommitRequest};
 use forebay_protocol::{ErrorCode, NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::LeaderEpoch;
 use tokio::sync::{oneshot, watch};
@@ -284,6 +288,86 @@ async fn who_begins_again_knows_what_was_on_its_way_to_the_log() {
     assert_eq!(known, [1, -1, 6, 7]);
     assert_eq!(commit(Arc::clone(&shard), "x", 8).await, ErrorCode::None);
     assert_eq!(committed(&shard, "x").await, 8);
+}
+
+/// Commits an offset of group `g` in a transaction of which nobody has told the log.
+async fn commit_in_transaction(shard: Arc<Shard>) -> ErrorCode {
+    let partition = TxnOffsetCommitRequestPartition {
+        committed_offset: 9,
+        ..Default::default()
+    };
+    let topic = TxnOffsetCommitRequestTopic {
+        name: "t".into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = TxnOffsetCommitRequest {
+        transactional_id: "late".into(),
+        group_id: "g".into(),
+        producer_id: 7,
+        generation_id: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let command = Command::TxnOffsetCommit {
+        request,
+        verification: 4_711,
+    };
+    match shard.request(context(), command).await {
+        Some(Response::TxnOffsetCommit(answer)) => {
+            ErrorCode::from_i16(answer.topics[0].partitions[0].error_code)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The end of a transaction by a coordinator of this epoch.
+async fn end_transaction(shard: Arc<Shard>, coordinator_epoch: i32) -> Result<(), ErrorCode> {
+    let end = EndOfTransaction {
+        producer_id: 7.into(),
+        producer_epoch: 0.into(),
+        coordinator_epoch,
+        transaction_version: 0,
+        commit: true,
+    };
+    match shard.request_of_its_own(Command::EndTransaction(end)).await {
+        Some(Response::EndTransaction(result)) => result,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The log refuses what is wrong with a transaction when others have been decided on top of it: that is no affair of theirs.
+#[tokio::test]
+async fn what_is_late_in_a_transaction_is_refused_alone() {
+    let bench = Bench::new();
+    let shard = bench.used_shard().await;
+    assert_eq!(end_transaction(Arc::clone(&shard), 5).await, Ok(()));
+    let [mut first] = bench.stop_writes();
+    let before = begin(commit(Arc::clone(&shard), "before", 5));
+    first.arrived().await;
+    let late = begin(commit_in_transaction(Arc::clone(&shard)));
+    let between = begin(commit(Arc::clone(&shard), "between", 6));
+    let older = begin(end_transaction(Arc::clone(&shard), 4));
+    let topics = ["x", "y", "z"];
+    let others = topics.map(|topic| begin(commit(Arc::clone(&shard), topic, 7)));
+    first.end(None);
+    assert_eq!(late.await, ErrorCode::InvalidTxnState);
+    assert_eq!(older.await, Err(ErrorCode::TransactionCoordinatorFenced));
+    assert_eq!((before.await, between.await), (ErrorCode::None, ErrorCode::None));
+    for other in others {
+        assert_eq!(other.await, ErrorCode::None);
+    }
+    assert!(!shard.is_loading());
+    for (topic, offset) in [
+        ("t", 1),
+        ("before", 5),
+        ("between", 6),
+        ("x", 7),
+        ("y", 7),
+        ("z", 7),
+    ] {
+        assert_eq!(committed(&shard, topic).await, offset, "{topic}");
+    }
 }
 
 #[tokio::test]

@@ -22,10 +22,10 @@ use crate::call::{Call, Dispatched, Reply};
 use crate::error_code::HasErrorCode;
 use crate::listener_view::View;
 use crate::replicas::{self, Replica};
-use accept::Acceptance;
+use accept::{Acceptance, SentPartition};
 
 /// Why a partition's batches are not in the log.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Refusal {
     code: Option<ErrorCode>,
     message: Option<String>,
@@ -88,24 +88,28 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Dispatched {
     let silent = request.acks == 0;
     let limit = (request.acks == -1).then(|| milliseconds(request.timeout_ms));
     let acceptance = Acceptance::new(call, acks, request.transactional_id.map(|id| id.detach()));
-    let mut topics = Vec::with_capacity(request.topic_data.len());
-    for topic in request.topic_data {
-        let found = acceptance.topic(&topic);
-        let mut partitions = Vec::with_capacity(topic.partition_data.len());
-        for data in topic.partition_data {
-            let index = data.index;
-            let outcome = found
-                .as_ref()
-                .map_err(|code| Refusal::from(*code))
-                .and_then(|name| acceptance.append(name, data));
-            partitions.push(Partition { index, outcome });
-        }
-        topics.push(Topic {
+    let sent: Vec<_> = request
+        .topic_data
+        .into_iter()
+        .map(|topic| acceptance.read(topic))
+        .collect();
+    let refused = acceptance.check_transaction(&sent).err();
+    let topics = sent.into_iter().map(|topic| {
+        let accept = |sent: SentPartition| Partition {
+            index: sent.index,
+            outcome: match &refused {
+                Some(whole) => Err(whole.clone()),
+                None => acceptance.append(&topic.found, sent),
+            },
+        };
+        Topic {
             name: topic.name,
-            id: topic.topic_id,
-            partitions,
-        });
-    }
+            id: topic.id,
+            partitions: topic.partitions.into_iter().map(accept).collect(),
+        }
+    });
+    // All are in their queues when this returns.
+    let topics: Vec<Topic> = topics.collect();
     let call = call.clone();
     Dispatched::Later(Box::pin(async move {
         let response = acknowledge(&call, topics, limit).await;

@@ -73,38 +73,52 @@ fn split(image: &MetadataImage, topic: &mut TxnOffsetCommitRequestTopic) -> Vec<
 
 /// Commits what exists; none if the broker stops first.
 async fn commit(call: &Call, request: TxnOffsetCommitRequest) -> Option<TxnOffsetCommitResponse> {
-    let verification = if request.group_id.is_empty() {
-        // The coordinator says what is wrong with it.
-        Ok(0)
-    } else {
-        verify(call, &request).await
-    };
-    let verification = match verification {
-        Ok(verification) => verification,
-        Err(code) => return Some(refuse(&request, code)),
-    };
-    let group = request.group_id.clone();
-    let command = Command::TxnOffsetCommit {
-        request,
-        verification,
-    };
-    match call
-        .core
-        .groups
-        .ask(&group, coordinator_context(call), command)
-        .await
-    {
-        Some(Response::TxnOffsetCommit(response)) => Some(response),
-        _ => None,
+    let operation = Operation::of_txn_offset_commit(call.version);
+    let mut patience = Patience::new();
+    loop {
+        let verification = if request.group_id.is_empty() {
+            // The coordinator says what is wrong with it.
+            Ok(0)
+        } else {
+            verify(call, &request, operation, &mut patience).await
+        };
+        let verification = match verification {
+            Ok(verification) => verification,
+            Err(code) => return Some(refuse(&request, code)),
+        };
+        let command = Command::TxnOffsetCommit {
+            request: request.clone(),
+            verification,
+        };
+        let context = coordinator_context(call);
+        let answer = call.core.groups.ask(&request.group_id, context, command).await;
+        let Some(Response::TxnOffsetCommit(response)) = answer else {
+            return None;
+        };
+        // The end of the transaction before came between the question and the log, and has taken the answer away.
+        let is_to_be_asked_again = verification != 0
+            && operation == Operation::Add
+            && is_unverified(&response)
+            && !patience.is_over();
+        if !is_to_be_asked_again {
+            return Some(response);
+        }
     }
 }
 
+fn is_unverified(response: &TxnOffsetCommitResponse) -> bool {
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let mut codes = partitions.map(|partition| partition.error_code);
+    codes.any(|code| code == ErrorCode::InvalidTxnState.to_i16())
+}
+
 /// Asks the transaction's coordinator, unless the log knows of the transaction already; gives what the log is to be told.
-async fn verify(call: &Call, request: &TxnOffsetCommitRequest) -> Result<u64, ErrorCode> {
-    let operation = Operation::of_txn_offset_commit(call.version);
-    if operation != Operation::Add && !call.core.config.upkeep.transaction_verification {
-        return Ok(0);
-    }
+async fn verify(
+    call: &Call,
+    request: &TxnOffsetCommitRequest,
+    operation: Operation,
+    patience: &mut Patience,
+) -> Result<u64, ErrorCode> {
     let partition = call
         .core
         .groups
@@ -112,13 +126,15 @@ async fn verify(call: &Call, request: &TxnOffsetCommitRequest) -> Result<u64, Er
         .ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let replica = call.core.replicas.get(CONSUMER_OFFSETS, partition);
     let replica = replica.ok_or(ErrorCode::NotCoordinator)?;
+    if operation != Operation::Add && !replica.config().transaction_verification {
+        return Ok(0);
+    }
     let question = Question {
         transactional_id: request.transactional_id.detach(),
         producer_id: request.producer_id.into(),
         producer_epoch: request.producer_epoch.into(),
         operation,
     };
-    let mut patience = Patience::new();
     loop {
         let (outcome, guard) = ask(call, &replica, &question).await?;
         if let Some(pause) = patience.pause_after(outcome, operation) {

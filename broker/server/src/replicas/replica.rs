@@ -17,6 +17,8 @@ use forebay_records::{Offset, Timestamp};
 
 use super::{Error, Meters, Shared};
 use crate::{clock, replicas};
+#[cfg(test)]
+pub(crate) use writer::SET_ASIDE_BYTES_MAX;
 pub(crate) use writer::{NewAppend, QUEUE_BYTES_MAX};
 use writer::{Reply, Writer};
 

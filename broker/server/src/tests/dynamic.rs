@@ -12,7 +12,12 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const DELETE: i8 = 1;
 
-async fn alter(broker: &TestBroker, name: &str, key: &str, value: Option<&str>) -> (ErrorCode, String) {
+pub(super) async fn alter(
+    broker: &TestBroker,
+    name: &str,
+    key: &str,
+    value: Option<&str>,
+) -> (ErrorCode, String) {
     let config = AlterableConfig {
         name: key.into(),
         config_operation: if value.is_some() { 0 } else { DELETE },

@@ -7,9 +7,10 @@ mod zombies;
 
 use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::fetch_response::AbortedTransaction;
+use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use forebay_protocol::messages::update_features_request::FeatureUpdateKey;
 use forebay_protocol::messages::{
-    DescribeTransactionsRequest, FindCoordinatorRequest, UpdateFeaturesRequest,
+    DescribeTransactionsRequest, FindCoordinatorRequest, OffsetFetchRequest, UpdateFeaturesRequest,
 };
 use forebay_records::ControlRecordType;
 
@@ -133,6 +134,38 @@ fn end_of(batch: &RecordBatch) -> Option<bool> {
         ControlRecordType::Abort => Some(false),
         _ => None,
     }
+}
+
+/// The stable offset of group `g`, -1 for none, once its coordinator is loaded; none if a transaction stays open on it.
+async fn committed_offset(broker: &TestBroker) -> Option<i64> {
+    let topic = OffsetFetchRequestTopics {
+        name: TOPIC.into(),
+        partition_indexes: vec![0],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![topic]),
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group],
+        require_stable: true,
+        ..Default::default()
+    };
+    let asked = std::time::Instant::now();
+    while asked.elapsed() < std::time::Duration::from_secs(2) {
+        let response = broker.call(9, request.clone()).await;
+        let group = &response.groups[0];
+        match ErrorCode::from_i16(group.error_code) {
+            ErrorCode::None if group.topics[0].partitions[0].error_code == 0 => {
+                return Some(group.topics[0].partitions[0].committed_offset);
+            }
+            ErrorCode::None | ErrorCode::CoordinatorLoadInProgress => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    }
+    None
 }
 
 /// The ends of transactions in a partition.

@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use forebay_broker_coordinator::transaction::{Action, Command, Config, TransactionCoordinator};
+use forebay_broker_controller::TRANSACTION_VERSION;
+use forebay_broker_coordinator::transaction::{
+    Action, Command, Config, Features, TransactionCoordinator, TransactionVersion,
+};
 
-use super::{markers, version};
-use crate::coordinators::shard::{self, Driver};
+use super::markers;
+use crate::coordinators::shard::{self, Driver, Work};
 use crate::core::Core;
 use crate::metadata::Metadata;
 use crate::replicas::Replica;
@@ -13,8 +16,18 @@ use crate::replicas::Replica;
 /// A transaction coordinator and what drives it.
 pub(super) type Shard = shard::Shard<TransactionDriver>;
 
+/// What is finalized by the metadata.
+#[derive(Debug)]
+struct FinalizedFeatures(Arc<Metadata>);
+
+impl Features for FinalizedFeatures {
+    fn transaction_version(&self) -> TransactionVersion {
+        TransactionVersion::from_level(self.0.image().feature_level(TRANSACTION_VERSION))
+    }
+}
+
 /// What it needs.
-pub(super) struct TransactionDriver {
+pub(crate) struct TransactionDriver {
     config: Config,
     metadata: Arc<Metadata>,
     core: Weak<Core>,
@@ -41,30 +54,28 @@ impl Driver for TransactionDriver {
             ..self.config.clone()
         };
         let epoch = replica.with_partition(forebay_broker_partition::Partition::leader_epoch);
-        TransactionCoordinator::new(config, epoch.0, version(&self.metadata.image()))
+        let features = Arc::new(FinalizedFeatures(Arc::clone(&self.metadata)));
+        TransactionCoordinator::new(config, epoch.0, features)
     }
 
     fn loaded(_shard: &Arc<Shard>, _coordinator: &TransactionCoordinator) {}
 
-    fn perform(shard: &Arc<Shard>, action: Action) {
+    fn perform(&self, action: Action) -> Option<Work<Self>> {
         // Without it the broker has stopped.
-        if let Some(core) = shard.driver().core.upgrade() {
-            tokio::spawn(carry_out(core, Arc::clone(shard), action));
-        }
+        let core = self.core.upgrade()?;
+        Some(Box::pin(async move { carry_out(&core, action).await }))
     }
 }
 
-/// Does what the coordinator wants done, and tells it what came of that.
-async fn carry_out(core: Arc<Core>, shard: Arc<Shard>, action: Action) {
-    let command = match action {
+/// Does what the coordinator wants done; what it is told came of that.
+async fn carry_out(core: &Core, action: Action) -> Command {
+    match action {
         Action::WriteMarkers(markers) => {
-            let results = markers::write(&core, &markers).await;
+            let results = markers::write(core, &markers).await;
             Command::MarkersWritten { markers, results }
         }
         Action::AllocateProducerId => {
             Command::ProducerIdAllocated(core.producer_ids.next(&core.metadata).await)
         }
-    };
-    // One that has resigned since has a successor, which finds in the log what is left to be done.
-    let _noted = shard.request_of_its_own(command).await;
+    }
 }

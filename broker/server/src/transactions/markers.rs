@@ -10,6 +10,8 @@ use crate::transaction_markers::{self, Marker};
 /// Writes them. A partition that does not exist any more has nothing to be told.
 pub(super) async fn write(core: &Core, markers: &Markers) -> Vec<(TopicPartition, Result<(), ErrorCode>)> {
     #[cfg(test)]
+    super::sabotage::wait(markers).await;
+    #[cfg(test)]
     let markers = &match super::sabotage::of(markers) {
         Ok(markers) => markers,
         Err(super::sabotage::Instead::Nothing) => return std::future::pending().await,

@@ -2,6 +2,18 @@
 
 use forebay_broker_coordinator::transaction::Markers;
 use forebay_protocol::{ErrorCode, TopicPartition};
+use tokio::sync::Semaphore;
+
+/// Markers of this id are written when somebody adds permits to [`HELD`].
+pub(crate) const HELD_ID: &str = "sabotage: waits to be let";
+pub(crate) static HELD: Semaphore = Semaphore::const_new(0);
+
+/// Waits, if it has to be let.
+pub(super) async fn wait(markers: &Markers) {
+    if *markers.transactional_id == *HELD_ID {
+        HELD.acquire().await.expect("it is never closed").forget();
+    }
+}
 
 /// What is told of markers instead of writing them.
 pub(super) enum Instead {

@@ -5,20 +5,10 @@ use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
 use crate::consumer::{ConsumerGroup, Member};
 use crate::coordinator::GroupCoordinator;
+use crate::coordinator::commits::Committer;
 
 /// Since this version OffsetCommit has a member epoch, and members of the consumer protocol use it.
 const MEMBER_EPOCH_VERSION: i16 = 9;
-
-/// Who commits.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::coordinator) struct Committer<'a> {
-    pub(in crate::coordinator) member_id: &'a Utf8Bytes,
-    pub(in crate::coordinator) instance_id: Option<&'a Utf8Bytes>,
-    /// Or a generation.
-    pub(in crate::coordinator) epoch: i32,
-    /// The version of an OffsetCommit; `None`: it is part of a transaction.
-    pub(in crate::coordinator) api_version: Option<i16>,
-}
 
 impl GroupCoordinator {
     /// Whether these partitions, by the name of their topic and its id as far as that is known, may be committed to.

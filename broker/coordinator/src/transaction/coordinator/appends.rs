@@ -17,6 +17,9 @@ use crate::{Append, AppendId, Now, Record};
 /// record is in memory, and ours when it is on the disk.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
 
+/// Kept free in a record for what the later ones of its transaction have besides: ids of producers, how the client runs it.
+const END_BYTES: usize = 64;
+
 /// The appends that are not committed, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Appends {
@@ -74,7 +77,9 @@ impl TransactionCoordinator {
         let Ok(record) = record::encode(id, &next, self.version) else {
             return self.cannot_be_written(id, ErrorCode::UnknownServerError);
         };
-        if HEADER_BYTES + bytes_of(&record) > self.config.append_bytes_max {
+        // What has begun must be able to end, whatever that takes and whatever the bound is by then.
+        let is_end = !matches!(next.state, State::Empty | State::Ongoing);
+        if !is_end && HEADER_BYTES + bytes_of(&record) + END_BYTES > self.config.append_bytes_max {
             return self.cannot_be_written(id, ErrorCode::MessageTooLarge);
         }
         let patience = Duration::from_millis(next.timeout_ms.unsigned_abs().into()).max(PATIENCE_MIN);
@@ -159,6 +164,7 @@ impl TransactionCoordinator {
     /// `append` is committed: on enough replicas, on disk, whatever the driver promises. What it says counts as soon as every earlier
     /// append is committed too, whichever order the driver hears of them in.
     pub fn committed(&mut self, append: AppendId, now: Now) -> Outcome {
+        self.version = self.features.transaction_version();
         let mut outcome = Outcome::default();
         let uncommitted = &mut self.appends.uncommitted;
         if let Ok(index) = uncommitted.binary_search_by_key(&append, |one| one.id) {

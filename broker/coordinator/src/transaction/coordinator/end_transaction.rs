@@ -115,9 +115,13 @@ fn decide_with_raised_epochs(
         return Err(ErrorCode::ConcurrentTransactions);
     }
     let (current, asked) = (metadata.producer_epoch.0, request.producer_epoch);
-    let is_previous_producer =
-        metadata.previous_producer_id.0 == request.producer_id && asked == i16::MAX - 1 && current == 0;
-    let is_previous_epoch = asked.checked_add(1) == Some(current);
+    // An end decided in the old way has raised the epoch only to fence.
+    let was_raised = metadata.client_version.raises_epoch();
+    let is_previous_producer = was_raised
+        && metadata.previous_producer_id.0 == request.producer_id
+        && asked == i16::MAX - 1
+        && current == 0;
+    let is_previous_epoch = was_raised && asked.checked_add(1) == Some(current);
     if metadata.producer_id.0 != request.producer_id && !is_previous_producer {
         return Err(ErrorCode::InvalidProducerIdMapping);
     }

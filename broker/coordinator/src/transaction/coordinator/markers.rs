@@ -50,7 +50,6 @@ impl TransactionCoordinator {
         let metadata = &transaction.metadata;
         if left.is_empty() {
             let complete = metadata.complete(now.timestamp);
-            // It is no larger than the record before it.
             if self.write(id, complete, None, now, outcome).is_err() {
                 self.carry_on_later(id, now);
             }

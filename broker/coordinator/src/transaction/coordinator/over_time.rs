@@ -43,13 +43,19 @@ impl TransactionCoordinator {
                 }
                 Err(Refusal::Error(_)) => continue,
             };
-            // The record is no larger than the one before it.
-            if self.write(&id, next, None, now, outcome).is_ok() {
-                outcome.events.push(Event::TimedOut {
+            let state = next.state;
+            let event = match self.write(&id, next, None, now, outcome) {
+                Ok(()) => Event::TimedOut {
                     transactional_id: id,
                     producer_id: metadata.producer_id,
-                });
-            }
+                },
+                Err(refusal) => Event::NotWritten {
+                    transactional_id: id,
+                    state,
+                    error: refusal.error(),
+                },
+            };
+            outcome.events.push(event);
         }
     }
 

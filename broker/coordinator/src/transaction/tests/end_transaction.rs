@@ -165,3 +165,22 @@ fn exhausted_epochs_are_followed_by_a_new_producer_id() {
     assert_eq!(driver.add((1_001, 0), &[("a", 0)]), ErrorCode::None);
     assert_eq!(driver.end(5, (1_001, 0), true), Ok((1_001, 1)));
 }
+
+/// The level was lowered while a client that raises its epochs had a transaction open: the epoch that fences it is not its own.
+#[test]
+fn a_producer_that_was_fenced_in_the_old_way_is_not_given_the_epoch_that_fences_it() {
+    for (level, expected) in [
+        (TransactionVersion::V0, Err(ErrorCode::ProducerFenced)),
+        (TransactionVersion::V1, Err(ErrorCode::ProducerFenced)),
+        (TransactionVersion::V2, Ok((1_000, 1))),
+    ] {
+        let mut driver = Driver::with(TransactionVersion::V2);
+        let producer = driver.init().expect("new");
+        driver.add(producer, &[("a", 0)]);
+        driver.features.set(level);
+        driver.pass(std::time::Duration::from_secs(120));
+        assert_eq!(driver.metadata().state, State::CompleteAbort);
+        assert_eq!(driver.metadata().producer_epoch.0, 1);
+        assert_eq!(driver.end(5, producer, false), expected, "{level:?}");
+    }
+}

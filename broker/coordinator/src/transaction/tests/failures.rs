@@ -248,7 +248,11 @@ fn who_resigns_sends_everyone_away() {
     let parked = driver.send(4, Command::InitProducerId(init_request("new", None)));
     let coordinator = std::mem::replace(
         &mut driver.coordinator,
-        crate::transaction::TransactionCoordinator::new(driver.config.clone(), 0, TransactionVersion::V0),
+        crate::transaction::TransactionCoordinator::new(
+            driver.config.clone(),
+            0,
+            std::sync::Arc::new(TransactionVersion::V0),
+        ),
     );
     let completed = coordinator.resign(driver.now);
     let outcome = crate::transaction::Outcome {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::support::{Driver, TIMEOUT_MS, added, adding, ended, ending, init_request, initialized, records};
 use crate::transaction::metadata::TransactionMetadata;
-use crate::transaction::{Action, Command, Markers, State, TransactionVersion};
+use crate::transaction::{Action, Command, Features as _, Markers, State, TransactionVersion};
 use crate::{Record, RequestId};
 
 const IDS: [&str; 2] = ["x", "y"];
@@ -286,7 +286,7 @@ impl World {
         let forget = |metadata: &TransactionMetadata| {
             let mut metadata = metadata.clone();
             metadata.last_producer_epoch = (-1).into();
-            if self.driver.version == TransactionVersion::V0 {
+            if self.driver.features.transaction_version() == TransactionVersion::V0 {
                 metadata.previous_producer_id = (-1).into();
                 metadata.next_producer_id = (-1).into();
                 metadata.client_version = TransactionVersion::V0;

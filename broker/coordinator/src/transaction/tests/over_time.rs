@@ -95,6 +95,30 @@ fn ids_that_nobody_uses_are_forgotten() {
     assert_eq!(driver.coordinator.transaction_count(), 0);
 }
 
+/// As many partitions as one record can have: the records of the end have more to say, and fit.
+#[test]
+fn what_has_begun_can_end() {
+    // Lengths of names, so that one of them leaves less room than the records of the end need besides.
+    for length in 1..16 {
+        let mut driver = Driver::with(TransactionVersion::V2);
+        driver.config.append_bytes_max = 1_000;
+        driver.reload();
+        let producer = driver.init().expect("new");
+        let mut number = 0;
+        while driver.add(producer, &[(&"n".repeat(length), number)]) == ErrorCode::None {
+            number += 1;
+        }
+        assert!(number > 100, "{number} fit");
+        // What was written under a larger bound must end, too.
+        if length % 2 == 0 {
+            driver.config.append_bytes_max = 100;
+            driver.reload();
+        }
+        driver.pass(TIMEOUT + ROUND);
+        assert_eq!(driver.metadata().state, State::CompleteAbort, "{length}");
+    }
+}
+
 /// More tombstones than a batch takes come in several.
 #[test]
 fn tombstones_fit_into_batches() {

@@ -126,8 +126,11 @@ fn what_a_later_kafka_writes_is_left_alone_and_damage_is_told() {
         let decoded = decode(&key, Some(&value));
         assert!(matches!(decoded, Err(Error::State(number)) if number == status));
     }
-    let mut coordinator =
-        TransactionCoordinator::new(crate::transaction::Config::default(), 0, TransactionVersion::V0);
+    let mut coordinator = TransactionCoordinator::new(
+        crate::transaction::Config::default(),
+        0,
+        std::sync::Arc::new(TransactionVersion::V0),
+    );
     assert!(matches!(coordinator.replay(None, None), Err(Error::NoKey)));
     let Record { key, .. } = record::tombstone(&"t".into()).expect("short");
     let unknown = Bytes::from_static(&[0, 9]);

@@ -1,6 +1,7 @@
 //! A driver for tests: commits what is written, carries out what is wanted, and can be told to hold back or to fail.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_protocol::messages::{EndTxnRequest, InitProducerIdRequest};
@@ -10,8 +11,8 @@ use forebay_records::{ProducerEpoch, ProducerId, Timestamp};
 use crate::transaction::metadata::TransactionMetadata;
 use crate::transaction::record::{self, TransactionRecord};
 use crate::transaction::{
-    Action, AddPartitions, Command, Completion, Config, Event, Markers, Outcome, Request, Response, State,
-    TransactionCoordinator, TransactionVersion,
+    Action, AddPartitions, Command, Completion, Config, Event, Features, Markers, Outcome, Request, Response,
+    State, TransactionCoordinator, TransactionVersion,
 };
 use crate::{Append, AppendId, Now, Record, RequestContext, RequestId};
 
@@ -19,10 +20,26 @@ use crate::{Append, AppendId, Now, Record, RequestContext, RequestId};
 pub(super) const TIMEOUT_MS: i32 = 60_000;
 pub(super) const EPOCH: i32 = 5;
 
+/// A level that changes.
+#[derive(Debug)]
+pub(super) struct Finalized(Mutex<TransactionVersion>);
+
+impl Finalized {
+    pub(super) fn set(&self, version: TransactionVersion) {
+        *self.0.lock().expect("whole") = version;
+    }
+}
+
+impl Features for Finalized {
+    fn transaction_version(&self) -> TransactionVersion {
+        *self.0.lock().expect("whole")
+    }
+}
+
 pub(super) struct Driver {
     pub(super) coordinator: TransactionCoordinator,
     pub(super) config: Config,
-    pub(super) version: TransactionVersion,
+    pub(super) features: Arc<Finalized>,
     pub(super) now: Now,
     /// What is committed.
     pub(super) log: Vec<Record>,
@@ -48,10 +65,11 @@ impl Driver {
 
     pub(super) fn with(version: TransactionVersion) -> Self {
         let config = Config::default();
+        let features = Arc::new(Finalized(Mutex::new(version)));
         let mut driver = Self {
-            coordinator: TransactionCoordinator::new(config.clone(), EPOCH, version),
+            coordinator: TransactionCoordinator::new(config.clone(), EPOCH, Arc::clone(&features) as _),
             config,
-            version,
+            features,
             now: Now {
                 timestamp: Timestamp(1_000_000),
                 elapsed: Duration::from_secs(1),
@@ -237,7 +255,8 @@ impl Driver {
         self.written.clear();
         self.actions.clear();
         self.unanswered.clear();
-        let mut next = TransactionCoordinator::new(self.config.clone(), EPOCH + 1, self.version);
+        let mut next =
+            TransactionCoordinator::new(self.config.clone(), EPOCH + 1, Arc::clone(&self.features) as _);
         for Record { key, value } in &self.log {
             next.replay(Some(key), value.as_ref()).expect("our own record");
         }

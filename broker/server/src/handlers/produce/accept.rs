@@ -7,10 +7,10 @@ use forebay_broker_log::{LogConfig, ValidatedBatch};
 use forebay_broker_partition::{Partition, RequiredAcks};
 use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use forebay_protocol::messages::produce_response::BatchIndexAndErrorMessage;
-use forebay_protocol::{ErrorCode, Records, TopicPartition, Utf8Bytes};
+use forebay_protocol::{ErrorCode, Records, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::{
-    AppendOrigin, CompressionType, Corruption, DECOMPRESSED_BYTES_MAX, Error, Offset, RecordBatch,
-    RecordError, RecordErrorReason, ValidationOptions, batches, validate,
+    AppendOrigin, CompressionType, Corruption, DECOMPRESSED_BYTES_MAX, Error, Offset, ProducerEpoch,
+    ProducerId, RecordBatch, RecordError, RecordErrorReason, ValidationOptions, batches, validate,
 };
 
 use super::recompress::recompress;
@@ -27,6 +27,23 @@ const ADMIN_CLIENT_ID: &str = "__admin_client";
 const ZSTD_VERSION: i16 = 7;
 /// Errors of single records that the message of the whole names.
 const RECORD_ERRORS_SHOWN: usize = 3;
+
+/// What a request has for a topic.
+pub(super) struct SentTopic {
+    /// Its name, if it exists.
+    pub(super) found: Result<Utf8Bytes, ErrorCode>,
+    pub(super) name: Utf8Bytes,
+    pub(super) id: Uuid,
+    pub(super) partitions: Vec<SentPartition>,
+}
+
+/// What a request has for a partition.
+pub(super) struct SentPartition {
+    pub(super) index: i32,
+    /// Of the first batch, whether or not it can be taken.
+    is_transactional: bool,
+    batch: Result<RecordBatch, Refusal>,
+}
 
 /// One Produce request on its way into the queues.
 pub(super) struct Acceptance<'a> {
@@ -51,8 +68,65 @@ impl<'a> Acceptance<'a> {
         }
     }
 
+    /// What a request has for a topic, and whether there is one.
+    pub(super) fn read(&self, topic: TopicProduceData) -> SentTopic {
+        let found = self.topic(&topic);
+        let partitions = topic.partition_data.into_iter();
+        SentTopic {
+            found,
+            name: topic.name,
+            id: topic.topic_id,
+            partitions: partitions.map(|data| self.read_partition(data)).collect(),
+        }
+    }
+
+    fn read_partition(&self, data: PartitionProduceData) -> SentPartition {
+        // A caller in this process may hand over pieces.
+        let bytes = data.records.and_then(Records::into_bytes).unwrap_or_default();
+        let is_empty = bytes.is_empty();
+        let mut found = batches(bytes);
+        let first = (!is_empty).then(|| found.next());
+        let is_transactional = matches!(&first, Some(Some(Ok(batch))) if batch.header().is_transactional());
+        SentPartition {
+            index: data.index,
+            is_transactional,
+            batch: self.batch(first, found),
+        }
+    }
+
+    /// Whether the batches of a request can be of one transaction. If not none is looked at, as in Kafka, which refuses the
+    /// whole request (`KafkaApis.handleProduceRequest`, `ReplicaManager.handleProduceAppend`).
+    pub(super) fn check_transaction(&self, sent: &[SentTopic]) -> Result<(), Refusal> {
+        let mut all = sent.iter().flat_map(|topic| &topic.partitions);
+        if self.transactional_id.is_none() && all.any(|one| one.is_transactional) {
+            // As Kafka says to whoever may not use a transactional id: this one has none.
+            return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+        }
+        let mut producers = sent.iter().flat_map(|topic| self.producers(topic));
+        let first = producers.next();
+        if producers.any(|other| Some(other) != first) {
+            let message = "Transactional records contained more than one producer ID";
+            return Err(refuse(ErrorCode::InvalidProducerIdMapping, message));
+        }
+        Ok(())
+    }
+
+    /// Who sends transactional batches to partitions of a topic that are there.
+    fn producers(&self, topic: &SentTopic) -> impl Iterator<Item = (ProducerId, ProducerEpoch)> {
+        let name = topic.found.as_ref().ok();
+        let is_there = move |index| name.is_some_and(|name| self.image.partition(name, index).is_some());
+        let there = topic
+            .partitions
+            .iter()
+            .filter(move |sent| sent.is_transactional && is_there(sent.index));
+        let headers = there.filter_map(|sent| Some(*sent.batch.as_ref().ok()?.header()));
+        headers
+            .filter(|header| header.has_producer_id())
+            .map(|header| (header.producer_id, header.producer_epoch))
+    }
+
     /// The name of a topic that exists.
-    pub(super) fn topic(&self, topic: &TopicProduceData) -> Result<Utf8Bytes, ErrorCode> {
+    fn topic(&self, topic: &TopicProduceData) -> Result<Utf8Bytes, ErrorCode> {
         if self.call.version >= 13 {
             let found = self
                 .image
@@ -70,13 +144,14 @@ impl<'a> Acceptance<'a> {
     /// Checks the batch of a partition and queues it.
     pub(super) fn append(
         &self,
-        topic: &Utf8Bytes,
-        data: PartitionProduceData,
+        topic: &Result<Utf8Bytes, ErrorCode>,
+        sent: SentPartition,
     ) -> Result<Acknowledgement, Refusal> {
-        let Some(partition) = self.image.partition(topic, data.index) else {
+        let topic = topic.as_ref().map_err(|code| Refusal::from(*code))?;
+        let Some(partition) = self.image.partition(topic, sent.index) else {
             return Err(ErrorCode::UnknownTopicOrPartition.into());
         };
-        let batch = self.batch(data.records)?;
+        let batch = sent.batch?;
         let acks = self.acks.ok_or(ErrorCode::InvalidRequiredAcks)?;
         if is_internal_topic(topic) && self.call.context.client_id.as_deref() != Some(ADMIN_CLIENT_ID) {
             return Err(refuse(
@@ -84,9 +159,9 @@ impl<'a> Acceptance<'a> {
                 &format!("Cannot append to internal topic {topic}"),
             ));
         }
-        let question = self.question(&batch)?;
-        let Some(replica) = self.call.core.replicas.get(topic, data.index) else {
-            tracing::debug!(%topic, partition = data.index, leader = partition.leader.0, "not a replica");
+        let question = self.question(&batch);
+        let Some(replica) = self.call.core.replicas.get(topic, sent.index) else {
+            tracing::debug!(%topic, partition = sent.index, leader = partition.leader.0, "not a replica");
             return Err(ErrorCode::NotLeaderOrFollower.into());
         };
         // A topic made anew may stand here before the image says so.
@@ -106,46 +181,40 @@ impl<'a> Acceptance<'a> {
     }
 
     /// What the coordinator of a transactional batch may have to be asked.
-    fn question(&self, batch: &RecordBatch) -> Result<Option<Question>, Refusal> {
+    fn question(&self, batch: &RecordBatch) -> Option<Question> {
         let header = batch.header();
-        if !header.is_transactional() {
-            return Ok(None);
-        }
-        // As Kafka says to whoever may not use a transactional id: this one has none.
-        let transactional_id = self
-            .transactional_id
-            .clone()
-            .ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
-        Ok(Some(Question {
+        let transactional_id = self.transactional_id.clone();
+        let transactional_id = transactional_id.filter(|_| header.is_transactional())?;
+        Some(Question {
             transactional_id,
             producer_id: header.producer_id,
             producer_epoch: header.producer_epoch,
             operation: Operation::of_produce(self.call.version),
-        }))
+        })
     }
 
     /// The one batch that a request has for a partition (`ProduceRequest.validateRecords`).
-    fn batch(&self, records: Option<Records>) -> Result<RecordBatch, Refusal> {
+    /// `first`: what is first in its bytes, if there are any; `more`: what follows.
+    fn batch(
+        &self,
+        first: Option<Option<Result<RecordBatch, Error>>>,
+        mut more: impl Iterator<Item = Result<RecordBatch, Error>>,
+    ) -> Result<RecordBatch, Refusal> {
         let version = self.call.version;
-        // A caller in this process may hand over pieces.
-        let bytes = match records.and_then(Records::into_bytes) {
-            Some(bytes) if !bytes.is_empty() => bytes,
-            _ => {
+        let batch = match first {
+            Some(Some(Ok(batch))) => batch,
+            Some(Some(Err(error))) => return Err(refuse(error.error_code(), &error.to_string())),
+            None => {
                 let message = format!(
                     "Produce requests with version {version} must have at least one record batch per partition"
                 );
                 return Err(refuse(ErrorCode::InvalidRecord, &message));
             }
-        };
-        let mut found = batches(bytes);
-        let batch = match found.next() {
-            Some(Ok(batch)) => batch,
-            Some(Err(error)) => return Err(refuse(error.error_code(), &error.to_string())),
             // Fewer bytes than the batch says: as if there were none.
-            None => return Err(refuse(ErrorCode::InvalidRecord, "the record batch is cut off")),
+            Some(None) => return Err(refuse(ErrorCode::InvalidRecord, "the record batch is cut off")),
         };
         // What follows and is no whole batch is not looked at, as in Kafka.
-        if found.next().is_some() {
+        if more.next().is_some() {
             let message = format!(
                 "Produce requests with version {version} are only allowed to contain exactly one record batch per \
                  partition"

@@ -10,7 +10,7 @@ use forebay_protocol::ErrorCode;
 use forebay_records::ProducerId;
 
 use super::Replica;
-use super::writer::{Queued, refuse};
+use super::writer::{Queued, SET_ASIDE_BYTES_MAX, refuse};
 use crate::clock;
 use crate::error_code::HasErrorCode as _;
 use crate::replicas::Error;
@@ -50,6 +50,7 @@ impl Replica {
                 Some(Outcome::Try) => {
                     if let Some(first) = lane.waiting.front_mut() {
                         first.append.transaction.guard = lane.guard;
+                        first.patience = Some(lane.patience);
                     }
                 }
                 Some(Outcome::Refuse(code)) => {
@@ -64,7 +65,7 @@ impl Replica {
             taken.extend(lane.waiting);
         }
         let bytes = taken.iter().map(|queued| queued.bytes).sum::<usize>();
-        self.queue().bytes -= bytes;
+        self.queue().bytes_set_aside -= bytes;
         taken
     }
 
@@ -80,12 +81,12 @@ impl Replica {
             log.end_verification(producer_id, guard);
         }
         let Some(queued) = queued else { return };
-        self.queue().bytes -= queued.bytes;
+        self.queue().bytes_set_aside -= queued.bytes;
         let operation = queued.append.question.as_ref().map(|asked| asked.operation);
         refuse(vec![queued], &told(code, operation));
     }
 
-    /// Sets a batch aside if others of its producer wait already.
+    /// Sets a batch aside if others of its producer wait already. One that there is no room for is refused.
     pub(super) fn stand_behind(&self, queued: Queued) -> Option<Queued> {
         let Some(question) = &queued.append.question else {
             return Some(queued);
@@ -94,21 +95,37 @@ impl Replica {
         let Some(lane) = lanes.get_mut(&question.producer_id) else {
             return Some(queued);
         };
-        self.queue().bytes += queued.bytes;
-        lane.waiting.push_back(queued);
+        if let Some(queued) = self.make_room_for(queued) {
+            lane.waiting.push_back(queued);
+        }
         None
+    }
+
+    fn make_room_for(&self, queued: Queued) -> Option<Queued> {
+        let mut queue = self.queue();
+        let before = queue.bytes_set_aside;
+        if before > 0 && before + queued.bytes > SET_ASIDE_BYTES_MAX {
+            drop(queue);
+            refuse(vec![queued], &Error::QueueFull);
+            return None;
+        }
+        queue.bytes_set_aside += queued.bytes;
+        Some(queued)
     }
 
     /// Asks the coordinator about a batch that the log does not take without.
     pub(super) fn verify(self: &Arc<Self>, queued: Queued) {
-        let Some(queued) = self.stand_behind(queued) else {
+        let room = self
+            .stand_behind(queued)
+            .and_then(|queued| self.make_room_for(queued));
+        let Some(mut queued) = room else {
             return;
         };
-        self.queue().bytes += queued.bytes;
+        let patience = queued.patience.take().unwrap_or_else(Patience::new);
         self.ask(Lane {
             waiting: VecDeque::from([queued]),
             guard: VerificationGuard::NONE,
-            patience: Patience::new(),
+            patience,
             outcome: None,
         });
     }

@@ -15,12 +15,15 @@ use super::verifying::Lanes;
 use crate::clock;
 use crate::io_pool::Drain;
 use crate::replicas::{self, Error};
-use crate::verification::{Operation, Question};
+use crate::verification::{Operation, Patience, Question};
 
 /// Bytes that one round of the writer takes from the queue; the rest waits for its next turn.
 const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes that may wait in a partition's queue. Connections bound what they have in flight; this bounds all of them together.
 pub(crate) const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that may be set aside until their transactions' coordinators have answered. What a coordinator is waited for does not take
+/// the queue from those who wait for nobody.
+pub(crate) const SET_ASIDE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Batches to append to one partition.
 #[derive(Debug, Clone)]
@@ -67,9 +70,9 @@ impl NewAppend {
         }
     }
 
-    /// Whether its coordinator can be asked, and was not yet.
-    fn may_be_asked_about(&self) -> bool {
-        self.question.is_some() && self.transaction.guard == VerificationGuard::NONE
+    /// The end of a transaction. Who waits for it may be what fills the queue.
+    fn is_marker(&self) -> bool {
+        self.batches.iter().all(|one| one.batch.header().is_control())
     }
 }
 
@@ -77,7 +80,26 @@ impl NewAppend {
 pub(super) struct Queued {
     pub(super) append: NewAppend,
     pub(super) bytes: usize,
+    /// For how long its coordinator may be asked once more, if it has said yes.
+    pub(super) patience: Option<Patience>,
     reply: Reply,
+}
+
+impl Queued {
+    /// The same to be asked about, should the log not take it: because nobody has been asked yet; or, where it is the broker that adds the
+    /// partition, because the end of the transaction before came in between and took the answer away.
+    fn again(&self) -> Option<NewAppend> {
+        let question = self.append.question.as_ref()?;
+        let was_asked = self.append.transaction.guard != VerificationGuard::NONE;
+        let may_be_asked = !was_asked
+            || (question.operation == Operation::Add
+                && self.patience.is_some_and(|patience| !patience.is_over()));
+        may_be_asked.then(|| {
+            let mut append = self.append.clone();
+            append.transaction.guard = VerificationGuard::NONE;
+            append
+        })
+    }
 }
 
 /// Batches that are being written, and who hears of it.
@@ -87,6 +109,7 @@ struct Wait {
     reply: Reply,
     /// The same once more, should the log not take them yet.
     again: Option<NewAppend>,
+    patience: Option<Patience>,
 }
 
 /// Hears of an acknowledgement.
@@ -95,8 +118,9 @@ pub(super) type Reply = oneshot::Sender<Result<Appended, Error>>;
 #[derive(Default)]
 pub(super) struct Queue {
     appends: VecDeque<Queued>,
-    /// Those that the writer has set aside count too.
-    pub(super) bytes: usize,
+    bytes: usize,
+    /// Of those that the writer has set aside.
+    pub(super) bytes_set_aside: usize,
 }
 
 /// What waits for the writer.
@@ -133,11 +157,16 @@ impl Replica {
         let (reply, receiver) = oneshot::channel();
         {
             let mut queue = self.queue();
-            if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
+            if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX && !append.is_marker() {
                 return Err(Error::QueueFull);
             }
             queue.bytes += bytes;
-            queue.appends.push_back(Queued { append, bytes, reply });
+            queue.appends.push_back(Queued {
+                append,
+                bytes,
+                patience: None,
+                reply,
+            });
         }
         if !self.shared.appends.schedule(self) {
             refuse(self.take_round(), &Error::Lost);
@@ -175,14 +204,22 @@ impl Replica {
         let mut waits = Vec::with_capacity(accepted.len());
         let mut appends = Vec::with_capacity(accepted.len());
         for queued in accepted {
-            let Some(Queued { append, bytes, reply }) = self.stand_behind(queued) else {
+            let Some(queued) = self.stand_behind(queued) else {
                 continue;
             };
+            let again = queued.again();
+            let Queued {
+                append,
+                bytes,
+                patience,
+                reply,
+            } = queued;
             waits.push(Wait {
                 acks: append.acks,
                 bytes,
                 reply,
-                again: append.may_be_asked_about().then(|| append.clone()),
+                again,
+                patience,
             });
             appends.push(Append {
                 batches: append.batches,
@@ -208,8 +245,18 @@ impl Replica {
         for (mut wait, result) in waits.into_iter().zip(results) {
             match (wait.again.take(), &result) {
                 (Some(append), Err(forebay_broker_log::Error::Unverified { .. })) => {
-                    let Wait { bytes, reply, .. } = wait;
-                    self.verify(Queued { append, bytes, reply });
+                    let Wait {
+                        bytes,
+                        reply,
+                        patience,
+                        ..
+                    } = wait;
+                    self.verify(Queued {
+                        append,
+                        bytes,
+                        patience,
+                        reply,
+                    });
                 }
                 _ => {
                     kept.0.push(wait);

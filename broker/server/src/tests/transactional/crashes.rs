@@ -12,6 +12,8 @@ use super::clients::{KINDS, Kind, Producer, VERSION_2};
 use super::*;
 
 const PARTITIONS: i32 = 3;
+/// What the transaction commits for group `g`.
+const OFFSET: i64 = 7;
 /// One write after the other, so that no moment is missed.
 const IN_TURN: (&str, &str) = ("num.io.threads", "1");
 const NO_SYNC: (&str, &str) = ("log.flush.interval.messages", "9223372036854775807");
@@ -77,10 +79,12 @@ async fn end_of_a_transaction(
     let broker = TestBroker::start_on(Arc::new(faulty.clone()), settings).await;
     broker.create_topic(TOPIC, PARTITIONS, &[]).await;
     find_coordinator(&broker).await;
+    groups::find_coordinator(&broker, "g").await;
     let mut producer = Producer::begin(&broker, kind, id).await;
     for partition in 0..PARTITIONS {
         assert_eq!(producer.send(&broker, partition, &["x"]).await, ErrorCode::None);
     }
+    assert_eq!(producer.send_offset(&broker, OFFSET).await, ErrorCode::None);
     let camera = Camera {
         memory,
         faulty,
@@ -110,7 +114,7 @@ async fn judge(
     case: Case,
     acknowledged: bool,
 ) -> Result<(), String> {
-    let Case { id, committed, .. } = case;
+    let id = case.id;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let broker = launch(directory.directory.path(), &disk, &directory.settings)
         .await
@@ -135,14 +139,19 @@ async fn judge(
                 let seen = read_committed(&broker, partition).await;
                 found.push((seen, ends(&broker, partition).await));
             }
-            verdict(&found, committed, acknowledged)
+            verdict(&found, committed_offset(&broker).await, case, acknowledged)
         }
     };
     broker.split().0.crash().await;
     verdict
 }
 
-fn verdict(found: &[(Committed, Vec<bool>)], committed: bool, acknowledged: bool) -> Result<(), String> {
+fn verdict(
+    found: &[(Committed, Vec<bool>)],
+    offset: Option<i64>,
+    Case { committed, .. }: Case,
+    acknowledged: bool,
+) -> Result<(), String> {
     if found
         .iter()
         .any(|(seen, _)| seen.last_stable_offset < seen.high_watermark)
@@ -152,6 +161,13 @@ fn verdict(found: &[(Committed, Vec<bool>)], committed: bool, acknowledged: bool
     let visible = found.iter().filter(|(seen, _)| !seen.values.is_empty()).count();
     if visible != 0 && visible != found.len() {
         return Err(format!("half a transaction: {found:?}"));
+    }
+    match offset {
+        None => return Err("who asks for stable offsets waits for ever".to_owned()),
+        Some(offset) if (offset == OFFSET) != (visible > 0) => {
+            return Err(format!("half a transaction: offset {offset} and {found:?}"));
+        }
+        Some(_) => {}
     }
     let ends: Vec<bool> = found.iter().flat_map(|(_, ends)| ends.iter().copied()).collect();
     if ends.contains(&true) && ends.contains(&false) {
@@ -200,8 +216,8 @@ async fn a_transaction_is_whole_wherever_the_broker_dies() {
                 ..COMMIT
             };
             let (steps, failures) = sweep(case, &survivors, &[IN_TURN], None).await;
-            // The decision, three partitions, the completion.
-            assert!(steps >= 5, "{steps}");
+            // The decision, three partitions, the group's, the completion.
+            assert!(steps >= 6, "{steps}");
             assert_eq!(failures, Vec::<String>::new(), "{kind:?} {committed}");
         }
     }

@@ -1,13 +1,13 @@
 //! What each kind of client sees of its transactions.
 
+use std::time::Duration;
+
 use forebay_protocol::messages::delete_topics_request::DeleteTopicState;
-use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use forebay_protocol::messages::{
-    DeleteTopicsRequest, InitProducerIdRequest, ListTransactionsRequest, OffsetFetchRequest,
-};
+use forebay_protocol::messages::{DeleteTopicsRequest, InitProducerIdRequest, ListTransactionsRequest};
 
 use super::clients::{KINDS, OLD, Producer, VERSION_2};
 use super::*;
+use crate::transactions::sabotage::{HELD, HELD_ID};
 
 async fn broker_with_topic() -> TestBroker {
     let broker = TestBroker::start().await;
@@ -15,26 +15,6 @@ async fn broker_with_topic() -> TestBroker {
     find_coordinator(&broker).await;
     groups::find_coordinator(&broker, "g").await;
     broker
-}
-
-/// The committed offset of group `g`, -1 for none.
-async fn committed_offset(broker: &TestBroker) -> i64 {
-    let topic = OffsetFetchRequestTopics {
-        name: TOPIC.into(),
-        partition_indexes: vec![0],
-        ..Default::default()
-    };
-    let group = OffsetFetchRequestGroup {
-        group_id: "g".into(),
-        topics: Some(vec![topic]),
-        ..Default::default()
-    };
-    let request = OffsetFetchRequest {
-        groups: vec![group],
-        ..Default::default()
-    };
-    let response = broker.call(9, request).await;
-    response.groups[0].topics[0].partitions[0].committed_offset
 }
 
 #[tokio::test]
@@ -97,7 +77,7 @@ async fn transactions_are_seen_when_they_are_committed_and_never_when_aborted() 
                 assert_eq!(seen.last_stable_offset, seen.high_watermark);
             }
             let offset = if committed { round } else { round - 1 };
-            assert_eq!(committed_offset(&broker).await, offset, "{kind:?}");
+            assert_eq!(committed_offset(&broker).await, Some(offset), "{kind:?}");
         }
         assert_eq!(ends(&broker, 0).await, [true, false, true, false, true, false]);
         assert!(ends(&broker, 2).await.is_empty(), "it took no part");
@@ -141,6 +121,34 @@ async fn clients_of_every_kind_work_side_by_side() {
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, ["x", "y", "z"]);
+}
+
+/// A coordinator that begins again from its log has the epoch that it had: what the run before it has begun must be over first, or its
+/// markers might end the next transaction.
+#[tokio::test]
+async fn who_begins_again_lets_the_markers_under_way_arrive() {
+    let broker = broker_with_topic().await;
+    let mut producer = Producer::begin(&broker, OLD, HELD_ID).await;
+    assert_eq!(producer.send(&broker, 0, &["x"]).await, ErrorCode::None);
+    assert_eq!(producer.end(&broker, true).await, ErrorCode::None);
+    let transactions = &broker.handle.core().transactions;
+    let partition = transactions.partition_of(HELD_ID).expect("there");
+    let shard = transactions.shard(partition).expect("here");
+    let mut again = Box::pin(shard.begin_again());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut again).await;
+    assert!(early.is_err(), "a marker is under way");
+    assert_eq!(state_of(&broker, HELD_ID).await, "COORDINATOR_LOAD_IN_PROGRESS");
+    HELD.add_permits(1);
+    again.await;
+    assert_eq!(
+        state_of(&broker, HELD_ID).await,
+        "PrepareCommit",
+        "nobody has told it"
+    );
+    assert_eq!(ends(&broker, 0).await, [true]);
+    HELD.add_permits(1);
+    wait_for_state(&broker, HELD_ID, "CompleteCommit").await;
+    assert_eq!(read_committed(&broker, 0).await.values, ["x"]);
 }
 
 /// A partition that is gone has nothing to be told.
