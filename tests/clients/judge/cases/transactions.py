@@ -163,6 +163,44 @@ def records_without_the_flag(broker):
     look(broker, name)
 
 
+def mixed(broker, version, of, *parts, missing=False):
+    """One Produce with a batch for each partition, transactional or not, of the producer that is named; and the ends of the partitions."""
+    name = topic(broker, partitions=len(parts))
+    data = [{"Index": index, "Records": batch.batch(b"v", producer=(*who, sequence), attributes=flag, timestamp=now())}
+            for index, (who, sequence, flag) in enumerate(parts)]
+    data += [{"Index": len(parts), "Records": data[0]["Records"]}] * missing
+    of_topic = {"TopicId": topic_id(broker, name)} if version >= 13 else {"Name": name}
+    broker.ask("Produce", version, Acks=-1, TimeoutMs=5000, TransactionalId=of, TopicData=[dict(of_topic, PartitionData=data)])
+    broker.ask("ListOffsets", 7, ReplicaId=-1, Topics=[{"Name": name, "Partitions": [
+        {"PartitionIndex": index, "Timestamp": -1} for index in range(len(parts))]}])
+
+
+NOBODY = (-1, -1)
+
+
+@cases({"%d-%s" % (version, word): (version, word) for version in (3, 9, 12, 13) for word in ("first", "last", "missing")})
+def records_without_an_id(broker, version, word):
+    """Of the batches of a request one is transactional, and the request has no transactional id."""
+    plain, part = (NOBODY, -1, 0), (producer(broker), 0, batch.TRANSACTIONAL)
+    parts = (part, plain) if word == "first" else (plain, part)
+    mixed(broker, version, None, *parts, missing=word == "missing")
+
+
+@cases({"%d-%s" % (version, word): (version, word) for version in (3, 9, 12, 13)
+        for word in ("ids", "epochs", "one", "missing", "both-kinds")})
+def records_of_several_producers(broker, version, word):
+    """A request may have transactional batches of one producer only, in one epoch."""
+    of, other = own(broker, "-1"), own(broker, "-2")
+    who = producer(broker, of)
+    second = {"ids": lambda: producer(broker, other), "epochs": lambda: (who[0], who[1] + 1)}.get(word, lambda: who)()
+    if word == "both-kinds":
+        mixed(broker, version, of, (producer(broker), 0, 0), (who, 0, batch.TRANSACTIONAL))
+    elif word == "missing":
+        mixed(broker, version, of, (who, 0, batch.TRANSACTIONAL), (producer(broker, other), 0, batch.TRANSACTIONAL), missing=True)
+    else:
+        mixed(broker, version, of, (who, 0, batch.TRANSACTIONAL), (second, 0, batch.TRANSACTIONAL), (NOBODY, -1, 0))
+
+
 @case
 def records_of_two(broker):
     """A producer's open transaction holds back what others have committed behind it."""
