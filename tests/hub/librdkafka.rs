@@ -2,6 +2,7 @@
 //! under a producer.
 
 mod admin;
+mod consumer_protocol;
 mod groups;
 mod kill;
 mod records;
