@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
+
 use crate::{DirectoryEntry, Disk, Error, File, Lock, Metadata, OpenOptions, Operation, Result, Space};
 
 /// What happens at a [`Fault`].
@@ -17,6 +19,8 @@ pub enum Effect {
     NoSpace,
     /// This and all later operations of the kind fail for lack of space, until [`FaultyDisk::clear`].
     NoSpaceFromNowOn,
+    /// This one operation fails because the process has no file descriptor left (EMFILE), and changes nothing; later ones work.
+    NoDescriptors,
     /// A write puts down only its first so many bytes, then fails for lack of space; later ones work.
     ShortWrite {
         /// How many bytes arrive.
@@ -53,6 +57,7 @@ struct State {
     fault: Option<Fault>,
     hook: Option<(Operation, u64, Hook)>,
     frozen: bool,
+    space: Option<Space>,
     /// Operations per kind since the fault was set.
     counts: Vec<(Operation, u64)>,
 }
@@ -109,6 +114,14 @@ impl FaultyDisk {
     /// No fault any more, counts from 0 again. Thaws.
     pub fn clear(&self) {
         *self.state() = State::default();
+    }
+
+    /// From now on there is so much room, whatever the wrapped disk says; as any fault, in the place of the one there is.
+    pub fn set_space(&self, space: Space) {
+        *self.state() = State {
+            space: Some(space),
+            ..State::default()
+        };
     }
 
     /// How many operations of a kind there were since the last [`FaultyDisk::set`] or [`FaultyDisk::clear`],
@@ -186,6 +199,7 @@ fn happen(state: &mut State, effect: Effect, operation: Operation, path: &Path) 
         Effect::NoSpace | Effect::NoSpaceFromNowOn => {
             Err(Error::from_io(operation, path, io::ErrorKind::StorageFull.into()))
         }
+        Effect::NoDescriptors => Err(Error::from_io(operation, path, Errno::MFILE.into())),
         Effect::ShortWrite { bytes } => Ok(Verdict::Short(bytes)),
         Effect::Freeze => {
             state.frozen = true;
@@ -262,7 +276,8 @@ impl Disk for FaultyDisk {
 
     fn space(&self, path: &Path) -> Result<Option<Space>> {
         self.go(Operation::Inspect, path)?;
-        self.disk.space(path)
+        let space = self.state().space;
+        space.map_or_else(|| self.disk.space(path), |space| Ok(Some(space)))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {

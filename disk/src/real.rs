@@ -39,23 +39,7 @@ impl Disk for RealDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> Result<()> {
-        match fs::create_dir(path) {
-            Ok(()) => {}
-            Err(source) if source.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let parent =
-                    parent.ok_or_else(|| Error::from_io(Operation::CreateDirectory, path, source))?;
-                self.create_dir_all(parent)?;
-                return self.create_dir_all(path);
-            }
-            Err(source) => return Err(Error::from_io(Operation::CreateDirectory, path, source)),
-        }
-        match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => self.sync_dir(Path::new(".")),
-            Some(parent) => self.sync_dir(parent),
-            None => Ok(()),
-        }
+        create_dir_all(path, &|parent| self.sync_dir(parent))
     }
 
     fn read_dir(&self, path: &Path) -> Result<Vec<DirectoryEntry>> {
@@ -143,6 +127,28 @@ impl Disk for RealDisk {
             Err(errno) => Err(Error::from_io(Operation::Lock, path, errno.into())),
         }
     }
+}
+
+/// Creates a directory and its missing parents; `sync` makes the names in one durable.
+fn create_dir_all(path: &Path, sync: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => {}
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.ok_or_else(|| Error::from_io(Operation::CreateDirectory, path, source))?;
+            create_dir_all(parent, sync)?;
+            return create_dir_all(path, sync);
+        }
+        Err(source) => return Err(Error::from_io(Operation::CreateDirectory, path, source)),
+    }
+    let synced = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync(Path::new(".")),
+        Some(parent) => sync(parent),
+        None => Ok(()),
+    };
+    // Who tries again must not find it and take its name for durable.
+    synced.inspect_err(|_| drop(fs::remove_dir(path)))
 }
 
 fn file_kind(kind: fs::FileType) -> FileKind {
@@ -271,6 +277,30 @@ fn write_fully(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_whose_name_was_not_synced_is_made_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a").join("b");
+        let synced = std::cell::RefCell::new(Vec::new());
+        let sync = |parent: &Path| {
+            synced.borrow_mut().push(parent.to_path_buf());
+            match synced.borrow().len() {
+                // The name of `b`, for the first time.
+                2 => Err(Error::from_io(
+                    Operation::SyncDirectory,
+                    parent,
+                    Errno::MFILE.into(),
+                )),
+                _ => Ok(()),
+            }
+        };
+        assert!(create_dir_all(&path, &sync).is_err_and(|error| error.is_retriable()));
+        create_dir_all(&path, &sync).expect("now it works");
+        assert!(path.is_dir());
+        let parent = folder.path().join("a");
+        assert_eq!(*synced.borrow(), [folder.path(), &parent, &parent]);
+    }
 
     #[test]
     fn short_and_interrupted_writes_are_continued() {

@@ -13,7 +13,7 @@ use forebay_records::Offset;
 pub(crate) use broken::Broken;
 pub(crate) use filter::{Circumstances, Counts, Filter, Kept};
 pub(crate) use offset_map::OffsetMap;
-pub(crate) use read::BatchReader;
+pub(crate) use read::{BatchReader, Spend};
 pub(crate) use transactions::{Marker, Transactions};
 
 /// What one cleaner may use.
@@ -41,8 +41,9 @@ impl Default for CleanerOptions {
 
 /// How fast a cleaner may go, and whether it goes on.
 pub trait Pace {
-    /// So many bytes were read or written: waits if that was too fast. False: stop now, what is half done is dropped.
-    fn spend(&self, bytes: usize) -> bool;
+    /// So many bytes were read or written: waits if that was too fast, and looks at `goes_on` several times a second
+    /// meanwhile. False: stop now, what is half done is dropped.
+    fn spend(&self, bytes: usize, goes_on: &dyn Fn() -> bool) -> bool;
 }
 
 /// No limit.
@@ -50,7 +51,7 @@ pub trait Pace {
 pub struct Unlimited;
 
 impl Pace for Unlimited {
-    fn spend(&self, _bytes: usize) -> bool {
+    fn spend(&self, _bytes: usize, _goes_on: &dyn Fn() -> bool) -> bool {
         true
     }
 }

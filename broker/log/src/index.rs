@@ -172,6 +172,14 @@ impl<E: Entry> IndexFile<E> {
         Ok(())
     }
 
+    /// It may be closed again; one that does not grow is closed already.
+    pub(crate) fn unpin(&mut self) {
+        self.pinned = false;
+        if self.pending.is_empty() {
+            self.file = None;
+        }
+    }
+
     /// Throws all entries away.
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.pending.clear();

@@ -14,6 +14,7 @@ mod zeros;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use forebay_disk::Disk;
@@ -23,8 +24,10 @@ use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::directory_state::DirectoryState;
 use crate::error::{Error, Result};
+use crate::file_name;
 use crate::leader_epochs::LeaderEpochs;
-use crate::locks::{read_lock, write_lock};
+use crate::locks::{lock, read_lock, write_lock};
+use crate::log_directory::deleted_folder_name;
 use crate::partition_metadata;
 use crate::producer_state::{ProducerStates, Undecided};
 use crate::segment::{Segment, SegmentOptions};
@@ -49,6 +52,10 @@ pub struct Log {
     view: RwLock<View>,
     /// Held by whoever compacts the log, for as long as that takes.
     cleaning: Mutex<()>,
+    /// Somebody does.
+    being_cleaned: AtomicBool,
+    /// For how many rounds the cleaners pass it over, because there was no room for it.
+    rest: Mutex<clean::Rest>,
     /// Why the log is not compacted any more.
     uncleanable: RwLock<Option<Arc<str>>>,
     /// Held by whoever takes segments away or replaces them. Taken before `syncing`.
@@ -139,6 +146,8 @@ impl Log {
             epochs: RwLock::default(),
             view: RwLock::new(view),
             cleaning: Mutex::default(),
+            being_cleaned: AtomicBool::new(false),
+            rest: Mutex::default(),
             uncleanable: RwLock::default(),
             replacing: Mutex::default(),
             syncing: Mutex::default(),
@@ -187,13 +196,17 @@ impl Log {
         read_lock(&self.view).synced_offset
     }
 
-    /// The log's start, if it is not the first segment's and so must be remembered elsewhere.
+    /// The log's start, if it must be remembered elsewhere: because it is not the first segment's, or because the names of those
+    /// that were before it may come back with a loss of power.
     pub(crate) fn start_to_checkpoint(&self) -> Option<Offset> {
+        let writer = lock(&self.writer);
+        let names_synced = writer.names_changed == writer.names_synced;
         let view = read_lock(&self.view);
         let first = view
             .segments
             .first_key_value()
             .map_or(Offset::ZERO, |(first, _)| *first);
+        let first = if names_synced { first } else { Offset::ZERO };
         Some(view.log_start_offset).filter(|start| *start > first)
     }
 
@@ -282,6 +295,7 @@ impl Log {
             // Were the data directory gone, it would be made anew: with this folder, but without all else.
             if let Some(directory) = self.folder.parent() {
                 self.disk.metadata(directory)?;
+                self.set_leftovers_aside(directory, now)?;
             }
             self.disk.create_dir_all(&self.folder)?;
             let topic_id = self.topic_id();
@@ -291,6 +305,27 @@ impl Log {
             writer.folder_exists = true;
         }
         self.begin_segment(writer, self.log_end_offset(), now)
+    }
+
+    /// A folder with records that was there before this log is that of a deleted topic, whose deletion had no room: it gets out of the
+    /// way, for the next start to remove.
+    fn set_leftovers_aside(&self, directory: &Path, now: Timestamp) -> Result<()> {
+        let names = match self.disk.read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let has_records = names.iter().any(|entry| {
+            let name = entry.name.to_string_lossy();
+            file_name::parse(&name).is_some_and(|(_, kind)| kind == file_name::LOG)
+        });
+        if has_records {
+            let unique = u128::from(now.value().unsigned_abs());
+            let aside = directory.join(deleted_folder_name(&self.partition, unique));
+            tracing::warn!(folder = %self.folder.display(), aside = %aside.display(), "what a deleted topic has left gets out of the way");
+            self.disk.rename(&self.folder, &aside)?;
+        }
+        Ok(())
     }
 
     /// Creates a segment and shows it to readers.
@@ -355,7 +390,7 @@ impl Log {
 impl Log {
     /// Closes the active segment.
     fn roll_for_test(&self, offset: Offset, now: Timestamp) {
-        let mut writer = crate::locks::lock(&self.writer);
+        let mut writer = lock(&self.writer);
         self.roll(&mut writer, offset, now).expect("rolled");
     }
 }

@@ -191,6 +191,7 @@ impl LogDirectory {
         let log = match self.log(partition)? {
             Some(log) => log,
             None => {
+                self.forget_leftovers(partition)?;
                 let mut logs = write_lock(&self.logs);
                 let create = || {
                     Slot::Open(Arc::new(Log::create(
@@ -206,6 +207,16 @@ impl LogDirectory {
         };
         log.claim(topic_id)?;
         Ok(log)
+    }
+
+    /// What the checkpoints say of a partition that has no log is about one that was deleted, if there was no room to say so.
+    fn forget_leftovers(&self, partition: &TopicPartition) -> Result<()> {
+        let mut checkpoints = lock(&self.checkpoints);
+        if self.log(partition)?.is_some() || !checkpoints.knows(partition) {
+            return Ok(());
+        }
+        let forgotten = checkpoints.forget(&*self.disk, &self.path, std::slice::from_ref(partition));
+        forgotten.map_err(|error| self.state.judge(error))
     }
 
     /// All open logs, sorted by partition.
@@ -266,19 +277,19 @@ impl LogDirectory {
         for log in self.logs() {
             log.purge(now);
         }
-        lock(&self.doomed).retain(|(due, folder)| {
-            if *due > now {
-                return true;
-            }
-            match self.disk.remove_dir_all(folder) {
-                Ok(()) => false,
-                Err(error) if error.is_not_found() => false,
-                Err(error) => {
-                    tracing::warn!(folder = %folder.display(), %error, "a deleted partition's folder stays for now");
-                    true
-                }
+        let mut doomed = lock(&self.doomed);
+        let mut due: Vec<_> = doomed.extract_if(.., |(due, _)| *due <= now).collect();
+        // Who deletes the next topic does not wait for the files of this one.
+        drop(doomed);
+        due.retain(|(_, folder)| match self.disk.remove_dir_all(folder) {
+            Ok(()) => false,
+            Err(error) if error.is_not_found() => false,
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "a deleted partition's folder stays for now");
+                true
             }
         });
+        lock(&self.doomed).append(&mut due);
     }
 
     /// Cuts all records of a log at and after `offset`, for good. Gives whether there were any.
@@ -348,7 +359,7 @@ impl LogDirectory {
 }
 
 /// `<topic>-<partition>.<unique>-delete`; a long topic name is shortened so that it is still a file name.
-fn deleted_folder_name(partition: &TopicPartition, unique: u128) -> String {
+pub(crate) fn deleted_folder_name(partition: &TopicPartition, unique: u128) -> String {
     let suffix = format!("-{}.{unique:032x}{DELETE_SUFFIX}", partition.partition());
     let topic = partition.topic();
     // Topic names are ASCII.

@@ -287,6 +287,26 @@ impl ProducerStates {
         Ok(log_start_offset)
     }
 
+    /// The state by the snapshot at `offset`; none if there is none that can be read.
+    pub(crate) fn at_snapshot(
+        disk: &dyn Disk,
+        folder: &Path,
+        offset: Offset,
+    ) -> Result<Option<ProducerStates>> {
+        let path = file_name::path(folder, offset, file_name::PRODUCER_SNAPSHOT);
+        let bytes = match disk.read(&path, snapshot::SNAPSHOT_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut states = ProducerStates::default();
+        Ok(snapshot::decode(&bytes).ok().map(|entries| {
+            states.load(entries);
+            states.end_offset = offset;
+            states
+        }))
+    }
+
     fn load(&mut self, entries: Vec<(ProducerId, ProducerEntry)>) {
         for (producer_id, entry) in entries {
             if let Some(first_offset) = entry.transaction_first_offset {

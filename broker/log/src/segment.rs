@@ -176,6 +176,20 @@ impl Segment {
         write_lock(&self.transaction_index).pin()
     }
 
+    /// Whether its batches' file is open.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.file).is_some()
+    }
+
+    /// Its names stay its own after all: its files may be closed again.
+    pub(crate) fn unpin(&self) {
+        self.pinned.store(false, Ordering::Relaxed);
+        write_lock(&self.offset_index).unpin();
+        write_lock(&self.time_index).unpin();
+        write_lock(&self.transaction_index).unpin();
+    }
+
     /// The greatest timestamp of its first batch, if that is known: how old it is.
     pub(crate) fn first_timestamp(&self) -> Option<Timestamp> {
         lock(&self.growth).first_timestamp
@@ -213,17 +227,25 @@ impl Segment {
 
     /// Renames its files so that they are no longer part of the log; gives their new names.
     pub(crate) fn mark_deleted(&self) -> Result<Vec<PathBuf>> {
-        self.rename_files(file_name::DELETED)
+        self.rename_files(file_name::DELETED, file_name::SEGMENT_KINDS)
+    }
+
+    /// The same, as another segment takes its place: the batches last, so that no index is without them which could be taken for the
+    /// other one's.
+    pub(crate) fn mark_replaced(&self) -> Result<Vec<PathBuf>> {
+        let [batches, offset_index, time_index, transaction_index] = file_name::SEGMENT_KINDS;
+        let kinds = [transaction_index, time_index, offset_index, batches];
+        self.rename_files(file_name::DELETED, kinds)
     }
 
     /// Renames its files so that they are no longer part of the log, nor ever removed.
     pub(crate) fn set_aside(&self) -> Result<Vec<PathBuf>> {
-        self.rename_files(file_name::STRAY)
+        self.rename_files(file_name::STRAY, file_name::SEGMENT_KINDS)
     }
 
-    fn rename_files(&self, suffix: &str) -> Result<Vec<PathBuf>> {
-        let mut renamed = Vec::with_capacity(file_name::SEGMENT_KINDS.len());
-        for kind in file_name::SEGMENT_KINDS {
+    fn rename_files(&self, suffix: &str, kinds: [&str; 4]) -> Result<Vec<PathBuf>> {
+        let mut renamed = Vec::with_capacity(kinds.len());
+        for kind in kinds {
             let path = file_name::path(&self.folder, self.base_offset, kind);
             renamed.extend(rename(&*self.disk, &path, suffix)?);
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_disk::{Disk, FileExt as _};
 use forebay_records::{
-    AppendOrigin, BatchBuilder, BatchOptions, Headers, LeaderEpoch, Offset, ProducerEpoch, ProducerId,
-    ProducerIdentity, Sequence, Timestamp, ValidationOptions, batches, validate,
+    AppendOrigin, BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, Headers, LeaderEpoch,
+    NO_SEQUENCE, Offset, ProducerEpoch, ProducerId, ProducerIdentity, RecordBatch, Sequence, Timestamp,
+    ValidationOptions, batches, validate,
 };
 
 use crate::{
@@ -41,7 +42,10 @@ pub(crate) fn batch_with(
             .append(*timestamp, Some(b"key"), Some(value), &Headers::EMPTY)
             .expect("fits");
     }
-    let batch = builder.build().expect("builds");
+    validated(builder.build().expect("builds"), origin)
+}
+
+pub(crate) fn validated(batch: RecordBatch, origin: AppendOrigin) -> ValidatedBatch {
     let options = ValidationOptions {
         origin,
         timestamp_after_max_ms: i64::MAX,
@@ -51,30 +55,62 @@ pub(crate) fn batch_with(
     ValidatedBatch { batch, validated }
 }
 
-/// A request with one batch of `count` records of `bytes` bytes each, the value telling `tag`.
-pub(crate) fn append_of(tag: u8, count: usize, bytes: usize) -> Append {
-    let value = vec![tag; bytes];
-    let records: Vec<(&[u8], Timestamp)> = (0..count).map(|_| (&value[..], NOW)).collect();
+/// A request with one batch.
+pub(crate) fn request(batch: ValidatedBatch) -> Append {
     Append {
-        batches: vec![batch_at(&records, ProducerIdentity::NONE)],
+        batches: vec![batch],
         origin: AppendOrigin::Client,
         transaction: TransactionChecks::default(),
     }
 }
 
-/// A request of an idempotent producer.
-pub(crate) fn idempotent(producer_id: i64, epoch: i16, sequence: i32, count: usize) -> Append {
-    let producer = ProducerIdentity {
-        id: ProducerId(producer_id),
+/// The end of a producer's transaction, as its coordinator of this epoch writes it.
+pub(crate) fn marker_of(
+    producer: ProducerIdentity,
+    commit: bool,
+    coordinator_epoch: i32,
+    timestamp: Timestamp,
+) -> Append {
+    let options = BatchOptions {
+        producer: ProducerIdentity {
+            base_sequence: NO_SEQUENCE,
+            ..producer
+        },
+        ..BatchOptions::default()
+    };
+    let kind = if commit {
+        ControlRecordType::Commit
+    } else {
+        ControlRecordType::Abort
+    };
+    let coordinator = EndTransactionMarker { coordinator_epoch };
+    let batch = BatchBuilder::end_transaction(options, timestamp, kind, coordinator).expect("builds");
+    let origin = AppendOrigin::Coordinator;
+    Append {
+        origin,
+        ..request(validated(batch, origin))
+    }
+}
+
+pub(crate) fn identity(id: i64, epoch: i16, sequence: i32) -> ProducerIdentity {
+    ProducerIdentity {
+        id: ProducerId(id),
         epoch: ProducerEpoch(epoch),
         base_sequence: Sequence(sequence),
-    };
-    let records = vec![(&b"value"[..], NOW); count];
-    Append {
-        batches: vec![batch_at(&records, producer)],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
     }
+}
+
+/// A request with one batch of `count` records of `bytes` bytes each, the value telling `tag`.
+pub(crate) fn append_of(tag: u8, count: usize, bytes: usize) -> Append {
+    let value = vec![tag; bytes];
+    let records: Vec<(&[u8], Timestamp)> = (0..count).map(|_| (&value[..], NOW)).collect();
+    request(batch_at(&records, ProducerIdentity::NONE))
+}
+
+/// A request of an idempotent producer.
+pub(crate) fn idempotent(producer_id: i64, epoch: i16, sequence: i32, count: usize) -> Append {
+    let records = vec![(&b"value"[..], NOW); count];
+    request(batch_at(&records, identity(producer_id, epoch, sequence)))
 }
 
 pub(crate) fn partition() -> TopicPartition {

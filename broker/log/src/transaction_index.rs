@@ -105,6 +105,10 @@ impl TransactionIndex {
         Ok(())
     }
 
+    pub(crate) fn unpin(&mut self) {
+        self.pinned = None;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -1,7 +1,7 @@
 //! Compacts topics in the background (Kafka's `LogCleaner`): each cleaner looks for the dirtiest log, compacts it on a thread
 //! of its own, and goes on, or waits if there was nothing to do. What is compacted and how is `forebay-broker-log`'s.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay_broker_log::{CleanerError, CleaningRound, LogDirectory, Pace};
@@ -16,8 +16,8 @@ use crate::io_pool::IoPool;
 use crate::metrics::CleanerMetrics;
 use crate::shutdown::Shutdown;
 
-/// A cleaner that is held back looks so often whether the broker stops.
-const NAP_MAX: Duration = Duration::from_millis(100);
+/// A cleaner that is held back looks so often whether the broker stops, its log is deleted or the rate is another one by now.
+const NAP_MAX: Duration = Duration::from_millis(20);
 
 /// Cleans until the broker stops, with as many cleaners as are configured.
 pub(crate) async fn run(
@@ -132,36 +132,76 @@ impl Cleaner {
 #[derive(Debug)]
 struct Throttle {
     bytes_per_second: SharedRate,
-    /// Until when what was spent so far takes.
-    busy_until: Mutex<Instant>,
+    account: Mutex<Account>,
     shutdown: Shutdown,
+}
+
+/// Bytes that were spent, and paid for by waiting.
+#[derive(Debug)]
+struct Account {
+    spent: f64,
+    /// At most what is spent: what nobody has spent is not saved up.
+    paid: f64,
+    /// When that was.
+    at: Instant,
+}
+
+impl Account {
+    /// Time has gone by at a rate.
+    fn pay(&mut self, bytes_per_second: f64, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.paid = (self.paid + elapsed * bytes_per_second).min(self.spent);
+        self.at = self.at.max(now);
+    }
 }
 
 impl Throttle {
     fn new(bytes_per_second: SharedRate, shutdown: Shutdown) -> Throttle {
         Throttle {
             bytes_per_second,
-            busy_until: Mutex::new(Instant::now()),
+            account: Mutex::new(Account {
+                spent: 0.0,
+                paid: 0.0,
+                at: Instant::now(),
+            }),
             shutdown,
         }
     }
 
-    /// Takes so many bytes off the rate; gives from when on the spender may go on.
-    fn take(&self, bytes: usize, now: Instant) -> Instant {
+    /// Spends so many bytes; gives up to where all must be paid for before the spender may go on.
+    fn take(&self, bytes: usize, now: Instant) -> f64 {
+        let mut account = self.account(now);
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
-        let seconds = bytes as f64 / self.bytes_per_second.get().max(1.0);
-        let takes = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *busy_until = (*busy_until).max(now).checked_add(takes).unwrap_or(now);
-        *busy_until
+        let bytes = bytes as f64;
+        account.spent += bytes;
+        account.spent
+    }
+
+    /// For how long, at the rate of this moment, a spender has to wait.
+    fn left(&self, due: f64, now: Instant) -> Duration {
+        let owed = due - self.account(now).paid;
+        if owed <= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::try_from_secs_f64(owed / self.rate()).unwrap_or(Duration::MAX)
+    }
+
+    fn account(&self, now: Instant) -> MutexGuard<'_, Account> {
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        account.pay(self.rate(), now);
+        account
+    }
+
+    fn rate(&self) -> f64 {
+        self.bytes_per_second.get().max(1.0)
     }
 }
 
 impl Pace for Throttle {
-    fn spend(&self, bytes: usize) -> bool {
-        let until = self.take(bytes, Instant::now());
-        while !self.shutdown.is_requested() {
-            let left = until.saturating_duration_since(Instant::now());
+    fn spend(&self, bytes: usize, goes_on: &dyn Fn() -> bool) -> bool {
+        let due = self.take(bytes, Instant::now());
+        while !self.shutdown.is_requested() && goes_on() {
+            let left = self.left(due, Instant::now());
             if left.is_zero() {
                 return true;
             }
@@ -177,18 +217,31 @@ mod tests {
 
     #[test]
     fn all_cleaners_together_keep_to_the_rate() {
-        let start = Instant::now();
         let (stop, stopped) = crate::shutdown::channel();
-        let throttle = Throttle::new(SharedRate::new(1000.0), stopped.clone());
+        let rate = SharedRate::new(1000.0);
+        let throttle = Throttle::new(rate.clone(), stopped.clone());
+        let start = Instant::now() + Duration::from_secs(60);
+        let millis = |left: Duration| left.as_secs_f64() * 1000.0;
+        let is = |left: Duration, expected: f64| (millis(left) - expected).abs() < 0.01;
         let first = throttle.take(500, start);
         let second = throttle.take(1000, start);
-        assert_eq!(second - first, Duration::from_secs(1));
+        assert!(is(throttle.left(first, start), 500.0) && is(throttle.left(second, start), 1500.0));
+        let later = start + Duration::from_millis(500);
+        assert!(is(throttle.left(first, later), 0.0) && is(throttle.left(second, later), 1000.0));
+        // What is owed is owed in bytes: at another rate it takes another time.
+        rate.set(10_000.0);
+        assert!(is(throttle.left(second, later), 100.0));
+        let paid = later + Duration::from_millis(100);
+        assert!(is(throttle.left(second, paid), 0.0));
         // What nobody has spent is not saved up.
-        let later = start + Duration::from_secs(60);
-        assert_eq!(throttle.take(500, later), later + Duration::from_millis(500));
+        let later = paid + Duration::from_secs(60);
+        let third = throttle.take(5000, later);
+        assert!(is(throttle.left(third, later), 500.0));
         let unlimited = Throttle::new(SharedRate::new(f64::MAX), stopped);
-        assert!(unlimited.spend(1 << 30));
+        assert!(unlimited.spend(1 << 30, &|| true));
+        rate.set(1.0);
+        assert!(!throttle.spend(1 << 30, &|| false), "its log is deleted");
         stop.request();
-        assert!(!unlimited.spend(1), "the broker stops");
+        assert!(!unlimited.spend(1, &|| true), "the broker stops");
     }
 }

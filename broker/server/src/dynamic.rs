@@ -42,7 +42,8 @@ impl SharedRate {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    fn set(&self, rate: f64) {
+    /// From now on it is this.
+    pub(crate) fn set(&self, rate: f64) {
         self.0.store(rate.to_bits(), Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@
 mod load;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use forebay_broker_controller::{Command, Context, Controller, MetadataImage, Record};
@@ -94,6 +94,8 @@ pub(crate) struct Metadata {
     log: Arc<Log>,
     replicas: Arc<Replicas>,
     pool: IoPool,
+    /// The log is being filled ahead.
+    filling: Arc<AtomicBool>,
 }
 
 impl Metadata {
@@ -114,6 +116,7 @@ impl Metadata {
             image: watch::Sender::new(image),
             replicas,
             pool,
+            filling: Arc::default(),
         }
     }
 
@@ -177,6 +180,26 @@ impl Metadata {
         receiver.await.unwrap_or(Err(Error::LogFailed))
     }
 
+    /// Has the log filled ahead with zeros, as those of partitions are: each command waits for a sync. Not on this thread, which has
+    /// the next commands to decide.
+    fn fill_ahead(&self) {
+        let filling = &self.filling;
+        if filling.load(Ordering::Acquire) || !self.log.wants_zeros() || filling.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let (log, filling) = (Arc::clone(&self.log), Arc::clone(filling));
+        let fill = move || {
+            // A failed sync takes the directory offline: the next command hears of it.
+            if let Err(error) = log.fill_ahead(clock::now()) {
+                tracing::error!(%error, "the metadata log cannot be filled ahead");
+            }
+            filling.store(false, Ordering::Release);
+        };
+        // False: the broker stops.
+        let _submitted = self.pool.submit(fill);
+    }
+
     fn queue(&self) -> MutexGuard<'_, VecDeque<Job>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,6 +240,7 @@ impl Drain for Metadata {
         for finish in finishes {
             finish(committed);
         }
+        self.fill_ahead();
     }
 
     fn has_work(&self) -> bool {

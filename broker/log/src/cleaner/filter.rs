@@ -14,8 +14,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) map: &'a OffsetMap,
     /// Records from here on are not in the map and stay.
     pub(crate) mapped_end: Offset,
-    /// What the log knows of its producers: the last batch of each stays, as it has its sequence.
-    pub(crate) producers: HashMap<ProducerId, LastRecord>,
+    /// What the log knew of its producers when the cleaning began: the last batch of each stays, as it has its sequence.
+    pub(crate) producers: &'a HashMap<ProducerId, LastRecord>,
     /// When the cleaning began.
     pub(crate) now: Timestamp,
     /// `delete.retention.ms`.

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use forebay_disk::{File, FileExt};
 use forebay_records::{BatchHeader, HEADER_BYTES, RecordBatch, batches};
 
-use super::{Error, Pace, Result};
+use super::{Error, Result};
+
+/// Hears of bytes that were read or written, and says whether to go on.
+pub(crate) type Spend<'a> = dyn Fn(usize) -> bool + 'a;
 
 /// Reads a segment in blocks.
 pub(crate) struct BatchReader<'a> {
@@ -16,7 +19,7 @@ pub(crate) struct BatchReader<'a> {
     position: u64,
     end: u64,
     block_bytes: usize,
-    pace: &'a dyn Pace,
+    spend: &'a Spend<'a>,
     block: Bytes,
 }
 
@@ -27,7 +30,7 @@ impl<'a> BatchReader<'a> {
         path: &'a Path,
         range: std::ops::Range<u64>,
         block_bytes: usize,
-        pace: &'a dyn Pace,
+        spend: &'a Spend<'a>,
     ) -> BatchReader<'a> {
         BatchReader {
             file,
@@ -35,7 +38,7 @@ impl<'a> BatchReader<'a> {
             position: range.start,
             end: range.end,
             block_bytes: block_bytes.max(HEADER_BYTES),
-            pace,
+            spend,
             block: Bytes::new(),
         }
     }
@@ -81,7 +84,7 @@ impl<'a> BatchReader<'a> {
             .read_exact_at(&mut block, self.position, self.path)
             .map_err(crate::Error::from)?;
         self.block = Bytes::from(block);
-        if self.pace.spend(length) {
+        if (self.spend)(length) {
             Ok(())
         } else {
             Err(Error::Interrupted)

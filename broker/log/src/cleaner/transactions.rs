@@ -59,12 +59,15 @@ impl Transactions {
     /// If its record cannot be read.
     pub(crate) fn on_control_batch(&mut self, batch: &RecordBatch) -> Result<Marker, Error> {
         self.advance(batch.last_offset());
+        let producer_id = batch.header().producer_id;
         let mut records = batch.records()?;
         let Some(record) = records.next_ref().transpose()? else {
-            // It was emptied, because nothing was left of its transaction.
+            // It was emptied, because nothing was left of its transaction. Its producer's next one begins behind it, whatever an
+            // entry of the transaction index says that a crash has left.
+            self.aborted.remove(&producer_id);
+            self.others.remove(&producer_id);
             return Ok(Marker::Needless);
         };
-        let producer_id = batch.header().producer_id;
         Ok(match ControlRecordType::parse(record.key.unwrap_or_default())? {
             ControlRecordType::Abort => {
                 match (
@@ -94,5 +97,54 @@ impl Transactions {
                 .entry(aborted.producer_id)
                 .or_insert((aborted, false));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_records::{
+        BatchBuilder, BatchOptions, EndTransactionMarker, Headers, ProducerEpoch, ProducerIdentity, Sequence,
+    };
+
+    use super::*;
+    use crate::testing::NOW;
+
+    fn options(producer_id: i64, base_sequence: i32) -> BatchOptions {
+        BatchOptions {
+            producer: ProducerIdentity {
+                id: ProducerId(producer_id),
+                epoch: ProducerEpoch(0),
+                base_sequence: Sequence(base_sequence),
+            },
+            transactional: true,
+            ..BatchOptions::default()
+        }
+    }
+
+    /// A crash can leave the entry of a transaction whose marker was emptied since.
+    #[test]
+    fn an_emptied_marker_ends_what_an_old_entry_has_begun() {
+        let coordinator = EndTransactionMarker { coordinator_epoch: 0 };
+        let marker =
+            BatchBuilder::end_transaction(options(7, -1), NOW, ControlRecordType::Abort, coordinator);
+        let emptied = marker.expect("builds").without_records();
+        let mut builder = BatchBuilder::new(options(7, 0));
+        builder
+            .append(NOW, Some(b"k"), Some(b"v"), &Headers::EMPTY)
+            .expect("fits");
+        let next = builder.build().expect("builds");
+        let mut transactions = Transactions::default();
+        transactions.add_aborted(vec![AbortedTransaction {
+            producer_id: ProducerId(7),
+            first_offset: Offset(0),
+            last_offset: Offset(0),
+            last_stable_offset: Offset(0),
+        }]);
+        let marker = transactions.on_control_batch(&emptied).expect("readable");
+        assert_eq!(marker, Marker::Needless);
+        assert!(
+            !transactions.on_batch(next.header()),
+            "another transaction, not aborted"
+        );
     }
 }

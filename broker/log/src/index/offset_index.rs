@@ -118,6 +118,11 @@ impl OffsetIndex {
         self.entries.pin()
     }
 
+    /// See [`IndexFile::unpin`].
+    pub(crate) fn unpin(&mut self) {
+        self.entries.unpin();
+    }
+
     fn entry(&self, raw: RawOffsetEntry) -> OffsetEntry {
         OffsetEntry {
             last_offset: self.base_offset + i64::from(raw.relative_offset),

@@ -134,6 +134,11 @@ impl TimeIndex {
         self.entries.pin()
     }
 
+    /// See [`IndexFile::unpin`].
+    pub(crate) fn unpin(&mut self) {
+        self.entries.unpin();
+    }
+
     fn entry(&self, raw: RawTimeEntry) -> TimeEntry {
         TimeEntry {
             timestamp: Timestamp(raw.timestamp),

@@ -7,15 +7,17 @@
 
 mod group;
 mod plan;
+mod rest;
 mod swap;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, TryLockError};
 
 use forebay_records::{Offset, Timestamp};
 
 use super::Log;
 use crate::cleaner::{
-    BatchReader, Cleaned, CleanerOptions, Error, Filter, Marker, OffsetMap, Pace, Result, Transactions,
+    BatchReader, Cleaned, CleanerOptions, Error, Filter, Marker, OffsetMap, Pace, Result, Spend, Transactions,
 };
 use crate::config::LogConfig;
 use crate::locks::{lock, read_lock, write_lock};
@@ -23,13 +25,17 @@ use crate::segment::Segment;
 use crate::transaction_index::AbortedTransaction;
 
 pub(crate) use plan::Plan;
+pub(super) use rest::Rest;
+
+#[cfg(test)]
+pub(super) use group::GROUP_SEGMENTS_MAX;
 
 /// What a cleaning of one log goes by.
 struct Cleaning<'a> {
     log: &'a Log,
     options: &'a CleanerOptions,
     config: Arc<LogConfig>,
-    pace: &'a dyn Pace,
+    spend: &'a Spend<'a>,
     now: Timestamp,
     cleaned: Cleaned,
 }
@@ -49,17 +55,24 @@ impl Log {
         let _cleaning = match self.cleaning.try_lock() {
             Ok(cleaning) => cleaning,
             Err(TryLockError::WouldBlock) => return Err(Error::Interrupted),
-            Err(TryLockError::Poisoned(_)) => panic!("a cleaner panicked"),
+            Err(TryLockError::Poisoned(_)) => {
+                self.set_uncleanable("a cleaner has failed while it compacted it".into());
+                return Err(Error::Interrupted);
+            }
         };
+        let _busy = Busy::begin(&self.being_cleaned);
         if lock(&self.writer).closed {
             // Since it was chosen; its folder may belong to another log by now.
             return Err(Error::Interrupted);
         }
+        // Who deletes the log waits for its cleaner.
+        let goes_on = || !lock(&self.writer).closed;
+        let spend = |bytes| goes_on() && pace.spend(bytes, &goes_on) && goes_on();
         let cleaning = Cleaning {
             log: self,
             options,
             config: self.config(),
-            pace: &UntilClosed { log: self, pace },
+            spend: &spend,
             now,
             cleaned: Cleaned::default(),
         };
@@ -81,46 +94,53 @@ impl Log {
     }
 
     /// Whether somebody compacts it at this moment.
-    pub(crate) fn is_being_cleaned(&self) -> bool {
-        matches!(self.cleaning.try_lock(), Err(TryLockError::WouldBlock))
+    pub fn is_being_cleaned(&self) -> bool {
+        self.being_cleaned.load(Ordering::Acquire)
     }
 }
 
-/// Does not go on with a log that is being deleted.
-struct UntilClosed<'a> {
-    log: &'a Log,
-    pace: &'a dyn Pace,
+/// Says that somebody compacts the log, for as long as it lives.
+struct Busy<'a>(&'a AtomicBool);
+
+impl<'a> Busy<'a> {
+    fn begin(busy: &'a AtomicBool) -> Busy<'a> {
+        busy.store(true, Ordering::Release);
+        Busy(busy)
+    }
 }
 
-impl Pace for UntilClosed<'_> {
-    fn spend(&self, bytes: usize) -> bool {
-        !lock(&self.log.writer).closed && self.pace.spend(bytes)
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
 impl Cleaning<'_> {
     fn run(mut self, plan: &Plan) -> Result<Cleaned> {
-        let segments = self.log.segments();
+        let mut segments = self.log.segments();
         let end = segments.partition_point(|segment| segment.base_offset() < plan.first_uncleanable_offset);
-        let segments = &segments[..end];
+        segments.truncate(end);
         self.log.remove_all_cleaned()?;
         let (map, mapped_end) = self
-            .map_keys(segments, plan)
-            .map_err(|error| self.unless_gone(segments, error))?;
+            .map_keys(&segments, plan)
+            .map_err(|error| self.unless_gone(&segments, error))?;
         self.cleaned.first_dirty_offset = mapped_end;
         self.cleaned.buffer_utilization = map.utilization();
         let affected = segments.partition_point(|segment| segment.base_offset() < mapped_end);
-        let groups = group::by_size(&segments[..affected], plan.first_uncleanable_offset, &self.config);
+        segments.truncate(affected);
+        // Once: a producer that has written since is known by a batch that is not looked at.
+        let producers = lock(&self.log.writer).producers.last_records();
+        let filter = Filter {
+            map: &map,
+            mapped_end,
+            producers: &producers,
+            now: self.now,
+            delete_retention_ms: self.config.delete_retention_ms,
+        };
         let mut transactions = Transactions::default();
-        for group in groups {
-            let filter = Filter {
-                map: &map,
-                mapped_end,
-                producers: lock(&self.log.writer).producers.last_records(),
-                now: self.now,
-                delete_retention_ms: self.config.delete_retention_ms,
-            };
-            transactions = self.clean_group(group, &filter, transactions)?;
+        // Each is let go of when it is done: those that were replaced keep their files open as long.
+        for group in group::by_size(segments, plan.first_uncleanable_offset, &self.config) {
+            transactions = self.clean_group(&group, &filter, transactions)?;
         }
         Ok(self.cleaned)
     }
@@ -202,7 +222,7 @@ impl Cleaning<'_> {
             segment.path(),
             position..segment.size(),
             self.options.io_buffer_bytes,
-            self.pace,
+            self.spend,
         ))
     }
 

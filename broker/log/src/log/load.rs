@@ -2,12 +2,14 @@
 //! end. Otherwise every segment from the recovery point on is read through, cut where its batches end, and all that
 //! is derived from it made anew. What cannot be explained by a crash is an error, and nothing is deleted for it.
 
+mod aborted;
 mod check;
 mod epochs;
 mod files;
 mod recover;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use forebay_records::{Offset, Timestamp};
@@ -324,6 +326,8 @@ impl Loader {
             epochs: RwLock::new(self.epochs),
             view: RwLock::new(view),
             cleaning: Mutex::default(),
+            being_cleaned: AtomicBool::new(false),
+            rest: Mutex::default(),
             uncleanable: RwLock::default(),
             replacing: Mutex::default(),
             syncing: Mutex::default(),

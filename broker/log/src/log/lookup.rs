@@ -56,7 +56,11 @@ impl Log {
             if newest.is_some_and(|newest| newest.timestamp >= bound) {
                 break;
             }
-            let found = segment.find_max_timestamp()?;
+            let found = match segment.find_max_timestamp() {
+                Ok(found) => found,
+                Err(error) if self.was_deleted(&error, segment.base_offset()) => continue,
+                Err(error) => return Err(error),
+            };
             newest = newest.into_iter().chain(found).reduce(|one, other| {
                 if other.timestamp > one.timestamp {
                     other

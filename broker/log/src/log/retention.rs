@@ -20,17 +20,40 @@ impl Log {
     /// # Errors
     /// Storage errors; what was not deleted is deleted the next time.
     pub fn delete_old_segments(&self, high_watermark: Offset, now: Timestamp) -> Result<usize> {
+        self.delete_segments(high_watermark, now, |segments, config| {
+            let mut deletable = self.before_log_start(segments);
+            if config.delete {
+                deletable = deletable.max(beyond_size(segments, config.retention_bytes));
+                deletable = deletable.max(self.beyond_time(segments, config.retention_ms, now)?);
+            }
+            Ok(deletable)
+        })
+    }
+
+    /// Deletes the segments that lie before the log's start, and no others; as [`Log::delete_old_segments`].
+    ///
+    /// # Errors
+    /// Storage errors; what was not deleted is deleted the next time.
+    pub fn delete_segments_before_start(&self, high_watermark: Offset, now: Timestamp) -> Result<usize> {
+        self.delete_segments(high_watermark, now, |segments, _| {
+            Ok(self.before_log_start(segments))
+        })
+    }
+
+    /// Deletes so many of the first segments as `choose` says.
+    fn delete_segments(
+        &self,
+        high_watermark: Offset,
+        now: Timestamp,
+        choose: impl FnOnce(&[Arc<Segment>], &LogConfig) -> Result<usize>,
+    ) -> Result<usize> {
         let _replacing = lock(&self.replacing);
         let _syncing = lock(&self.syncing);
         let mut writer = lock(&self.writer);
         self.check(&writer)?;
         let config = self.config();
         let segments = self.segments();
-        let mut deletable = self.before_log_start(&segments);
-        if config.delete {
-            deletable = deletable.max(beyond_size(&segments, config.retention_bytes));
-            deletable = deletable.max(self.beyond_time(&segments, config.retention_ms, now)?);
-        }
+        let deletable = choose(&segments, &config)?;
         let deletable = self.below_high_watermark(&segments, deletable, high_watermark);
         self.delete_first(&mut writer, &segments[..deletable], &config, now)
             .map_err(|error| self.directory.judge(error))?;
@@ -38,7 +61,7 @@ impl Log {
     }
 
     /// Moves the log's start to `offset` (DeleteRecords); the segments before it go with the next
-    /// [`Log::delete_old_segments`]. Gives the log's start.
+    /// [`Log::delete_segments_before_start`]. Gives the log's start.
     ///
     /// # Errors
     /// [`Error::OffsetOutOfRange`] beyond the high watermark.
@@ -61,19 +84,22 @@ impl Log {
 
     /// Removes the files whose delay is over.
     pub fn purge(&self, now: Timestamp) {
-        let mut writer = lock(&self.writer);
-        writer.doomed.retain(|(due, path)| {
-            if *due > now {
-                return true;
-            }
-            if let Err(error) = self.disk.remove_file(path)
-                && !error.is_not_found()
-            {
+        let mut due: Vec<_> = lock(&self.writer)
+            .doomed
+            .extract_if(.., |(due, _)| *due <= now)
+            .collect();
+        // Who appends does not wait for it.
+        due.retain(|(_, path)| match self.disk.remove_file(path) {
+            Ok(()) => false,
+            Err(error) if error.is_not_found() => false,
+            Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "a deleted segment's file stays for now");
-                return true;
+                true
             }
-            false
         });
+        if !due.is_empty() {
+            lock(&self.writer).doomed.append(&mut due);
+        }
     }
 
     /// How many of the first segments lie before the log's start.

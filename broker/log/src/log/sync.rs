@@ -2,7 +2,7 @@
 //! directory offline for ever. There is one at a time: the kernel tells of a failed write-back once, and whoever would
 //! sync beside the one that is told must not take its own success for an answer.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use forebay_records::{Offset, Timestamp};
 
@@ -149,6 +149,7 @@ impl Log {
 
     /// Waits until nobody compacts it: after [`Log::abandon`], before its folder goes.
     pub(crate) fn await_cleaner(&self) {
-        drop(lock(&self.cleaning));
+        // One that has failed does not come back.
+        drop(self.cleaning.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -5,6 +5,7 @@ mod concurrent;
 mod crash;
 mod damage;
 mod flips;
+mod leftovers;
 mod lookup;
 mod model;
 mod producers;
@@ -16,7 +17,7 @@ mod zeros;
 
 use std::sync::Arc;
 
-use forebay_disk::MemoryDisk;
+use forebay_disk::{FaultyDisk, MemoryDisk};
 use forebay_records::{AppendOrigin, LeaderEpoch, Offset, ProducerIdentity, Timestamp};
 
 use crate::testing::*;
@@ -35,6 +36,17 @@ fn fixture(config: &LogConfig) -> Fixture {
         .log_or_create(&partition(), topic_id(), &Arc::new(config.clone()))
         .expect("created");
     Fixture { disk, directory, log }
+}
+
+/// The same on a disk that fails when it is told to.
+fn faulty_fixture(config: &LogConfig) -> (FaultyDisk, Fixture) {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()));
+    let directory = open(Arc::new(faulty.clone()), config).expect("open");
+    let log = directory
+        .log_or_create(&partition(), topic_id(), &Arc::new(config.clone()))
+        .expect("created");
+    (faulty, Fixture { disk, directory, log })
 }
 
 fn append(log: &Log, append: Append) -> crate::Result<crate::Appended> {

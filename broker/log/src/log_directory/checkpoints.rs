@@ -105,6 +105,16 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Whether they say anything of a partition's log. High watermarks are there also for those that have none yet.
+    pub(super) fn knows(&self, partition: &TopicPartition) -> bool {
+        let of_logs = [
+            &self.recovery_points,
+            &self.log_start_offsets,
+            &self.cleaner_offsets,
+        ];
+        of_logs.iter().any(|offsets| offsets.contains_key(partition))
+    }
+
     /// Removes deleted partitions.
     pub(super) fn forget(
         &mut self,

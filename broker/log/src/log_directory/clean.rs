@@ -43,7 +43,7 @@ impl LogDirectory {
                 round.uncleanable += 1;
                 continue;
             }
-            if log.is_being_cleaned() {
+            if log.is_being_cleaned() || log.rests(now) {
                 continue;
             }
             let plan = match self.plan_cleaning(&log, now) {
@@ -62,15 +62,20 @@ impl LogDirectory {
         }
         if let Some((plan, log)) = dirtiest {
             let cleaned = self.clean(&log, &plan, options, now, pace);
-            if let Err(CleanerError::Log(error)) = &cleaned {
-                round.uncleanable += usize::from(self.note_failure(&log, error));
+            match &cleaned {
+                Ok(_) => log.end_rest(),
+                Err(CleanerError::Log(error)) if error.is_retriable() => log.rest(now),
+                Err(CleanerError::Log(error)) => {
+                    round.uncleanable += usize::from(self.note_failure(&log, error));
+                }
+                Err(CleanerError::Interrupted) => {}
             }
             round.cleaned = Some((log.partition().clone(), cleaned));
         }
         round
     }
 
-    fn plan_cleaning(&self, log: &Log, now: Timestamp) -> Result<Plan> {
+    fn plan_cleaning(&self, log: &Arc<Log>, now: Timestamp) -> Result<Plan> {
         let checkpoint = lock(&self.checkpoints)
             .cleaner_offsets
             .get(log.partition())
@@ -84,7 +89,7 @@ impl LogDirectory {
 
     fn clean(
         &self,
-        log: &Log,
+        log: &Arc<Log>,
         plan: &Plan,
         options: &CleanerOptions,
         now: Timestamp,
@@ -96,10 +101,11 @@ impl LogDirectory {
         Ok(cleaned)
     }
 
-    fn write_cleaner_offset(&self, log: &Log, offset: Offset) -> Result<()> {
+    fn write_cleaner_offset(&self, log: &Arc<Log>, offset: Offset) -> Result<()> {
         let mut checkpoints = lock(&self.checkpoints);
-        // A log that was cut or deleted meanwhile is not what was cleaned.
-        if offset > log.log_end_offset() || self.log(log.partition())?.is_none() {
+        // A log that was cut or deleted meanwhile, or another one of its name, is not what was cleaned.
+        let is_there = |there: Option<Arc<Log>>| there.is_some_and(|there| Arc::ptr_eq(&there, log));
+        if offset > log.log_end_offset() || !is_there(self.log(log.partition())?) {
             return Ok(());
         }
         let partition = log.partition();
@@ -117,5 +123,32 @@ impl LogDirectory {
         tracing::error!(partition = %log.partition(), %error, "the log cannot be compacted; it stays as it is until the next start");
         log.set_uncleanable(Arc::from(error.to_string()));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_disk::MemoryDisk;
+
+    use super::*;
+    use crate::testing::{NOW, append_of, open, partition, small_segments, topic_id};
+
+    /// A cleaner comes back when the topic it has compacted was deleted and made anew.
+    #[test]
+    fn what_was_cleaned_says_nothing_of_another_log_of_that_name() {
+        let config = small_segments();
+        let directory = open(Arc::new(MemoryDisk::new()), &config).expect("open");
+        let config = Arc::new(config);
+        let make = |id| directory.log_or_create(&partition(), id, &config).expect("new");
+        let old = make(topic_id());
+        for answer in old.append(crate::testing::EPOCH, NOW, vec![append_of(1, 5, 1)]) {
+            answer.expect("appended");
+        }
+        directory.delete(&[partition()], 1, NOW).expect("deleted");
+        make(crate::Uuid([8; 16]));
+        directory
+            .write_cleaner_offset(&old, Offset(5))
+            .expect("no matter");
+        assert!(lock(&directory.checkpoints).cleaner_offsets.is_empty());
     }
 }

@@ -97,7 +97,7 @@ async fn make_last(call: &Call, changed: Vec<Arc<Replica>>) -> Result<(), ErrorC
     let job = move || {
         shared.directory.checkpoint_log_starts()?;
         for replica in changed {
-            replica.delete_old_segments(clock::now());
+            replica.delete_segments_before_start(clock::now());
         }
         Ok(())
     };

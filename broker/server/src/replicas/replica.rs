@@ -300,6 +300,14 @@ impl Replica {
         }
     }
 
+    /// Deletes the segments that DeleteRecords has left before the log's start. On an I/O thread.
+    pub(crate) fn delete_segments_before_start(&self, now: Timestamp) {
+        let Some(log) = &self.log else { return };
+        if let Err(error) = log.delete_segments_before_start(self.high_watermark(), now) {
+            replicas::report(&error.into());
+        }
+    }
+
     /// Deletes the records before `offset`, or before the high watermark; gives where the partition starts then. That lasts
     /// once the log starts are checkpointed.
     ///

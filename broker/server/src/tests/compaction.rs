@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use forebay_protocol::messages::IncrementalAlterConfigsRequest;
 use forebay_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use forebay_protocol::messages::{DeleteTopicsRequest, IncrementalAlterConfigsRequest};
 use forebay_records::Offset;
 
 use super::groups::{commit, committed, find_coordinator};
@@ -149,4 +149,48 @@ async fn committed_offsets_are_loaded_from_a_compacted_topic() {
         assert_eq!(committed(&broker, "u").await, 20);
         broker = broker.crash_and_restart().await;
     }
+}
+
+/// A cleaner that is held back for minutes does not hold back who deletes its topic, nor all other commands behind that.
+#[tokio::test]
+async fn a_topic_is_deleted_while_its_cleaner_is_throttled() {
+    let slow = ("log.cleaner.io.max.bytes.per.second", "1024");
+    let broker = TestBroker::start_with(&[OFTEN, slow]).await;
+    let configs = [&EAGER[..], &[("cleanup.policy", "compact")]].concat();
+    broker.create_topic("t", 1, &configs).await;
+    let large = "x".repeat(200_000);
+    for _ in 0..3 {
+        assert_eq!(
+            broker
+                .produce("t", 0, -1, keyed(&[("a", &large)]))
+                .await
+                .error_code,
+            0
+        );
+        next_millisecond().await;
+    }
+    let replica = broker.handle.replica("t", 0).expect("there");
+    while !replica.log().is_some_and(|log| log.is_being_cleaned()) {
+        tokio::task::yield_now().await;
+    }
+    let request = DeleteTopicsRequest {
+        topic_names: vec!["t".into()],
+        timeout_ms: 30_000,
+        ..Default::default()
+    };
+    let commands = async {
+        let deleted = broker.call(5, request).await;
+        assert_eq!(deleted.responses[0].error_code, 0);
+        broker.create_topic("t", 1, &configs).await;
+        broker.create_topic("u", 1, &[]).await;
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), commands).await;
+    in_time.expect("it does not wait for the 200 seconds that the cleaner needs");
+    assert_eq!(
+        broker
+            .produce("t", 0, -1, keyed(&[("a", "new")]))
+            .await
+            .base_offset,
+        0
+    );
 }

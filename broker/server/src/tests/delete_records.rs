@@ -115,6 +115,36 @@ async fn segments_go_at_once() {
     assert_eq!(replica.log().expect("it can be used").segment_count(), 1);
 }
 
+/// What is too old goes when it is time for that: a client does not say when.
+#[tokio::test]
+async fn nothing_else_goes_with_them() {
+    let broker = TestBroker::start().await;
+    let configs = [("segment.bytes", "1048576"), ("retention.ms", "1")];
+    broker.create_topic("t", 1, &configs).await;
+    let large = "x".repeat(700_000);
+    for _ in 0..4 {
+        assert_eq!(broker.produce("t", 0, 1, batch(&[&large])).await.error_code, 0);
+    }
+    let log = Arc::clone(
+        broker
+            .handle
+            .replica("t", 0)
+            .expect("there")
+            .log()
+            .expect("usable"),
+    );
+    let newest = log
+        .max_timestamp()
+        .expect("readable")
+        .expect("there is one")
+        .timestamp;
+    while crate::clock::now() - newest <= 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(delete(&broker, "t", &[(0, 2)]).await, [(ErrorCode::None, 2)]);
+    assert_eq!((log.segment_count(), log.log_start_offset().0), (2, 2));
+}
+
 #[tokio::test]
 async fn not_every_topic_lets_its_records_be_deleted() {
     let broker = TestBroker::start_with(&[("offsets.topic.num.partitions", "1")]).await;

@@ -271,3 +271,34 @@ async fn a_segment_is_filled_ahead_while_it_is_synced_often_and_ends_with_its_ba
         .sum::<u64>();
     assert_eq!(length(), size);
 }
+
+/// Commands wait for syncs; those are shorter where the file need not grow.
+#[tokio::test]
+async fn the_metadata_log_is_filled_ahead_with_zeros() {
+    const MIB: u64 = 1024 * 1024;
+    let mut broker = TestBroker::start().await;
+    let file = broker
+        .directory
+        .path()
+        .join("__cluster_metadata-0/00000000000000000000.log");
+    let length = || fs::metadata(&file).expect("there").len();
+    let before = length();
+    assert!(before < MIB, "a start writes little");
+    let names: Vec<String> = (0..12).map(|number| format!("t{number}")).collect();
+    for name in &names {
+        broker.create_topic(name, 1, &[]).await;
+    }
+    while length() < MIB {
+        tokio::task::yield_now().await;
+    }
+    for crash in [true, false] {
+        broker = if crash {
+            broker.crash_and_restart().await
+        } else {
+            broker.restart().await
+        };
+        assert!(length() < MIB, "what was left of it is cut");
+        let image = broker.handle.core().metadata.image();
+        assert!(names.iter().all(|name| image.topic(name).is_some()));
+    }
+}

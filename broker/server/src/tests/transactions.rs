@@ -1,10 +1,16 @@
 //! Logs with transactions in them, as Kafka leaves them: what consumers of committed records are told.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use forebay_broker_log::{TransactionChecks, ValidatedBatch, VerificationRequest};
 use forebay_broker_partition::RequiredAcks;
+use forebay_disk::{FaultyDisk, MemoryDisk, Operation};
 use forebay_protocol::messages::ListOffsetsRequest;
 use forebay_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use forebay_records::{AppendOrigin, ControlRecordType, EndTransactionMarker, ValidationOptions, validate};
+use forebay_records::{
+    AppendOrigin, ControlRecordType, EndTransactionMarker, Offset, Timestamp, ValidationOptions, validate,
+};
 
 use super::*;
 use crate::replicas::NewAppend;
@@ -154,4 +160,42 @@ async fn who_waits_for_committed_records_is_woken_by_the_commit() {
     let answer = &response.responses[0].partitions[0];
     assert_eq!(batches(bytes_of(answer)).count(), 2);
     assert_eq!(answer.last_stable_offset, 2);
+}
+
+/// Records and the list of what was aborted among them are read one after the other. Here both are deleted in between: the single
+/// thread for reads takes the deletion, which is asked for while it reads the records, before it can look for the list.
+#[tokio::test]
+async fn records_are_not_given_out_without_what_was_known_of_them() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let broker = TestBroker::start_on(Arc::new(disk.clone()), &[("num.io.threads", "1")]).await;
+    broker.create_topic("t", 1, &[("segment.bytes", "1048576")]).await;
+    append(&broker, Step::Record(7, 0)).await;
+    append(&broker, Step::Abort(7)).await;
+    let large = "x".repeat(700_000);
+    for _ in 0..2 {
+        assert_eq!(broker.produce("t", 0, -1, batch(&[&large])).await.error_code, 0);
+    }
+    assert_eq!(committed(&broker, 0).await.2, [(7, 0)]);
+    let replica = broker.handle.replica("t", 0).expect("there");
+    replica.log().expect("usable").release_idle(Timestamp(i64::MAX));
+    disk.call_at(Operation::Read, 1, move || {
+        let deletion = replica.on_log(|log| {
+            log.delete_records_before(Offset(3), Offset(4))?;
+            log.delete_segments_before_start(Offset(4), crate::clock::now())
+        });
+        // It is in the queue of the thread that this runs on; nobody waits for it.
+        let polled = pin!(deletion).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Pending));
+        None
+    });
+    let mut response = broker.call(12, fetch_committed(0, 0)).await;
+    let answer = response.responses.remove(0).partitions.remove(0);
+    assert_eq!(
+        ErrorCode::from_i16(answer.error_code),
+        ErrorCode::OffsetOutOfRange
+    );
+    assert!(
+        bytes_of(&answer).is_empty(),
+        "what is aborted is not taken for committed"
+    );
 }

@@ -4,7 +4,6 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use forebay_records::{Offset, RecordBatch};
 
 use super::{Cleaning, check_marker, unreadable};
@@ -14,38 +13,44 @@ use crate::file_name;
 use crate::segment::{Place, Segment, SegmentOptions};
 use crate::transaction_index::AbortedTransaction;
 
+/// No group has more segments: all files of a group are open while another one takes its place.
+pub(in crate::log) const GROUP_SEGMENTS_MAX: usize = 32;
+/// What is written is synced each time that so much of it waits: neither the end of a large segment, for which a deletion has to
+/// wait, nor those who sync meanwhile have all of it before them.
+const SYNCED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Groups that fit into one segment each: by their size, by the size of their indexes, and by the offsets they span.
-pub(super) fn by_size<'s>(
-    segments: &'s [Arc<Segment>],
+pub(super) fn by_size(
+    segments: Vec<Arc<Segment>>,
     end: Offset,
     config: &LogConfig,
-) -> Vec<&'s [Arc<Segment>]> {
-    let mut groups = Vec::new();
-    let mut first = 0;
+) -> Vec<Vec<Arc<Segment>>> {
+    let next_offsets = segments.iter().skip(1).map(|next| next.base_offset());
+    let ends: Vec<Offset> = next_offsets.chain([end]).collect();
+    let mut groups: Vec<Vec<Arc<Segment>>> = Vec::new();
     let mut sizes = (0, 0, 0);
-    for (index, segment) in segments.iter().enumerate() {
+    for (segment, segment_end) in segments.into_iter().zip(ends) {
+        let size = segment.size();
         let (offset_index, time_index) = segment.index_sizes();
-        let together = (
-            sizes.0 + segment.size(),
-            sizes.1 + offset_index,
-            sizes.2 + time_index,
-        );
-        let segment_end = segments.get(index + 1).map_or(end, |next| next.base_offset());
-        let span = segment_end - 1 - segments[first].base_offset();
-        let fits = together.0 <= config.segment_bytes
-            && together.1 <= config.segment_index_bytes
-            && together.2 <= config.segment_index_bytes
-            && (segment.size() == 0 || span <= i64::from(i32::MAX));
-        if index > first && !fits {
-            groups.push(&segments[first..index]);
-            first = index;
-            sizes = (segment.size(), offset_index, time_index);
-        } else {
-            sizes = together;
+        let together = (sizes.0 + size, sizes.1 + offset_index, sizes.2 + time_index);
+        let fitting = groups.last_mut().filter(|group| {
+            let span = segment_end - 1 - group[0].base_offset();
+            group.len() < GROUP_SEGMENTS_MAX
+                && together.0 <= config.segment_bytes
+                && together.1 <= config.segment_index_bytes
+                && together.2 <= config.segment_index_bytes
+                && (size == 0 || span <= i64::from(i32::MAX))
+        });
+        match fitting {
+            Some(group) => {
+                sizes = together;
+                group.push(segment);
+            }
+            None => {
+                sizes = (size, offset_index, time_index);
+                groups.push(vec![segment]);
+            }
         }
-    }
-    if first < segments.len() {
-        groups.push(&segments[first..]);
     }
     groups
 }
@@ -56,9 +61,10 @@ type Visit<'a> = dyn FnMut(&RecordBatch, Kept, Option<AbortedTransaction>) -> Re
 /// The segment that is being written, and what waits to be written at once.
 struct Output {
     segment: Segment,
-    parts: Vec<Bytes>,
+    /// A copy: what is kept of a block would keep all of it in memory.
+    batches: Vec<u8>,
     places: Vec<Place>,
-    bytes: usize,
+    unsynced_bytes: usize,
 }
 
 impl Cleaning<'_> {
@@ -126,9 +132,9 @@ impl Cleaning<'_> {
         let segment = segment.map_err(|error| self.judge(group, error.into()))?;
         let mut output = Output {
             segment,
-            parts: Vec::new(),
+            batches: Vec::new(),
             places: Vec::new(),
-            bytes: 0,
+            unsynced_bytes: 0,
         };
         let written = self
             .for_each(
@@ -145,7 +151,7 @@ impl Cleaning<'_> {
                     if let Some(aborted) = aborted {
                         output.segment.append_aborted(&aborted)?;
                     }
-                    if output.bytes >= self.options.io_buffer_bytes {
+                    if output.batches.len() >= self.options.io_buffer_bytes {
                         self.write(&mut output)?;
                     }
                     Ok(true)
@@ -172,9 +178,10 @@ impl Cleaning<'_> {
     }
 
     fn write(&self, output: &mut Output) -> Result<()> {
-        let bytes = std::mem::take(&mut output.bytes);
+        let bytes = output.batches.len();
+        self.log.ensure_room(bytes as u64)?;
         output.flush()?;
-        if self.pace.spend(bytes) {
+        if (self.spend)(bytes) {
             Ok(())
         } else {
             Err(Error::Interrupted)
@@ -226,26 +233,72 @@ impl Cleaning<'_> {
 impl Output {
     fn push(&mut self, batch: &RecordBatch) {
         let header = batch.header();
-        self.bytes += batch.size_in_bytes();
         self.places.push(Place {
             last_offset: header.last_offset(),
             max_timestamp: header.max_timestamp,
             size: batch.size_in_bytes() as u64,
         });
-        self.parts.push(batch.bytes().clone());
+        self.batches.extend_from_slice(batch.bytes());
     }
 
     fn flush(&mut self) -> Result<()> {
         if self.places.is_empty() {
             return Ok(());
         }
-        let mut buffers: Vec<IoSlice<'_>> = self.parts.iter().map(|part| IoSlice::new(part)).collect();
+        let batches = std::mem::take(&mut self.batches);
         self.segment
-            .append(&mut buffers, &self.places)
+            .append(&mut [IoSlice::new(&batches)], &self.places)
             .map_err(|failure| failure.error)?;
-        drop(buffers);
-        self.parts.clear();
         self.places.clear();
+        self.unsynced_bytes += batches.len();
+        if self.unsynced_bytes >= SYNCED_BYTES {
+            self.unsynced_bytes = 0;
+            self.segment.sync()?;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use forebay_disk::{Disk, MemoryDisk};
+    use forebay_records::{BatchBuilder, BatchOptions, Headers};
+
+    use super::*;
+    use crate::testing::NOW;
+
+    #[test]
+    fn what_is_kept_of_a_block_does_not_keep_the_block() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let options = SegmentOptions {
+            disk: &disk,
+            folder: Path::new("/"),
+            base_offset: Offset(0),
+            suffix: file_name::CLEANED,
+            index_interval_bytes: 4096,
+        };
+        let mut output = Output {
+            segment: Segment::create(&options, NOW).expect("created"),
+            batches: Vec::new(),
+            places: Vec::new(),
+            unsynced_bytes: 0,
+        };
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        builder
+            .append(NOW, Some(b"k"), Some(b"v"), &Headers::EMPTY)
+            .expect("fits");
+        let small = builder.build().expect("builds").into_bytes();
+        let mut block = small.to_vec();
+        block.resize(512 * 1024, 0);
+        let block = Bytes::from(block);
+        let batch = RecordBatch::new(block.slice(..small.len())).expect("a batch");
+        output.push(&batch);
+        drop(batch);
+        assert!(block.is_unique(), "nobody has any of it");
+        output.flush().expect("written");
+        assert_eq!(output.segment.size(), small.len() as u64);
     }
 }

@@ -8,7 +8,10 @@
 //! 4. The `.swap` files get their final names, the one with the batches last: it says what the others belong to.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use forebay_disk::Error as DiskError;
 use forebay_records::{Offset, Timestamp};
 
 use crate::cleaner::{Broken, Error, Result};
@@ -17,6 +20,10 @@ use crate::file_name;
 use crate::locks::{lock, read_lock, write_lock};
 use crate::log::Log;
 use crate::segment::{Segment, mark_deleted};
+
+/// How often something is tried again that has no way back, and how long before each time.
+const ATTEMPTS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Log {
     /// Replaces `group` by `cleaned`, which is complete and synced.
@@ -39,17 +46,19 @@ impl Log {
             }
             return Err(Error::Interrupted);
         }
-        for segment in group {
-            segment.pin()?;
+        if let Err(error) = group.iter().try_for_each(|segment| segment.pin()) {
+            group.iter().for_each(|segment| segment.unpin());
+            self.remove_cleaned(base_offset);
+            return Err(error.into());
         }
         if Broken::OldSegmentsFirst.is_on() {
             group
                 .iter()
-                .try_for_each(|segment| segment.mark_deleted().map(drop))?;
+                .try_for_each(|segment| segment.mark_replaced().map(drop))?;
         }
         let swapped = self
             .rename_cleaned(base_offset, file_name::CLEANED, file_name::SWAP)
-            .and_then(|()| self.sync_names())
+            .and_then(|()| insist(|| self.sync_names()))
             .and_then(|()| self.replace(group, base_offset, config, now));
         // The files may have any of their names now; the next start puts that right.
         Ok(swapped.map_err(|error| self.directory.fail(&error))?)
@@ -66,12 +75,12 @@ impl Log {
         let due = now + config.file_delete_delay_ms;
         let mut doomed = Vec::new();
         for segment in group {
-            doomed.extend(segment.mark_deleted()?.into_iter().map(|path| (due, path)));
+            doomed.extend(segment.mark_replaced()?.into_iter().map(|path| (due, path)));
         }
-        self.sync_names()?;
+        insist(|| self.sync_names())?;
         self.rename_cleaned(base_offset, file_name::SWAP, "")?;
         let segment = Segment::open(&self.segment_options(base_offset, config), now)?;
-        segment.load_end()?;
+        insist(|| segment.load_end())?;
         let mut writer = lock(&self.writer);
         let mut view = write_lock(&self.view);
         for old in group {
@@ -96,7 +105,7 @@ impl Log {
             doomed.extend(renamed.map(|path| (due, path)));
         }
         lock(&self.writer).doomed.append(&mut doomed);
-        self.sync_names()
+        insist(|| self.sync_names())
     }
 
     /// Whether these segments follow each other in the log, before the active one, as they did when they were read.
@@ -155,4 +164,20 @@ impl Log {
         let _syncing = lock(&self.syncing);
         Ok(self.disk.sync_dir(&self.folder)?)
     }
+}
+
+/// Does what has no way back, again and again for some seconds while the process has no descriptor or memory left for it. A sync that
+/// was begun and failed is not among that.
+fn insist<T>(work: impl Fn() -> crate::Result<T>) -> crate::Result<T> {
+    let is_passing = |error: &crate::Error| match error {
+        crate::Error::Storage(cause) => cause.is_retriable() && !matches!(**cause, DiskError::NoSpace { .. }),
+        _ => false,
+    };
+    for _ in 0..ATTEMPTS {
+        match work() {
+            Err(error) if is_passing(&error) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    work()
 }

@@ -47,8 +47,11 @@ impl Loader {
         for offset in self.epochs.entries().values() {
             let around = [*offset - 1, *offset].into_iter();
             for offset in around.filter(|offset| (start..end).contains(offset)) {
-                let Some(batch) = self.batch_at(offset)? else {
-                    continue;
+                let batch = match self.batch_at(offset) {
+                    Ok(Some(batch)) => batch,
+                    // What is damaged says nothing either.
+                    Ok(None) | Err(Error::Corrupt { .. }) => continue,
+                    Err(error) => return Err(error),
                 };
                 let epoch = Some(batch.header.partition_leader_epoch);
                 if self.epochs.epoch_of(batch.header.base_offset.max(start)) != epoch

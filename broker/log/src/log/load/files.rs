@@ -75,16 +75,30 @@ fn finish_swap(disk: &dyn Disk, folder: &Path, swaps: &[&str]) -> Result<()> {
         }
     }
     if let Some((first, end)) = covered {
-        for name in list(disk, folder)? {
-            // An index beside a `.log.swap` has got its final name already, or is about to be replaced.
-            let replaced = file_name::parse(&name).is_some_and(|(offset, kind)| {
-                file_name::SEGMENT_KINDS.contains(&kind)
-                    && (first..end).contains(&offset)
-                    && !(base_offsets.contains(&offset) && kind != file_name::LOG)
-            });
-            if replaced {
-                disk.remove_file(&folder.join(name))?;
+        let names = list(disk, folder)?;
+        let is_there = |offset, kind| {
+            names
+                .iter()
+                .any(|name| file_name::parse(name) == Some((offset, kind)))
+        };
+        // An index beside a `.log.swap` has got its final name already, unless the batches that are replaced are there still: they
+        // go after their indexes.
+        let (mut indexes, mut batches) = (Vec::new(), Vec::new());
+        for name in &names {
+            match file_name::parse(name) {
+                Some((offset, _)) if !(first..end).contains(&offset) => {}
+                Some((_, file_name::LOG)) => batches.push(name),
+                Some((offset, kind))
+                    if file_name::SEGMENT_KINDS.contains(&kind)
+                        && (!base_offsets.contains(&offset) || is_there(offset, file_name::LOG)) =>
+                {
+                    indexes.push(name);
+                }
+                _ => {}
             }
+        }
+        for name in indexes.into_iter().chain(batches) {
+            disk.remove_file(&folder.join(name))?;
         }
     }
     // The batches last: as long as they are `.swap`, the next start does all of this again.
@@ -141,4 +155,41 @@ fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<String>> {
     let entries = disk.read_dir(folder)?;
     let files = entries.into_iter().filter(|entry| entry.kind == FileKind::File);
     Ok(files.filter_map(|entry| entry.name.into_string().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_disk::{DiskExt, MemoryDisk};
+    use forebay_records::{BatchBuilder, BatchOptions, Headers};
+
+    use super::*;
+    use crate::testing::NOW;
+
+    /// A transaction index beside finished batches that have none is the old one's if the old batches are there.
+    #[test]
+    fn an_old_transaction_index_does_not_stay_beside_new_batches() {
+        for old_batches in [false, true] {
+            let disk = MemoryDisk::new();
+            let folder = Path::new("/");
+            let mut builder = BatchBuilder::new(BatchOptions::default());
+            builder
+                .append(NOW, Some(b"k"), Some(b"v"), &Headers::EMPTY)
+                .expect("fits");
+            let batch = builder.build().expect("builds").into_bytes();
+            let put = |kind: &str| {
+                let path = file_name::path(folder, Offset(0), kind);
+                let file = disk.open(&path, OpenOptions::create_new()).expect("new");
+                file.write_all_at(&batch, 0).expect("written");
+            };
+            put("log.swap");
+            put("txnindex");
+            if old_batches {
+                put("log");
+            }
+            let files = tidy(&disk, folder).expect("tidy");
+            assert_eq!(files.segments, BTreeSet::from([Offset(0)]));
+            let index = file_name::path(folder, Offset(0), file_name::TRANSACTION_INDEX);
+            assert_eq!(disk.exists(&index).expect("exists"), !old_batches);
+        }
+    }
 }

@@ -159,17 +159,16 @@ pub(in crate::log) fn replay_producers(
     Ok(())
 }
 
-/// As [`replay_producers`] for one segment; gives the transactions that are aborted in it.
-pub(super) fn replay_segment(
+/// As [`replay_producers`] for one segment.
+fn replay_segment(
     partition: &TopicPartition,
     segment: &Segment,
     producers: &mut ProducerStates,
     up_to: Offset,
-) -> Result<Vec<AbortedTransaction>> {
-    let mut aborted = Vec::new();
+) -> Result<()> {
     let from = producers.end_offset().max(segment.base_offset());
     let Some(first) = segment.locate(from)? else {
-        return Ok(aborted);
+        return Ok(());
     };
     let known = segment.all_aborted()?;
     let file = segment.file()?;
@@ -178,13 +177,13 @@ pub(super) fn replay_segment(
         if batch.header.base_offset >= up_to {
             break;
         }
-        aborted.extend(replay_batch(partition, (segment, &known), &batch, producers)?);
+        replay_batch(partition, (segment, &known), &batch, producers)?;
         producers.set_end_offset(batch.header.next_offset());
     }
-    Ok(aborted)
+    Ok(())
 }
 
-fn replay_batch(
+pub(super) fn replay_batch(
     partition: &TopicPartition,
     (segment, known): (&Segment, &[AbortedTransaction]),
     batch: &BatchAt,

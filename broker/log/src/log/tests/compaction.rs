@@ -3,18 +3,16 @@
 mod beside_retention;
 mod crash;
 mod model;
+mod room;
 mod transactions;
 
 use std::collections::BTreeMap;
 
 use forebay_disk::{Disk, Effect, Fault, FaultyDisk, Operation, Survivors};
-use forebay_records::{
-    BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, Headers, ProducerEpoch, ProducerId,
-    RecordBatch, Sequence, ValidationOptions, batches, validate,
-};
+use forebay_records::{BatchBuilder, BatchOptions, Headers, RecordBatch, batches};
 
 use super::*;
-use crate::{CleanerError, CleanerOptions, CleaningRound, Pace, Unlimited, ValidatedBatch};
+use crate::{CleanerError, CleanerOptions, CleaningRound, Pace, Unlimited};
 
 pub(super) const DELETE_RETENTION_MS: i64 = 1000;
 
@@ -49,50 +47,15 @@ pub(super) fn keyed(
             .append(timestamp, key, value, &Headers::EMPTY)
             .expect("fits");
     }
-    validated(&builder.build().expect("builds"), AppendOrigin::Client)
+    request(validated(builder.build().expect("builds"), AppendOrigin::Client))
 }
 
 pub(super) fn marker(producer: ProducerIdentity, commit: bool, timestamp: Timestamp) -> Append {
-    let options = BatchOptions {
-        producer: ProducerIdentity {
-            base_sequence: forebay_records::NO_SEQUENCE,
-            ..producer
-        },
-        ..BatchOptions::default()
-    };
-    let kind = if commit {
-        ControlRecordType::Commit
-    } else {
-        ControlRecordType::Abort
-    };
-    let coordinator = EndTransactionMarker { coordinator_epoch: 0 };
-    let batch = BatchBuilder::end_transaction(options, timestamp, kind, coordinator).expect("builds");
-    validated(&batch, AppendOrigin::Coordinator)
-}
-
-fn validated(batch: &RecordBatch, origin: AppendOrigin) -> Append {
-    let options = ValidationOptions {
-        origin,
-        timestamp_after_max_ms: i64::MAX,
-        ..ValidationOptions::at(NOW)
-    };
-    let validated = validate(batch, &options).expect("valid");
-    Append {
-        batches: vec![ValidatedBatch {
-            batch: batch.clone(),
-            validated,
-        }],
-        origin,
-        transaction: TransactionChecks::default(),
-    }
+    marker_of(producer, commit, 0, timestamp)
 }
 
 pub(super) fn producer(id: i64, sequence: i32) -> ProducerIdentity {
-    ProducerIdentity {
-        id: ProducerId(id),
-        epoch: ProducerEpoch(0),
-        base_sequence: Sequence(sequence),
-    }
+    identity(id, 0, sequence)
 }
 
 /// Appends at the time of the append, and lets it be replicated and synced.

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use forebay_disk::{Disk, Effect, Fault, FaultyDisk, Operation, Survivors};
-use forebay_records::{ProducerEpoch, ProducerId, Sequence};
 
 use super::*;
 
@@ -37,18 +36,11 @@ fn config() -> LogConfig {
 
 /// An idempotent batch of two records.
 fn batch(tag: u8, sequence: i32) -> Append {
-    let producer = ProducerIdentity {
-        id: ProducerId(PRODUCER),
-        epoch: ProducerEpoch(0),
-        base_sequence: Sequence(sequence),
-    };
     let value = [tag; 60];
-    let batch = batch_at(&[(&value, NOW), (&value, NOW)], producer);
-    Append {
-        batches: vec![batch],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
-    }
+    request(batch_at(
+        &[(&value, NOW), (&value, NOW)],
+        identity(PRODUCER, 0, sequence),
+    ))
 }
 
 /// Lives the life, noting promises, until the disk no longer lets it. Whatever fails, what is promised stays readable.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forebay_disk::{Disk, OpenOptions, Survivors};
+use forebay_disk::{Disk, OpenOptions, Operation, Survivors};
 
 use super::compaction::{keyed, marker, producer, put, roll};
 use super::*;
@@ -133,4 +133,98 @@ fn a_crash_has_only_what_was_not_synced_read_through() {
     );
     let behind = log.read(&read(1)).expect("readable");
     assert_eq!(records_of(bytes_of(&behind)).first(), Some(&(1, 1)));
+}
+
+/// What the transaction indexes say is right; what the batches say may not be. The heads of batches have their checksum in the middle.
+#[test]
+fn a_batch_with_a_flipped_bit_does_not_cost_what_is_known_of_transactions() {
+    const HEAD_BYTES: u64 = 61;
+    let (disk, aborted) = with_transactions();
+    let log = reopened(&disk.crash(Survivors::Everything));
+    let closed: Vec<(PathBuf, Offset)> = log
+        .segments()
+        .iter()
+        .map(|segment| (segment.path().to_path_buf(), segment.base_offset()))
+        .collect();
+    let (mut flipped_heads, mut refused) = (0, 0);
+    for index in 0..2 {
+        let path = &closed[index].0;
+        let hit = closed[index].1.value()..closed[index + 1].1.value();
+        let mut position = 0;
+        while position < disk.metadata(path).expect("there").length {
+            let mut length = [0; 4];
+            let file = disk.open(path, OpenOptions::read()).expect("there");
+            assert_eq!(file.read_at(&mut length, position + 8).expect("read"), 4);
+            for at in position..position + HEAD_BYTES {
+                for mask in [1, 0x10, 0x80] {
+                    let what = format!("{} at {at} with {mask}", path.display());
+                    let flipped = disk.crash(Survivors::Everything);
+                    flip(&flipped, path, at, mask);
+                    flipped_heads += 1;
+                    let directory = LogDirectory::open(directory_options(Arc::new(flipped))).expect("open");
+                    let of_all = Arc::new(config());
+                    directory.load(&|_| Arc::clone(&of_all), 1, NOW).expect("loaded");
+                    let Ok(Some(log)) = directory.log(&partition()) else {
+                        refused += 1;
+                        continue;
+                    };
+                    let found = log
+                        .aborted_transactions(Offset(0), Offset(100))
+                        .expect("readable");
+                    assert_eq!(found, aborted, "{what}");
+                    for offset in (0..9).filter(|offset| !hit.contains(offset)) {
+                        let read = log.read(&read(offset));
+                        let read = read.unwrap_or_else(|error| panic!("{what}: {offset}: {error}"));
+                        assert!(read.size_in_bytes > 0, "{what}: {offset}");
+                    }
+                }
+            }
+            position += 12 + u64::from(u32::from_be_bytes(length));
+        }
+    }
+    assert!(
+        flipped_heads > 1000 && refused * 20 < flipped_heads,
+        "{refused} of {flipped_heads}"
+    );
+}
+
+/// However many transactions lie over each other, and however long: a clean start looks at the two ends of each.
+#[test]
+fn a_clean_start_does_not_go_through_every_aborted_transaction() {
+    const PRODUCERS: i64 = 20;
+    let config = LogConfig {
+        segment_bytes: 64 << 20,
+        ..config()
+    };
+    let (disk, Fixture { directory, log, .. }) = faulty_fixture(&config);
+    for id in 0..PRODUCERS {
+        put(&log, keyed(&[("k", Some("v"))], producer(id, 0), true, NOW), NOW);
+    }
+    for tag in 0..20 {
+        append(&log, append_of(tag, 1, 1 << 20)).expect("appended");
+    }
+    for id in 0..PRODUCERS {
+        put(&log, marker(producer(id, 0), false, NOW), NOW);
+    }
+    roll(&log, NOW);
+    put(
+        &log,
+        keyed(&[("k", Some("v"))], ProducerIdentity::NONE, false, NOW),
+        NOW,
+    );
+    let aborted = log
+        .aborted_transactions(Offset(0), Offset(100))
+        .expect("readable");
+    assert_eq!(aborted.len() as i64, PRODUCERS);
+    directory.shutdown(1, -1, NOW).expect("closed");
+    drop((log, directory));
+    disk.clear();
+    let directory = open(Arc::new(disk.clone()), &config).expect("open");
+    let reads = disk.count(Operation::Read);
+    assert!(reads < 12 * PRODUCERS as u64, "{reads} reads");
+    let log = directory.log(&partition()).expect("open").expect("there");
+    let found = log
+        .aborted_transactions(Offset(0), Offset(100))
+        .expect("readable");
+    assert_eq!(found, aborted);
 }

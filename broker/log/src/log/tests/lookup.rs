@@ -1,23 +1,16 @@
 //! Offsets by timestamp and by leader epoch; transactions.
 
-use forebay_records::{
-    BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId, Sequence,
-    TimestampType, Validated,
-};
+use forebay_records::{BatchOptions, ProducerId, TimestampType, Validated};
 
 use super::*;
-use crate::{AbortedTransaction, ValidatedBatch};
+use crate::AbortedTransaction;
 
 fn batch_of(timestamps: &[i64]) -> Append {
     let records: Vec<(&[u8], Timestamp)> = timestamps
         .iter()
         .map(|at| (&b"value"[..], Timestamp(*at)))
         .collect();
-    Append {
-        batches: vec![batch_at(&records, ProducerIdentity::NONE)],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
-    }
+    request(batch_at(&records, ProducerIdentity::NONE))
 }
 
 #[test]
@@ -135,50 +128,17 @@ fn epochs_of_the_leaders() {
 }
 
 fn in_transaction(producer_id: i64, sequence: i32, count: usize) -> Append {
-    let producer = producer(producer_id, sequence);
     let options = BatchOptions {
-        producer,
+        producer: identity(producer_id, 0, sequence),
         transactional: true,
         ..BatchOptions::default()
     };
     let records = vec![(&b"value"[..], NOW); count];
-    Append {
-        batches: vec![batch_with(&records, options, AppendOrigin::Client)],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
-    }
-}
-
-fn producer(id: i64, sequence: i32) -> ProducerIdentity {
-    ProducerIdentity {
-        id: ProducerId(id),
-        epoch: ProducerEpoch(0),
-        base_sequence: Sequence(sequence),
-    }
+    request(batch_with(&records, options, AppendOrigin::Client))
 }
 
 fn end(producer_id: i64, commit: bool) -> Append {
-    let options = BatchOptions {
-        producer: producer(producer_id, -1),
-        ..BatchOptions::default()
-    };
-    let control_type = if commit {
-        ControlRecordType::Commit
-    } else {
-        ControlRecordType::Abort
-    };
-    let marker = EndTransactionMarker { coordinator_epoch: 1 };
-    let batch = BatchBuilder::end_transaction(options, NOW, control_type, marker).expect("built");
-    let validation = forebay_records::ValidationOptions {
-        origin: AppendOrigin::Coordinator,
-        ..forebay_records::ValidationOptions::at(NOW)
-    };
-    let validated = forebay_records::validate(&batch, &validation).expect("valid");
-    Append {
-        batches: vec![ValidatedBatch { batch, validated }],
-        origin: AppendOrigin::Coordinator,
-        transaction: TransactionChecks::default(),
-    }
+    marker_of(identity(producer_id, 0, -1), commit, 1, NOW)
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! through rolls, deletions, cuts, kills, losses of power and clean ends.
 
 use forebay_disk::Survivors;
-use forebay_records::{ProducerEpoch, ProducerId, Sequence};
 use proptest::prelude::*;
 
 use super::*;
@@ -97,18 +96,11 @@ fn config() -> LogConfig {
 }
 
 fn producer_batch(id: i64, sequence: i32, tag: u8) -> Append {
-    let identity = ProducerIdentity {
-        id: ProducerId(id),
-        epoch: ProducerEpoch(0),
-        base_sequence: Sequence(sequence),
-    };
     let value = [tag; 30];
-    let batch = batch_at(&[(&value, NOW), (&value, NOW)], identity);
-    Append {
-        batches: vec![batch],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
-    }
+    request(batch_at(
+        &[(&value, NOW), (&value, NOW)],
+        identity(id, 0, sequence),
+    ))
 }
 
 impl World {

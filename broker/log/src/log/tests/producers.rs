@@ -3,7 +3,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use forebay_disk::RealDisk;
-use forebay_records::{ProducerEpoch, ProducerId, Sequence};
 
 use super::*;
 use crate::DirectoryOptions;
@@ -11,16 +10,7 @@ use crate::DirectoryOptions;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn batch(sequence: i32, time: Timestamp) -> Append {
-    let producer = ProducerIdentity {
-        id: ProducerId(7),
-        epoch: ProducerEpoch(0),
-        base_sequence: Sequence(sequence),
-    };
-    Append {
-        batches: vec![batch_at(&[(b"value", time)], producer)],
-        origin: AppendOrigin::Client,
-        transaction: TransactionChecks::default(),
-    }
+    request(batch_at(&[(b"value", time)], identity(7, 0, sequence)))
 }
 
 /// Stricter than Kafka, which goes by the timestamps of the records: one that sends what happened long ago would be forgotten

@@ -1,6 +1,10 @@
 //! What is deleted, when, and what readers see of it.
 
-use forebay_disk::{Disk, DiskExt, MemoryDisk, Survivors};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use forebay_disk::{Disk, DiskExt, MemoryDisk, Operation, Survivors};
 
 use super::*;
 
@@ -19,15 +23,7 @@ fn names(disk: &MemoryDisk) -> Vec<String> {
 fn append_at(log: &Log, tag: u8, timestamp: Timestamp) {
     let value = [tag; 150];
     let batch = batch_at(&[(&value, timestamp)], ProducerIdentity::NONE);
-    append(
-        log,
-        Append {
-            batches: vec![batch],
-            origin: AppendOrigin::Client,
-            transaction: TransactionChecks::default(),
-        },
-    )
-    .expect("appended");
+    append(log, request(batch)).expect("appended");
 }
 
 #[test]
@@ -248,4 +244,121 @@ fn a_log_can_start_anew_elsewhere() {
             .exists(std::path::Path::new("/data/topic-0/00000000000000000000.log"))
             .expect("exists")
     );
+}
+
+/// DeleteRecords takes away what it was asked for; what is too old waits for its own time.
+#[test]
+fn what_lies_before_the_start_goes_without_the_rest() {
+    let config = LogConfig {
+        retention_ms: 1,
+        retention_bytes: 0,
+        ..small_segments()
+    };
+    let Fixture { log, .. } = fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW);
+    }
+    let (end, much_later) = (Offset(10), NOW + DAY_MS);
+    log.delete_records_before(Offset(5), end).expect("deleted");
+    let deleted = log.delete_segments_before_start(end, much_later);
+    assert_eq!((deleted.expect("deleted"), log.segment_count()), (1, 2));
+    assert_eq!(log.log_start_offset(), Offset(5));
+    assert_eq!(log.delete_old_segments(end, much_later).expect("deleted"), 2);
+}
+
+/// Where the new start is that of a segment, its files' names remember it, once they are synced.
+#[test]
+fn a_deletion_up_to_a_segment_lasts_before_its_names_are_synced() {
+    let config = LogConfig {
+        delete: false,
+        ..small_segments()
+    };
+    let Fixture { log, disk, directory } = fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW);
+    }
+    log.sync(NOW).expect("synced");
+    log.delete_records_before(Offset(4), Offset(10)).expect("deleted");
+    directory.checkpoint(None).expect("written");
+    assert_eq!(
+        log.delete_segments_before_start(Offset(10), NOW)
+            .expect("deleted"),
+        1
+    );
+    for checkpoint in [true, false] {
+        if checkpoint {
+            directory.checkpoint(None).expect("written");
+        } else {
+            directory.checkpoint_log_starts().expect("written");
+        }
+        let crashed = open(Arc::new(disk.crash(Survivors::OnlySynced)), &config).expect("open");
+        let log = crashed.log(&partition()).expect("open").expect("there");
+        assert_eq!(log.log_start_offset(), Offset(4), "acknowledged");
+    }
+    append_at(&log, 10, NOW);
+    log.sync(NOW).expect("synced");
+    directory.checkpoint(None).expect("written");
+    let path = std::path::Path::new("/data/log-start-offset-checkpoint");
+    assert_eq!(
+        disk.read(path, 100).expect("there"),
+        b"0\n0\n",
+        "not needed any more"
+    );
+}
+
+#[test]
+fn an_append_does_not_wait_for_files_that_are_removed() {
+    let config = LogConfig {
+        file_delete_delay_ms: 0,
+        ..small_segments()
+    };
+    let (disk, Fixture { log, .. }) = faulty_fixture(&config);
+    for tag in 0..10 {
+        append_at(&log, tag, NOW);
+    }
+    log.delete_records_before(Offset(10), Offset(10))
+        .expect("deleted");
+    assert!(
+        log.delete_segments_before_start(Offset(10), NOW)
+            .expect("deleted")
+            > 0
+    );
+    let (appending, (sender, appended)) = (Arc::clone(&log), mpsc::channel());
+    let (told, outcome) = mpsc::channel();
+    disk.call_at(Operation::Remove, 1, move || {
+        thread::spawn(move || sender.send(append(&appending, append_of(1, 1, 1)).is_ok()));
+        told.send(appended.recv_timeout(Duration::from_secs(5)))
+            .expect("the test waits");
+        None
+    });
+    log.purge(NOW);
+    assert_eq!(outcome.recv().expect("something is removed"), Ok(true));
+}
+
+#[test]
+fn the_greatest_timestamp_is_found_while_segments_go() {
+    let (disk, Fixture { log, .. }) = faulty_fixture(&small_segments());
+    // The first segment has the greatest.
+    for tag in 0..10 {
+        append_at(&log, tag, NOW - i64::from(tag));
+    }
+    for _ in 0..2 {
+        log.release_idle(Timestamp(i64::MAX));
+    }
+    log.sync(NOW).expect("synced");
+    for _ in 0..2 {
+        log.release_idle(Timestamp(i64::MAX));
+    }
+    let deleting = Arc::clone(&log);
+    disk.call_at(Operation::Open, 1, move || {
+        deleting
+            .delete_records_before(Offset(4), Offset(10))
+            .expect("deleted");
+        deleting
+            .delete_segments_before_start(Offset(10), NOW)
+            .expect("deleted");
+        None
+    });
+    let newest = log.max_timestamp().expect("no failure").expect("there is one");
+    assert_eq!((newest.offset, newest.timestamp), (Offset(4), NOW - 4));
 }

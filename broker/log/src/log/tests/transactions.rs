@@ -5,15 +5,12 @@ mod consumer;
 mod markers;
 
 use forebay_disk::{Effect, Fault, FaultyDisk, Operation, Survivors};
-use forebay_records::{
-    BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId, Sequence,
-    ValidationOptions, validate,
-};
+use forebay_records::{BatchOptions, ProducerEpoch, ProducerId, Sequence};
 use proptest::prelude::*;
 
 use self::consumer::{check_state, committed_records};
 use super::*;
-use crate::{AbortedTransaction, ValidatedBatch, VerificationGuard, VerificationRequest};
+use crate::{AbortedTransaction, VerificationGuard, VerificationRequest};
 
 const PRODUCERS: usize = 3;
 
@@ -102,51 +99,22 @@ fn id(producer: usize) -> ProducerId {
 /// A record of a producer's transaction.
 fn sent(producer: usize, epoch: i16, sequence: i32, (tag, guard): (u8, VerificationGuard)) -> Append {
     let options = BatchOptions {
-        producer: ProducerIdentity {
-            id: id(producer),
-            epoch: ProducerEpoch(epoch),
-            base_sequence: Sequence(sequence),
-        },
+        producer: identity(id(producer).value(), epoch, sequence),
         transactional: true,
         ..BatchOptions::default()
     };
     let value = [tag; 40];
     Append {
-        batches: vec![batch_with(&[(&value, NOW)], options, AppendOrigin::Client)],
-        origin: AppendOrigin::Client,
         transaction: TransactionChecks {
             guard,
             ..TransactionChecks::default()
         },
+        ..request(batch_with(&[(&value, NOW)], options, AppendOrigin::Client))
     }
 }
 
 fn ended(producer: usize, epoch: i16, commit: bool) -> Append {
-    let options = BatchOptions {
-        producer: ProducerIdentity {
-            id: id(producer),
-            epoch: ProducerEpoch(epoch),
-            base_sequence: Sequence(-1),
-        },
-        ..BatchOptions::default()
-    };
-    let kind = if commit {
-        ControlRecordType::Commit
-    } else {
-        ControlRecordType::Abort
-    };
-    let marker = EndTransactionMarker { coordinator_epoch: 1 };
-    let batch = BatchBuilder::end_transaction(options, NOW, kind, marker).expect("built");
-    let options = ValidationOptions {
-        origin: AppendOrigin::Coordinator,
-        ..ValidationOptions::at(NOW)
-    };
-    let validated = validate(&batch, &options).expect("valid");
-    Append {
-        batches: vec![ValidatedBatch { batch, validated }],
-        origin: AppendOrigin::Coordinator,
-        transaction: TransactionChecks::default(),
-    }
+    marker_of(identity(id(producer).value(), epoch, -1), commit, 1, NOW)
 }
 
 /// Asks the coordinator, who says yes.

@@ -143,12 +143,12 @@ fn an_old_batch_behind_a_cut_never_returns() {
     ];
     for (what, cut) in ways {
         for (before, after) in [(false, false), (false, true), (true, false), (true, true)] {
-            let memory = MemoryDisk::new();
-            let disk = FaultyDisk::new(Arc::new(memory.clone()));
-            let directory = open(Arc::new(disk.clone()), &config()).expect("open");
-            let log = directory
-                .log_or_create(&partition(), topic_id(), &Arc::new(config()))
-                .expect("new");
+            let (disk, fixture) = faulty_fixture(&config());
+            let Fixture {
+                disk: memory,
+                directory,
+                log,
+            } = fixture;
             write(&log, 9);
             let mut expected = read_all(&log);
             if before {
@@ -182,12 +182,12 @@ fn an_old_batch_behind_a_cut_never_returns() {
 
 #[test]
 fn without_space_appends_are_plain() {
-    let memory = MemoryDisk::new();
-    let disk = FaultyDisk::new(Arc::new(memory.clone()));
-    let directory = open(Arc::new(disk.clone()), &config()).expect("open");
-    let log = directory
-        .log_or_create(&partition(), topic_id(), &Arc::new(config()))
-        .expect("new");
+    let (
+        disk,
+        Fixture {
+            disk: memory, log, ..
+        },
+    ) = faulty_fixture(&config());
     write(&log, 9);
     disk.set(Fault {
         operation: Operation::Write,
@@ -204,11 +204,7 @@ fn without_space_appends_are_plain() {
 
 #[test]
 fn a_sync_of_zeros_that_fails_takes_the_directory_offline() {
-    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let directory = open(Arc::new(disk.clone()), &config()).expect("open");
-    let log = directory
-        .log_or_create(&partition(), topic_id(), &Arc::new(config()))
-        .expect("new");
+    let (disk, Fixture { log, .. }) = faulty_fixture(&config());
     write(&log, 9);
     disk.set(Fault {
         operation: Operation::Sync,
@@ -226,11 +222,7 @@ fn a_sync_of_zeros_that_fails_takes_the_directory_offline() {
 /// An append that comes while zeros are being written where it goes waits for them; else they would fall on it.
 #[test]
 fn an_append_beyond_the_zeros_waits_while_there_are_more_to_come() {
-    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let directory = open(Arc::new(disk.clone()), &config()).expect("open");
-    let log = directory
-        .log_or_create(&partition(), topic_id(), &Arc::new(config()))
-        .expect("new");
+    let (disk, Fixture { log, .. }) = faulty_fixture(&config());
     write(&log, 9);
     let (writer, (sender, appended)) = (Arc::clone(&log), mpsc::channel());
     disk.call_at(Operation::Write, 1, move || {
@@ -257,11 +249,7 @@ fn an_append_beyond_the_zeros_waits_while_there_are_more_to_come() {
 /// The writer asks after each round; it must not wait for zeros that are being written.
 #[test]
 fn whoever_asks_for_zeros_does_not_wait_for_those_to_come() {
-    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let directory = open(Arc::new(disk.clone()), &config()).expect("open");
-    let log = directory
-        .log_or_create(&partition(), topic_id(), &Arc::new(config()))
-        .expect("new");
+    let (disk, Fixture { log, .. }) = faulty_fixture(&config());
     write(&log, 9);
     let (asking, (sender, answer)) = (Arc::clone(&log), mpsc::channel());
     let (told, outcome) = mpsc::channel();

@@ -1,6 +1,10 @@
 //! Retention, DeleteRecords and the deletion of a topic do not wait for the cleaner, and it does not take them for a broken disk.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -11,7 +15,7 @@ struct Meanwhile<'a> {
 }
 
 impl Pace for Meanwhile<'_> {
-    fn spend(&self, _bytes: usize) -> bool {
+    fn spend(&self, _bytes: usize, _goes_on: &dyn Fn() -> bool) -> bool {
         if self.left.get() == 0 {
             (self.happens)();
         }
@@ -96,4 +100,63 @@ fn a_log_that_was_deleted_since_it_was_chosen_is_left_alone() {
     };
     let cleaned = log.clean(&CleanerOptions::default(), &plan, NOW, &pace);
     assert!(matches!(cleaned, Err(CleanerError::Interrupted)), "{cleaned:?}");
+}
+
+/// A throttle that would last for ever, were it not asked to stop.
+struct Throttled(mpsc::Sender<()>);
+
+impl Pace for Throttled {
+    fn spend(&self, _bytes: usize, goes_on: &dyn Fn() -> bool) -> bool {
+        self.0.send(()).expect("the test waits");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while goes_on() {
+            assert!(Instant::now() < patience, "nobody has told it to stop");
+            thread::yield_now();
+        }
+        false
+    }
+}
+
+#[test]
+fn a_deletion_does_not_wait_for_the_throttle() {
+    let Fixture { log, directory, disk } = fixture(&compacted());
+    outdated(&log);
+    let (spends, spent) = mpsc::channel();
+    let cleaned = thread::scope(|scope| {
+        let cleaner = scope.spawn(|| {
+            let throttled = Throttled(spends);
+            directory.clean_dirtiest(&CleanerOptions::default(), NOW, &throttled)
+        });
+        spent.recv().expect("it reads");
+        directory.delete(&[partition()], 1, NOW).expect("deleted");
+        cleaner.join().expect("it stops")
+    });
+    let (_, cleaned) = cleaned.cleaned.expect("due");
+    assert!(matches!(cleaned, Err(CleanerError::Interrupted)), "{cleaned:?}");
+    assert!(directory.check().is_ok() && disk.read_dir(log.folder()).is_err());
+}
+
+struct Fails;
+
+impl Pace for Fails {
+    fn spend(&self, _bytes: usize, _goes_on: &dyn Fn() -> bool) -> bool {
+        panic!("a mistake of the cleaner's")
+    }
+}
+
+#[test]
+fn a_cleaner_that_panics_does_so_once() {
+    let Fixture { log, directory, .. } = fixture(&compacted());
+    outdated(&log);
+    let options = CleanerOptions::default();
+    let failed = catch_unwind(AssertUnwindSafe(|| {
+        directory.clean_dirtiest(&options, NOW, &Fails)
+    }));
+    assert!(failed.is_err() && !log.is_being_cleaned());
+    // It is found out when it is its turn again, and then passed over.
+    assert!(clean(&directory, NOW).cleaned.is_some());
+    let round = clean(&directory, NOW);
+    assert!(round.cleaned.is_none() && round.uncleanable == 1, "{round:?}");
+    set(&log, "a", "the log works");
+    directory.delete(&[partition()], 1, NOW).expect("deleted");
 }

@@ -82,7 +82,7 @@ fn readers_of_old_segments_go_on() {
 struct StopsAfter(std::cell::Cell<usize>);
 
 impl Pace for StopsAfter {
-    fn spend(&self, bytes: usize) -> bool {
+    fn spend(&self, bytes: usize, _goes_on: &dyn Fn() -> bool) -> bool {
         let left = self.0.get().checked_sub(bytes);
         self.0.set(left.unwrap_or(0));
         left.is_some()
@@ -133,12 +133,8 @@ fn a_cleaner_that_is_stopped_leaves_nothing_behind() {
 #[test]
 fn a_log_that_goes_or_is_cut_meanwhile_stops_its_cleaner() {
     for delete in [false, true] {
-        let memory = MemoryDisk::new();
-        let disk = FaultyDisk::new(Arc::new(memory.clone()));
-        let directory = Arc::new(open(Arc::new(disk.clone()), &compacted()).expect("open"));
-        let log = directory
-            .log_or_create(&partition(), topic_id(), &Arc::new(compacted()))
-            .expect("new");
+        let (disk, Fixture { directory, log, .. }) = faulty_fixture(&compacted());
+        let directory = Arc::new(directory);
         for value in ["1", "2", "3"] {
             set(&log, "a", value);
         }
