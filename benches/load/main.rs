@@ -14,6 +14,7 @@ mod disk;
 mod floor;
 mod goals;
 mod measure;
+mod memory;
 mod options;
 mod process;
 mod report;
@@ -22,6 +23,7 @@ mod statistics;
 mod target;
 mod workload;
 
+use memory::WarmMemory;
 use options::{Kind, Options};
 use report::Report;
 use target::Target;
@@ -37,17 +39,18 @@ fn main() -> anyhow::Result<()> {
         process::pin_this_process(cpu)?;
     }
     let mut report = Report::default();
+    let mut warm = WarmMemory::new(options.warm_memory_bytes);
     for round in 1..=options.rounds {
         for kind in &options.targets {
             eprintln!("round {round} of {}: {}", options.rounds, kind.name());
             if *kind == Kind::Floor {
-                measure::floor(&options, &mut report)?;
+                measure::floor(&options, &mut warm, &mut report)?;
                 continue;
             }
             let Some(mut target) = Target::start(*kind, &options)? else {
                 continue;
             };
-            measure::broker(&mut target, &options, &mut report)?;
+            measure::broker(&mut target, &options, &mut warm, &mut report)?;
             target.stop()?;
         }
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::floor::Floor;
-use crate::options::{Kind, Options};
+use crate::memory::WarmMemory;
+use crate::options::{Kind, Options, Workload};
 use crate::report::Report;
 use crate::target::{Target, fresh_directory};
 use crate::workload::{self, Transfer, Work};
@@ -13,30 +14,24 @@ use crate::{disk, process};
 const MIB: f64 = (1 << 20) as f64;
 
 /// Everything that is measured on a broker.
-pub(crate) fn broker(target: &mut Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn broker(
+    target: &mut Target,
+    options: &Options,
+    warm: &mut WarmMemory,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let name = target.kind.name();
     if let Some(bytes) = target.resident_bytes() {
         report.add("resident memory, idle (MiB)", name, bytes as f64 / MIB);
     }
-    for work in [Work::of(100), Work::of(1024), Work::idempotent(1024)] {
-        throughput(target, options, &work, report)?;
-    }
-    single_records(target, options, report)?;
-    let latency = workload::latency(target, options)?;
-    for (what, percentiles) in [
-        ("acknowledgement", latency.acknowledgement),
-        ("end to end", latency.end_to_end),
-    ] {
-        report.add(
-            &format!("{what} p50 at 1,000 records/s (ms)"),
-            name,
-            percentiles.p50_ms,
-        );
-        report.add(
-            &format!("{what} p99 at 1,000 records/s (ms)"),
-            name,
-            percentiles.p99_ms,
-        );
+    for workload in &options.workloads {
+        match workload {
+            Workload::HundredByte => throughput(target, options, &Work::of(100), warm, report)?,
+            Workload::OneKilobyte => throughput(target, options, &Work::of(1024), warm, report)?,
+            Workload::Idempotent => throughput(target, options, &Work::idempotent(1024), warm, report)?,
+            Workload::OneRecord => single_records(target, options, warm, report)?,
+            Workload::Latency => latency(target, options, report)?,
+        }
     }
     if let Some(bytes) = target.peak_resident_bytes() {
         report.add("resident memory, most of all (MiB)", name, bytes as f64 / MIB);
@@ -44,15 +39,29 @@ pub(crate) fn broker(target: &mut Target, options: &Options, report: &mut Report
     Ok(())
 }
 
+fn latency(target: &Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let latency = workload::latency(target, options)?;
+    for (what, percentiles) in [
+        ("acknowledgement", latency.acknowledgement),
+        ("end to end", latency.end_to_end),
+    ] {
+        for (which, value) in [("p50", percentiles.p50_ms), ("p99", percentiles.p99_ms)] {
+            let quantity = format!("{what} {which} at 1,000 records/s (ms)");
+            report.add(&quantity, target.kind.name(), value);
+        }
+    }
+    Ok(())
+}
+
 /// The floors, and the disk's own syncs.
-pub(crate) fn floor(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn floor(options: &Options, warm: &mut WarmMemory, report: &mut Report) -> anyhow::Result<()> {
     let name = Kind::Floor.name();
     let directory = fresh_directory(&options.directory, "floor")?;
     let floor = Floor::start(options, &directory)?;
     let cpu = || process::cpu_seconds(floor.pid()).unwrap_or(0.0);
     floor.append(Duration::from_secs(1))?;
     let before = cpu();
-    let (bytes, elapsed) = floor.append(options.duration)?;
+    let (bytes, elapsed) = warm.during(|| floor.append(options.duration))?;
     let gigabytes = bytes as f64 / 1e9;
     report.add(
         "produce 1 KB (MB/s)",
@@ -122,13 +131,21 @@ fn measured(
     Ok(transfer)
 }
 
-fn throughput(target: &Target, options: &Options, work: &Work, report: &mut Report) -> anyhow::Result<()> {
+fn throughput(
+    target: &Target,
+    options: &Options,
+    work: &Work,
+    warm: &mut WarmMemory,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let label = work.label();
     let topic = format!("load-{label}").replace([' ', ','], "-");
     // The first seconds of a JVM are not its speed, and the first of a file system are not its own.
     workload::produce(target, &format!("warm-{topic}"), work, Duration::from_secs(1))?;
-    let produced = measured(target, &format!("produce {label}"), report, |target| {
-        workload::produce(target, &topic, work, options.duration)
+    let produced = warm.during(|| {
+        measured(target, &format!("produce {label}"), report, |target| {
+            workload::produce(target, &topic, work, options.duration)
+        })
     })?;
     // The mock keeps only the last few megabytes; idempotent records are read as any others.
     if target.kind == Kind::Mock || work.idempotent {
@@ -142,11 +159,18 @@ fn throughput(target: &Target, options: &Options, work: &Work, report: &mut Repo
 }
 
 /// Batches of one record, each in a request of its own: what a batch costs.
-fn single_records(target: &Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+fn single_records(
+    target: &Target,
+    options: &Options,
+    warm: &mut WarmMemory,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let work = Work::single(100);
     workload::produce(target, "warm-single", &work, Duration::from_secs(1))?;
-    measured(target, "produce one-record batches", report, |target| {
-        workload::produce(target, "load-single", &work, options.duration)
+    warm.during(|| {
+        measured(target, "produce one-record batches", report, |target| {
+            workload::produce(target, "load-single", &work, options.duration)
+        })
     })?;
     Ok(())
 }

@@ -35,6 +35,22 @@ struct Arguments {
     /// The core that the load is pinned to; `none` leaves placement to the kernel.
     #[arg(long, default_value = "1")]
     load_cpu: String,
+    /// What to measure; goals that need more are then not measured.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "100-byte,one-kilobyte,idempotent,one-record,latency"
+    )]
+    workloads: Vec<Workload>,
+    /// Another build of Forebay than this one, for a comparison of two.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_forebay"), hide_default_value = true)]
+    binary: PathBuf,
+    /// A further setting of Forebay's, as `forebay start --override` takes it (`broker.socket.send.buffer.bytes=102400`).
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// GiB that the load keeps touched for the page cache of what is measured, where a host takes back what is free; 0: none.
+    #[arg(long, default_value_t = 4)]
+    warm_memory_gib: u64,
     /// Where brokers keep their data while they are measured.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -47,6 +63,22 @@ struct Arguments {
     /// Cargo passes this one to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// A part of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Workload {
+    /// Produce and consume records of 100 bytes.
+    #[value(name = "100-byte")]
+    HundredByte,
+    /// Produce and consume records of 1 KB.
+    OneKilobyte,
+    /// Produce records of 1 KB as an idempotent producer.
+    Idempotent,
+    /// Batches of one record.
+    OneRecord,
+    /// 1,000 records a second.
+    Latency,
 }
 
 /// One column of the report.
@@ -86,6 +118,10 @@ pub(crate) struct Options {
     pub(crate) broker_cpu: Option<usize>,
     pub(crate) load_cpu: Option<usize>,
     pub(crate) directory: PathBuf,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) binary: PathBuf,
+    pub(crate) overrides: Vec<String>,
+    pub(crate) warm_memory_bytes: u64,
     pub(crate) start_times: bool,
     pub(crate) floor_server: Option<PathBuf>,
 }
@@ -110,6 +146,10 @@ impl Options {
             directory: arguments
                 .directory
                 .unwrap_or_else(|| std::env::temp_dir().join("forebay-load")),
+            workloads: arguments.workloads,
+            binary: arguments.binary,
+            overrides: arguments.overrides,
+            warm_memory_bytes: arguments.warm_memory_gib << 30,
             start_times: !arguments.without_start_times,
             floor_server: arguments.floor_server,
         }))

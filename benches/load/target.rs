@@ -96,7 +96,8 @@ impl Target {
 /// Starts the binary of this build with all roles and waits for its `ready` line.
 fn start_forebay(kind: Kind, options: &Options, flush_messages: &str) -> anyhow::Result<Target> {
     let directory = fresh_directory(&options.directory, "forebay")?;
-    let mut command = process::command_on(options.broker_cpu, env!("CARGO_BIN_EXE_forebay"));
+    let program = options.binary.to_str().context("the program's path is no text")?;
+    let mut command = process::command_on(options.broker_cpu, program);
     command.arg("start").arg("--data-dir").arg(directory.join("data"));
     for port in [
         "--kafka-port",
@@ -110,6 +111,9 @@ fn start_forebay(kind: Kind, options: &Options, flush_messages: &str) -> anyhow:
     command
         .arg("--override")
         .arg(format!("broker.log.flush.interval.messages={flush_messages}"));
+    for setting in &options.overrides {
+        command.arg("--override").arg(setting);
+    }
     let mut child = command
         .stdout(Stdio::piped())
         .stdin(Stdio::null())

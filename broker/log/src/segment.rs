@@ -2,6 +2,7 @@
 //! logical size is what was appended; the file may be longer (space filled ahead), and is cut to it when it closes.
 
 mod append;
+mod ends;
 mod read;
 mod rebuild;
 mod scan;
@@ -21,6 +22,8 @@ use crate::locks::{lock, read_lock, write_lock};
 use crate::transaction_index::{AbortedTransaction, TransactionIndex};
 
 pub(crate) use append::{Place, RollLimits};
+use ends::Ends;
+pub(crate) use read::Slice;
 pub use read::TimestampOffset;
 pub(crate) use rebuild::Recovered;
 pub(crate) use scan::{BatchAt, Found, Scan, only_zeros};
@@ -52,6 +55,7 @@ pub(crate) struct Segment {
     time_index: RwLock<TimeIndex>,
     transaction_index: RwLock<TransactionIndex>,
     growth: Mutex<Growth>,
+    ends: Ends,
 }
 
 /// What the writer remembers of the segment that it appends to.
@@ -128,6 +132,7 @@ impl Segment {
                 max_timestamp: Known::NotYet,
                 bytes_since_index_entry: 0,
             }),
+            ends: Ends::default(),
         })
     }
 
@@ -156,6 +161,12 @@ impl Segment {
         let opened = self.disk.open(&self.path, OpenOptions::write())?;
         *file = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// The file, if it is open and nobody is about to open or close it.
+    fn open_file(&self) -> Option<Arc<dyn File>> {
+        self.used.store(true, Ordering::Relaxed);
+        self.file.try_lock().ok()?.clone()
     }
 
     /// Lets go of the file if nobody has asked for it since the last call, and all of it is synced.

@@ -10,6 +10,10 @@ use forebay_records::{Offset, Timestamp};
 
 use crate::read::{Chunk, Read, ReadResult};
 
+/// A larger write is not kept: to send its pages of the page cache costs less than to copy it out of memory once more, and the
+/// memory that it lies in is still in the processor's cache when the next request is read into it.
+const BLOCK_BYTES_MAX: usize = 256 * 1024;
+
 /// The bytes that all tail caches together may hold.
 #[derive(Debug)]
 pub(crate) struct TailBudget {
@@ -92,7 +96,7 @@ impl TailCache {
         }
     }
 
-    /// Takes a block, and lets go of the oldest ones as the bounds demand; a block that does not fit is not kept.
+    /// Takes a block, and lets go of the oldest ones as the bounds demand. One that is large is not kept, nor what was before it.
     pub(crate) fn push(&mut self, block: Block) {
         if self
             .blocks
@@ -102,6 +106,9 @@ impl TailCache {
             self.clear();
         }
         let size = block.size();
+        if size > BLOCK_BYTES_MAX {
+            return self.clear();
+        }
         while !self.blocks.is_empty() && self.bytes + size > self.limit_bytes {
             self.pop();
         }
@@ -292,6 +299,20 @@ mod tests {
             Some((vec![], 10)),
             "the first is not visible"
         );
+    }
+
+    #[test]
+    fn large_writes_are_not_kept() {
+        let budget = Arc::new(TailBudget::new(10 * BLOCK_BYTES_MAX));
+        let mut cache = TailCache::new(5 * BLOCK_BYTES_MAX, Arc::clone(&budget));
+        cache.push(block(0, &[10], 10));
+        cache.push(block(1, &[BLOCK_BYTES_MAX], BLOCK_BYTES_MAX));
+        assert_eq!(budget.used_bytes(), 10 + BLOCK_BYTES_MAX);
+        cache.push(block(2, &[BLOCK_BYTES_MAX + 1], BLOCK_BYTES_MAX));
+        assert_eq!(budget.used_bytes(), 0);
+        cache.push(block(3, &[5], 10));
+        assert_eq!(read(&cache, 4, 100, 100, true), None);
+        assert!(read(&cache, 6, 100, 100, true).is_some());
     }
 
     #[test]

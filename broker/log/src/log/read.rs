@@ -9,11 +9,12 @@ use super::{Log, View};
 use crate::error::{Error, Result};
 use crate::locks::{read_lock, write_lock};
 use crate::read::{Chunk, Read, ReadResult};
-use crate::segment::Segment;
+use crate::segment::{Segment, Slice};
 use crate::transaction_index::AbortedTransaction;
 
 impl Log {
-    /// What can be read without touching a file; none if that is not enough to answer. Never blocks.
+    /// What can be read at once, from memory or where an earlier read has ended in a file that the page cache holds; none if
+    /// that is not enough to answer. Never waits for the disk.
     ///
     /// # Errors
     /// [`Error::OffsetOutOfRange`] and [`Error::Offline`].
@@ -25,7 +26,14 @@ impl Log {
         match self.clamp(&view, read) {
             Err(error) => Some(Err(error)),
             Ok(None) => Some(Ok(nothing_at(read.offset))),
-            Ok(Some(read)) => view.tail.read(&read).map(Ok),
+            Ok(Some(read)) => {
+                let cached = view.tail.read(&read);
+                let segment = view.segment_of(read.offset);
+                drop(view);
+                cached
+                    .or_else(|| Some(of_slice(segment?.slice_now(&read)?)))
+                    .map(Ok)
+            }
         }
     }
 
@@ -57,16 +65,7 @@ impl Log {
     fn read_from(&self, mut segment: Arc<Segment>, read: &Read) -> Result<ReadResult> {
         loop {
             if let Some(slice) = segment.slice(read)? {
-                let size_in_bytes = slice.range.length;
-                let mut chunks = Vec::new();
-                if size_in_bytes > 0 {
-                    chunks.push(Chunk::File(slice.range));
-                }
-                return Ok(ReadResult {
-                    chunks,
-                    size_in_bytes,
-                    next_offset: slice.next_offset,
-                });
+                return Ok(of_slice(slice));
             }
             match read_lock(&self.view).segment_after(segment.base_offset()) {
                 Some(next) => segment = next,
@@ -167,6 +166,19 @@ impl View {
             .segments
             .range((Bound::Excluded(base_offset), Bound::Unbounded));
         after.next().map(|(_, segment)| Arc::clone(segment))
+    }
+}
+
+fn of_slice(slice: Slice) -> ReadResult {
+    let size_in_bytes = slice.range.length;
+    let mut chunks = Vec::new();
+    if size_in_bytes > 0 {
+        chunks.push(Chunk::File(slice.range));
+    }
+    ReadResult {
+        chunks,
+        size_in_bytes,
+        next_offset: slice.next_offset,
     }
 }
 

@@ -9,6 +9,7 @@ mod leftovers;
 mod lookup;
 mod model;
 mod producers;
+mod reading_on;
 mod reopen;
 mod retention;
 mod sync;

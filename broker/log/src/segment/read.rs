@@ -1,8 +1,10 @@
 //! Finding batches in a segment: by offset, by size, by timestamp. An index entry is believed only if the batch that
 //! it points to says the same; otherwise both indexes are rebuilt from the batches.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use forebay_disk::FileExt;
+use forebay_disk::{File, FileExt};
 use forebay_records::{LeaderEpoch, NO_LEADER_EPOCH, Offset, RecordBatch, Timestamp};
 
 use super::{BatchAt, Found, Known, Scan, Segment};
@@ -27,6 +29,52 @@ pub struct TimestampOffset {
     pub offset: Offset,
     /// The epoch of the leader that appended it; none if the batch has none.
     pub leader_epoch: LeaderEpoch,
+}
+
+/// Where a slice ends, and the offset after it.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    position: u64,
+    next_offset: Offset,
+}
+
+impl End {
+    fn of(batch: &BatchAt) -> End {
+        End {
+            position: batch.end(),
+            next_offset: batch.header.next_offset(),
+        }
+    }
+
+    /// Takes one of the next batches in, if it lies before `limit` and `up_to`. What lies between is taken in any case.
+    fn extend(&mut self, batch: &BatchAt, limit: u64, up_to: Offset) -> bool {
+        if batch.position > self.position {
+            self.position = batch.position;
+            self.next_offset = batch.header.base_offset;
+        }
+        let fits = batch.end() <= limit && batch.header.next_offset() <= up_to;
+        if fits {
+            *self = End::of(batch);
+        }
+        fits
+    }
+}
+
+/// Where in the file a slice that begins with `first` ends at the latest.
+fn limit(first: &BatchAt, read: &Read) -> u64 {
+    first.position.saturating_add(read.max_bytes as u64)
+}
+
+/// The end, where the first batch alone decides it: nothing, or that batch.
+fn within_first(first: &BatchAt, read: &Read) -> Option<End> {
+    let fits = first.end() <= limit(first, read);
+    if first.header.next_offset() > read.up_to || (!fits && !read.min_one_batch) {
+        return Some(End {
+            position: first.position,
+            next_offset: read.offset,
+        });
+    }
+    (!fits).then(|| End::of(first))
 }
 
 impl Segment {
@@ -77,37 +125,63 @@ impl Segment {
 
     /// The batches that a read asks for; none if the segment ends before its offset.
     pub(crate) fn slice(&self, read: &Read) -> Result<Option<Slice>> {
+        let cuts = self.ends.cuts();
         let Some(first) = self.locate(read.offset)? else {
             return Ok(None);
         };
-        let position = first.position;
-        let limit = position.saturating_add(read.max_bytes as u64);
-        let slice = |end: u64, next_offset| -> Result<Option<Slice>> {
-            let length = usize::try_from(end - position).expect("a segment fits into memory addresses");
-            Ok(Some(Slice {
-                range: FileRange {
-                    file: self.file()?,
-                    position,
-                    length,
-                },
-                next_offset,
-            }))
+        let end = match within_first(&first, read) {
+            Some(end) => end,
+            None => self.end_of_slice(&first, limit(&first, read), read.up_to)?,
         };
-        let visible = first.header.next_offset() <= read.up_to;
-        if !visible || (first.end() > limit && !read.min_one_batch) {
-            return slice(position, read.offset);
+        Ok(Some(self.slice_to(end, &first, self.file()?, cuts)))
+    }
+
+    /// The same without waiting for anything, where an earlier slice has ended at the offset and the page cache has what
+    /// tells how far this one goes: so it is with a consumer that reads on. None says nothing but that [`Segment::slice`] may wait.
+    pub(crate) fn slice_now(&self, read: &Read) -> Option<Slice> {
+        let cuts = self.ends.cuts();
+        let position = self.ends.position_of(read.offset)?;
+        let file = self.open_file()?;
+        let mut scan = Scan::warm_headers(&*file, &self.path, position, self.size());
+        let Found::Batch(first) = scan.next().ok()? else {
+            return None;
+        };
+        if first.last_offset() < read.offset {
+            return None;
         }
-        if first.end() > limit {
-            return slice(first.end(), first.header.next_offset());
+        let end = match within_first(&first, read) {
+            Some(end) => end,
+            None => {
+                let limit = limit(&first, read);
+                let mut end = End::of(&first);
+                while let Found::Batch(batch) = scan.next().ok()?
+                    && end.extend(&batch, limit, read.up_to)
+                {}
+                end
+            }
+        };
+        Some(self.slice_to(end, &first, file, cuts))
+    }
+
+    fn slice_to(&self, end: End, first: &BatchAt, file: Arc<dyn File>, cuts: u32) -> Slice {
+        let position = first.position;
+        let length = usize::try_from(end.position - position).expect("a segment fits into memory addresses");
+        let range = FileRange {
+            file,
+            position,
+            length,
+        };
+        self.ends.remember(end.next_offset, end.position, cuts);
+        Slice {
+            range,
+            next_offset: end.next_offset,
         }
-        let (end, next_offset) = self.end_of_slice(&first, limit, read.up_to)?;
-        slice(end, next_offset)
     }
 
     /// Where the last batch ends that lies before `limit` and `up_to`, and the offset after it.
-    fn end_of_slice(&self, first: &BatchAt, limit: u64, up_to: Offset) -> Result<(u64, Offset)> {
+    fn end_of_slice(&self, first: &BatchAt, limit: u64, up_to: Offset) -> Result<End> {
         let size = self.size();
-        let mut end = (first.end(), first.header.next_offset());
+        let mut end = End::of(first);
         let far = limit.min(size.saturating_sub(1));
         let entry = read_lock(&self.offset_index).lookup_position(far, up_to)?;
         let entry = entry.filter(|entry| entry.position > first.position);
@@ -115,7 +189,7 @@ impl Segment {
         let mut scan = Scan::headers(
             &*file,
             &self.path,
-            entry.map_or(end.0, |entry| entry.position),
+            entry.map_or(end.position, |entry| entry.position),
             size,
         );
         let mut expected = entry;
@@ -129,18 +203,14 @@ impl Segment {
                 && found.is_none_or(|batch| batch.last_offset() != entry.last_offset)
             {
                 self.rebuild_indexes()?;
-                scan = Scan::headers(&*file, &self.path, end.0, size);
+                scan = Scan::headers(&*file, &self.path, end.position, size);
                 continue;
             }
             // A broken chain ends what can be given out; the next read, which begins there, reports it.
             let Some(batch) = found else { break };
-            if batch.position > end.0 {
-                end = (batch.position, batch.header.base_offset);
-            }
-            if batch.end() > limit || batch.header.next_offset() > up_to {
+            if !end.extend(&batch, limit, up_to) {
                 break;
             }
-            end = (batch.end(), batch.header.next_offset());
         }
         Ok(end)
     }

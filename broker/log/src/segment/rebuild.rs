@@ -186,6 +186,7 @@ impl Segment {
         self.cut_file(&mut zeros, &*file, first.position)?;
         file.sync_data()?;
         self.size.store(first.position, Ordering::Release);
+        self.ends.forget();
         Segment::reopen_zeros(&mut zeros);
         drop(zeros);
         write_lock(&self.transaction_index).truncate_to(offset)?;

@@ -1,15 +1,18 @@
 //! Goes through the batches of a segment file by their headers, in blocks, without holding more than one block. With
 //! checksums it reads every byte, as recovery must; without them it jumps from header to header.
 
+use std::io;
 use std::path::Path;
 
-use forebay_disk::{File, FileExt};
+use forebay_disk::{File, FileExt, Operation};
 use forebay_records::{BatchHeader, HEADER_BYTES, Offset};
 
 use crate::error::Result;
 
 /// Enough for all headers between two entries of an index with the default interval.
 const SEARCH_BLOCK_BYTES: usize = 8 * 1024;
+/// Reads of [`Scan::warm_headers`]: as much as an async worker may spend on finding where a read ends.
+const WARM_READS_MAX: u32 = 16;
 /// A good size for reading a file from end to end.
 const SEQUENTIAL_BLOCK_BYTES: usize = 1024 * 1024;
 /// The CRC of a batch covers everything from its attributes on.
@@ -67,12 +70,23 @@ pub(crate) struct Scan<'a> {
     block_bytes: usize,
     block: Vec<u8>,
     block_position: u64,
+    /// How often it may still read, and only what the page cache holds; none: as often as need be, waiting for the disk.
+    warm_reads_left: Option<u32>,
 }
 
 impl<'a> Scan<'a> {
     /// The headers from `position` to `end`, for a short way.
     pub(crate) fn headers(file: &'a dyn File, path: &'a Path, position: u64, end: u64) -> Scan<'a> {
         Scan::new(file, path, position..end, Depth::Headers, SEARCH_BLOCK_BYTES)
+    }
+
+    /// The headers from `position` to `end` as far as they can be had at once: an error where the page cache has them
+    /// not, or where it would take many reads.
+    pub(crate) fn warm_headers(file: &'a dyn File, path: &'a Path, position: u64, end: u64) -> Scan<'a> {
+        Scan {
+            warm_reads_left: Some(WARM_READS_MAX),
+            ..Scan::headers(file, path, position, end)
+        }
     }
 
     /// The headers of the whole range.
@@ -107,6 +121,7 @@ impl<'a> Scan<'a> {
             block_bytes,
             block: Vec::new(),
             block_position: range.start,
+            warm_reads_left: None,
         }
     }
 
@@ -225,7 +240,7 @@ impl<'a> Scan<'a> {
                 let length = (self.end - position).min(self.block_bytes.max(count) as u64);
                 self.block.resize(length as usize, 0);
                 self.block_position = position;
-                if let Err(error) = self.file.read_exact_at(&mut self.block, position, self.path) {
+                if let Err(error) = self.fill_block() {
                     self.block.clear();
                     return Err(error.into());
                 }
@@ -233,6 +248,22 @@ impl<'a> Scan<'a> {
             }
         };
         Ok(&self.block[start..start + count])
+    }
+
+    fn fill_block(&mut self) -> forebay_disk::Result<()> {
+        let position = self.block_position;
+        let Some(reads_left) = &mut self.warm_reads_left else {
+            return self.file.read_exact_at(&mut self.block, position, self.path);
+        };
+        if *reads_left > 0 && self.file.read_at_nowait(&mut self.block, position)? == Some(self.block.len()) {
+            *reads_left -= 1;
+            return Ok(());
+        }
+        Err(forebay_disk::Error::Io {
+            operation: Operation::Read,
+            path: self.path.to_path_buf(),
+            source: io::ErrorKind::WouldBlock.into(),
+        })
     }
 }
 

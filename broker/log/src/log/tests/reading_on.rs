@@ -1,0 +1,72 @@
+//! A consumer that reads on is answered without waiting for a disk, from files too.
+
+use super::*;
+
+/// Reads from `offset` to the end as [`Log::read_cached`] has it; how many reads that were, and the records.
+fn read_on(log: &Log, mut offset: Offset, max_bytes: usize) -> (usize, Vec<(i64, u8)>) {
+    let (mut reads, mut records) = (0, Vec::new());
+    loop {
+        let read = Read {
+            offset,
+            max_bytes,
+            ..read(0)
+        };
+        let Some(result) = log.read_cached(&read) else {
+            break;
+        };
+        let result = result.expect("readable");
+        if result.next_offset == offset {
+            break;
+        }
+        assert_eq!(result.next_offset, log.read(&read).expect("readable").next_offset);
+        records.extend(records_of(bytes_of(&result)));
+        offset = result.next_offset;
+        reads += 1;
+    }
+    (reads, records)
+}
+
+#[test]
+fn after_the_first_read_none_waits() {
+    let Fixture { log, .. } = fixture(&LogConfig::default());
+    for tag in 0..30 {
+        append(&log, append_of(tag, 2, 300)).expect("appended");
+    }
+    log.release_idle(NOW + 1);
+    let batch_bytes = log.size_in_bytes() as usize / 30;
+    // Less than a batch, one, several, more than there is.
+    for max_bytes in [1, batch_bytes, batch_bytes * 4 + 1, 1 << 20] {
+        let first = Read { max_bytes, ..read(0) };
+        let next = log.read(&first).expect("readable").next_offset;
+        let (_, records) = read_on(&log, next, max_bytes);
+        let expected: Vec<(i64, u8)> = (next.value()..60).map(|at| (at, (at / 2) as u8)).collect();
+        assert_eq!(records, expected, "{max_bytes}");
+    }
+    let (reads, _) = read_on(&log, Offset(5), 1);
+    assert_eq!(reads, 0, "no read has ended within a batch");
+}
+
+#[test]
+fn what_was_cut_is_not_remembered() {
+    let Fixture { log, .. } = fixture(&LogConfig::default());
+    for tag in 0..10 {
+        append(&log, append_of(tag, 2, 100)).expect("appended");
+    }
+    log.release_idle(NOW + 1);
+    let half = Read {
+        max_bytes: log.size_in_bytes() as usize / 2,
+        ..read(0)
+    };
+    let next = log.read(&half).expect("readable").next_offset;
+    assert!(log.read_cached(&Read { offset: next, ..half }).is_some());
+    log.truncate_to(Offset(6), NOW).expect("cut");
+    // Batches of another size: where the read had ended is the middle of one now.
+    for tag in 20..23 {
+        append(&log, append_of(tag, 4, 57)).expect("appended");
+    }
+    log.release_idle(NOW + 1);
+    let read = Read { offset: next, ..half };
+    assert!(log.read_cached(&read).is_none());
+    let records = records_of(bytes_of(&log.read(&read).expect("readable")));
+    assert_eq!(records.first(), Some(&(10, 21)), "{next:?}");
+}
