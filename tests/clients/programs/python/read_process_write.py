@@ -48,21 +48,47 @@ def feed():
     say("fed", count)
 
 
+class NotRewound(Exception):
+    """The position is not what is committed: who begins anew has that."""
+
+
 def work():
     """Takes records, writes one for each, and commits both sides as one; a worker that comes back ends what it left open."""
-    sink, number, broken = sys.argv[4], sys.argv[5], sys.argv[6]
-    taking = Consumer(COMMON | {"group.id": GROUP, "group.instance.id": "worker-" + number, "session.timeout.ms": 30_000, "enable.auto.commit": False,
-                                "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
-    out = Producer(COMMON | {"transactional.id": "worker-" + number, "linger.ms": 0, "transaction.timeout.ms": 20_000})
-    retry(lambda: out.init_transactions(30))
-    taking.subscribe([TOPIC])
     while True:
-        taken = [it for it in taking.consume(BATCH, 0.2) if not it.error()]
-        if taken:
-            transact(taking, out, sink, taken, broken)
+        try:
+            work_with(sys.argv[4], "worker-" + sys.argv[5], sys.argv[6])
+        except NotRewound:
+            pass
+        except KafkaException as error:
+            # Where a broker is away for longer than a transaction may take, its producer may be fenced by the coordinator, or end one that
+            # the coordinator never heard of; a static member may miss the answer that gave it its new id. Applications begin anew then.
+            if not error.args[0].fatal():
+                raise
+            say("fatal", error.args[0].name())
 
 
-def transact(taking, out, sink, taken, broken):
+def work_with(sink, name, broken):
+    """The same until a client can do no more."""
+    taking = Consumer(COMMON | {"group.id": GROUP, "group.instance.id": name, "session.timeout.ms": 30_000, "enable.auto.commit": False,
+                                "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+    out = Producer(COMMON | {"transactional.id": name, "linger.ms": 0, "transaction.timeout.ms": 20_000})
+    writes = Producer(COMMON) if broken == "records" else out  # one that knows of no transactions
+    try:
+        retry(lambda: out.init_transactions(30))
+        taking.subscribe([TOPIC])
+        while True:
+            taken = taking.consume(BATCH, 0.2)
+            for it in taken:
+                if it.error() and it.error().fatal():
+                    raise KafkaException(it.error())
+            taken = [it for it in taken if not it.error()]
+            if taken:
+                transact(taking, out, writes, sink, taken, broken)
+    finally:
+        taking.close()
+
+
+def transact(taking, out, writes, sink, taken, broken):
     ends = {(it.topic(), it.partition()): it.offset() + 1 for it in taken}
     offsets = [TopicPartition(*key, offset) for key, offset in ends.items()]
     try:
@@ -70,8 +96,9 @@ def transact(taking, out, sink, taken, broken):
         out.begin_transaction()
         say("write")
         for it in taken:
-            out.produce(sink, value=it.value(), partition=it.partition())
-        out.poll(0)
+            writes.produce(sink, value=it.value(), partition=it.partition())
+        if writes is not out or taken[-1].offset() % 2:  # now and then the records are there before the rest
+            writes.flush(PATIENCE_S)
         if broken == "offsets":  # they are not part of the transaction, so that one can be there without the other
             taking.commit(offsets=offsets, asynchronous=False)
         else:
@@ -81,7 +108,7 @@ def transact(taking, out, sink, taken, broken):
         retry(lambda: out.commit_transaction(30))
         say("committed", len(taken))
     except KafkaException as error:
-        if not error.args[0].txn_requires_abort():
+        if error.args[0].fatal() or not error.args[0].txn_requires_abort():
             raise
         say("abort", error.args[0].name())
         retry(lambda: out.abort_transaction(30))
@@ -100,8 +127,13 @@ def retry(step):
 
 def rewind(taking):
     """Back to what is committed: the records of an aborted transaction are taken again."""
-    for it in taking.committed(taking.assignment(), PATIENCE_S):
-        taking.seek(TopicPartition(it.topic, it.partition, it.offset if it.offset >= 0 else OFFSET_BEGINNING))
+    try:
+        for it in taking.committed(taking.assignment(), PATIENCE_S):
+            if it.error:
+                raise KafkaException(it.error)
+            taking.seek(TopicPartition(it.topic, it.partition, it.offset if it.offset >= 0 else OFFSET_BEGINNING))
+    except KafkaException as error:
+        raise NotRewound from error
 
 
 def lag():
