@@ -48,8 +48,8 @@ def feed():
     say("fed", count)
 
 
-class NotRewound(Exception):
-    """The position is not what is committed: who begins anew has that."""
+class Anew(Exception):
+    """The clients can do no more, or are not where they should be: new ones begin at what is committed."""
 
 
 def work():
@@ -57,7 +57,7 @@ def work():
     while True:
         try:
             work_with(sys.argv[4], "worker-" + sys.argv[5], sys.argv[6])
-        except NotRewound:
+        except Anew:
             pass
         except KafkaException as error:
             # Where a broker is away for longer than a transaction may take, its producer may be fenced by the coordinator, or end one that
@@ -78,9 +78,9 @@ def work_with(sink, name, broken):
         taking.subscribe([TOPIC])
         while True:
             taken = taking.consume(BATCH, 0.2)
-            for it in taken:
-                if it.error() and it.error().fatal():
-                    raise KafkaException(it.error())
+            if any(it.error() and it.error().code() == KafkaError._FATAL for it in taken):  # its `fatal()` is false
+                say("fatal", "consumer")
+                raise Anew
             taken = [it for it in taken if not it.error()]
             if taken:
                 transact(taking, out, writes, sink, taken, broken)
@@ -133,7 +133,7 @@ def rewind(taking):
                 raise KafkaException(it.error)
             taking.seek(TopicPartition(it.topic, it.partition, it.offset if it.offset >= 0 else OFFSET_BEGINNING))
     except KafkaException as error:
-        raise NotRewound from error
+        raise Anew from error
 
 
 def lag():
