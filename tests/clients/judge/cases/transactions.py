@@ -2,7 +2,7 @@
 import batch
 from arrange import TRANSACTION, coordinator, group, produced, producer, topic, topic_id, version_range
 from cases import case, cases
-from transacting import ABORT, COMMIT, add, add_as_broker, begun, commit_offset, described, end, ends, init, look, own, settled, write
+from transacting import ABORT, COMMIT, add, add_as_broker, begun, commit_offset, described, end, ends, init, look, now, own, settled, write
 
 
 # -- ids
