@@ -18,6 +18,8 @@ use session::Session;
 const EVICTION_MS: i64 = 120_000;
 /// Partitions of all sessions together; beyond it no session is made or grown, and clients fetch in full.
 const SESSION_PARTITIONS_MAX: usize = 1_000_000;
+/// The same in bytes, names of topics included.
+const SESSION_BYTES_MAX: usize = 256 << 20;
 
 /// The epoch of a request that may open a session.
 const INITIAL_EPOCH: i32 = 0;
@@ -142,8 +144,10 @@ pub enum SessionError {
 pub struct FetchSessions {
     slots: usize,
     partitions_max: usize,
+    bytes_max: usize,
     sessions: HashMap<i32, Session>,
     partition_count: usize,
+    bytes: usize,
     evictions: u64,
 }
 
@@ -151,15 +155,17 @@ impl FetchSessions {
     /// None yet, and never more than `slots` (`max.incremental.fetch.session.cache.slots`).
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self::bounded(slots, SESSION_PARTITIONS_MAX)
+        Self::bounded(slots, SESSION_PARTITIONS_MAX, SESSION_BYTES_MAX)
     }
 
-    fn bounded(slots: usize, partitions_max: usize) -> Self {
+    fn bounded(slots: usize, partitions_max: usize, bytes_max: usize) -> Self {
         Self {
             slots,
             partitions_max,
+            bytes_max,
             sessions: HashMap::new(),
             partition_count: 0,
+            bytes: 0,
             evictions: 0,
         }
     }
@@ -203,14 +209,15 @@ impl FetchSessions {
         if session.uses_topic_ids != request.uses_topic_ids {
             return Err(SessionError::TopicIds);
         }
-        let before = session.len();
+        let before = (session.len(), session.bytes());
         for (key, ask) in &request.partitions {
             session.ask(key, ask);
         }
         for key in &request.forgotten {
             session.forget(key);
         }
-        self.partition_count = self.partition_count - before + session.len();
+        self.partition_count = self.partition_count - before.0 + session.len();
+        self.bytes = self.bytes - before.1 + session.bytes();
         if session.is_empty() {
             self.remove(session_id);
             return Ok(FetchContext {
@@ -227,7 +234,7 @@ impl FetchSessions {
                 next_epoch: session.epoch,
             },
         };
-        if self.partition_count > self.partitions_max {
+        if self.partition_count > self.partitions_max || self.bytes > self.bytes_max {
             self.remove(session_id);
             return Err(SessionError::NotFound);
         }
@@ -326,8 +333,14 @@ impl FetchSessions {
             }
         };
         let mut session = make();
+        while self.bytes + session.bytes() > self.bytes_max {
+            if !self.evict(privileged, size, now) {
+                return NO_SESSION;
+            }
+        }
         session.epoch = next_epoch(INITIAL_EPOCH);
         self.partition_count += session.len();
+        self.bytes += session.bytes();
         self.sessions.insert(session_id, session);
         session_id
     }
@@ -362,6 +375,7 @@ impl FetchSessions {
     fn remove(&mut self, session_id: i32) {
         if let Some(session) = self.sessions.remove(&session_id) {
             self.partition_count -= session.len();
+            self.bytes -= session.bytes();
         }
     }
 }

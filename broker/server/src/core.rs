@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use forebay_broker_controller::ConfigSchema;
+use forebay_broker_log::TOPIC_NAME_LENGTH_MAX;
 use forebay_broker_partition::FetchSessions;
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
@@ -48,6 +49,10 @@ impl Core {
     /// # Errors
     /// Kafka's code if it is not.
     pub(crate) fn replica(&self, topic: &str, partition: i32) -> Result<Arc<Replica>, ErrorCode> {
+        // A name stands once in a request for many partitions: one that no topic can have is not looked up for each.
+        if topic.len() > TOPIC_NAME_LENGTH_MAX {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
         match self.replicas.get(topic, partition) {
             Some(replica) => Ok(replica),
             None if self.metadata.image().partition(topic, partition).is_some() => {

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use forebay_protocol::Utf8Bytes;
 use forebay_records::{NO_OFFSET, Offset, Timestamp};
 
 use super::{FetchAsk, FetchFound, FetchKey};
+
+/// What a partition costs besides its topic's name, rounded up.
+pub(super) const PARTITION_BYTES: usize = 256;
 
 /// What is kept of a client's fetches.
 #[derive(Debug)]
@@ -16,6 +20,9 @@ pub(super) struct Session {
     pub(super) last_used: Timestamp,
     /// The epoch that the next request has to have.
     pub(super) epoch: i32,
+    /// Each name once, however many of its partitions are fetched; with how many are.
+    topics: HashMap<Utf8Bytes, usize>,
+    bytes: usize,
     places: HashMap<FetchKey, u64>,
     in_order: BTreeMap<u64, Cached>,
     next_place: u64,
@@ -45,6 +52,8 @@ impl Session {
             created: now,
             last_used: now,
             epoch: 0,
+            topics: HashMap::new(),
+            bytes: 0,
             places: HashMap::new(),
             in_order: BTreeMap::new(),
             next_place: 0,
@@ -66,15 +75,19 @@ impl Session {
         self.places.is_empty()
     }
 
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Adds a partition, or changes what is asked of it.
     pub(super) fn ask(&mut self, key: &FetchKey, ask: &FetchAsk) {
         if let Some(cached) = self.cached(key) {
             cached.ask = *ask;
             return;
         }
-        // The name lies in the request's frame, which is not to be kept.
         let key = FetchKey {
-            topic: key.topic.detach(),
+            topic: self.keep(&key.topic),
             ..*key
         };
         let cached = Cached {
@@ -92,6 +105,32 @@ impl Session {
     pub(super) fn forget(&mut self, key: &FetchKey) {
         if let Some(place) = self.places.remove(key) {
             self.in_order.remove(&place);
+            self.let_go(&key.topic);
+        }
+    }
+
+    /// The name as it is kept: those of requests lie in their frames, which are not to be.
+    fn keep(&mut self, topic: &Utf8Bytes) -> Utf8Bytes {
+        self.bytes += PARTITION_BYTES;
+        let topic = match self.topics.get_key_value(topic) {
+            Some((kept, _)) => kept.clone(),
+            None => {
+                self.bytes += topic.len();
+                topic.detach()
+            }
+        };
+        *self.topics.entry(topic.clone()).or_default() += 1;
+        topic
+    }
+
+    fn let_go(&mut self, topic: &Utf8Bytes) {
+        self.bytes -= PARTITION_BYTES;
+        if let Some(count) = self.topics.get_mut(topic) {
+            *count -= 1;
+            if *count == 0 {
+                self.bytes -= topic.len();
+                self.topics.remove(topic);
+            }
         }
     }
 

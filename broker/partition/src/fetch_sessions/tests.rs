@@ -247,7 +247,7 @@ fn who_gives_way_to_whom() {
 
 #[test]
 fn partitions_of_all_sessions_are_bounded() {
-    let mut sessions = FetchSessions::bounded(9, 5);
+    let mut sessions = FetchSessions::bounded(9, 5, SESSION_BYTES_MAX);
     let first = open(&mut sessions, 3, false, 0);
     assert_eq!(open(&mut sessions, 3, false, 0), 0);
     let second = open(&mut sessions, 2, false, 0);
@@ -264,4 +264,58 @@ fn a_partition_named_twice_is_read_once() {
     twice.partitions[2].1 = ask(5);
     let context = sessions.begin(twice, Timestamp(0)).expect("a full fetch");
     assert_eq!(context.partitions, [(key(1), ask(5)), (key(2), ask(0))]);
+}
+
+#[test]
+fn a_topic_s_name_is_kept_once_and_bytes_are_bounded() {
+    let name: Utf8Bytes = "n".repeat(32_000).into();
+    let of_name = |partition| {
+        let key = FetchKey {
+            topic: name.clone(),
+            ..key(partition)
+        };
+        (key, ask(0))
+    };
+    let open = |sessions: &mut FetchSessions, partitions: std::ops::Range<i32>| {
+        let request = SessionRequest {
+            partitions: partitions.map(of_name).collect(),
+            ..request(0, 0, &[])
+        };
+        let context = sessions.begin(request, Timestamp(0)).expect("a full fetch");
+        let found = vec![found(0); context.partitions.len()];
+        let id = i32::try_from(sessions.len()).expect("few") + 1;
+        let finished = sessions.finish(&context, &found, Timestamp(0), || id);
+        finished.expect("it ends").session_id
+    };
+    let size = 32_000 + 1_000 * session::PARTITION_BYTES;
+    let mut sessions = FetchSessions::bounded(9, 10_000, size);
+    let id = open(&mut sessions, 0..1_000);
+    assert_eq!(id, 1, "a session of just so many bytes is kept");
+    let kept = sessions.sessions[&id].asks();
+    let addresses: HashSet<*const u8> = kept.iter().map(|(key, _)| key.topic.as_ptr()).collect();
+    assert_eq!(addresses.len(), 1, "one name");
+    assert_ne!(
+        addresses.into_iter().next(),
+        Some(name.as_ptr()),
+        "not the request's"
+    );
+    assert_eq!(open(&mut sessions, 0..1), 0, "no room for one partition more");
+
+    let forgotten = (1..1_000).map(|partition| of_name(partition).0).collect();
+    let smaller = SessionRequest {
+        forgotten,
+        ..request(id, 1, &[])
+    };
+    sessions.begin(smaller, Timestamp(0)).expect("it goes on");
+    assert_eq!(sessions.bytes, 32_000 + session::PARTITION_BYTES);
+    let larger = SessionRequest {
+        partitions: (0..2_000).map(of_name).collect(),
+        ..request(id, 2, &[])
+    };
+    let refused = sessions.begin(larger, Timestamp(0)).expect_err("too large");
+    assert_eq!(refused, SessionError::NotFound);
+    assert_eq!(
+        (sessions.len(), sessions.partition_count(), sessions.bytes),
+        (0, 0, 0)
+    );
 }

@@ -3,6 +3,7 @@
 
 mod read;
 mod session;
+mod strangers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,15 +52,16 @@ struct PlannedPartition<'a> {
 }
 
 /// Answers a Fetch request.
-pub(crate) async fn handle(call: &Call, request: FetchRequest) -> FetchResponse {
+pub(crate) async fn handle(call: &Call, mut request: FetchRequest) -> FetchResponse {
     let bounds = Bounds::of(call, &request);
+    let strangers = strangers::take(&mut request);
     let context = match session::begin(call, request, bounds.replica) {
         Ok(context) => context,
         Err(error) => return session::refused(error),
     };
     let plan = Plan::of(call, bounds, &context);
     let round = read_all(&plan).await;
-    let round = if round.is_enough(&plan) {
+    let round = if !strangers.is_empty() || round.is_enough(&plan) {
         round
     } else {
         wait_and_read(call, &plan).await
@@ -74,7 +76,13 @@ pub(crate) async fn handle(call: &Call, request: FetchRequest) -> FetchResponse 
             ..FetchResponse::default()
         };
     }
-    respond(call, &context, round.answers)
+    let mut response = respond(call, &context, round.answers);
+    if response.error_code == 0 {
+        response
+            .responses
+            .extend(strangers::answers(call.version, strangers));
+    }
+    response
 }
 
 impl Bounds {

@@ -166,7 +166,7 @@ fn empty(plan: &Plan<'_>, partition_index: i32, bounds: &FetchBounds) -> Partiti
 }
 
 /// Kafka looks topics up before it reads, and answers with an empty list there where it has none for an error of the read.
-fn not_there(version: i16, partition_index: i32, code: ErrorCode) -> PartitionData {
+pub(super) fn not_there(version: i16, partition_index: i32, code: ErrorCode) -> PartitionData {
     let looked_up = code != ErrorCode::NotLeaderOrFollower;
     PartitionData {
         aborted_transactions: looked_up.then(Vec::new),
