@@ -24,7 +24,7 @@ use forebay_protocol::messages::{
 };
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
-use crate::{Completion, EndOfTransaction, Request, RequestContext};
+use crate::{Completion, EndOfTransaction, Request, RequestContext, ResolvedExpressions};
 
 /// What is asked. Authorization, whether topics exist, and topic ids <-> names are behind us: where a message has both, name and id
 /// are filled in (an OffsetCommit of any version brings the id, it is persisted; `Uuid::ZERO` where there is none).
@@ -71,6 +71,13 @@ pub enum Command {
     EndTransaction(EndOfTransaction),
     /// These topics are no more: so are their offsets, unless they are of a topic of the same name with another id.
     TopicsDeleted(Vec<(Utf8Bytes, Uuid)>),
+    /// What came of [`Action::ResolveExpressions`](crate::Action::ResolveExpressions).
+    ExpressionsResolved {
+        /// The group.
+        group: Utf8Bytes,
+        /// Which topics its expressions mean; none: nobody knows.
+        resolved: Option<ResolvedExpressions>,
+    },
 }
 
 /// What is answered: the API's own message, ready for the version of the request, or this partition's share of it.
@@ -106,6 +113,8 @@ pub enum Response {
     EndTransaction(Result<(), ErrorCode>),
     /// The tombstones are committed, or could not be written.
     TopicsDeleted(Result<(), ErrorCode>),
+    /// It is known now, or nobody is there to know it.
+    ExpressionsResolved,
 }
 
 impl Request {
@@ -196,6 +205,7 @@ fn refusal(command: Command, context: &RequestContext, error: ErrorCode) -> Resp
         }
         Command::ListGroups(_) => Response::ListGroups(Err(error)),
         Command::TopicsDeleted(_) => Response::TopicsDeleted(Err(error)),
+        Command::ExpressionsResolved { .. } => Response::ExpressionsResolved,
     }
 }
 
@@ -380,7 +390,10 @@ impl Response {
                 Self::DeleteGroups(results)
             }
             Self::TopicsDeleted(_) => Self::TopicsDeleted(Err(mapped)),
-            reads @ (Self::ConsumerGroupDescribe(_) | Self::DescribeGroups(_) | Self::ListGroups(_)) => reads,
+            other @ (Self::ConsumerGroupDescribe(_)
+            | Self::DescribeGroups(_)
+            | Self::ListGroups(_)
+            | Self::ExpressionsResolved) => other,
         }
     }
 }

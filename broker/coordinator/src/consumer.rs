@@ -26,7 +26,10 @@ pub(crate) use record::{
     ConsumerKey, ConsumerValue, GroupEpoch, Part, ResolvedRegularExpression, TargetEpoch, decode_key,
     decode_value, encode,
 };
-pub(crate) use regular_expression::{RegularExpression, refresh as refresh_regular_expressions};
+pub(crate) use regular_expression::RegularExpression;
+#[cfg(test)]
+pub(crate) use regular_expression::TEXT_BYTES_MAX;
+pub use regular_expression::{ResolvedExpressions, resolve as resolve_expressions};
 pub(crate) use target::next_target;
 pub(crate) use work::Work;
 

@@ -40,6 +40,8 @@ use crate::turn::Turn;
 use crate::{AppendId, Command, Completion, Config, Now, Outcome, Request, RequestId, Response};
 use appends::Appends;
 use group::Group;
+use modern::expressions::Expressions;
+use modern::fence::Expired;
 
 /// The coordinator of the groups of one `__consumer_offsets` partition. See the crate's documentation for how to drive it.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub struct GroupCoordinator {
     groups: BTreeMap<Utf8Bytes, Group>,
     timers: Timers,
     appends: Appends,
+    expressions: Expressions,
     cluster: Arc<dyn Cluster>,
     /// What the cluster was at the beginning of the call that is being answered.
     image: Arc<dyn ClusterImage>,
@@ -83,6 +86,7 @@ impl GroupCoordinator {
             groups: BTreeMap::new(),
             timers: Timers::default(),
             appends: Appends::default(),
+            expressions: Expressions::default(),
             cluster: Arc::new(NoCluster),
             image: Arc::new(NoCluster),
         }
@@ -248,6 +252,10 @@ impl GroupCoordinator {
                 );
             }
             Command::TopicsDeleted(topics) => self.topics_deleted(asker, &topics, now, &mut outcome),
+            Command::ExpressionsResolved { group, resolved } => {
+                self.expressions_resolved(&group, resolved, now, &mut outcome);
+                answer(asker, Response::ExpressionsResolved, &mut outcome);
+            }
         }
         outcome
     }
@@ -263,17 +271,18 @@ impl GroupCoordinator {
         self.image = self.cluster.image();
         let mut outcome = Outcome::default();
         let mark = self.timers.mark();
+        let mut expired = Expired::default();
         while let Some(timer) = self.timers.pop_due(now.elapsed, mark) {
             match timer {
                 Timer::Session { group, member } if self.is_consumer_group(&group) => {
-                    self.member_expired(&group, &member, Expiry::Session, now, &mut outcome);
+                    self.note_expired(&group, member, Expiry::Session, &mut expired);
                 }
                 Timer::Member {
                     group,
                     member,
                     expiry,
                 } => {
-                    self.member_expired(&group, &member, expiry, now, &mut outcome);
+                    self.note_expired(&group, member, expiry, &mut expired);
                 }
                 Timer::Session { group, member } => {
                     self.decide(&group, now, &mut outcome, |turn, group| {
@@ -295,6 +304,7 @@ impl GroupCoordinator {
                 Timer::Expiration => self.expire(now, &mut outcome),
             }
         }
+        self.fence_expired(expired, now, &mut outcome);
         outcome
     }
 

@@ -1,6 +1,5 @@
 //! The words between the coordinator and whoever drives it: what goes in with a request, what comes out of a call.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -155,7 +154,7 @@ pub struct EndOfTransaction {
 /// What a call has decided. Answers that have to wait for an append are not in here: they come out of `committed`.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "its appends must be written and its completions sent"]
-pub struct Outcome<R = Response, E = Event, A = Infallible> {
+pub struct Outcome<R = Response, E = Event, A = Action> {
     /// To be written, in order.
     pub appends: Vec<Append>,
     /// To be sent, in order.
@@ -175,6 +174,19 @@ impl<R, E, A> Default for Outcome<R, E, A> {
             actions: Vec::new(),
         }
     }
+}
+
+/// What the driver of a group coordinator is to do beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Hold regular expressions against the names of all topics ([`resolve_expressions`](crate::resolve_expressions)), which takes time,
+    /// and tell [`Command::ExpressionsResolved`].
+    ResolveExpressions {
+        /// Whose members subscribe to them.
+        group: Utf8Bytes,
+        /// The expressions.
+        expressions: Vec<Utf8Bytes>,
+    },
 }
 
 /// Something that happened to a group; prints as the line that Kafka logs for it.

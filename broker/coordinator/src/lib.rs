@@ -21,7 +21,8 @@
 //!    appends; should the log hold some of them after all, the log is right: the driver resigns this coordinator and loads
 //!    another. An append that is part of a transaction is taken back alone, and the driver goes on with the later ones: a log
 //!    refuses such for its producer's sake, which any client can bring about. Both calls return an [`Outcome`] of their own.
-//! 5. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
+//! 5. **Act.** What an [`Action`] asks for is done beside the coordinator, and told by a command.
+//! 6. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.
 //!
 //! # What is persisted and what is not
@@ -65,11 +66,13 @@ pub use assignor::Assignor;
 pub use classic::State;
 pub use command::{Command, Response};
 pub use config::{Config, ConsumerConfig, MigrationPolicy};
-pub use consumer::{ClusterImage, ConsumerGroupState, GroupConfig, NoCluster, Topic};
+pub use consumer::{
+    ClusterImage, ConsumerGroupState, GroupConfig, NoCluster, ResolvedExpressions, Topic, resolve_expressions,
+};
 pub use coordinator::{Cluster, GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use driver::{
-    Append, AppendId, Completion, Coordinator, EndOfTransaction, Event, Now, Outcome, OutcomeOf, Record,
-    Request, RequestContext, RequestId, TransactionPart,
+    Action, Append, AppendId, Completion, Coordinator, EndOfTransaction, Event, Now, Outcome, OutcomeOf,
+    Record, Request, RequestContext, RequestId, TransactionPart,
 };
 pub use partition_for::partition_for;
 pub use persisted::Source;

@@ -26,7 +26,7 @@ mod tests;
 
 pub use command::{Action, AddPartitions, Command, Markers, Response, add_partitions_results};
 pub use config::Config;
-pub use coordinator::{TransactionCoordinator, list_of_none};
+pub use coordinator::{ListFilters, Listing, TransactionCoordinator};
 pub use event::Event;
 pub use record::Error;
 pub use state::State;

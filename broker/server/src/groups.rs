@@ -4,12 +4,14 @@
 mod cluster;
 mod deletions;
 mod driver;
+mod expressions;
 
 use std::sync::Arc;
 
 use forebay_broker_controller::CONSUMER_OFFSETS;
 use forebay_broker_coordinator::{Command, Config, EndOfTransaction, Response};
 use forebay_protocol::{ErrorCode, Uuid};
+use tokio::sync::Semaphore;
 
 use crate::coordinators::{Coordinators, Surroundings};
 use cluster::MetadataCluster;
@@ -23,6 +25,8 @@ impl Groups {
     pub(crate) fn of_broker(config: Config, surroundings: Surroundings) -> Self {
         let metadata = Arc::clone(&surroundings.metadata);
         let cluster = Arc::new(MetadataCluster(Arc::clone(&metadata)));
+        // One at a time: see `expressions`.
+        let resolving = Arc::new(Semaphore::new(1));
         let driver = move || {
             let metadata = Arc::clone(&metadata);
             let exists = move |topic: &str, id: Uuid| {
@@ -30,7 +34,12 @@ impl Groups {
                 let known = image.topic(topic);
                 known.is_some_and(|known| id.is_zero() || known.id() == id)
             };
-            GroupDriver::new(config.clone(), Arc::clone(&cluster) as _, exists)
+            GroupDriver::new(
+                config.clone(),
+                Arc::clone(&cluster) as _,
+                Arc::clone(&resolving),
+                exists,
+            )
         };
         Self::new(CONSUMER_OFFSETS, surroundings, driver)
     }

@@ -1,35 +1,82 @@
-//! Subscriptions by regular expression (KIP-848): RE2's syntax, whole names. Matching takes time linear in the name, whatever the expression.
+//! Subscriptions by regular expression (KIP-848): RE2's syntax, whole names. What one may cost is bounded before it is compiled and while it is:
+//! matching takes time in the order of name times automaton, and repetitions of repetitions make large automata out of few letters.
 
 use std::collections::BTreeSet;
 
 use forebay_protocol::Utf8Bytes;
-use forebay_records::Timestamp;
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
-use super::{ClusterImage, ResolvedRegularExpression};
+use super::ClusterImage;
 
-/// An expression that names of topics are held against.
+/// The longest expression.
+pub(crate) const TEXT_BYTES_MAX: usize = 4096;
+/// The largest automaton over names of topics, which are ASCII: some thousand states.
+const TOPICS_AUTOMATON_BYTES_MAX: usize = 192 << 10;
+/// The largest automaton over any text: `\w` alone is a large part of it.
+const TEXT_AUTOMATON_BYTES_MAX: usize = 1 << 20;
+/// What a matcher may remember of states that it has been in.
+const MATCHER_BYTES_MAX: usize = 1 << 20;
+
+/// An expression that names are held against.
 #[derive(Debug)]
 pub(crate) struct RegularExpression(Regex);
 
 impl RegularExpression {
-    /// Reads an expression.
+    /// Reads an expression for names of topics. As RE2's, its classes (`\w`) are of ASCII.
     ///
     /// # Errors
     /// What is wrong with it, in one line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let text = unquote(text);
-        // By itself first: an unmatched parenthesis might find its match in what is put around it.
-        Regex::new(&text)
-            .and_then(|_| Regex::new(&format!(r"\A(?:{text})\z")))
+        let text = checked(text)?;
+        compile(&text, false, TOPICS_AUTOMATON_BYTES_MAX)
+            .or_else(|error| match error {
+                // `\p{…}` is an alphabet's.
+                regex::Error::Syntax(_) => compile(&text, true, TOPICS_AUTOMATON_BYTES_MAX),
+                other => Err(other),
+            })
             .map(Self)
-            .map_err(|error| in_words_of_re2(error.to_string().lines().last().unwrap_or_default()))
+            .map_err(|error| in_one_line(&error))
+    }
+
+    /// Reads an expression for texts of any alphabet.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub(crate) fn parse_for_text(text: &str) -> Result<Self, String> {
+        let text = checked(text)?;
+        compile(&text, true, TEXT_AUTOMATON_BYTES_MAX)
+            .map(Self)
+            .map_err(|error| in_one_line(&error))
     }
 
     /// Whether the whole of `name` matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+        self.0.is_match(name.as_bytes())
     }
+}
+
+/// The text in the library's words, if it is an expression by itself: an unmatched parenthesis might find its match in what is put around it.
+fn checked(text: &str) -> Result<String, String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("it is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    let text = unquote(text);
+    regex_syntax::ast::parse::Parser::new()
+        .parse(&text)
+        .map_err(|error| in_one_line(&error))?;
+    Ok(text)
+}
+
+fn compile(text: &str, unicode: bool, automaton_bytes_max: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&format!(r"\A(?:{text})\z"))
+        .unicode(unicode)
+        .size_limit(automaton_bytes_max)
+        .dfa_size_limit(MATCHER_BYTES_MAX)
+        .build()
+}
+
+fn in_one_line(error: &dyn std::fmt::Display) -> String {
+    in_words_of_re2(error.to_string().lines().last().unwrap_or_default())
 }
 
 /// What is wrong, as RE2 puts it; for what that does not know, in the library's words.
@@ -78,24 +125,39 @@ fn unquote(text: &str) -> String {
     unquoted
 }
 
-/// The topics that match each of `regexes` now. One that cannot be read (a record of another broker's) matches none.
-pub(crate) fn refresh<'a>(
-    regexes: impl Iterator<Item = &'a Utf8Bytes>,
-    image: &dyn ClusterImage,
-    now: Timestamp,
-) -> Vec<(Utf8Bytes, ResolvedRegularExpression)> {
+/// Holds expressions against the names of all topics: what a driver does for [`Action`](crate::Action), beside the coordinator. One that
+/// cannot be read (a record of another broker's) matches none.
+#[must_use]
+pub fn resolve(expressions: Vec<Utf8Bytes>, image: &dyn ClusterImage) -> ResolvedExpressions {
     let names = image.topic_names();
-    let resolved = regexes.map(|text| {
-        let topics: BTreeSet<Utf8Bytes> = match RegularExpression::parse(text) {
-            Ok(regex) => names.iter().filter(|name| regex.matches(name)).cloned().collect(),
-            Err(_) => BTreeSet::new(),
-        };
-        let resolved = ResolvedRegularExpression {
-            topics,
-            version: image.version(),
-            timestamp: now,
-        };
-        (text.clone(), resolved)
-    });
-    resolved.collect()
+    let matching = |text: &Utf8Bytes| match RegularExpression::parse(text) {
+        Ok(regex) => names.iter().filter(|name| regex.matches(name)).cloned().collect(),
+        Err(_) => BTreeSet::new(),
+    };
+    ResolvedExpressions {
+        version: image.version(),
+        topics: expressions
+            .into_iter()
+            .map(|text| {
+                let topics = matching(&text);
+                (text, topics)
+            })
+            .collect(),
+    }
+}
+
+/// Which topics expressions mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedExpressions {
+    /// The version of the image that was looked at.
+    pub(crate) version: i64,
+    pub(crate) topics: Vec<(Utf8Bytes, BTreeSet<Utf8Bytes>)>,
+}
+
+impl ResolvedExpressions {
+    /// What else was found in the same image.
+    pub fn extend(&mut self, other: Self) {
+        debug_assert_eq!(self.version, other.version);
+        self.topics.extend(other.topics);
+    }
 }

@@ -9,7 +9,7 @@ use forebay_protocol::Utf8Bytes;
 
 use super::{
     ClusterImage, ConsumerGroup, ConsumerKey, ConsumerValue, CurrentAssignment, GroupEpoch, Member,
-    MemberMetadata, Part, ResolvedRegularExpression, TargetEpoch, next_target,
+    MemberMetadata, Part, TargetEpoch, next_target,
 };
 use crate::record::CoordinatorRecord;
 use crate::{ConsumerConfig, Now};
@@ -81,11 +81,6 @@ impl<'a> Work<'a> {
             Part::Current(id.clone()),
             Some(ConsumerValue::Current(Arc::new(current))),
         );
-    }
-
-    pub(crate) fn write_regex(&mut self, regex: Utf8Bytes, resolved: ResolvedRegularExpression) {
-        let value = ConsumerValue::RegularExpression(Arc::new(resolved));
-        self.write(Part::RegularExpression(regex), Some(value));
     }
 
     /// Decides what a member has, as the last of all decisions: nobody looks at the group again, which need not be copied for it. Gives the
@@ -186,7 +181,8 @@ impl<'a> Work<'a> {
             .unwrap_or(config.assignment_interval);
         let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         let next = before.timestamp.0.saturating_add(interval);
-        if before.timestamp.0 != 0 && now.timestamp.0 < next {
+        // A clock that was ahead, here or where the log was written, must not hold it up.
+        if (before.timestamp.0..next).contains(&now.timestamp.0) && before.timestamp.0 != 0 {
             return;
         }
         let assignor = self.assignor(&config.assignors);

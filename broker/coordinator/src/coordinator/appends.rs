@@ -95,12 +95,13 @@ impl GroupCoordinator {
         self.persisted.commit(append.id);
         self.timers.cancel_append(append.id);
         for id in &append.created {
-            if let Some(group) = self
-                .groups
-                .get_mut(id)
-                .filter(|group| group.created == Some(append.id))
-            {
-                group.created = None;
+            // A group that is to be deleted by a later append has come into being, too: it may yet be restored.
+            let deleted = self.appends.uncommitted.iter_mut();
+            let deleted = deleted
+                .flat_map(|append| &mut append.deleted)
+                .filter(|group| group.id() == id);
+            for group in self.groups.get_mut(id).into_iter().chain(deleted) {
+                group.created = group.created.filter(|created| *created != append.id);
             }
         }
         if let Some((group, then)) = append.then {
@@ -137,6 +138,7 @@ impl GroupCoordinator {
             reverted.append(&mut append.consumer_groups);
         }
         for group in &reverted {
+            self.expressions.taken_back(group);
             self.rebuild_consumer_group(group, now);
         }
         for append in failed.into_iter().rev() {
@@ -169,6 +171,7 @@ impl GroupCoordinator {
             });
             self.groups.remove(id);
             self.timers.cancel_members(id);
+            self.expressions.remove(id);
         }
     }
 
@@ -343,6 +346,12 @@ impl GroupCoordinator {
         last
     }
 
+    /// Whether a record can be written at all.
+    pub(super) fn fits_into_an_append(&self, record: &CoordinatorRecord) -> bool {
+        let bytes = record.encode().map(|record| HEADER_BYTES + bytes_of(&record));
+        bytes.is_ok_and(|bytes| bytes <= self.config.append_bytes_max)
+    }
+
     /// Whoever waits in a classic group that `append` deletes is told `error`: another group takes its place.
     pub(super) fn dissolve_deleted(
         &mut self,
@@ -399,6 +408,7 @@ impl GroupCoordinator {
         if key.part == Part::Epoch && value.is_none() {
             append.deleted.extend(self.groups.remove(id));
             self.timers.cancel_members(id);
+            self.expressions.remove(id);
             return;
         }
         if value.is_some() && !self.groups.contains_key(id) {

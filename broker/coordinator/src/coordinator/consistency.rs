@@ -6,7 +6,7 @@ use forebay_protocol::{Utf8Bytes, Uuid};
 
 use super::GroupCoordinator;
 use crate::classic::{GroupMetadata, State};
-use crate::consumer::{ConsumerGroup, ConsumerKey, ConsumerValue, MemberState};
+use crate::consumer::{ConsumerGroup, ConsumerKey, ConsumerValue, MemberState, STATIC_LEAVE_EPOCH};
 use crate::offset::{OffsetAndMetadata, OffsetKey};
 use crate::persisted::OpenTransactions;
 
@@ -167,8 +167,10 @@ impl GroupCoordinator {
             "{deadlines:?} {group:?}"
         );
         for (member, state) in group.members() {
-            let lets_go =
-                state.current.state == MemberState::UnrevokedPartitions && !state.uses_classic_protocol();
+            // One that is away for a while has its session alone.
+            let lets_go = state.current.state == MemberState::UnrevokedPartitions
+                && !state.uses_classic_protocol()
+                && state.epoch() != STATIC_LEAVE_EPOCH;
             let has = deadlines.contains(&(member.clone(), crate::timers::ExpiryKind::Rebalance));
             assert!(!lets_go || has, "{member} lets go without a deadline: {group:?}");
         }

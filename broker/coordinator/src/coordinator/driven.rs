@@ -1,6 +1,5 @@
 //! The group coordinator in the words that drivers share.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use forebay_protocol::ErrorCode;
@@ -8,13 +7,13 @@ use forebay_records::RecordBatch;
 
 use super::GroupCoordinator;
 use crate::driver::{Coordinator, OutcomeOf};
-use crate::{AppendId, Command, Completion, Event, Now, Request, Response, record};
+use crate::{Action, AppendId, Command, Completion, Event, Now, Request, Response, record};
 
 impl Coordinator for GroupCoordinator {
     type Command = Command;
     type Response = Response;
     type Event = Event;
-    type Action = Infallible;
+    type Action = Action;
     type Error = record::Error;
 
     fn refuse(request: Request, error: ErrorCode) -> Completion {

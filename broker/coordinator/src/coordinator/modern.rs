@@ -3,7 +3,8 @@
 
 mod classic_members;
 mod describe;
-mod fence;
+pub(super) mod expressions;
+pub(super) mod fence;
 mod heartbeat;
 mod leave;
 mod migrate;
@@ -131,7 +132,8 @@ impl GroupCoordinator {
             }
             deadlines.push(rebalance_deadline(member, state));
         }
-        let is_member = |member: &Utf8Bytes| members.iter().any(|(known, _)| known == member);
+        let known: BTreeSet<&Utf8Bytes> = members.iter().map(|(id, _)| id).collect();
+        let is_member = |member: &Utf8Bytes| known.contains(member);
         let gone = self
             .timers
             .of_members(id)

@@ -3,6 +3,7 @@
 mod classic_client;
 mod classic_members;
 mod client;
+mod costs;
 mod golden;
 mod membership;
 mod migration;

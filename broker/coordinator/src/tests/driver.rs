@@ -17,8 +17,8 @@ use forebay_records::{NO_PRODUCER_ID, Offset, Timestamp};
 
 use super::cluster::TestCluster;
 use crate::{
-    Append, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Record, Request,
-    RequestContext, RequestId, Response, Source, State, TransactionPart,
+    Action, Append, Cluster as _, Command, Completion, Config, Event, GroupCoordinator, Now, Outcome, Record,
+    Request, RequestContext, RequestId, Response, Source, State, TransactionPart, resolve_expressions,
 };
 
 pub(super) const GROUP: &str = "group";
@@ -42,6 +42,9 @@ pub(super) struct Driver {
     pub(super) cluster: Arc<TestCluster>,
     /// Leave what is written uncommitted until told.
     pub(super) hold: bool,
+    /// What is to be done, and is left until told.
+    pub(super) actions: Vec<Action>,
+    pub(super) hold_actions: bool,
     asked: u64,
 }
 
@@ -68,6 +71,8 @@ impl Driver {
             unanswered: BTreeSet::new(),
             events: Vec::new(),
             hold: false,
+            actions: Vec::new(),
+            hold_actions: false,
             asked: 0,
         };
         let outcome = driver.coordinator.activate(now);
@@ -83,6 +88,7 @@ impl Driver {
             self.answered(completion);
         }
         self.written.clear();
+        self.actions.clear();
         let outcome = self.coordinator.activate(self.now);
         self.take(outcome);
     }
@@ -109,7 +115,7 @@ impl Driver {
             appends,
             completed,
             events,
-            actions: _,
+            actions,
         } = outcome;
         for append in appends {
             let is_end = matches!(append.transaction, Some(TransactionPart::End(_)));
@@ -121,8 +127,22 @@ impl Driver {
             self.answered(completion);
         }
         self.events.extend(events);
+        self.actions.extend(actions);
         if !self.hold {
             self.commit();
+        }
+        if !self.hold_actions {
+            self.act();
+        }
+    }
+
+    /// Does what is to be done.
+    pub(super) fn act(&mut self) {
+        for action in std::mem::take(&mut self.actions) {
+            let Action::ResolveExpressions { group, expressions } = action;
+            let resolved = Some(resolve_expressions(expressions, &*self.cluster.image()));
+            let request = self.ask(Command::ExpressionsResolved { group, resolved });
+            assert_eq!(self.answer(request), Some(Response::ExpressionsResolved));
         }
     }
 
@@ -192,7 +212,10 @@ impl Driver {
             Command::ConsumerGroupHeartbeat(..) | Command::ConsumerGroupDescribe(_) => 1,
             Command::DeleteGroups(_) => 2,
             Command::TxnOffsetCommit { .. } => 5,
-            Command::OffsetDelete(_) | Command::TopicsDeleted(_) | Command::EndTransaction(_) => 0,
+            Command::OffsetDelete(_)
+            | Command::TopicsDeleted(_)
+            | Command::EndTransaction(_)
+            | Command::ExpressionsResolved { .. } => 0,
         };
         self.ask_as(newest, "client", command)
     }

@@ -1,17 +1,19 @@
 //! What can be asked of a transaction coordinator, what it answers, what it wants done, and the answers of one that is not there.
 
+use std::sync::Arc;
+
 use forebay_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
 use forebay_protocol::messages::describe_transactions_response::TransactionState as DescribedTransaction;
+use forebay_protocol::messages::list_transactions_response::TransactionState as ListedTransaction;
 use forebay_protocol::messages::{
-    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest,
-    ListTransactionsResponse,
+    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse,
 };
 use forebay_protocol::{ErrorCode, TopicPartition, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID, ProducerEpoch, ProducerId};
 
-use super::{Completion, Request, TransactionVersion};
+use super::{Completion, ListFilters, Request, TransactionVersion};
 
 /// The first versions of the APIs whose clients know PRODUCER_FENCED; older ones are told INVALID_PRODUCER_EPOCH.
 const INIT_PRODUCER_ID_KNOWS_FENCED: i16 = 4;
@@ -28,7 +30,7 @@ pub enum Command {
     /// The transaction commits or aborts.
     EndTransaction(EndTxnRequest),
     /// All ids of this partition that pass the filters.
-    ListTransactions(ListTransactionsRequest),
+    ListTransactions(Arc<ListFilters>),
     /// Ids of this partition to describe.
     DescribeTransactions(Vec<Utf8Bytes>),
     /// What came of [`Action::WriteMarkers`].
@@ -97,7 +99,7 @@ pub enum Response {
     /// To EndTxn.
     EndTransaction(EndTxnResponse),
     /// The ids of this partition.
-    ListTransactions(ListTransactionsResponse),
+    ListTransactions(Result<Vec<ListedTransaction>, ErrorCode>),
     /// The ids of this partition.
     DescribeTransactions(Vec<DescribedTransaction>),
     /// It is known now: to what is not a client's. An error: nobody is there to know it.
@@ -115,7 +117,7 @@ impl Request {
                 Response::AddPartitions(partitions.map(|one| (one, error)).collect())
             }
             Command::EndTransaction(_) => Response::EndTransaction(EndTxnResponse::default()),
-            Command::ListTransactions(_) => Response::ListTransactions(ListTransactionsResponse::default()),
+            Command::ListTransactions(_) => Response::ListTransactions(Err(error)),
             Command::DescribeTransactions(ids) => {
                 Response::DescribeTransactions(ids.into_iter().map(undescribed(error)).collect())
             }
@@ -152,10 +154,7 @@ impl Response {
                 producer_epoch: NO_PRODUCER_EPOCH.0,
                 ..Default::default()
             }),
-            Self::ListTransactions(_) => Self::ListTransactions(ListTransactionsResponse {
-                error_code: error.to_i16(),
-                ..Default::default()
-            }),
+            Self::ListTransactions(_) => Self::ListTransactions(Err(error)),
             Self::DescribeTransactions(_) | Self::Noted(_) => self,
         }
     }

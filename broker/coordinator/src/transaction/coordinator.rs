@@ -18,7 +18,7 @@ use bytes::Bytes;
 use forebay_protocol::{ErrorCode, TopicPartition, Utf8Bytes};
 use forebay_records::{NO_PRODUCER_ID, ProducerId, RecordBatch};
 
-pub use list::list_of_none;
+pub use list::{ListFilters, Listing};
 
 use super::metadata::TransactionMetadata;
 use super::record::{Error, TransactionRecord};
@@ -187,9 +187,11 @@ impl TransactionCoordinator {
             Command::AddPartitions(add) if add.verify_only => self.verify_partitions(asker, add, outcome),
             Command::AddPartitions(add) => self.add_partitions(asker, add, now, outcome),
             Command::EndTransaction(end) => self.end_transaction(asker, end, now, outcome),
-            Command::ListTransactions(list) => self.list(list, now).map(|response| {
-                answer(asker, Response::ListTransactions(response), outcome);
-            }),
+            Command::ListTransactions(filters) => {
+                let listed = Ok(self.list(filters, now));
+                answer(asker, Response::ListTransactions(listed), outcome);
+                Ok(())
+            }
             Command::DescribeTransactions(ids) => {
                 let described = ids.iter().map(|id| self.describe(id)).collect();
                 answer(asker, Response::DescribeTransactions(described), outcome);

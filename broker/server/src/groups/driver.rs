@@ -1,12 +1,13 @@
 //! What a group coordinator needs of the broker besides its partition.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use forebay_broker_coordinator::{Cluster, Config, GroupCoordinator};
+use forebay_broker_coordinator::{Action, Cluster, Command, Config, GroupCoordinator};
 use forebay_protocol::Uuid;
+use tokio::sync::Semaphore;
 
 use super::deletions::Deletions;
+use super::expressions;
 use crate::coordinators::shard::{self, Driver, Work};
 use crate::replicas::Replica;
 
@@ -20,6 +21,8 @@ type TopicExists = dyn Fn(&str, Uuid) -> bool + Send + Sync;
 pub(crate) struct GroupDriver {
     config: Config,
     cluster: Arc<dyn Cluster>,
+    /// Whose turn it is to resolve regular expressions.
+    resolving: Arc<Semaphore>,
     pub(super) topic_exists: Box<TopicExists>,
     pub(super) deletions: Mutex<Deletions>,
 }
@@ -29,11 +32,13 @@ impl GroupDriver {
     pub(super) fn new(
         config: Config,
         cluster: Arc<dyn Cluster>,
+        resolving: Arc<Semaphore>,
         topic_exists: impl Fn(&str, Uuid) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self {
             config,
             cluster,
+            resolving,
             topic_exists: Box::new(topic_exists),
             deletions: Mutex::default(),
         }
@@ -58,7 +63,12 @@ impl Driver for GroupDriver {
         shard.forget_topics(&shard.topics_that_are_gone(coordinator));
     }
 
-    fn perform(&self, action: Infallible) -> Option<Work<Self>> {
-        match action {}
+    fn perform(&self, action: Action) -> Option<Work<Self>> {
+        let Action::ResolveExpressions { group, expressions } = action;
+        let (image, turns) = (self.cluster.image(), Arc::clone(&self.resolving));
+        Some(Box::pin(async move {
+            let resolved = expressions::resolve(image, &turns, expressions).await;
+            Command::ExpressionsResolved { group, resolved }
+        }))
     }
 }

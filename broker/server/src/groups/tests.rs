@@ -109,6 +109,7 @@ impl Bench {
         let driver = GroupDriver::new(
             Config::default(),
             Arc::new(forebay_broker_coordinator::NoCluster),
+            Arc::new(Semaphore::new(1)),
             move |topic, id| topic != gone && id == TOPIC_ID,
         );
         let replica = Arc::clone(&self.replica);

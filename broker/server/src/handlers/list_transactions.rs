@@ -1,41 +1,51 @@
 //! ListTransactions: the transactional ids of all coordinators of this broker (KIP-664).
 
-use forebay_broker_coordinator::transaction::{Command, Response, list_of_none};
+use std::sync::Arc;
+
+use forebay_broker_coordinator::transaction::{Command, Listing, Response};
 use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse};
 
 use super::coordinator_context;
-use crate::call::Call;
+use crate::call::{Call, Reply};
 
 /// Answers a ListTransactions request.
-pub(crate) async fn handle(call: &Call, request: ListTransactionsRequest) -> ListTransactionsResponse {
+pub(crate) async fn handle(call: &Call, request: ListTransactionsRequest) -> Reply {
     // Filters are judged where there is nothing to filter, too.
-    let mut response = list_of_none(&request);
-    if response.error_code != ErrorCode::None.to_i16() {
-        return response;
-    }
+    let listing = match Listing::of(&request) {
+        Ok(listing) => listing,
+        Err(code) => return refused(code).into(),
+    };
     let answers = call
         .core
         .transactions
         .ask_all(&coordinator_context(call), || {
-            Command::ListTransactions(request.clone())
+            Command::ListTransactions(Arc::clone(&listing.filters))
         })
         .await;
+    let mut listed = Vec::new();
     for answer in answers {
-        let Response::ListTransactions(share) = answer else {
-            continue;
-        };
-        match ErrorCode::from_i16(share.error_code) {
-            ErrorCode::None => response.transaction_states.extend(share.transaction_states),
+        match answer {
+            Response::ListTransactions(Ok(share)) => listed.extend(share),
             // A coordinator that has just resigned has no transactions to tell of.
-            ErrorCode::NotCoordinator => {}
-            code => {
-                return ListTransactionsResponse {
-                    error_code: code.into(),
-                    ..ListTransactionsResponse::default()
-                };
-            }
+            Response::ListTransactions(Err(ErrorCode::NotCoordinator)) => {}
+            Response::ListTransactions(Err(code)) => return refused(code).into(),
+            _ => {}
         }
     }
-    response
+    if !listing.has_pattern() {
+        return listing.response(listed).into();
+    }
+    // Ids may be many, and patterns slow.
+    match tokio::task::spawn_blocking(move || listing.response(listed)).await {
+        Ok(response) => response.into(),
+        Err(_stopping) => Reply::STOPPING,
+    }
+}
+
+fn refused(code: ErrorCode) -> ListTransactionsResponse {
+    ListTransactionsResponse {
+        error_code: code.into(),
+        ..ListTransactionsResponse::default()
+    }
 }

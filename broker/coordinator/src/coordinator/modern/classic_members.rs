@@ -132,8 +132,8 @@ impl GroupCoordinator {
         let metadata = joining.metadata(&before, &subscription);
         let owned = subscription.owned(&*image);
         let config = &self.config.consumer;
-        let changed = update_subscription(&mut work, id, (&before, metadata), config, now)
-            .map_err(|refusal| refusal.error)?;
+        let changed =
+            update_subscription(&mut work, id, (&before, metadata)).map_err(|refusal| refusal.error)?;
         let is_stale = work.target_epoch().epoch < work.epoch();
         if !downgrades {
             work.assign(config, now);
@@ -144,6 +144,9 @@ impl GroupCoordinator {
                 work.write_current(id, current);
             }
         }
+        // Members that have not let go of what another is to have must do so before anybody has the targets.
+        let target = work.target_epoch().epoch;
+        let rebalances = is_stale || !work.members().all(|(_, member)| member.is_reconciled_to(target));
         let response = JoinGroupResponse {
             member_id: id.clone(),
             generation_id: work.member(id).map_or(0, Member::epoch),
@@ -156,7 +159,7 @@ impl GroupCoordinator {
                 downgrade(work, &BTreeSet::new(), now.timestamp).map_err(|refusal| refusal.error)?;
             let reason =
                 format!("Downgrade group {group_id} from consumer to classic with stale assignment.");
-            let append = self.become_classic(classic, &records, is_stale.then_some(reason), now, outcome);
+            let append = self.become_classic(classic, &records, rebalances.then_some(reason), now, outcome);
             self.set_deadlines(
                 &group_id,
                 replaced.into_iter().map(Deadline::Forget).collect(),
@@ -168,6 +171,7 @@ impl GroupCoordinator {
             let deadlines = joining.deadlines(replaced);
             self.carry_out(&group_id, (&records, deadlines), now, outcome)
         };
+        self.resolve_expressions(&group_id, now, outcome);
         Ok((append.map_err(|refusal| refusal.error)?, response))
     }
 
@@ -359,12 +363,9 @@ impl GroupCoordinator {
                 return Err(ErrorCode::FencedInstanceId);
             }
         }
-        let (id, found) = group
-            .members()
-            .find(|(id, _)| *id == member)
-            .ok_or(ErrorCode::UnknownMemberId)?;
+        let found = group.member(member).ok_or(ErrorCode::UnknownMemberId)?;
         if found.uses_classic_protocol() {
-            Ok((id.clone(), found.clone()))
+            Ok((member.detach(), found.clone()))
         } else {
             Err(ErrorCode::UnknownMemberId)
         }

@@ -14,13 +14,11 @@ use super::{Deadline, Refusal, fresh_member_id, rebalance_deadline, refuse, unkn
 use crate::assignment::Assignment;
 use crate::consumer::{
     CurrentAssignment, LEAVE_EPOCH, Member, MemberMetadata, OwnedPartitions, Reconciliation,
-    RegularExpression, STATIC_LEAVE_EPOCH, Work, refresh_regular_expressions,
+    RegularExpression, STATIC_LEAVE_EPOCH, Work,
 };
 use crate::coordinator::{Asker, GroupCoordinator, answer};
+use crate::timers::ExpiryKind;
 use crate::{AppendId, ConsumerConfig, Now, Outcome, RequestContext, Response};
-
-/// After regular expressions were held against all topics they are not so again for a while, however many topics are created.
-const REGEX_REFRESH_INTERVAL_MIN_MS: i64 = 10_000;
 
 impl GroupCoordinator {
     pub(in crate::coordinator) fn consumer_group_heartbeat(
@@ -80,12 +78,24 @@ impl GroupCoordinator {
         let (after, mut deadlines) = heartbeat.step(&mut work, &self.config.consumer, now)?;
         let records = work.into_records();
         deadlines.extend(replaced.map(Deadline::Forget));
-        deadlines.push(Deadline::Session(
-            heartbeat.id.clone(),
-            self.session_timeout(&group_id, &after),
-        ));
+        if before.as_ref().is_some_and(Member::uses_classic_protocol) {
+            // As one of the classic protocol it had others.
+            let kinds = [ExpiryKind::Join, ExpiryKind::Sync];
+            deadlines.extend(kinds.map(|kind| Deadline::Cancel(heartbeat.id.clone(), kind)));
+        }
+        let session = Deadline::Session(heartbeat.id.clone(), self.session_timeout(&group_id, &after));
+        deadlines.push(session.clone());
 
-        let append = self.carry_out_on(ground, &group_id, (&records, deadlines), now, outcome)?;
+        let append = self
+            .carry_out_on(ground, &group_id, (&records, deadlines), now, outcome)
+            .inspect_err(|_| {
+                // It has been heard of all the same.
+                let group = self.consumer_group(&group_id);
+                if group.is_some_and(|group| group.member(&heartbeat.id).is_some()) {
+                    self.set_deadlines(&group_id, vec![session], now);
+                }
+            })?;
+        self.resolve_expressions(&group_id, now, outcome);
         if let Some(group) = self
             .groups
             .get_mut(&group_id)
@@ -221,7 +231,7 @@ impl Heartbeat<'_> {
         let before = work.member(&self.id).map(|member| Arc::clone(&member.metadata));
         let before = before.unwrap_or_default();
         let metadata = self.metadata(&before);
-        let changed = update_subscription(work, &self.id, (&before, metadata), config, now)?;
+        let changed = update_subscription(work, &self.id, (&before, metadata))?;
         work.assign(config, now);
         match reconcile(work, &self.id, self.owned().as_ref(), changed)? {
             Some(current) => {
@@ -234,69 +244,35 @@ impl Heartbeat<'_> {
     }
 }
 
-/// Takes down what a member says of itself; a new epoch begins if it subscribes to something else, or the topics have changed. Says whether
-/// the subscription is another than before.
+/// Takes down what a member says of itself; a new epoch begins if it subscribes to other topics that are known, or these have changed. Topics
+/// that match a regular expression which nobody subscribed to before are known later. Says whether the subscription is another than before.
 pub(super) fn update_subscription(
     work: &mut Work<'_>,
     id: &Utf8Bytes,
     (before, metadata): (&MemberMetadata, MemberMetadata),
-    config: &ConsumerConfig,
-    now: Now,
 ) -> Result<bool, Refusal> {
     let names_changed = metadata.subscribed_topics != before.subscribed_topics;
     let regex_changed = metadata.subscribed_regex != before.subscribed_regex;
     let regexes_matter = before.regex() != metadata.regex();
-    let new_regex = metadata.regex().filter(|_| regexes_matter).cloned();
-    if work.member(id).is_none() || metadata != *before {
-        work.write_member(id, metadata);
-    }
-    if let Some(regex) = new_regex.filter(|regex| work.subscribers_of_regex(regex) == 1) {
-        RegularExpression::parse(&regex).map_err(|error| Refusal {
+    let regex = metadata.regex().filter(|_| regexes_matter);
+    if let Some(regex) = regex.filter(|regex| work.subscribers_of_regex(regex) == 0) {
+        RegularExpression::parse(regex).map_err(|error| Refusal {
             error: ErrorCode::InvalidRegularExpression,
             message: format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}."),
         })?;
     }
+    let is_known = regexes_matter && regex.is_none_or(|regex| work.resolved().contains_key(regex));
+    if work.member(id).is_none() || metadata != *before {
+        work.write_member(id, metadata);
+    }
     if regexes_matter {
         work.forget_unused_regexes();
     }
-    let matches_changed = resolve_regexes(work, config, now);
-    let bump = names_changed || regexes_matter || matches_changed;
+    let bump = names_changed || is_known;
     if bump || work.refreshed_at != Some(work.image.version()) {
         work.refresh_topics(bump);
     }
     Ok(names_changed || regex_changed)
-}
-
-/// Holds regular expressions against the topics: those that never were, and all when there may be new topics. Says whether they match others
-/// than before.
-fn resolve_regexes(work: &mut Work<'_>, config: &ConsumerConfig, now: Now) -> bool {
-    let resolved = work.resolved();
-    let last = resolved
-        .values()
-        .map(|one| one.timestamp.0)
-        .max()
-        .unwrap_or(i64::MIN);
-    let interval = i64::try_from(config.regex_refresh_interval.as_millis()).unwrap_or(i64::MAX);
-    let has_new_topics = resolved.values().any(|one| one.version < work.image.version());
-    let is_old = |age| now.timestamp.0 > last.saturating_add(age);
-    let refresh_all = is_old(REGEX_REFRESH_INTERVAL_MIN_MS) && (has_new_topics || is_old(interval));
-    let wanted = work
-        .regexes()
-        .filter(|regex| refresh_all || !resolved.contains_key(*regex));
-    let mut wanted = wanted.peekable();
-    if wanted.peek().is_none() {
-        return false;
-    }
-    let refreshed = refresh_regular_expressions(wanted, work.image, now.timestamp);
-    let mut changed = false;
-    for (regex, resolved) in refreshed {
-        changed |= match work.resolved().get(&regex) {
-            Some(before) => before.topics != resolved.topics,
-            None => !resolved.topics.is_empty(),
-        };
-        work.write_regex(regex, resolved);
-    }
-    changed
 }
 
 /// What the member has next on the way to its target, if that is anything else than what it has.

@@ -142,6 +142,62 @@ fn a_static_member_that_comes_back_with_the_classic_protocol_takes_the_group_wit
     assert_eq!(refused, ErrorCode::GroupIdNotFound);
 }
 
+/// One member has yet to let go of what another is to have when the group goes back to the classic protocol.
+#[test]
+fn nobody_has_the_targets_of_a_group_that_was_on_its_way_to_them() {
+    let mut driver = with_policy(MigrationPolicy::Bidirectional);
+    let mut owner = ClassicClient::new(&["events"]);
+    let join = owner.ask_join(&mut driver);
+    driver.advance(driver.config.initial_rebalance_delay * 3);
+    owner.hear_join(&driver.joined(join));
+    let all = assignment(
+        &[("events", 0), ("events", 1), ("events", 2), ("events", 3)],
+        None,
+    );
+    let id = owner.id.clone();
+    let sync = driver.ask(Command::SyncGroup(owner.sync_request(&[(&id, all)])));
+    owner.hear_assignment(&driver.synced(sync).assignment);
+    assert_eq!(owner.owned.len(), 4);
+
+    let mut modern = Client::new("m1", &["events"]).with_instance("i");
+    modern.join(&mut driver);
+    assert_eq!(modern.owned.len(), 0, "the owner has not heard of it");
+    let mut successor = ClassicClient {
+        instance: Some("i".into()),
+        ..ClassicClient::new(&["events"])
+    };
+    let join = successor.ask_join(&mut driver);
+    successor.hear_join(&driver.joined(join));
+    assert_eq!(driver.state(GROUP), "PreparingRebalance");
+    let sync = driver.ask(Command::SyncGroup(successor.sync_request(&[])));
+    let synced = driver.synced(sync);
+    assert_eq!(error(synced.error_code), ErrorCode::RebalanceInProgress);
+    // It is of the generation before: it begins anew, too.
+    assert_eq!(owner.heartbeat(&mut driver), ErrorCode::IllegalGeneration);
+    driver.coordinator.assert_consistent(false);
+}
+
+#[test]
+fn a_group_whose_deletion_failed_is_seen_again() {
+    let mut driver = with_policy(MigrationPolicy::Bidirectional);
+    classic_group(&mut driver, halves());
+    driver.hold = true;
+    let modern = Client::new("m1", &["events"]);
+    let joined = driver.ask_consumer_heartbeat(modern.full());
+    let leave = ConsumerGroupHeartbeatRequest {
+        member_epoch: -1,
+        ..modern.short()
+    };
+    driver.ask_consumer_heartbeat(leave);
+    driver.commit_some(1);
+    assert_eq!(driver.consumer_heard(joined).error_code, 0);
+    assert_eq!(driver.consumer_group(GROUP).members.len(), 3);
+    driver.fail(0, ErrorCode::KafkaStorageError);
+    assert_eq!(driver.consumer_group(GROUP).members.len(), 3);
+    driver.hold = false;
+    driver.coordinator.assert_consistent(true);
+}
+
 #[test]
 fn policies_say_which_live_groups_may_go_where() {
     let cases = [

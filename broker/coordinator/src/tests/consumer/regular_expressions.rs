@@ -5,8 +5,9 @@ use std::time::Duration;
 use forebay_protocol::ErrorCode;
 
 use super::client::Client;
-use crate::consumer::RegularExpression;
+use crate::consumer::{RegularExpression, TEXT_BYTES_MAX};
 use crate::tests::driver::{Driver, GROUP};
+use crate::{Action, Command, Config, Event};
 
 fn subscriber(id: &str, regex: &str) -> Client {
     Client {
@@ -53,10 +54,123 @@ fn names_match_as_a_whole_in_the_syntax_of_re2() {
         r"(a)\1",
         "*",
         "a{1000000}{1000}",
+        "(?:[!-~]{0,300}){0,200}",
+        r"(?:\pL{10}){10}",
     ] {
         let refused = RegularExpression::parse(invalid);
         assert!(refused.is_err() || invalid == "a{2", "{invalid} {refused:?}");
     }
+}
+
+#[test]
+fn classes_are_of_ascii_and_alphabets_have_their_names() {
+    for (regex, name, matches) in [
+        (r"\w+-\d", "a_b-1", true),
+        (r"[^x]+", "abc", true),
+        (r"\pL+", "abc", true),
+        (r"\pL+", "ab1", false),
+        (r"(?:\w+-){8}\d", "a-b-c-d-e-f-g-h-1", true),
+    ] {
+        let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
+        assert_eq!(regex.matches(name), matches, "{regex:?} {name}");
+    }
+    let long = "x".repeat(TEXT_BYTES_MAX);
+    assert!(RegularExpression::parse(&long).is_ok());
+    assert_eq!(
+        RegularExpression::parse(&format!("{long}x")).expect_err("too long"),
+        "it is longer than 4096 bytes"
+    );
+}
+
+#[test]
+fn heartbeats_do_not_wait_for_expressions() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("events", 2);
+    driver.hold_actions = true;
+    let mut client = subscriber("m1", "events");
+    client.join(&mut driver);
+    client.beat(&mut driver);
+    assert_eq!(client.owned.len(), 0, "nobody knows what it means");
+    let asked = |driver: &Driver| match &driver.actions[..] {
+        [Action::ResolveExpressions { expressions, .. }] => expressions.len(),
+        other => panic!("asked once: {other:?}"),
+    };
+    assert_eq!(asked(&driver), 1);
+    let mut other = subscriber("m2", "e.*");
+    other.join(&mut driver);
+    assert_eq!(asked(&driver), 1, "one after the other");
+    driver.act();
+    assert_eq!(asked(&driver), 1, "for the other as soon as the first is done");
+    driver.act();
+    driver.hold_actions = false;
+    driver.settle(&mut [&mut client, &mut other]);
+    assert_eq!(client.owned.len() + other.owned.len(), 2);
+
+    // It fails, and is asked for again.
+    driver.hold_actions = true;
+    client.regex = Some("events|x".into());
+    client.hear(&driver.consumer_heartbeat(client.full()));
+    driver.actions.clear();
+    driver.ask(Command::ExpressionsResolved {
+        group: GROUP.into(),
+        resolved: None,
+    });
+    client.beat(&mut driver);
+    assert_eq!(asked(&driver), 1);
+    driver.act();
+    driver.settle(&mut [&mut client, &mut other]);
+    driver.coordinator.assert_consistent(true);
+}
+
+/// Each fits into an append, all together do not; one fits into none.
+#[test]
+fn expressions_are_written_in_as_many_appends_as_they_need() {
+    let mut driver = Driver::with(Config {
+        append_bytes_max: 1_500,
+        ..Config::default()
+    });
+    for topic in 0..8 {
+        driver.cluster.topic(&format!("a{topic}{}", "x".repeat(100)), 1);
+    }
+    for topic in 0..20 {
+        driver
+            .cluster
+            .topic(&format!("large{topic}{}", "x".repeat(100)), 1);
+    }
+    let mut clients: Vec<Client> = (0..4)
+        .map(|number| subscriber(&format!("m{number}"), &format!("a.{{1,{}}}", 200 + number)))
+        .collect();
+    for client in &mut clients {
+        driver.advance(Duration::from_secs(2));
+        client.join(&mut driver);
+    }
+    let mut too_large = subscriber("large", "large.*");
+    driver.advance(Duration::from_secs(2));
+    too_large.join(&mut driver);
+    let not_written = |driver: &Driver| {
+        let events = driver.events.iter();
+        events
+            .filter(|event| matches!(event, Event::MetadataNotWritten { .. }))
+            .count()
+    };
+    assert_eq!(not_written(&driver), 1);
+    let (first, rest) = clients.split_first_mut().expect("four");
+    let mut all: Vec<&mut Client> = [first, &mut too_large].into_iter().chain(rest).collect();
+    driver.settle(&mut all);
+    assert_eq!(not_written(&driver), 1, "it is not tried each time");
+
+    // All of them mean one topic more.
+    driver.cluster.topic("anew", 1);
+    driver.advance(Duration::from_secs(11));
+    for client in &mut all {
+        client.beat(&mut driver);
+    }
+    driver.settle(&mut all);
+    let owned: usize = all.iter().map(|client| client.owned.len()).sum();
+    assert_eq!(owned, 9);
+    driver.restart();
+    driver.settle(&mut all);
+    driver.coordinator.assert_consistent(true);
 }
 
 #[test]
@@ -67,6 +181,8 @@ fn a_subscriber_gets_the_topics_that_match_and_those_that_come_later() {
     }
     let mut client = subscriber("m1", "events-.*");
     client.join(&mut driver);
+    driver.advance(Duration::from_secs(2));
+    client.beat(&mut driver);
     assert_eq!(client.owned.len(), 4);
     let described = driver.consumer_group(GROUP);
     assert_eq!(
@@ -83,12 +199,13 @@ fn a_subscriber_gets_the_topics_that_match_and_those_that_come_later() {
         "expressions are not held against all topics again so soon"
     );
     driver.advance(Duration::from_secs(6));
-    client.beat(&mut driver).beat(&mut driver);
+    client.beat(&mut driver).beat(&mut driver).beat(&mut driver);
     assert_eq!(client.owned.len(), 5);
     driver.cluster.delete("events-1");
     driver.advance(Duration::from_secs(11));
     client.beat(&mut driver).beat(&mut driver);
     assert_eq!(client.owned.len(), 3);
+    driver.settle(&mut [&mut client]);
     driver.restart();
     client.beat(&mut driver);
     assert_eq!(driver.epochs().0, "Stable");
@@ -153,6 +270,8 @@ fn an_expression_that_is_none_is_refused_and_leaves_no_trace() {
 
     let mut client = subscriber("m1", "events");
     client.join(&mut driver);
+    driver.advance(Duration::from_secs(2));
+    client.beat(&mut driver);
     client.regex = Some("(".into());
     assert_eq!(
         driver.refused_heartbeat(client.full()).0,

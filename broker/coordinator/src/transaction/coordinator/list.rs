@@ -1,6 +1,7 @@
 //! ListTransactions and DescribeTransactions (KIP-664, KIP-994, KIP-1152). They show what is committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use forebay_protocol::messages::describe_transactions_response::{
     TopicData, TransactionState as DescribedTransaction,
@@ -8,85 +9,113 @@ use forebay_protocol::messages::describe_transactions_response::{
 use forebay_protocol::messages::list_transactions_response::TransactionState as ListedTransaction;
 use forebay_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse};
 use forebay_protocol::{ErrorCode, TopicPartition, Utf8Bytes};
-use regex::Regex;
 
-use super::{Pending, Refusal, Transaction, TransactionCoordinator};
+use super::{Pending, Transaction, TransactionCoordinator};
 use crate::Now;
+use crate::consumer::RegularExpression;
 use crate::transaction::State;
 use crate::transaction::command::undescribed;
+use crate::transaction::metadata::TransactionMetadata;
 
-/// The answer of a broker that coordinates nothing: its filters are judged all the same.
-#[must_use]
-pub fn list_of_none(request: &ListTransactionsRequest) -> ListTransactionsResponse {
-    match filters(request) {
-        Ok(Filters { unknown_states, .. }) => ListTransactionsResponse {
-            unknown_state_filters: unknown_states,
-            ..Default::default()
-        },
-        Err(error) => ListTransactionsResponse {
-            error_code: error.to_i16(),
-            ..Default::default()
-        },
-    }
-}
-
-struct Filters {
-    states: BTreeSet<State>,
+/// What a ListTransactions asks for, read once for all coordinators. They go by all but the pattern, which takes time.
+#[derive(Debug)]
+pub struct Listing {
+    /// What each of them is to be given.
+    pub filters: Arc<ListFilters>,
     unknown_states: Vec<Utf8Bytes>,
-    pattern: Option<Regex>,
+    pattern: Option<RegularExpression>,
 }
 
-fn filters(request: &ListTransactionsRequest) -> Result<Filters, ErrorCode> {
-    let mut states = BTreeSet::new();
-    let mut unknown_states = Vec::new();
-    for name in &request.state_filters {
-        match State::from_name(name) {
-            Some(state) => {
-                states.insert(state);
+/// Which transactional ids are listed. A filter that is empty lets all pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListFilters {
+    states: Option<BTreeSet<State>>,
+    producer_ids: HashSet<i64>,
+    /// Longer than this, in milliseconds; negative: however long.
+    duration_ms: i64,
+}
+
+impl Listing {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// The pattern is no regular expression, or too costly a one.
+    pub fn of(request: &ListTransactionsRequest) -> Result<Self, ErrorCode> {
+        let mut states = BTreeSet::new();
+        let mut unknown_states = Vec::new();
+        for name in &request.state_filters {
+            match State::from_name(name) {
+                Some(state) => {
+                    states.insert(state);
+                }
+                None => unknown_states.push(name.clone()),
             }
-            None => unknown_states.push(name.clone()),
+        }
+        let pattern = request.transactional_id_pattern.as_deref();
+        let pattern = pattern
+            .filter(|pattern| !pattern.is_empty())
+            .map(RegularExpression::parse_for_text)
+            .transpose()
+            .map_err(|_| ErrorCode::InvalidRegularExpression)?;
+        let filters = ListFilters {
+            states: (!request.state_filters.is_empty()).then_some(states),
+            producer_ids: request.producer_id_filters.iter().copied().collect(),
+            duration_ms: request.duration_filter,
+        };
+        Ok(Self {
+            filters: Arc::new(filters),
+            unknown_states,
+            pattern,
+        })
+    }
+
+    /// Whether the listed ids have to be held against a pattern: as many as there may be, that should not keep others waiting.
+    #[must_use]
+    pub fn has_pattern(&self) -> bool {
+        self.pattern.is_some()
+    }
+
+    /// The response, of all that coordinators have listed: those whose whole id matches.
+    #[must_use]
+    pub fn response(self, mut listed: Vec<ListedTransaction>) -> ListTransactionsResponse {
+        if let Some(pattern) = &self.pattern {
+            listed.retain(|one| pattern.matches(&one.transactional_id));
+        }
+        ListTransactionsResponse {
+            unknown_state_filters: self.unknown_states,
+            transaction_states: listed,
+            ..Default::default()
         }
     }
-    Ok(Filters {
-        states,
-        unknown_states,
-        pattern: pattern(request.transactional_id_pattern.as_deref())?,
-    })
 }
 
 impl TransactionCoordinator {
-    pub(super) fn list(
-        &self,
-        request: &ListTransactionsRequest,
-        now: Now,
-    ) -> Result<ListTransactionsResponse, Refusal> {
-        let Filters {
+    pub(super) fn list(&self, filters: &ListFilters, now: Now) -> Vec<ListedTransaction> {
+        let ListFilters {
             states,
-            unknown_states,
-            pattern,
-        } = filters(request)?;
-        let is_wanted = |(id, transaction): &(&Utf8Bytes, &Transaction)| {
-            let metadata = &transaction.metadata;
+            producer_ids,
+            duration_ms,
+        } = filters;
+        let is_wanted = |metadata: &TransactionMetadata| {
             let duration = now.timestamp.0.saturating_sub(metadata.start.0);
-            (request.producer_id_filters.is_empty()
-                || request.producer_id_filters.contains(&metadata.producer_id.0))
-                && (request.state_filters.is_empty() || states.contains(&metadata.state))
-                && (request.duration_filter < 0 || duration > request.duration_filter)
-                && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
+            (producer_ids.is_empty() || producer_ids.contains(&metadata.producer_id.0))
+                && states
+                    .as_ref()
+                    .is_none_or(|states| states.contains(&metadata.state))
+                && (*duration_ms < 0 || duration > *duration_ms)
         };
-        let listed = self.transactions.iter().filter(is_wanted);
-        Ok(ListTransactionsResponse {
-            unknown_state_filters: unknown_states,
-            transaction_states: listed
-                .map(|(id, transaction)| ListedTransaction {
-                    transactional_id: id.clone(),
-                    producer_id: transaction.metadata.producer_id.0,
-                    transaction_state: Utf8Bytes::from_static(transaction.metadata.state.name()),
-                    ..Default::default()
-                })
-                .collect(),
-            ..Default::default()
-        })
+        let listed = self
+            .transactions
+            .iter()
+            .filter(|(_, transaction)| is_wanted(&transaction.metadata));
+        listed
+            .map(|(id, transaction)| ListedTransaction {
+                transactional_id: id.clone(),
+                producer_id: transaction.metadata.producer_id.0,
+                transaction_state: Utf8Bytes::from_static(transaction.metadata.state.name()),
+                ..Default::default()
+            })
+            .collect()
     }
 
     pub(super) fn describe(&self, id: &Utf8Bytes) -> DescribedTransaction {
@@ -112,18 +141,6 @@ impl TransactionCoordinator {
             ..Default::default()
         }
     }
-}
-
-/// The whole id has to match.
-fn pattern(pattern: Option<&str>) -> Result<Option<Regex>, ErrorCode> {
-    let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else {
-        return Ok(None);
-    };
-    // On its own first: it must not close the group around it.
-    Regex::new(pattern)
-        .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
-        .map(Some)
-        .map_err(|_| ErrorCode::InvalidRegularExpression)
 }
 
 fn topics(partitions: &BTreeSet<TopicPartition>) -> Vec<TopicData> {

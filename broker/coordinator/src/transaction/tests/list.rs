@@ -1,14 +1,18 @@
 //! What administrators see.
 
+use std::sync::Arc;
+
 use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse};
 
 use super::support::{Driver, adding, init_request};
-use crate::transaction::{Command, Response, list_of_none};
+use crate::consumer::TEXT_BYTES_MAX;
+use crate::transaction::{Command, Listing, Response};
 
-fn list(driver: &mut Driver, request: ListTransactionsRequest) -> ListTransactionsResponse {
-    match driver.ask(2, Command::ListTransactions(request)) {
-        Response::ListTransactions(response) => response,
+fn list(driver: &mut Driver, request: &ListTransactionsRequest) -> ListTransactionsResponse {
+    let listing = Listing::of(request).expect("a valid request");
+    match driver.ask(2, Command::ListTransactions(Arc::clone(&listing.filters))) {
+        Response::ListTransactions(Ok(listed)) => listing.response(listed),
         other => panic!("{other:?}"),
     }
 }
@@ -88,7 +92,7 @@ fn filters_choose_what_is_listed() {
     driver.ask(3, Command::AddPartitions(adding("a-2", (1_001, 0), &[("t", 0)])));
     driver.now.timestamp.0 += 5_000;
     for (request, expected) in cases() {
-        let response = list(&mut driver, request.clone());
+        let response = list(&mut driver, &request);
         let listed: Vec<&str> = response
             .transaction_states
             .iter()
@@ -97,19 +101,26 @@ fn filters_choose_what_is_listed() {
         assert_eq!(listed, expected, "{request:?}");
         let unknown = request.state_filters.iter().any(|name| **name == *"Sleeping");
         assert_eq!(!response.unknown_state_filters.is_empty(), unknown);
-        assert_eq!(
-            list_of_none(&request).unknown_state_filters,
-            response.unknown_state_filters
-        );
     }
-    for pattern in ["(", "a)(b", "*"] {
-        let request = ListTransactionsRequest {
-            transactional_id_pattern: Some(pattern.into()),
-            ..Default::default()
-        };
-        let code = ErrorCode::InvalidRegularExpression.to_i16();
-        assert_eq!(list(&mut driver, request.clone()).error_code, code, "{pattern}");
-        assert_eq!(list_of_none(&request).error_code, code);
+    let long = "x".repeat(TEXT_BYTES_MAX);
+    assert!(Listing::of(&of_pattern(&long)).is_ok());
+    for pattern in [
+        "(",
+        "a)(b",
+        "*",
+        "(?:[!-~]{0,300}){0,200}",
+        r"\w{400}",
+        &format!("{long}x"),
+    ] {
+        let refused = Listing::of(&of_pattern(pattern)).map(|_| ());
+        assert_eq!(refused, Err(ErrorCode::InvalidRegularExpression), "{pattern}");
+    }
+}
+
+fn of_pattern(pattern: &str) -> ListTransactionsRequest {
+    ListTransactionsRequest {
+        transactional_id_pattern: Some(pattern.into()),
+        ..Default::default()
     }
 }
 
