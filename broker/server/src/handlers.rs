@@ -55,6 +55,7 @@ pub(crate) mod update_features;
 pub(crate) mod write_txn_markers;
 
 mod mutations;
+mod repetitions;
 
 use forebay_broker_coordinator::RequestContext;
 

@@ -5,6 +5,7 @@ mod administration;
 mod bad_batches;
 mod compaction;
 mod consumer_groups;
+mod costs;
 mod crashes;
 mod delete_records;
 mod dynamic;

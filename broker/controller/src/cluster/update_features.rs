@@ -1,5 +1,8 @@
 //! UpdateFeatures (KIP-584, KIP-778, KIP-1022; `FeatureControlManager`): which levels of the cluster's features are finalized.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::messages::FeatureLevelRecord;
 use forebay_protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
@@ -82,10 +85,14 @@ impl Command for UpdateFeatures {
 /// Of several updates of one feature the last counts.
 fn last_of_each(request: &UpdateFeaturesRequest) -> Vec<&FeatureUpdateKey> {
     let mut updates: Vec<&FeatureUpdateKey> = Vec::new();
+    let mut places: HashMap<&Utf8Bytes, usize> = HashMap::new();
     for update in &request.feature_updates {
-        match updates.iter_mut().find(|known| known.feature == update.feature) {
-            Some(known) => *known = update,
-            None => updates.push(update),
+        match places.entry(&update.feature) {
+            Entry::Occupied(place) => updates[*place.get()] = update,
+            Entry::Vacant(place) => {
+                place.insert(updates.len());
+                updates.push(update);
+            }
         }
     }
     updates

@@ -1,5 +1,7 @@
 //! CreatePartitions: decided by the controller, within the client's budget.
 
+use std::collections::HashSet;
+
 use forebay_broker_controller::{CreatePartitions, MetadataImage};
 use forebay_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use forebay_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -33,12 +35,9 @@ pub(crate) async fn handle(call: &Call, mut request: CreatePartitionsRequest) ->
             ..Default::default()
         },
     };
-    for (name, count) in counts {
-        let done = |result: &CreatePartitionsTopicResult| result.name == name && result.error_code == 0;
-        if is_trial || !response.results.iter().any(done) {
-            budget.give_back(count);
-        }
-    }
+    let done = response.results.iter().filter(|result| result.error_code == 0);
+    let done: HashSet<&Utf8Bytes> = done.map(|result| &result.name).collect();
+    budget.give_back(counts, |name| !is_trial && done.contains(name));
     let exceeded = rest
         .iter()
         .map(|topic| failed(&topic.name, EXCEEDED, EXCEEDED.message().to_owned()));

@@ -1,5 +1,7 @@
 //! CreateTopics: decided by the controller, within the client's budget.
 
+use std::collections::HashSet;
+
 use forebay_broker_controller::CreateTopics;
 use forebay_protocol::messages::create_topics_request::CreatableTopic;
 use forebay_protocol::messages::create_topics_response::CreatableTopicResult;
@@ -43,12 +45,9 @@ pub(crate) async fn handle(call: &Call, mut request: CreateTopicsRequest) -> Cre
             ..Default::default()
         },
     };
-    for (name, count) in counts {
-        let done = |result: &CreatableTopicResult| result.name == name && result.error_code == 0;
-        if is_trial || !response.topics.iter().any(done) {
-            budget.give_back(count);
-        }
-    }
+    let done = response.topics.iter().filter(|result| result.error_code == 0);
+    let done: HashSet<&Utf8Bytes> = done.map(|result| &result.name).collect();
+    budget.give_back(counts, |name| !is_trial && done.contains(name));
     let exceeded = rest
         .iter()
         .map(|topic| failed(&topic.name, EXCEEDED, EXCEEDED.message().to_owned()));

@@ -4,21 +4,20 @@ use forebay_broker_coordinator::{Command, Response};
 use forebay_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
 use super::coordinator_context;
+use super::repetitions::Names;
 use crate::call::Call;
 
 /// Answers a DeleteGroups request.
 pub(crate) async fn handle(call: &Call, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
-    let mut names = Vec::with_capacity(request.groups_names.len());
-    for name in request.groups_names {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let order = names.clone();
+    let names = Names::distinct(request.groups_names);
     let answers = call
         .core
         .groups
-        .ask_each(names, &coordinator_context(call), Command::DeleteGroups)
+        .ask_each(
+            names.wanted.clone(),
+            &coordinator_context(call),
+            Command::DeleteGroups,
+        )
         .await;
     let mut results: Vec<_> = answers
         .into_iter()
@@ -27,7 +26,7 @@ pub(crate) async fn handle(call: &Call, request: DeleteGroupsRequest) -> DeleteG
             _ => Vec::new(),
         })
         .collect();
-    results.sort_by_key(|result| order.iter().position(|id| *id == result.group_id));
+    names.sort(&mut results, |result| &result.group_id);
     DeleteGroupsResponse {
         results,
         ..DeleteGroupsResponse::default()

@@ -1,5 +1,7 @@
 //! DeleteTopics: decided by the controller, within the client's budget.
 
+use std::collections::HashSet;
+
 use forebay_broker_controller::{DeleteTopics, MetadataImage};
 use forebay_protocol::messages::delete_topics_request::DeleteTopicState;
 use forebay_protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -38,14 +40,14 @@ pub(crate) async fn handle(call: &Call, mut request: DeleteTopicsRequest) -> Del
             ..Default::default()
         },
     };
-    for (name, id) in &asked {
-        let done = |result: &DeletableTopicResult| {
-            result.error_code == 0 && (result.name == *name || (*id != Uuid::ZERO && result.topic_id == *id))
-        };
-        if !response.responses.iter().any(done) {
-            budget.give_back(size(&image, name.as_ref(), *id));
-        }
-    }
+    let done = response.responses.iter().filter(|result| result.error_code == 0);
+    let (names, ids): (HashSet<_>, HashSet<_>) = done.map(|result| (&result.name, result.topic_id)).unzip();
+    let sizes = asked
+        .iter()
+        .map(|asked| (asked, size(&image, asked.0.as_ref(), asked.1)));
+    budget.give_back(sizes, |(name, id)| {
+        names.contains(name) || (*id != Uuid::ZERO && ids.contains(id))
+    });
     let exceeded = named(&names_left)
         .chain(listed(&topics_left))
         .map(|topic| failed(&topic, EXCEEDED, EXCEEDED.message().to_owned()));

@@ -1,5 +1,7 @@
 //! DescribeConfigs: topics and brokers with every key, its value and where that comes from (`ConfigHelper`).
 
+use std::collections::HashSet;
+
 use forebay_broker_controller::{
     ConfigEntry, ConfigResource, ConfigSource, MetadataImage, ResourceType, validate_topic_name,
 };
@@ -12,21 +14,27 @@ use forebay_protocol::messages::describe_configs_response::{
 use forebay_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use forebay_protocol::{ErrorCode, NodeId};
 
+use super::repetitions::{REPEATED, REPEATED_MESSAGE, Repetitions};
 use crate::call::Call;
 
 /// Answers a DescribeConfigs request.
 pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = call.core.metadata.image();
+    let mut asked = Repetitions::default();
     let results = request.resources.iter().map(|resource| {
-        let (code, message, entries) = match describe(call, &image, resource) {
+        let described = if asked.allow(key(resource)) {
+            describe(call, &image, resource)
+        } else {
+            Err((REPEATED, REPEATED_MESSAGE.to_owned()))
+        };
+        let (code, message, entries) = match described {
             // On success Kafka says "" where it could say null.
             Ok(entries) => (ErrorCode::None, String::new(), entries),
             Err((code, message)) => (code, message, Vec::new()),
         };
-        let wanted = |entry: &ConfigEntry| match resource.configuration_keys.as_deref() {
-            None | Some([]) => true,
-            Some(keys) => keys.iter().any(|key| **key == *entry.name),
-        };
+        let keys = resource.configuration_keys.iter().flatten();
+        let keys: HashSet<&str> = keys.map(|key| &**key).collect();
+        let wanted = |entry: &ConfigEntry| keys.is_empty() || keys.contains(&*entry.name);
         DescribeConfigsResult {
             error_code: code.into(),
             error_message: Some(message.into()),
@@ -44,6 +52,16 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
         results: results.collect(),
         ..DescribeConfigsResponse::default()
     }
+}
+
+/// A resource, however a broker's number is written.
+fn key(resource: &DescribeConfigsResource) -> (i8, Result<i32, &str>) {
+    let name = &*resource.resource_name;
+    let number = match ResourceType::of(resource.resource_type) {
+        Some(ResourceType::Broker | ResourceType::BrokerLogger) => name.parse().ok(),
+        _ => None,
+    };
+    (resource.resource_type, number.ok_or(name))
 }
 
 type Refusal = (ErrorCode, String);

@@ -1,20 +1,23 @@
 //! DescribeGroups: state and members of groups, in the order they were asked for.
 
 use forebay_broker_coordinator::{Command, Response};
+use forebay_protocol::Utf8Bytes;
+use forebay_protocol::messages::describe_groups_response::DescribedGroup;
 use forebay_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::coordinator_context;
+use super::repetitions::{Names, REPEATED, REPEATED_MESSAGE};
 use crate::authorized_operations;
 use crate::call::Call;
 
 /// Answers a DescribeGroups request.
 pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let order = request.groups.clone();
+    let names = Names::of(request.groups);
     let answers = call
         .core
         .groups
         .ask_each(
-            request.groups,
+            names.wanted.clone(),
             &coordinator_context(call),
             Command::DescribeGroups,
         )
@@ -26,7 +29,8 @@ pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> Descr
             _ => Vec::new(),
         })
         .collect();
-    groups.sort_by_key(|group| order.iter().position(|id| *id == group.group_id));
+    groups.extend(names.refused.iter().map(refused));
+    names.sort(&mut groups, |group| &group.group_id);
     let asked = call.version >= 3 && request.include_authorized_operations;
     for group in &mut groups {
         let known = asked && group.error_code == 0;
@@ -39,5 +43,14 @@ pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> Descr
     DescribeGroupsResponse {
         groups,
         ..DescribeGroupsResponse::default()
+    }
+}
+
+fn refused(id: &Utf8Bytes) -> DescribedGroup {
+    DescribedGroup {
+        group_id: id.clone(),
+        error_code: REPEATED.into(),
+        error_message: Some(Utf8Bytes::from_static(REPEATED_MESSAGE)),
+        ..DescribedGroup::default()
     }
 }

@@ -2,30 +2,40 @@
 //! (`KafkaApis.handleDescribeProducersRequest`, KIP-664).
 
 use forebay_broker_log::{ActiveProducer, Log};
-use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::describe_producers_request::TopicRequest;
 use forebay_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
 use forebay_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
+use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{NO_OFFSET, Offset};
 
+use super::repetitions::{Numbers, REPEATED, Repetitions};
 use crate::call::Call;
 use crate::error_code::ToErrorCode as _;
 
 /// Answers a DescribeProducers request.
 pub(crate) async fn handle(call: &Call, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
+    let mut names = Numbers::default();
+    let mut asked = Repetitions::default();
     for topic in request.topics {
-        response.topics.push(describe(call, topic).await);
+        let name = names.of(&topic.name);
+        let allow = |index: i32| asked.allow((name, index));
+        response.topics.push(describe(call, topic, allow).await);
     }
     response
 }
 
-async fn describe(call: &Call, topic: TopicRequest) -> TopicResponse {
+async fn describe(call: &Call, topic: TopicRequest, mut allow: impl FnMut(i32) -> bool) -> TopicResponse {
     let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
     for partition_index in topic.partition_indexes {
-        partitions.push(match producers(call, &topic.name, partition_index).await {
+        let found = if allow(partition_index) {
+            producers(call, &topic.name, partition_index).await
+        } else {
+            Err(REPEATED)
+        };
+        partitions.push(match found {
             Ok(active_producers) => PartitionResponse {
                 partition_index,
                 active_producers,
@@ -34,7 +44,7 @@ async fn describe(call: &Call, topic: TopicRequest) -> TopicResponse {
             Err(code) => PartitionResponse {
                 partition_index,
                 error_code: code.into(),
-                error_message: Some(code.message().into()),
+                error_message: Some(Utf8Bytes::from_static(code.message())),
                 ..PartitionResponse::default()
             },
         });

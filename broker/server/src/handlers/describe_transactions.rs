@@ -1,9 +1,11 @@
 //! DescribeTransactions: what is known of transactional ids (KIP-664).
 
 use forebay_broker_coordinator::transaction::{Command, Response};
+use forebay_protocol::messages::describe_transactions_response::TransactionState;
 use forebay_protocol::messages::{DescribeTransactionsRequest, DescribeTransactionsResponse};
 
 use super::coordinator_context;
+use super::repetitions::{Names, REPEATED};
 use crate::call::Call;
 
 /// Answers a DescribeTransactions request.
@@ -11,12 +13,12 @@ pub(crate) async fn handle(
     call: &Call,
     request: DescribeTransactionsRequest,
 ) -> DescribeTransactionsResponse {
-    let order = request.transactional_ids.clone();
+    let names = Names::of(request.transactional_ids);
     let answers = call
         .core
         .transactions
         .ask_each(
-            request.transactional_ids,
+            names.wanted.clone(),
             &coordinator_context(call),
             Command::DescribeTransactions,
         )
@@ -26,7 +28,12 @@ pub(crate) async fn handle(
         _ => Vec::new(),
     });
     let mut transaction_states: Vec<_> = described.collect();
-    transaction_states.sort_by_key(|state| order.iter().position(|id| *id == state.transactional_id));
+    transaction_states.extend(names.refused.iter().map(|id| TransactionState {
+        transactional_id: id.clone(),
+        error_code: REPEATED.into(),
+        ..TransactionState::default()
+    }));
+    names.sort(&mut transaction_states, |state| &state.transactional_id);
     DescribeTransactionsResponse {
         transaction_states,
         ..DescribeTransactionsResponse::default()

@@ -1,5 +1,7 @@
 //! ListPartitionReassignments: the moves that are under way (KIP-455): in a directory of a larger cluster there may be some.
 
+use std::collections::HashSet;
+
 use forebay_broker_controller::{PartitionImage, TopicImage};
 use forebay_protocol::NodeId;
 use forebay_protocol::messages::list_partition_reassignments_response::{
@@ -7,6 +9,7 @@ use forebay_protocol::messages::list_partition_reassignments_response::{
 };
 use forebay_protocol::messages::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
 
+use super::repetitions::Repetitions;
 use crate::call::Call;
 
 /// Answers a ListPartitionReassignments request.
@@ -15,6 +18,7 @@ pub(crate) fn handle(
     request: &ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {
     let image = call.core.metadata.image();
+    let mut asked = Repetitions::default();
     let topics: Vec<_> = match &request.topics {
         None => image
             .topics()
@@ -22,10 +26,10 @@ pub(crate) fn handle(
             .collect(),
         Some(topics) => topics
             .iter()
+            .filter(|wanted| asked.allow(&wanted.name))
             .filter_map(|wanted| {
-                ongoing(image.topic(&wanted.name)?, |index| {
-                    wanted.partition_indexes.contains(&index)
-                })
+                let indexes: HashSet<i32> = wanted.partition_indexes.iter().copied().collect();
+                ongoing(image.topic(&wanted.name)?, |index| indexes.contains(&index))
             })
             .collect(),
     };

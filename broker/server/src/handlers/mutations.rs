@@ -32,8 +32,18 @@ impl<'a> Budget<'a> {
         asked.into_iter().partition(fits)
     }
 
-    /// Partitions that were refused after all cost nothing.
-    pub(super) fn give_back(&self, partitions: usize) {
+    /// Partitions that were refused after all cost nothing: of what was asked for, each with its partitions, that is what `is_done` is not
+    /// said of.
+    pub(super) fn give_back<T>(
+        &self,
+        asked: impl IntoIterator<Item = (T, usize)>,
+        is_done: impl Fn(&T) -> bool,
+    ) {
+        if !self.mutations.is_bounded() {
+            return;
+        }
+        let refused = asked.into_iter().filter(|(one, _)| !is_done(one));
+        let partitions: usize = refused.map(|(_, partitions)| partitions).sum();
         if partitions > 0 {
             self.mutations.take(-count(partitions), clock::monotonic());
         }

@@ -11,6 +11,7 @@ use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{NO_LEADER_EPOCH, NO_OFFSET};
 
 use super::coordinator_context;
+use super::repetitions::{Numbers, REPEATED, Repetitions};
 use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
@@ -20,8 +21,14 @@ const TOPIC_ID_VERSION: i16 = 10;
 pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
     let require_stable = request.require_stable;
     let mut answers = Vec::new();
+    let mut asked = Asked::default();
     for mut group in offset_fetch_groups(request, call.version) {
         let image = call.core.metadata.image();
+        let repeated = asked.take_repeated(&mut group);
+        if group.topics.is_none() && !asked.allow_all(&group.group_id) {
+            answers.push(refused(group.group_id));
+            continue;
+        }
         let unknown = if call.version >= TOPIC_ID_VERSION {
             name_topics(&image, &mut group)
         } else {
@@ -51,6 +58,9 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
                 topic.topic_id = Uuid::ZERO;
             }
         }
+        if answer.error_code == 0 {
+            answer.topics.extend(repeated);
+        }
         answers.push(answer);
     }
     offset_fetch_response(answers, call.version).into()
@@ -75,14 +85,61 @@ fn name_topics(image: &MetadataImage, group: &mut OffsetFetchRequestGroup) -> Ve
             true
         }
         None => {
-            unknown.push(unknown_topic(topic));
+            unknown.push(failed(topic, ErrorCode::UnknownTopicId));
             false
         }
     });
     unknown
 }
 
-fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+/// What a request asks for more than once: partitions of a group, or all of its offsets.
+#[derive(Default)]
+struct Asked {
+    names: Numbers,
+    partitions: Repetitions<(usize, usize, Uuid, i32)>,
+    groups: Repetitions<usize>,
+}
+
+impl Asked {
+    /// Takes partitions out that were asked for too often; gives their answers.
+    fn take_repeated(&mut self, group: &mut OffsetFetchRequestGroup) -> Vec<OffsetFetchResponseTopics> {
+        let of = self.names.of(&group.group_id);
+        let mut repeated = Vec::new();
+        for topic in group.topics.iter_mut().flatten() {
+            let name = self.names.of(&topic.name);
+            let id = topic.topic_id;
+            let indexes = std::mem::take(&mut topic.partition_indexes);
+            let allow = |index: &i32| self.partitions.allow((of, name, id, *index));
+            let (wanted, refused): (_, Vec<i32>) = indexes.into_iter().partition(allow);
+            topic.partition_indexes = wanted;
+            if !refused.is_empty() {
+                let refused = OffsetFetchRequestTopics {
+                    name: topic.name.clone(),
+                    topic_id: id,
+                    partition_indexes: refused,
+                    ..OffsetFetchRequestTopics::default()
+                };
+                repeated.push(failed(&refused, REPEATED));
+            }
+        }
+        repeated
+    }
+
+    fn allow_all(&mut self, group: &Utf8Bytes) -> bool {
+        let of = self.names.of(group);
+        self.groups.allow(of)
+    }
+}
+
+fn refused(group_id: Utf8Bytes) -> OffsetFetchResponseGroup {
+    OffsetFetchResponseGroup {
+        group_id,
+        error_code: REPEATED.into(),
+        ..OffsetFetchResponseGroup::default()
+    }
+}
+
+fn failed(topic: &OffsetFetchRequestTopics, code: ErrorCode) -> OffsetFetchResponseTopics {
     let partitions = topic
         .partition_indexes
         .iter()
@@ -91,10 +148,11 @@ fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics 
             committed_offset: NO_OFFSET.0,
             committed_leader_epoch: NO_LEADER_EPOCH.0,
             metadata: Some(Utf8Bytes::default()),
-            error_code: ErrorCode::UnknownTopicId.into(),
+            error_code: code.into(),
             ..OffsetFetchResponsePartitions::default()
         });
     OffsetFetchResponseTopics {
+        name: topic.name.clone(),
         topic_id: topic.topic_id,
         partitions: partitions.collect(),
         ..OffsetFetchResponseTopics::default()
