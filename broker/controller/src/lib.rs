@@ -60,7 +60,7 @@ pub use image::{
     SupportedFeature, TRANSACTION_VERSION, TopicImage,
 };
 pub use record::Record;
-pub use schema::{ConfigEntry, ConfigSchema, ConfigSource, GroupCheck, TopicCheck};
+pub use schema::{BrokerCheck, ConfigEntry, ConfigSchema, ConfigSource, GroupCheck, TopicCheck};
 pub use topic_name::{
     CLUSTER_METADATA, CONSUMER_OFFSETS, Error as TopicNameError, NAME_LENGTH_MAX, SHARE_GROUP_STATE,
     TRANSACTION_STATE, is_internal_topic, validate_topic_name,

@@ -54,6 +54,9 @@ pub type TopicCheck = Box<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
 /// A check of a group's keys: what is set on it, and what is set on this broker.
 pub type GroupCheck = Box<dyn Fn(&Config, &Config) -> Result<(), String> + Send + Sync>;
 
+/// A check of a broker's keys together: what would hold of them, and what does now, if that can be read.
+pub type BrokerCheck = Box<dyn Fn(&Config, Option<&Config>) -> Result<(), String> + Send + Sync>;
+
 /// The definitions, and what this node was started with.
 pub struct ConfigSchema {
     /// The keys of topics. Their synonyms are keys of `broker`.
@@ -66,6 +69,8 @@ pub struct ConfigSchema {
     pub group_check: GroupCheck,
     /// The keys of brokers.
     pub broker: ConfigDef,
+    /// What a broker demands of its keys together before they change while it runs.
+    pub broker_check: BrokerCheck,
     /// What this broker was started with.
     pub broker_properties: Properties,
     /// The keys of brokers that may be set while they run, on one or on all (Kafka's update mode `cluster-wide`).
@@ -101,6 +106,19 @@ impl<'a> Broker<'a> {
             .chain(default)
             .chain([(self.fixed, ConfigSource::StaticBroker)])
     }
+
+    /// All of them, each key as the strongest place has it.
+    fn settings(&self) -> Properties {
+        let mut settings = self.fixed.clone();
+        for properties in [self.dynamic_default, self.dynamic].into_iter().flatten() {
+            settings.extend(
+                properties
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
+        }
+        settings
+    }
 }
 
 impl ConfigSchema {
@@ -134,11 +152,18 @@ impl ConfigSchema {
     }
 
     /// Checks what brokers would have set on them while they run (`DynamicBrokerConfig.validateConfigs`): on one broker, or on
-    /// all. Keys that no broker knows pass: plug-ins may read them.
+    /// all, of which `node` is one. Keys that no broker knows pass: plug-ins may read them.
     ///
     /// # Errors
     /// What is wrong, in Kafka's words.
-    pub fn validate_broker(&self, properties: &Properties, per_broker: bool) -> Result<(), String> {
+    pub fn validate_broker(
+        &self,
+        properties: &Properties,
+        resource: &ConfigResource,
+        image: &MetadataImage,
+        node: NodeId,
+    ) -> Result<(), String> {
+        let per_broker = !resource.name.is_empty();
         let refuse = |message: &str, names: Vec<&str>| {
             if names.is_empty() {
                 Ok(())
@@ -161,14 +186,25 @@ impl ConfigSchema {
                 check(key, value)?;
             }
         }
-        if per_broker {
-            return Ok(());
-        }
-        let single = |name: &&str| self.per_broker_updates.contains(*name);
+        let single = |name: &&str| !per_broker && self.per_broker_updates.contains(*name);
         refuse(
             "Cannot update these configs at default cluster level, broker id must be specified",
             names().filter(single).collect(),
-        )
+        )?;
+        let node = resource.name.parse().map_or(node, NodeId);
+        let now = self.broker(image, node);
+        let then = Broker {
+            dynamic: if per_broker { Some(properties) } else { now.dynamic },
+            dynamic_default: if per_broker {
+                now.dynamic_default
+            } else {
+                Some(properties)
+            },
+            fixed: now.fixed,
+        };
+        let first = |errors: forebay_config::Errors| errors.to_string();
+        let then = self.broker.parse(&then.settings()).map_err(first)?;
+        (self.broker_check)(&then, self.broker.parse(&now.settings()).ok().as_ref())
     }
 
     /// Checks what a group would have set on it (`GroupConfig.validate`).
@@ -249,16 +285,7 @@ impl ConfigSchema {
 
     /// What broker `node` has set on it, wherever: what a topic's keys fall back on.
     pub fn broker_settings(&self, image: &MetadataImage, node: NodeId) -> Properties {
-        let broker = self.broker(image, node);
-        let mut settings = broker.fixed.clone();
-        for properties in [broker.dynamic_default, broker.dynamic].into_iter().flatten() {
-            settings.extend(
-                properties
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone())),
-            );
-        }
-        settings
+        self.broker(image, node).settings()
     }
 
     fn broker<'a>(&'a self, image: &'a MetadataImage, node: NodeId) -> Broker<'a> {

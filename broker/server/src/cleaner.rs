@@ -19,6 +19,9 @@ use crate::shutdown::Shutdown;
 /// A cleaner that is held back looks so often whether the broker stops, its log is deleted or the rate is another one by now.
 const NAP_MAX: Duration = Duration::from_millis(20);
 
+/// More cleaners are not begun, whatever is configured: the metadata of another time may have any number.
+const CLEANERS_MAX: usize = 256;
+
 /// Cleans until the broker stops, with as many cleaners as are configured.
 pub(crate) async fn run(
     dynamic: Arc<Dynamic>,
@@ -35,7 +38,7 @@ pub(crate) async fn run(
     let mut cleaners = JoinSet::new();
     let mut started = 0;
     loop {
-        let threads = config.borrow_and_update().threads;
+        let threads = config.borrow_and_update().threads.min(CLEANERS_MAX);
         pool.resize(threads);
         // Those beyond the number rest after their round.
         for index in started..threads {

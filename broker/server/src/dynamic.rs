@@ -27,6 +27,61 @@ pub(crate) const KEYS: [&str; 10] = [
     "transaction.partition.verification.enable",
 ];
 
+/// Those that say together how compacted topics are cleaned.
+const CLEANER_KEYS: [&str; 4] = [
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.io.buffer.load.factor",
+    "log.cleaner.io.buffer.size",
+    "log.cleaner.threads",
+];
+/// More threads for files are not begun, whatever is configured.
+const IO_THREADS_MAX: usize = 1024;
+
+/// What a broker demands before its settings change while it runs, of what they would be and are (Kafka's `validateReconfiguration`).
+/// Without the first demand one setting could make all others void that go with it.
+///
+/// # Errors
+/// What is wrong, in Kafka's words.
+pub(crate) fn check(then: &Config, now: Option<&Config>) -> Result<(), String> {
+    let Some(now) = now else {
+        return config::cleaner(then).map(drop).map_err(|error| error.to_string());
+    };
+    let threads = |key: &str| (then.get_int(key), now.get_int(key));
+    let (new, old) = threads("log.cleaner.threads");
+    if new != old {
+        if new < 1 {
+            return Err("Log cleaner threads should be at least 1".to_owned());
+        }
+        if new < old / 2 {
+            return Err(format!(
+                "Log cleaner threads cannot be reduced to less than half the current value {old}"
+            ));
+        }
+        if new > old.saturating_mul(2) {
+            return Err(format!(
+                "Log cleaner threads cannot be increased to more than double the current value {old}"
+            ));
+        }
+    }
+    let changes = |key: &&str| then.originals().get(*key) != now.originals().get(*key);
+    if CLEANER_KEYS.iter().any(changes) {
+        config::cleaner(then).map_err(|error| error.to_string())?;
+    }
+    let (new, old) = threads("num.io.threads");
+    let failed = format!("Dynamic thread count update validation failed for num.io.threads={new}");
+    if new < old / 2 {
+        return Err(format!(
+            "{failed}, value should be at least half the current value {old}"
+        ));
+    }
+    if new > old.saturating_mul(2) {
+        return Err(format!(
+            "{failed}, value should not be greater than double the current value {old}"
+        ));
+    }
+    Ok(())
+}
+
 /// A rate that may change at any time. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedRate(Arc<AtomicU64>);
@@ -111,7 +166,7 @@ impl Dynamic {
         }
         let threads = usize::try_from(values.get_int("num.io.threads")).unwrap_or(1);
         for pool in &self.pools {
-            pool.resize(threads);
+            pool.resize(threads.min(IO_THREADS_MAX));
         }
     }
 

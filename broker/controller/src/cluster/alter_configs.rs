@@ -330,10 +330,9 @@ fn check_length(value: Option<&str>) -> Result<(), ApiError> {
 fn validate(cluster: &Cluster<'_>, resource: &ConfigResource, after: &Properties) -> Result<(), ApiError> {
     let Cluster { image, options, .. } = cluster;
     if resource.resource_type == ResourceType::Broker {
-        let per_broker = !resource.name.is_empty();
         return options
             .schema
-            .validate_broker(after, per_broker)
+            .validate_broker(after, resource, image, options.node_id)
             .map_err(ApiError::invalid_request);
     }
     if resource.resource_type == ResourceType::Group {

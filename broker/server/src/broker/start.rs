@@ -301,6 +301,7 @@ fn schema(config: &BrokerConfig) -> ConfigSchema {
         group: config::group_definition(),
         group_check: Box::new(config::check_group),
         broker: config::definition().clone(),
+        broker_check: Box::new(dynamic::check),
         broker_properties: config.values.originals().clone(),
         cluster_wide_updates: defaults
             .map(|synonym| synonym.name.clone())

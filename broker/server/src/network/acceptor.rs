@@ -21,6 +21,8 @@ use crate::dynamic::Dynamic;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long connections may take to end once the broker shuts down.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How many refused connections are kept waiting at most; further ones are closed at once.
+const REFUSED_MAX: usize = 100;
 /// Of the process's file descriptors, the share that connections may have, in quarters; the rest is for segments.
 const DESCRIPTOR_QUARTERS: u64 = 3;
 
@@ -31,6 +33,8 @@ pub(crate) struct Gate {
     config: NetworkConfig,
     dynamic: Arc<Dynamic>,
     permits: Arc<Semaphore>,
+    /// Of refused connections, those that are told late.
+    refused: Semaphore,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     log: LogLimit,
 }
@@ -47,6 +51,7 @@ impl Gate {
             config,
             dynamic,
             permits: Arc::new(Semaphore::new(connections_max)),
+            refused: Semaphore::new(REFUSED_MAX),
             by_address: Mutex::default(),
             log: LogLimit::new(Instant::now()),
         }
@@ -116,8 +121,11 @@ impl Gate {
                 peer,
                 &"connections come faster than this address may (connection_creation_rate)",
             );
-            // Who is let go at once comes back at once.
-            sleep(throttle).await;
+            // Who is let go at once comes back at once; but it waits in nobody's place.
+            drop(permit);
+            if let Ok(_waits) = self.refused.try_acquire() {
+                sleep(throttle).await;
+            }
             return;
         }
         let Some(_place) = Place::take(&self, peer.ip()) else {
@@ -174,11 +182,11 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn take(gate: &'a Gate, address: IpAddr) -> Option<Self> {
         let mut addresses = gate.addresses();
-        let count = addresses.entry(address).or_default();
-        if *count >= gate.dynamic.connections_per_ip_max() {
+        let count = addresses.get(&address).copied().unwrap_or(0);
+        if count >= gate.dynamic.connections_per_ip_max() {
             return None;
         }
-        *count += 1;
+        addresses.insert(address, count + 1);
         Some(Self { gate, address })
     }
 }

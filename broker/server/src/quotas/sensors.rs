@@ -32,7 +32,14 @@ impl Idle for super::token_bucket::TokenBucket {
 #[derive(Debug)]
 pub(crate) struct Sensors<K, S> {
     span_ms: i64,
-    all: Mutex<HashMap<K, Arc<Mutex<S>>>>,
+    all: Mutex<All<K, S>>,
+}
+
+#[derive(Debug)]
+struct All<K, S> {
+    sensors: HashMap<K, Arc<Mutex<S>>>,
+    /// When they are full, none can be forgotten before.
+    full_until: Timestamp,
 }
 
 impl<K: Eq + Hash, S: Idle> Sensors<K, S> {
@@ -40,7 +47,10 @@ impl<K: Eq + Hash, S: Idle> Sensors<K, S> {
     pub(crate) fn new(span_ms: i64) -> Self {
         Self {
             span_ms,
-            all: Mutex::default(),
+            all: Mutex::new(All {
+                sensors: HashMap::new(),
+                full_until: Timestamp(i64::MIN),
+            }),
         }
     }
 
@@ -54,15 +64,36 @@ impl<K: Eq + Hash, S: Idle> Sensors<K, S> {
     ) -> Option<T> {
         let sensor = {
             let mut all = lock(&self.all);
-            if all.len() >= SENSORS_MAX && !all.contains_key(&key) {
-                all.retain(|_, sensor| now.0 - lock(sensor).last_used().0 < self.span_ms);
-                if all.len() >= SENSORS_MAX {
+            if all.sensors.len() >= SENSORS_MAX && !all.sensors.contains_key(&key) {
+                self.make_room(&mut all, now);
+                if all.sensors.len() >= SENSORS_MAX {
                     return None;
                 }
             }
-            Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Mutex::new(new()))))
+            Arc::clone(
+                all.sensors
+                    .entry(key)
+                    .or_insert_with(|| Arc::new(Mutex::new(new()))),
+            )
         };
         Some(use_it(&mut lock(&sensor)))
+    }
+
+    /// Forgets who has been quiet. All are looked at only when the one that was quiet for the longest may be forgotten.
+    fn make_room(&self, all: &mut All<K, S>, now: Timestamp) {
+        if now < all.full_until {
+            return;
+        }
+        let mut first = now;
+        all.sensors.retain(|_, sensor| {
+            let last_used = lock(sensor).last_used();
+            let stays = now.0 - last_used.0 < self.span_ms;
+            if stays {
+                first = first.min(last_used);
+            }
+            stays
+        });
+        all.full_until = Timestamp(first.0.saturating_add(self.span_ms));
     }
 }
 
@@ -100,8 +131,13 @@ mod tests {
             assert!(touch(key, 0));
         }
         assert!(!touch(SENSORS_MAX, 999), "all of them are in use");
+        assert_eq!(
+            lock(&sensors.all).full_until,
+            Timestamp(1000),
+            "not to be looked at before"
+        );
         assert!(touch(0, 999), "who is known is counted on");
         assert!(touch(SENSORS_MAX, 1000), "all but one have been quiet");
-        assert_eq!(lock(&sensors.all).len(), 2);
+        assert_eq!(lock(&sensors.all).sensors.len(), 2);
     }
 }

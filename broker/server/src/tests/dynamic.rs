@@ -169,7 +169,7 @@ async fn what_only_a_start_can_change_is_refused() {
         ErrorCode::None
     );
     // Threads come and go without a restart.
-    for threads in ["1", "16", "8"] {
+    for threads in ["4", "8", "16"] {
         assert_eq!(
             alter(&broker, "1", "num.io.threads", Some(threads)).await.0,
             ErrorCode::None
@@ -177,4 +177,52 @@ async fn what_only_a_start_can_change_is_refused() {
     }
     broker.create_topic("t", 1, &[]).await;
     assert_eq!(broker.produce("t", 0, -1, batch(&["x"])).await.error_code, 0);
+}
+
+#[tokio::test]
+async fn settings_that_would_stop_the_broker_or_void_others_are_refused() {
+    let broker = TestBroker::start().await;
+    let threads = "log.cleaner.threads";
+    let doubled = "Log cleaner threads cannot be increased to more than double the current value 1";
+    let cases = [
+        (threads, "200000000", doubled),
+        (threads, "3", doubled),
+        (threads, "0", "Log cleaner threads should be at least 1"),
+        (
+            "num.io.threads",
+            "2147483647",
+            "Dynamic thread count update validation failed for num.io.threads=2147483647, value should not be greater than \
+             double the current value 8",
+        ),
+        (
+            "num.io.threads",
+            "3",
+            "Dynamic thread count update validation failed for num.io.threads=3, value should be at least half the \
+             current value 8",
+        ),
+    ];
+    for name in ["1", ""] {
+        for (key, value, text) in cases {
+            assert_eq!(
+                alter(&broker, name, key, Some(value)).await,
+                (ErrorCode::InvalidRequest, text.to_owned())
+            );
+        }
+    }
+    // Each is right by itself, both together leave a cleaner less than it needs.
+    let buffer = "log.cleaner.dedupe.buffer.size";
+    assert_eq!(
+        alter(&broker, "", buffer, Some("2097152")).await.0,
+        ErrorCode::None
+    );
+    let (code, text) = alter(&broker, "1", threads, Some("2")).await;
+    assert_eq!(code, ErrorCode::InvalidRequest);
+    assert!(text.contains("each needs more than 1 MiB"), "{text}");
+    // Another key of the broker is not held up by that.
+    assert_eq!(
+        alter(&broker, "1", "log.cleaner.io.max.bytes.per.second", Some("5"))
+            .await
+            .0,
+        ErrorCode::None
+    );
 }

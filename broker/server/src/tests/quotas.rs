@@ -291,6 +291,36 @@ async fn an_address_connects_so_often() {
     assert!((10..=11).contains(&served), "{served}");
 }
 
+/// The refused wait in nobody's place.
+#[tokio::test]
+async fn an_address_that_connects_too_often_shuts_nobody_else_out() {
+    let broker = TestBroker::start_with(&[
+        ("max.connections", "4"),
+        ("quota.window.num", "2"),
+        ("quota.window.size.seconds", "30"),
+    ])
+    .await;
+    set(
+        &broker,
+        &[("ip", Some("127.0.0.2"))],
+        "connection_creation_rate",
+        1.0,
+    )
+    .await;
+    let address = broker.handle.listeners()[0].addresses[0];
+    for _ in 0..80 {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind(([127, 0, 0, 2], 0).into())
+            .expect("an address of this machine");
+        drop(socket.connect(address).await.expect("connects"));
+    }
+    let mut client = Client::connect(&broker, "c").await;
+    client.send(0, &ApiVersionsRequest::default()).await;
+    let answer = tokio::time::timeout(Duration::from_secs(10), client.stream.read_i32()).await;
+    assert!(answer.expect("in time").is_ok());
+}
+
 #[tokio::test]
 async fn time_at_work_counts() {
     let broker = TestBroker::start().await;

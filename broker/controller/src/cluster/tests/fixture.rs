@@ -223,6 +223,7 @@ pub(super) fn schema(properties: &[(&str, &str)]) -> ConfigSchema {
             }
         }),
         broker,
+        broker_check: Box::new(|_, _| Ok(())),
         broker_properties: properties
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
