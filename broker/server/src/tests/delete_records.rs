@@ -9,7 +9,11 @@ use super::groups::find_coordinator;
 use super::*;
 
 /// Error and low watermark of each partition, in the order of the answer.
-async fn delete(broker: &TestBroker, topic: &str, partitions: &[(i32, i64)]) -> Vec<(ErrorCode, i64)> {
+pub(super) async fn delete(
+    broker: &TestBroker,
+    topic: &str,
+    partitions: &[(i32, i64)],
+) -> Vec<(ErrorCode, i64)> {
     let partitions = partitions
         .iter()
         .map(|(partition_index, offset)| DeleteRecordsPartition {

@@ -100,6 +100,36 @@ async fn what_is_sent_again_is_stored_once() {
     }
 }
 
+/// All that a producer has sent is deleted: of it only the snapshot knows, and knows what it repeats.
+#[tokio::test]
+async fn who_has_no_records_left_is_known_by_the_snapshot() {
+    for between in [Between::CleanEnd, Between::Crash] {
+        let broker = TestBroker::start().await;
+        let configs = [("segment.bytes", "1048576"), ("file.delete.delay.ms", "0")];
+        broker.create_topic("t", 1, &configs).await;
+        assert_eq!(outcome(&broker, 7, 0).await, (ErrorCode::None, 0));
+        // The second of them begins a segment.
+        let large = "x".repeat(900_000);
+        for _ in 0..2 {
+            let answer = broker.produce("t", 0, -1, batch(&[&large])).await;
+            assert_eq!(answer.error_code, 0);
+        }
+        let deleted = delete_records::delete(&broker, "t", &[(0, 2)]).await;
+        assert_eq!(deleted, [(ErrorCode::None, 2)]);
+        let log = broker.handle.replica("t", 0).expect("there");
+        assert_eq!(log.log().map(|log| log.segment_count()), Some(1));
+        drop(log);
+        let broker = match between {
+            Between::CleanEnd => broker.restart().await,
+            _ => broker.crash_and_restart().await,
+        };
+        assert_eq!(outcome(&broker, 7, 0).await, (ErrorCode::None, 0), "{between:?}");
+        let gap = outcome(&broker, 7, 2).await;
+        assert_eq!(gap, (ErrorCode::OutOfOrderSequenceNumber, -1), "{between:?}");
+        assert_eq!(outcome(&broker, 7, 1).await, (ErrorCode::None, 3), "{between:?}");
+    }
+}
+
 /// Sends one batch for each of many producers, twice, with an end of the broker between; gives how many were stored.
 async fn many_producers(settings: &[(&'static str, &'static str)], forget: bool) -> i64 {
     const PRODUCERS: i64 = 10_000;

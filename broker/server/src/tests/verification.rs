@@ -1,24 +1,20 @@
 //! Transactional batches, and the coordinator that is asked about them before they are appended (KIP-890): their order, what their
 //! producers are told, and that none comes after the end of its transaction.
 
+mod again;
+mod requests;
+
 use std::future::Future;
 use std::sync::Mutex;
 
-use forebay_broker_log::ValidatedBatch;
-use forebay_broker_partition::RequiredAcks;
 use forebay_protocol::TopicPartition;
 use forebay_protocol::messages::produce_response::PartitionProduceResponse;
-use forebay_protocol::messages::txn_offset_commit_request::{
-    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
-};
-use forebay_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
-use forebay_records::{AppendOrigin, ProducerEpoch, ProducerId, ValidationOptions, validate};
+use forebay_records::{ProducerEpoch, ProducerId};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::replicas::{NewAppend, QUEUE_BYTES_MAX, SET_ASIDE_BYTES_MAX};
 use crate::transaction_markers::{self, Marker};
-use crate::verification::{AddPartitions, Answers, Operation, Question};
+use crate::verification::{AddPartitions, Answers};
 
 const PRODUCER: i64 = 7;
 
@@ -260,202 +256,6 @@ async fn each_version_is_told_what_it_knows() {
         0,
         "nothing was appended"
     );
-}
-
-/// A client that leaves it to the broker to add the partition is told its next epoch before the ends of the last transaction are
-/// written: one comes while the partition is to be added to the next.
-#[tokio::test]
-async fn partitions_are_added_again_while_the_last_transaction_ends() {
-    let (broker, coordinator) = broker_with(&[("transaction.partition.verification.enable", "false")]).await;
-    let first = send(&broker, 13, transactional(0, 0));
-    coordinator.answer(ErrorCode::None);
-    assert_eq!(code(&first.await), ErrorCode::None);
-    coordinator.asked();
-    let next: Vec<_> = (0..5)
-        .map(|sequence| send(&broker, 13, transactional(1, sequence)))
-        .collect();
-    coordinator.answer(ErrorCode::ConcurrentTransactions);
-    coordinator.wait_until_asked(2).await;
-    end(&broker, raising(1)).await.expect("ended");
-    coordinator.answer(ErrorCode::ConcurrentTransactions);
-    coordinator.wait_until_asked(3).await;
-    coordinator.answer(ErrorCode::None);
-    for (number, answer) in (2..).zip(next) {
-        let answer = answer.await;
-        assert_eq!((code(&answer), answer.base_offset), (ErrorCode::None, number));
-    }
-    assert_eq!(coordinator.asked(), [(1, false); 3]);
-}
-
-/// The coordinator has added the partition to the next transaction, and the end of the last one arrives before the first batch comes to be
-/// appended: it takes the answer away, and nobody but the broker can ask again.
-#[tokio::test]
-async fn an_answer_that_the_last_end_takes_away_is_asked_for_again() {
-    let (broker, coordinator) = broker_with(&[]).await;
-    let first = send(&broker, 13, transactional(0, 0));
-    coordinator.answer(ErrorCode::None);
-    assert_eq!(code(&first.await), ErrorCode::None);
-    coordinator.asked();
-    let next: Vec<_> = (0..3)
-        .map(|sequence| send(&broker, 13, transactional(1, sequence)))
-        .collect();
-    coordinator.wait_until_asked(1).await;
-    end(&broker, raising(1)).await.expect("ended");
-    coordinator.answer(ErrorCode::None);
-    coordinator.wait_until_asked(2).await;
-    coordinator.answer(ErrorCode::None);
-    for (number, answer) in (2..).zip(next) {
-        let answer = answer.await;
-        assert_eq!((code(&answer), answer.base_offset), (ErrorCode::None, number));
-    }
-    assert_eq!(coordinator.asked(), [(1, false); 2]);
-}
-
-/// The same of offsets of a group.
-#[tokio::test]
-async fn an_answer_about_offsets_that_the_last_end_takes_away_is_asked_for_again() {
-    let (broker, coordinator) = broker_with(&[("offsets.topic.num.partitions", "1")]).await;
-    groups::find_coordinator(&broker, "g").await;
-    let commit = |producer_epoch| {
-        let partition = TxnOffsetCommitRequestPartition {
-            committed_offset: 3,
-            ..Default::default()
-        };
-        let topic = TxnOffsetCommitRequestTopic {
-            name: "t".into(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        let request = TxnOffsetCommitRequest {
-            transactional_id: "id".into(),
-            group_id: "g".into(),
-            producer_id: PRODUCER,
-            producer_epoch,
-            topics: vec![topic],
-            ..Default::default()
-        };
-        broker.call(5, request)
-    };
-    let told =
-        |response: &TxnOffsetCommitResponse| ErrorCode::from_i16(response.topics[0].partitions[0].error_code);
-    coordinator.answer(ErrorCode::None);
-    assert_eq!(told(&commit(0).await), ErrorCode::None);
-    coordinator.asked();
-    let meanwhile = async {
-        coordinator.wait_until_asked(1).await;
-        let offsets = vec![TopicPartition::new("__consumer_offsets", 0)];
-        let ended = transaction_markers::write(broker.handle.core(), raising(1), offsets).await;
-        assert_eq!(ended[0].1, Ok(()));
-        coordinator.answer(ErrorCode::None);
-        coordinator.wait_until_asked(2).await;
-        coordinator.answer(ErrorCode::None);
-    };
-    let (answer, ()) = tokio::join!(commit(1), meanwhile);
-    assert_eq!(told(&answer), ErrorCode::None);
-    assert_eq!(coordinator.asked(), [(1, false); 2]);
-}
-
-/// However much waits for a coordinator: what waits for nobody is written, and the ends of transactions always are.
-#[tokio::test]
-async fn what_waits_for_a_coordinator_takes_no_place_in_the_queue() {
-    const LARGE: usize = 8 * 1024 * 1024;
-    let (broker, _coordinator) = broker_with(&[]).await;
-    let replica = broker.handle.replica("t", 0).expect("there");
-    let producer = ProducerIdentity {
-        id: PRODUCER.into(),
-        epoch: 0.into(),
-        base_sequence: 0.into(),
-    };
-    let options = BatchOptions {
-        producer,
-        transactional: true,
-        ..BatchOptions::default()
-    };
-    let large = "x".repeat(LARGE);
-    let batch = batch_of(options, &[&large]);
-    let validated = validate(&batch, &ValidationOptions::at(crate::clock::now())).expect("valid");
-    let batches = vec![ValidatedBatch { batch, validated }];
-    let question = Question {
-        transactional_id: "id".into(),
-        producer_id: PRODUCER.into(),
-        producer_epoch: 0.into(),
-        operation: Operation::Add,
-    };
-    // More than either may hold.
-    let sent = (QUEUE_BYTES_MAX + SET_ASIDE_BYTES_MAX) / LARGE + 2;
-    let mut answers = Vec::new();
-    for _ in 0..sent {
-        let append = NewAppend::new(batches.clone(), AppendOrigin::Client, RequiredAcks::All);
-        answers.extend(replica.append(append.verified_by(question.clone())));
-        tokio::task::yield_now().await;
-    }
-    // Behind all of them.
-    let plain = send(&broker, 9, super::batch(&["plain"]));
-    assert_eq!(end(&broker, marker(5, true)).await, Ok(()));
-    let others = [
-        code(&plain.await),
-        code(&send(&broker, 9, super::batch(&["plain"])).await),
-    ];
-    assert!(others.contains(&ErrorCode::None), "{others:?}");
-    let waiting = answers
-        .iter_mut()
-        .filter_map(|answer| answer.try_recv().err())
-        .count();
-    assert_eq!(
-        waiting,
-        SET_ASIDE_BYTES_MAX / LARGE - 1,
-        "each is somewhat larger"
-    );
-}
-
-/// Of what cannot be one transaction nothing is looked at, be it part of a transaction or not.
-#[tokio::test]
-async fn what_cannot_be_one_transaction_is_refused_whole() {
-    let (broker, coordinator) = broker_with(&[]).await;
-    let of_another = |id: i64, epoch: i16| {
-        let producer = ProducerIdentity {
-            id: id.into(),
-            epoch: epoch.into(),
-            base_sequence: 0.into(),
-        };
-        let options = BatchOptions {
-            producer,
-            transactional: true,
-            ..BatchOptions::default()
-        };
-        batch_of(options, &["of another"])
-    };
-    let unauthorized = ErrorCode::TransactionalIdAuthorizationFailed;
-    let several = ErrorCode::InvalidProducerIdMapping;
-    let cases = [
-        (None, [batch(&["plain"]), transactional(0, 0)], unauthorized),
-        (None, [transactional(0, 0), batch(&["plain"])], unauthorized),
-        (
-            Some("id"),
-            [transactional(0, 0), of_another(PRODUCER, 1)],
-            several,
-        ),
-        (Some("id"), [of_another(8, 0), transactional(0, 0)], several),
-    ];
-    for (id, batches, expected) in cases {
-        let mut request = request(0, batches[0].clone());
-        request.transactional_id = id.map(Into::into);
-        let mut second = request.topic_data[0].partition_data[0].clone();
-        second.index = 1;
-        second.records = Some(Records::Memory(batches[1].clone().into_bytes()));
-        request.topic_data[0].partition_data.push(second);
-        let response = broker.call(9, request).await;
-        let codes: Vec<_> = response.responses[0]
-            .partition_responses
-            .iter()
-            .map(code)
-            .collect();
-        assert_eq!(codes, [expected; 2]);
-    }
-    assert_eq!(coordinator.asked(), []);
-    for partition in 0..2 {
-        assert_eq!(broker.fetch("t", partition, 0).await.high_watermark, 0);
-    }
 }
 
 /// The switch that leaves a transaction hanging, where the client added the partition itself.

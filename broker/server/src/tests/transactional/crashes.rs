@@ -1,6 +1,6 @@
-//! B21: the broker dies at any step between the end that a producer asks for and its completion: before and after the decision is
-//! written, before and after each partition is told, before and after that is written down. Whoever reads the disk it leaves finds
-//! the transaction whole or not at all, and nothing that waits for ever.
+//! B21: the broker dies at any step of a transaction over records and offsets: before and after a partition is added, before and after the
+//! decision is written, before and after each partition is told, before and after that is written down. Whoever reads the disk it
+//! leaves finds the transaction whole or not at all, and nothing that waits for ever.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,18 +18,28 @@ const OFFSET: i64 = 7;
 const IN_TURN: (&str, &str) = ("num.io.threads", "1");
 const NO_SYNC: (&str, &str) = ("log.flush.interval.messages", "9223372036854775807");
 
-/// Whose transaction ends how.
+/// Whose transaction ends how, and the first moment that is looked at.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     kind: Kind,
     id: &'static str,
     committed: bool,
+    since: Since,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// Nothing of it is written.
+    Beginning,
+    /// Its producer has asked for its end.
+    End,
 }
 
 const COMMIT: Case = Case {
     kind: VERSION_2,
     id: "tx",
     committed: true,
+    since: Since::End,
 };
 
 /// A disk as a dead broker left it.
@@ -67,13 +77,18 @@ impl Camera {
     }
 }
 
-/// Ends a transaction over all partitions, and gives what every moment of that would have left.
-async fn end_of_a_transaction(
+/// Runs a transaction over all partitions, and gives what every moment of it would have left.
+async fn moments_of_a_transaction(
     case: Case,
     survivors: Vec<Survivors>,
     settings: &[(&'static str, &'static str)],
 ) -> (TestBroker, Vec<Snapshot>) {
-    let Case { kind, id, committed } = case;
+    let Case {
+        kind,
+        id,
+        committed,
+        since,
+    } = case;
     let memory = MemoryDisk::new();
     let faulty = FaultyDisk::new(Arc::new(memory.clone()));
     let broker = TestBroker::start_on(Arc::new(faulty.clone()), settings).await;
@@ -81,10 +96,6 @@ async fn end_of_a_transaction(
     find_coordinator(&broker).await;
     groups::find_coordinator(&broker, "g").await;
     let mut producer = Producer::begin(&broker, kind, id).await;
-    for partition in 0..PARTITIONS {
-        assert_eq!(producer.send(&broker, partition, &["x"]).await, ErrorCode::None);
-    }
-    assert_eq!(producer.send_offset(&broker, OFFSET).await, ErrorCode::None);
     let camera = Camera {
         memory,
         faulty,
@@ -92,7 +103,16 @@ async fn end_of_a_transaction(
         acknowledged: Arc::default(),
         taken: Arc::default(),
     };
-    camera.arm();
+    if since == Since::Beginning {
+        camera.arm();
+    }
+    for partition in 0..PARTITIONS {
+        assert_eq!(producer.send(&broker, partition, &["x"]).await, ErrorCode::None);
+    }
+    assert_eq!(producer.send_offset(&broker, OFFSET).await, ErrorCode::None);
+    if since == Since::End {
+        camera.arm();
+    }
     assert_eq!(producer.end(&broker, committed).await, ErrorCode::None);
     camera.acknowledged.store(true, Ordering::SeqCst);
     let done = if committed {
@@ -189,7 +209,7 @@ async fn sweep(
     settings: &[(&'static str, &'static str)],
     enough: Option<&str>,
 ) -> (usize, Vec<String>) {
-    let (broker, taken) = end_of_a_transaction(case, survivors.to_vec(), settings).await;
+    let (broker, taken) = moments_of_a_transaction(case, survivors.to_vec(), settings).await;
     let mut failures = Vec::new();
     let steps = taken.len();
     'all: for Snapshot { disk, acknowledged } in taken {
@@ -220,6 +240,22 @@ async fn a_transaction_is_whole_wherever_the_broker_dies() {
             assert!(steps >= 6, "{steps}");
             assert_eq!(failures, Vec::<String>::new(), "{kind:?} {committed}");
         }
+    }
+}
+
+/// Also while it is open: then it is aborted by whoever comes next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_transaction_is_nothing_wherever_the_broker_dies() {
+    for kind in KINDS {
+        let case = Case {
+            kind,
+            since: Since::Beginning,
+            ..COMMIT
+        };
+        let (steps, failures) = sweep(case, &[Survivors::OnlySynced], &[IN_TURN], None).await;
+        // Three partitions and a group's are added and written to, before the end.
+        assert!(steps >= 8 + 6, "{steps}");
+        assert_eq!(failures, Vec::<String>::new(), "{kind:?}");
     }
 }
 

@@ -70,6 +70,14 @@ async fn an_abandoned_transaction_ends_by_itself() {
     }
 }
 
+/// How long that takes at most: the timeout of the transaction, and the time from one look to the next.
+#[test]
+fn transactions_that_time_out_are_looked_for_every_ten_seconds() {
+    let config = BrokerConfig::parse(&Properties::new()).expect("nothing need be set");
+    let interval = config.transactions.abort_timed_out_interval;
+    assert_eq!(interval, std::time::Duration::from_secs(10));
+}
+
 /// A batch that was on its way while its transaction was aborted, by a producer that was not fenced by that: whether it is let in.
 async fn late_batch(
     kind: clients::Kind,
