@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         process::pin_this_process(cpu)?;
     }
     let mut report = Report::default();
-    let mut warm = WarmMemory::new(options.warm_memory_bytes);
+    let mut warm = WarmMemory::new(&options.directory, options.warm_memory_bytes)?;
     for round in 1..=options.rounds {
         for kind in &options.targets {
             eprintln!("round {round} of {}: {}", options.rounds, kind.name());

@@ -60,8 +60,9 @@ pub(crate) fn floor(options: &Options, warm: &mut WarmMemory, report: &mut Repor
     let floor = Floor::start(options, &directory)?;
     let cpu = || process::cpu_seconds(floor.pid()).unwrap_or(0.0);
     floor.append(Duration::from_secs(1))?;
+    warm.fill()?;
     let before = cpu();
-    let (bytes, elapsed) = warm.during(|| floor.append(options.duration))?;
+    let (bytes, elapsed) = floor.append(options.duration)?;
     let gigabytes = bytes as f64 / 1e9;
     report.add(
         "produce 1 KB (MB/s)",
@@ -142,10 +143,9 @@ fn throughput(
     let topic = format!("load-{label}").replace([' ', ','], "-");
     // The first seconds of a JVM are not its speed, and the first of a file system are not its own.
     workload::produce(target, &format!("warm-{topic}"), work, Duration::from_secs(1))?;
-    let produced = warm.during(|| {
-        measured(target, &format!("produce {label}"), report, |target| {
-            workload::produce(target, &topic, work, options.duration)
-        })
+    warm.fill()?;
+    let produced = measured(target, &format!("produce {label}"), report, |target| {
+        workload::produce(target, &topic, work, options.duration)
     })?;
     // The mock keeps only the last few megabytes; idempotent records are read as any others.
     if target.kind == Kind::Mock || work.idempotent {
@@ -167,10 +167,9 @@ fn single_records(
 ) -> anyhow::Result<()> {
     let work = Work::single(100);
     workload::produce(target, "warm-single", &work, Duration::from_secs(1))?;
-    warm.during(|| {
-        measured(target, "produce one-record batches", report, |target| {
-            workload::produce(target, "load-single", &work, options.duration)
-        })
+    warm.fill()?;
+    measured(target, "produce one-record batches", report, |target| {
+        workload::produce(target, "load-single", &work, options.duration)
     })?;
     Ok(())
 }

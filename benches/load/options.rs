@@ -48,8 +48,8 @@ struct Arguments {
     /// A further setting of Forebay's, as `forebay start --override` takes it (`broker.socket.send.buffer.bytes=102400`).
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// GiB that the load keeps touched for the page cache of what is measured, where a host takes back what is free; 0: none.
-    #[arg(long, default_value_t = 4)]
+    /// GiB of free memory that are given to the page cache before each measurement, at most.
+    #[arg(long, default_value_t = 32)]
     warm_memory_gib: u64,
     /// Where brokers keep their data while they are measured.
     #[arg(long)]
