@@ -240,8 +240,8 @@ def share(kind, **config):
         for member in who:
             batch = [it for it in member.consume(50, 0.1) if not it.error()]
             seen.extend((it.partition(), it.offset()) for it in batch)
-            if batch:
-                member.commit(asynchronous=False)
+            if batch:  # who waits for the answer may wait behind its own JoinGroup, and that for the other member, which nobody polls then
+                member.commit()
         return [len(member.assignment()) for member in who]
     for member in members:
         member.subscribe([name])
@@ -253,9 +253,9 @@ def share(kind, **config):
         out.produce(name, value=b"%d" % n, partition=n % 4)
     equal(out.flush(PATIENCE_S), 0)
     until("the new records", lambda: poll(members[1]) and len(set(seen)) == 440)
-    equal([it.offset for it in members[1].committed([TopicPartition(name, n) for n in range(4)], PATIENCE_S)], [110] * 4, "committed")
+    until("the commits", lambda: [it.offset for it in members[1].committed([TopicPartition(name, n) for n in range(4)], PATIENCE_S)] == [110] * 4)
     members[1].close()
-    # In a rebalance a record may be handed out again before its commit; here every batch was committed before the next.
+    # In a rebalance a record may be handed out again before its commit.
     return "%d handed out twice" % (len(seen) - len(set(seen)))
 
 
