@@ -256,8 +256,14 @@ impl LogDirectory {
         abandoned.iter().for_each(|log| log.await_cleaner());
         // First the checkpoints: a topic made anew must not find offsets of the old one there.
         let mut checkpoints = lock(&self.checkpoints);
-        let forgotten = checkpoints.forget(&*self.disk, &self.path, partitions);
-        forgotten.map_err(|error| self.state.judge(error))?;
+        if let Err(error) = checkpoints.forget(&*self.disk, &self.path, partitions) {
+            let error = self.state.judge(error);
+            if !error.is_retriable() {
+                return Err(error);
+            }
+            // The folders may be what makes room again. Whoever makes a log of that name has this done before.
+            tracing::warn!(%error, "the checkpoints still name deleted partitions");
+        }
         drop(checkpoints);
         for (partition, delay_ms) in folders {
             let doomed = self.path.join(deleted_folder_name(partition, unique));

@@ -78,11 +78,21 @@ impl TestBroker {
         (self.broker.take().expect("it runs"), self)
     }
 
+    /// Ends cleanly; gives what it has left.
+    async fn stop(mut self) -> (TempDir, Arc<dyn Disk>) {
+        self.end().await;
+        (self.directory, self.disk)
+    }
+
     /// Ends cleanly and starts again.
     async fn restart(mut self) -> Self {
+        self.end().await;
+        self.again().await
+    }
+
+    async fn end(&mut self) {
         let broker = self.broker.take().expect("it runs");
         broker.run(std::future::ready(())).await.expect("it ends cleanly");
-        self.again().await
     }
 
     /// Ends as by `kill -9`, and starts again.

@@ -41,19 +41,7 @@ async fn two_brokers_cannot_have_one_directory_or_port() {
 
 #[tokio::test]
 async fn a_directory_of_another_node_is_refused() {
-    let broker = TestBroker::start().await;
-    let (running, stopped) = broker.split();
-    running
-        .run(std::future::ready(()))
-        .await
-        .expect("it ends cleanly");
-    let TestBroker {
-        handle,
-        directory,
-        disk,
-        ..
-    } = stopped;
-    drop(handle);
+    let (directory, disk) = TestBroker::start().await.stop().await;
     let error = launch(directory.path(), &disk, &[("node.id", "7")])
         .await
         .expect_err("foreign")
@@ -64,18 +52,7 @@ async fn a_directory_of_another_node_is_refused() {
 /// Topics that only a snapshot knows of would seem to be deleted.
 #[tokio::test]
 async fn a_metadata_log_without_its_beginning_is_refused() {
-    let (running, stopped) = TestBroker::start().await.split();
-    running
-        .run(std::future::ready(()))
-        .await
-        .expect("it ends cleanly");
-    let TestBroker {
-        handle,
-        directory,
-        disk,
-        ..
-    } = stopped;
-    drop(handle);
+    let (directory, disk) = TestBroker::start().await.stop().await;
     let starts = directory.path().join("log-start-offset-checkpoint");
     fs::write(starts, "0\n1\n__cluster_metadata 0 1\n").expect("written");
     let error = launch(directory.path(), &disk, &[])
@@ -89,18 +66,7 @@ async fn a_metadata_log_without_its_beginning_is_refused() {
 #[tokio::test]
 async fn a_directory_says_which_node_it_is_of() {
     let broker = TestBroker::start_with(&[("node.id", "7")]).await;
-    let (running, stopped) = broker.split();
-    running
-        .run(std::future::ready(()))
-        .await
-        .expect("it ends cleanly");
-    let TestBroker {
-        handle,
-        directory,
-        disk,
-        ..
-    } = stopped;
-    drop(handle);
+    let (directory, disk) = broker.stop().await;
     let again = launch(directory.path(), &disk, &[]).await;
     assert_eq!(again.expect("it starts").handle().node_id().0, 7);
 }

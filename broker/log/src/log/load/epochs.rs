@@ -54,9 +54,9 @@ impl Loader {
                     Err(error) => return Err(error),
                 };
                 let epoch = Some(batch.header.partition_leader_epoch);
-                if self.epochs.epoch_of(batch.header.base_offset.max(start)) != epoch
-                    || self.epochs.epoch_of(batch.last_offset()) != epoch
-                {
+                let agrees = self.epochs.epoch_of(batch.header.base_offset.max(start)) == epoch
+                    && self.epochs.epoch_of(batch.last_offset()) == epoch;
+                if !agrees && !self.is_out_of_order(&batch)? {
                     return Ok(false);
                 }
             }
@@ -78,18 +78,49 @@ impl Loader {
         Ok(None)
     }
 
+    /// Epochs only grow: one that is greater than the next batch's, or less than that of the batch before, has a flipped bit, which no
+    /// checksum covers.
+    fn is_out_of_order(&self, batch: &BatchAt) -> Result<bool> {
+        let epoch = batch.header.partition_leader_epoch;
+        let neighbours = [batch.header.base_offset - 1, batch.header.next_offset()];
+        for (neighbour, may_be_greater) in neighbours.into_iter().zip([false, true]) {
+            let other = match self.batch_at(neighbour) {
+                Ok(Some(other)) if other.header.base_offset != batch.header.base_offset => {
+                    other.header.partition_leader_epoch
+                }
+                Ok(_) | Err(Error::Corrupt { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if other != epoch && (other > epoch) != may_be_greater {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn epochs_of_batches(&self) -> Result<LeaderEpochs> {
         let mut epochs = LeaderEpochs::default();
+        // Believed when the next batch does not contradict it.
+        let mut before: Option<BatchAt> = None;
+        let mut believe = |batch: &BatchAt| {
+            let epoch = batch.header.partition_leader_epoch;
+            if epochs.latest().is_none_or(|latest| epoch > latest) {
+                epochs.assign(epoch, batch.header.base_offset);
+            }
+        };
         for segment in &self.segments {
             let file = segment.file()?;
             let mut scan = Scan::all_headers(&*file, segment.path(), 0, segment.size());
             while let Found::Batch(batch) | Found::Damaged(batch) = scan.next()? {
                 let epoch = batch.header.partition_leader_epoch;
-                if epochs.latest().is_none_or(|latest| epoch > latest) {
-                    epochs.assign(epoch, batch.header.base_offset);
+                if let Some(before) = before.replace(batch)
+                    && before.header.partition_leader_epoch <= epoch
+                {
+                    believe(&before);
                 }
             }
         }
+        before.iter().for_each(believe);
         Ok(epochs)
     }
 }

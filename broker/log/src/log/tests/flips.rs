@@ -228,3 +228,38 @@ fn a_clean_start_does_not_go_through_every_aborted_transaction() {
         .expect("readable");
     assert_eq!(found, aborted);
 }
+
+/// The checksum of a batch does not cover its leader epoch.
+#[test]
+fn a_leader_epoch_with_a_flipped_bit_is_not_believed() {
+    const EPOCH_AT: u64 = 12;
+    let Fixture { log, disk, directory } = fixture(&config());
+    let mut heads = Vec::new();
+    for number in 0..16_u8 {
+        let segment = log.active();
+        let position = segment.as_ref().map_or(0, |segment| segment.size());
+        for answer in log.append(
+            LeaderEpoch(2 + i32::from(number) / 4),
+            NOW,
+            vec![append_of(number, 1, 150)],
+        ) {
+            answer.expect("appended");
+        }
+        let active = log.active().expect("it has one");
+        let rolled = segment.is_none_or(|segment| segment.base_offset() != active.base_offset());
+        heads.push((active.path().to_path_buf(), if rolled { 0 } else { position }));
+    }
+    let expected = log.epoch_entries();
+    assert_eq!(expected.len(), 4);
+    directory.shutdown(1, -1, NOW).expect("closed");
+    for (path, position) in heads {
+        for byte in 0..4 {
+            for mask in [0x04, 0x10, 0x40] {
+                let flipped = disk.crash(Survivors::Everything);
+                flip(&flipped, &path, position + EPOCH_AT + byte, mask);
+                let log = reopened(&flipped);
+                assert_eq!(log.epoch_entries(), expected, "{} {byte} {mask}", path.display());
+            }
+        }
+    }
+}
