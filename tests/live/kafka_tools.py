@@ -44,7 +44,7 @@ def check(checks, tools, hub):
         equal(ends(tools, "load"), RECORDS, "the number of records")
     with checks.check("console: metrics of the broker"):
         said = call(hub, "console", "GET", "/metrics")
-        counted = re.search(r'^kafka_network_requests_total\{request="Produce"\} (\d+)$', said, re.MULTILINE)
+        counted = re.search(r'^kafka_network_requestmetrics_requests_total\{request="Produce"\} (\d+)$', said, re.MULTILINE)
         expect(counted and int(counted[1]) > 0, said)
 
 
