@@ -173,7 +173,8 @@ impl<'a> Connection<'a> {
         let is_throttled = self.in_flight.iter().any(|one| !one.header.throttle.is_zero());
         let may_read = !closing
             && self.held.is_none()
-            && self.muted_until.is_none()
+            // A frame that has taken of the memory for all connections does not keep it for as long as this one is not heard.
+            && (self.muted_until.is_none() || self.reader.has_grant())
             && !is_throttled
             && self.in_flight.len() < IN_FLIGHT_MAX
             && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX;
@@ -242,7 +243,7 @@ impl<'a> Connection<'a> {
             begun: self.last_received,
             throttle: Duration::ZERO,
             payer: None,
-            _grant: grant,
+            grant,
         };
         let router = &self.shared.router;
         router.metrics().request_received(api_key, frame_bytes);
@@ -312,14 +313,17 @@ impl<'a> Connection<'a> {
 
     /// Starts the request that was held back once all before it are answered.
     fn begin_held(&mut self) {
-        if !self.in_flight.is_empty() || self.muted_until.is_some() {
+        if !self.in_flight.is_empty() {
             return;
         }
+        // As with a frame that is half read: the memory is everybody's.
+        let is_muted = self.muted_until.is_some();
+        let may_begin = |held: &mut Held| !is_muted || held.header.grant.is_some();
         if let Some(Held {
             mut header,
             context,
             request,
-        }) = self.held.take()
+        }) = self.held.take_if(may_begin)
         {
             header.begun = Instant::now();
             let dispatched = self.shared.router.dispatch(context, header.version, request);

@@ -94,6 +94,11 @@ impl FrameReader {
         }
     }
 
+    /// Whether the frame that is arriving has taken of the memory for all connections.
+    pub(crate) fn has_grant(&self) -> bool {
+        self.grant.is_some()
+    }
+
     async fn wait(&self, stream: &TcpStream) -> Result<(), Error> {
         if self.grant.is_some() {
             let readable = timeout(STALL_MAX, stream.readable()).await;

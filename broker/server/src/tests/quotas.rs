@@ -203,6 +203,33 @@ async fn a_consumer_over_its_rate_gets_nothing_now_and_all_of_it_later() {
     assert!((80_000..=100_000).contains(&given), "{given}");
 }
 
+/// The memory for requests is everybody's: what has taken of it is done, whoever sent it is not heard after that.
+#[tokio::test]
+async fn a_large_request_that_was_read_keeps_no_memory_while_its_client_waits() {
+    let broker = TestBroker::start_with(&[("quota.window.size.seconds", "60")]).await;
+    broker.create_topic("t", 1, &[]).await;
+    set(
+        &broker,
+        &[("client-id", Some("slow"))],
+        "request_percentage",
+        1e-9,
+    )
+    .await;
+    let mut slow = Client::connect(&broker, "slow").await;
+    let mut fetch = fetch_request("t", 0, 0, 2_000);
+    fetch.min_bytes = 1 << 20;
+    slow.send(12, &fetch).await;
+    // It is read while the fetch waits.
+    slow.send(9, &produce_request("t", 0, 1, Some(records(200_000))))
+        .await;
+    let Response::Fetch(answer) = slow.receive::<FetchRequest>(12).await else {
+        panic!("another response")
+    };
+    assert!(answer.throttle_time_ms > 30_000, "{}", answer.throttle_time_ms);
+    let done = tokio::time::timeout(Duration::from_secs(20), slow.receive::<ProduceRequest>(9)).await;
+    assert!(matches!(done, Ok(Response::Produce(_))), "{done:?}");
+}
+
 #[tokio::test]
 async fn partitions_are_made_within_a_budget() {
     let broker = TestBroker::start().await;

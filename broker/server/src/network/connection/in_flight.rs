@@ -21,7 +21,7 @@ pub(super) struct Header {
     /// Whose quotas it counts in, if there are any.
     pub(super) payer: Option<CallContext>,
     /// Given back when the request is answered.
-    pub(super) _grant: Grant,
+    pub(super) grant: Grant,
 }
 
 /// A request that may not begin yet.
