@@ -11,6 +11,8 @@ use crate::transaction_index::AbortedTransaction;
 /// Goes along with a reader of batches, from the log's beginning or from a later offset.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Transactions {
+    /// Records before it are deleted, and what was known of their transactions may be.
+    start: Offset,
     /// Aborted ones that have not begun where the reader is, by their first offset and producer.
     to_come: BTreeMap<(Offset, ProducerId), AbortedTransaction>,
     /// Aborted ones that have begun, and whether a batch of them was seen.
@@ -31,6 +33,14 @@ pub(crate) enum Marker {
 }
 
 impl Transactions {
+    /// Of a log that starts at `start`.
+    pub(crate) fn of_log(start: Offset) -> Transactions {
+        Transactions {
+            start,
+            ..Transactions::default()
+        }
+    }
+
     /// More aborted transactions; those that are known already are passed over.
     pub(crate) fn add_aborted(&mut self, aborted: Vec<AbortedTransaction>) {
         for one in aborted {
@@ -49,7 +59,7 @@ impl Transactions {
             return !Broken::AbortedCounts.is_on();
         }
         let has_records = self.others.entry(header.producer_id).or_default();
-        *has_records |= header.count > 0;
+        *has_records |= header.count > 0 && header.next_offset() > self.start;
         false
     }
 

@@ -137,7 +137,7 @@ impl Cleaning<'_> {
             now: self.now,
             delete_retention_ms: self.config.delete_retention_ms,
         };
-        let mut transactions = Transactions::default();
+        let mut transactions = Transactions::of_log(self.log.log_start_offset());
         // Each is let go of when it is done: those that were replaced keep their files open as long.
         for group in group::by_size(segments, plan.first_uncleanable_offset, &self.config) {
             transactions = self.clean_group(&group, &filter, transactions)?;
@@ -166,7 +166,7 @@ impl Cleaning<'_> {
             self.options.dedupe_buffer_bytes,
             self.options.load_factor,
         );
-        let mut transactions = Transactions::default();
+        let mut transactions = Transactions::of_log(self.log.log_start_offset());
         let first = segments
             .partition_point(|segment| segment.base_offset() <= start)
             .saturating_sub(1);

@@ -160,3 +160,24 @@ fn a_cleaner_that_panics_does_so_once() {
     set(&log, "a", "the log works");
     directory.delete(&[partition()], 1, NOW).expect("deleted");
 }
+
+/// Records of a transaction are deleted, and with a snapshot that a loss of power takes all that was known of it. They lie in their
+/// segment still; the marker that aborts them does not say that the transaction index is wrong.
+#[test]
+fn the_end_of_a_transaction_that_is_deleted_contradicts_nothing() {
+    let config = compacted_and_deleted();
+    let Fixture { log, directory, disk } = fixture(&config);
+    put(&log, keyed(&[("a", Some("1"))], producer(1, 0), true, NOW), NOW);
+    set(&log, "b", "1");
+    log.delete_records_before(Offset(1), Offset(2)).expect("deleted");
+    directory.checkpoint_log_starts().expect("written");
+    directory.shutdown(1, -1, NOW).expect("closed");
+    let directory = open(Arc::new(disk.crash(Survivors::OnlySynced)), &config).expect("open");
+    let log = directory.log(&partition()).expect("open").expect("there");
+    put(&log, marker(producer(1, 0), false, NOW), NOW);
+    set(&log, "b", "2");
+    roll(&log, NOW);
+    let (_, cleaned) = clean(&directory, NOW).cleaned.expect("due");
+    cleaned.expect("cleaned");
+    assert_eq!(values(&log).last(), Some(&(3, "b=2".to_owned())));
+}

@@ -48,6 +48,8 @@ struct Writer {
 
 #[derive(Debug, Default)]
 struct Model {
+    /// Records before it were deleted.
+    start: i64,
     records: BTreeMap<i64, Written>,
     ended: Vec<Ended>,
     writers: [Writer; 3],
@@ -57,7 +59,7 @@ struct Model {
 struct World {
     memory: MemoryDisk,
     disk: FaultyDisk,
-    directory: LogDirectory,
+    directory: Arc<LogDirectory>,
     log: Arc<Log>,
     now: Timestamp,
     model: Model,
@@ -79,6 +81,7 @@ impl World {
         let directory = open(Arc::new(disk.clone()), &compacted()).expect("open");
         let log = directory.log_or_create(&partition(), topic_id(), &Arc::new(compacted()));
         let log = log.expect("usable");
+        let directory = Arc::new(directory);
         log.update_high_watermark(log.log_end_offset());
         World {
             memory,
@@ -112,6 +115,11 @@ impl World {
                 self.clean(*keys).expect("cleaned");
             }
             Command::CleanAndPut { operation, nth, key } => self.clean_and_put(*operation, *nth, *key),
+            Command::CleanAndDelete {
+                operation,
+                nth,
+                percent,
+            } => self.clean_and_delete(*operation, *nth, *percent),
             Command::CleanAndCrash { fault, survivors } => {
                 self.disk.set(*fault);
                 let _failed = self.clean(1000);
@@ -246,6 +254,30 @@ impl World {
         }
     }
 
+    /// As DeleteRecords does, up to what is replicated.
+    fn clean_and_delete(&mut self, operation: Operation, nth: u64, percent: usize) {
+        let (log, directory, now) = (Arc::clone(&self.log), Arc::clone(&self.directory), self.now);
+        let end = log.log_end_offset();
+        let before = self.model.start + (end.value() - self.model.start) * percent as i64 / 100;
+        let (sender, deleted) = std::sync::mpsc::channel();
+        self.disk.call_at(operation, nth, move || {
+            log.delete_records_before(Offset(before), end).expect("deleted");
+            sender.send(()).expect("heard");
+            None
+        });
+        match self.clean(1000) {
+            Ok(()) | Err(CleanerError::Interrupted) => {}
+            Err(error) => panic!("{error}"),
+        }
+        self.disk.clear();
+        if deleted.try_recv().is_ok() {
+            directory.checkpoint_log_starts().expect("written");
+            let deleted = self.log.delete_segments_before_start(end, now);
+            deleted.expect("deleted");
+            self.model.start = before;
+        }
+    }
+
     fn reopen(&mut self, survivors: Survivors, snapshots: bool) {
         let left = self.memory.crash(survivors);
         let folder = self.log.folder().to_path_buf();
@@ -260,18 +292,32 @@ impl World {
         let model = std::mem::take(&mut self.model);
         *self = World::on(left, model, self.now);
         assert_eq!(self.log.log_end_offset(), end, "everything was synced");
+        for writer in 0..self.model.writers.len() {
+            let last = self.model.writers[writer].last.take();
+            self.model.writers[writer].last = last.filter(|(_, first)| *first >= self.model.start);
+            if self.model.writers[writer].last.is_none() {
+                // Of whom all records are deleted, not more than a marker need be known any more: he goes on as another.
+                self.end(writer, false);
+                let id = self.model.writers[writer].id + 10;
+                self.model.writers[writer] = Writer {
+                    id,
+                    ..Writer::default()
+                };
+            }
+        }
     }
 
     fn check(&self) {
         let found: BTreeMap<i64, (String, Option<String>)> = contents(&self.log)
             .into_iter()
+            .filter(|(offset, ..)| *offset >= self.model.start)
             .map(|(offset, key, value)| (offset, (key, value)))
             .collect();
         for (offset, (key, value)) in &found {
             let written = self.model.records.get(offset).expect("it was written there");
             assert_eq!((key, value), (&written.key, &written.value), "at {offset}");
         }
-        assert_eq!(self.log.log_start_offset(), Offset(0));
+        assert_eq!(self.log.log_start_offset(), Offset(self.model.start));
         self.check_map(&found);
         self.check_tombstones(&found);
         self.check_markers(&found);
@@ -290,17 +336,22 @@ impl World {
         };
         let mut seen: BTreeMap<String, Option<String>> = BTreeMap::new();
         for batch in all_batches(&self.log) {
-            if batch.header().is_control() || batch.base_offset() >= end || is_aborted(&batch) {
+            // A batch is given out as a whole; records that were deleted may have moved the stable offset into one.
+            if batch.header().is_control() || batch.header().next_offset() > end || is_aborted(&batch) {
                 continue;
             }
             for record in batch.records().expect("records") {
                 let offset = record.expect("a record").offset.value();
-                let (key, value) = found[&offset].clone();
-                seen.insert(key, value);
+                if let Some((key, value)) = found.get(&offset).cloned() {
+                    seen.insert(key, value);
+                }
             }
         }
         let mut expected: BTreeMap<String, Option<String>> = BTreeMap::new();
-        let committed = self.model.records.range(..end.value());
+        let committed = self
+            .model
+            .records
+            .range(self.model.start..end.value().max(self.model.start));
         for (_, written) in committed.filter(|(_, written)| written.fate == Fate::Committed) {
             expected.insert(written.key.clone(), written.value.clone());
         }
@@ -313,7 +364,7 @@ impl World {
     /// A tombstone that nothing newer has replaced stays for `delete.retention.ms` after it was cleaned first.
     fn check_tombstones(&self, found: &BTreeMap<i64, (String, Option<String>)>) {
         let mut newest: BTreeMap<&str, (i64, &Written)> = BTreeMap::new();
-        for (offset, written) in &self.model.records {
+        for (offset, written) in self.model.records.range(self.model.start..) {
             if written.fate == Fate::Committed {
                 newest.insert(&written.key, (*offset, written));
             }

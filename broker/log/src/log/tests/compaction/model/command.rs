@@ -35,6 +35,12 @@ pub(super) enum Command {
         nth: u64,
         key: u8,
     },
+    /// A cleaning in the middle of which the first records are deleted, up to a share of all.
+    CleanAndDelete {
+        operation: Operation,
+        nth: u64,
+        percent: usize,
+    },
     /// A cleaning that ends in a crash.
     CleanAndCrash {
         fault: Fault,
@@ -83,6 +89,8 @@ pub(super) fn commands() -> impl Strategy<Value = Vec<Command>> {
             .prop_map(|(after_ms, keys)| Command::Clean { after_ms, keys }),
         2 => (operation(), 1..20_u64, 0..6_u8)
             .prop_map(|(operation, nth, key)| Command::CleanAndPut { operation, nth, key }),
+        2 => (operation(), 1..20_u64, 0..101_usize)
+            .prop_map(|(operation, nth, percent)| Command::CleanAndDelete { operation, nth, percent }),
         3 => (fault, survivors()).prop_map(|(fault, survivors)| Command::CleanAndCrash { fault, survivors }),
         1 => (survivors(), any::<bool>()).prop_map(|(survivors, snapshots)| Command::Crash { survivors, snapshots }),
         1 => Just(Command::CleanEnd),
