@@ -14,6 +14,7 @@ mod apis;
 mod code;
 mod decode;
 mod encode;
+mod error_codes;
 mod json;
 mod names;
 mod record_types;

@@ -116,6 +116,14 @@ pub enum Error {
         /// Where the next record can be at the earliest.
         next: Offset,
     },
+    /// A record of a snapshot does not fit those before it.
+    #[error("record {number} of the metadata snapshot: {source}")]
+    Snapshot {
+        /// Which one it is, from 0.
+        number: u64,
+        /// What does not fit.
+        source: image::Error,
+    },
     /// A transaction begins inside another, or one ends that never began.
     #[error("metadata record at offset {offset}: {reason}")]
     Transaction {
@@ -207,6 +215,18 @@ impl Controller {
         }
         self.image.next_offset = offset.next();
         Ok(())
+    }
+
+    /// Takes in record `number` of a snapshot, into a controller that has not seen anything else; [`Controller::skip_to`] then says
+    /// up to where the snapshot stands for the log.
+    ///
+    /// # Errors
+    /// If the snapshot is not one that a controller can have written; the controller is good for nothing then.
+    pub fn restore(&mut self, number: u64, record: &Record) -> Result<(), Error> {
+        self.shared = None;
+        self.image
+            .apply(&record.message)
+            .map_err(|source| Error::Snapshot { number, source })
     }
 
     /// Says that the log holds something before `next_offset` that is no metadata record: a control batch.

@@ -6,6 +6,8 @@ mod broker;
 mod client_quotas;
 mod config;
 mod features;
+mod kept;
+mod records;
 mod scram_credentials;
 pub(crate) mod topic;
 
@@ -14,9 +16,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_config::Properties;
+use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::{NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::{Offset, ProducerId};
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+
+use kept::KeptKey;
 
 pub use apply::Error;
 pub use broker::{BrokerImage, Endpoint};
@@ -46,7 +51,8 @@ pub struct MetadataImage {
     pub(crate) client_quotas: Arc<BTreeMap<ClientQuotaEntity, ClientQuotas>>,
     /// By user, then mechanism.
     pub(crate) scram_credentials: RedBlackTreeMapSync<(Utf8Bytes, ScramMechanism), Arc<ScramCredential>>,
-    pub(crate) skipped: RedBlackTreeMapSync<&'static str, u64>,
+    /// What has no meaning here, for the next snapshot.
+    pub(crate) kept: RedBlackTreeMapSync<KeptKey, Arc<MetadataRecord>>,
 }
 
 impl Default for MetadataImage {
@@ -62,7 +68,7 @@ impl Default for MetadataImage {
             next_producer_id: ProducerId(0),
             client_quotas: Arc::default(),
             scram_credentials: RedBlackTreeMapSync::default(),
-            skipped: RedBlackTreeMapSync::default(),
+            kept: RedBlackTreeMapSync::default(),
         }
     }
 }
@@ -74,7 +80,7 @@ impl MetadataImage {
     }
 
     /// Whether no record has said anything yet: every log begins with the level of a feature.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.features.is_empty() && self.brokers.is_empty() && self.topics.is_empty()
     }
 
@@ -191,11 +197,5 @@ impl MetadataImage {
         self.scram_credentials
             .iter()
             .map(|((user, mechanism), credential)| (user, *mechanism, credential.as_ref()))
-    }
-
-    /// Record types that the log holds and that have no meaning here yet (access control entries,
-    /// delegation tokens), with how many records there were: worth a warning at start.
-    pub fn skipped_records(&self) -> BTreeMap<&'static str, u64> {
-        self.skipped.iter().map(|(name, count)| (*name, *count)).collect()
     }
 }

@@ -65,6 +65,7 @@ fn open(path: &std::path::Path) -> Outcome<LogDirectory> {
         new_directory_id: Uuid([9; 16]),
         tail_bytes_per_log: 0,
         tail_bytes: 0,
+        recovery: Arc::default(),
     })?)
 }
 

@@ -39,7 +39,7 @@ pub use config::LogConfig;
 pub use error::{Error, Result};
 pub use log::{LoadReport, Log};
 pub use log_directory::{
-    CleaningRound, DirectoryOptions, LoadSummary, LogDirectory, TAIL_BYTES_DEFAULT,
+    CleaningRound, DirectoryOptions, LoadSummary, LogDirectory, Recovery, TAIL_BYTES_DEFAULT,
     TAIL_BYTES_PER_LOG_DEFAULT,
 };
 pub use meta_properties::MetaProperties;

@@ -5,6 +5,7 @@ mod checkpoints;
 mod claim;
 mod clean;
 mod load;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::uuid::{DirectoryId, TopicId};
 use checkpoints::Checkpoints;
 pub use clean::CleaningRound;
 pub use load::LoadSummary;
+pub use recovery::Recovery;
 
 /// The most bytes of recent batches that one log keeps in memory, unless told otherwise.
 pub const TAIL_BYTES_PER_LOG_DEFAULT: usize = 4 * 1024 * 1024;
@@ -59,6 +61,8 @@ pub struct DirectoryOptions {
     pub tail_bytes_per_log: usize,
     /// See [`TAIL_BYTES_DEFAULT`].
     pub tail_bytes: usize,
+    /// Told how far [`LogDirectory::load`] is.
+    pub recovery: Arc<Recovery>,
 }
 
 /// A data directory in use.
@@ -71,6 +75,7 @@ pub struct LogDirectory {
     tail_budget: Arc<TailBudget>,
     logs: RwLock<BTreeMap<TopicPartition, Slot>>,
     checkpoints: Mutex<Checkpoints>,
+    recovery: Arc<Recovery>,
     /// Folders of deleted partitions, and when they may go.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
     _lock: Box<dyn Lock>,
@@ -112,6 +117,7 @@ impl LogDirectory {
             tail_budget: Arc::new(TailBudget::new(options.tail_bytes)),
             logs: RwLock::default(),
             checkpoints: Mutex::new(Checkpoints::read(&**disk, path)?),
+            recovery: options.recovery,
             doomed: Mutex::default(),
             _lock: held,
             path: options.path,
@@ -122,6 +128,11 @@ impl LogDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The disk that it is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// How much room there is on its device; `None` where nobody can say.

@@ -140,6 +140,7 @@ pub(crate) fn directory_options(disk: Arc<dyn Disk>) -> DirectoryOptions {
         new_directory_id: Uuid([9; 16]),
         tail_bytes_per_log: 10_000,
         tail_bytes: 100_000,
+        recovery: Arc::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The broker as a service: started from options, stopped by whoever runs it.
 
 mod start;
+mod startup;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::network::listener;
 use crate::router::Router;
 use crate::shutdown::ShutdownSender;
 use crate::upkeep;
+pub use startup::Startup;
 
 /// What a broker is made of.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
     /// The cluster that the data must belong to; none takes the one it belongs to, or makes one.
     pub cluster_id: Option<String>,
+    /// Told how far the start is; a clone of it can be asked meanwhile.
+    pub startup: Startup,
 }
 
 impl Options {
@@ -41,6 +45,7 @@ impl Options {
             config,
             disk: Arc::new(RealDisk),
             cluster_id: None,
+            startup: Startup::default(),
         }
     }
 }
@@ -243,6 +248,6 @@ impl Drop for Broker {
 }
 
 fn close(core: &Core, directory: &LogDirectory, threads: usize, broker_epoch: i64) -> Result<(), log::Error> {
-    upkeep::write_checkpoints(&core.replicas, clock::now());
+    upkeep::write_checkpoints(&core.replicas);
     directory.shutdown(threads, broker_epoch, clock::now())
 }

@@ -97,6 +97,23 @@ pub struct UpkeepConfig {
     pub recovery_threads: usize,
 }
 
+/// How the metadata log is kept short.
+#[derive(Debug, Clone)]
+pub struct MetadataLogConfig {
+    /// `metadata.log.segment.bytes`.
+    pub segment_bytes: u64,
+    /// `metadata.log.segment.ms`.
+    pub segment_ms: i64,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub record_bytes_between_snapshots_max: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0: no snapshot for its age alone.
+    pub snapshot_interval_ms_max: i64,
+    /// `metadata.max.retention.bytes`; negative: without limit.
+    pub retention_bytes: i64,
+    /// `metadata.max.retention.ms`; negative: without limit.
+    pub retention_ms: i64,
+}
+
 /// How compacted topics are cleaned.
 #[derive(Debug, Clone)]
 pub struct CleanerConfig {
@@ -167,6 +184,8 @@ pub struct BrokerConfig {
     pub request_partitions_max: usize,
     /// Checkpoints and retention.
     pub upkeep: UpkeepConfig,
+    /// The metadata log and its snapshots.
+    pub metadata_log: MetadataLogConfig,
     /// Compaction.
     pub cleaner: CleanerConfig,
     /// Client quotas.
@@ -236,6 +255,7 @@ impl BrokerConfig {
             fetch_session_slots: count(values.get_int("max.incremental.fetch.session.cache.slots")),
             request_partitions_max: count(values.get_int("max.request.partition.size.limit")),
             upkeep: upkeep(&values),
+            metadata_log: metadata_log(&values),
             cleaner: cleaner(&values)?,
             quotas: quotas(&values),
             groups: groups::groups(&values),
@@ -288,6 +308,20 @@ fn upkeep(values: &Config) -> UpkeepConfig {
         producer_id_expiration: milliseconds(values.get_int("producer.id.expiration.ms").into()),
         transaction_verification: values.get_boolean("transaction.partition.verification.enable"),
         recovery_threads: count(values.get_int("num.recovery.threads.per.data.dir")),
+    }
+}
+
+fn metadata_log(values: &Config) -> MetadataLogConfig {
+    let for_tests = values.get_optional::<i32>("internal.metadata.log.segment.bytes");
+    let segment_bytes = for_tests.unwrap_or_else(|| values.get_int("metadata.log.segment.bytes"));
+    let between = values.get_long("metadata.log.max.record.bytes.between.snapshots");
+    MetadataLogConfig {
+        segment_bytes: u64::from(segment_bytes.unsigned_abs()),
+        segment_ms: values.get_long("metadata.log.segment.ms"),
+        record_bytes_between_snapshots_max: between.unsigned_abs(),
+        snapshot_interval_ms_max: values.get_long("metadata.log.max.snapshot.interval.ms"),
+        retention_bytes: values.get_long("metadata.max.retention.bytes"),
+        retention_ms: values.get_long("metadata.max.retention.ms"),
     }
 }
 

@@ -13,9 +13,10 @@ use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::Offset;
 
 use crate::metadata::Metadata;
+use crate::metrics::{LoadTimes, Partitions};
 use crate::replicas::{Replica, Replicas};
 use crate::shutdown::Shutdown;
-use shard::{CommandOf, Driver, ResponseOf, Shard, refuse};
+use shard::{CommandOf, Driver, Phase, ResponseOf, Shard, refuse};
 
 /// Where coordinators find what they coordinate over.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub(crate) struct Coordinators<D: Driver> {
     /// Makes the driver of a coordinator.
     driver: Box<dyn Fn() -> D + Send + Sync>,
     shards: Mutex<HashMap<i32, Arc<Shard<D>>>>,
+    load_times: Arc<LoadTimes>,
 }
 
 impl<D: Driver> Coordinators<D> {
@@ -46,7 +48,26 @@ impl<D: Driver> Coordinators<D> {
             surroundings,
             driver: Box::new(driver),
             shards: Mutex::default(),
+            load_times: Arc::default(),
         }
+    }
+
+    /// How long it took to load those that there are and were.
+    pub(crate) fn load_times(&self) -> &LoadTimes {
+        &self.load_times
+    }
+
+    /// In which states those are that there are.
+    pub(crate) fn counts(&self) -> Partitions {
+        let mut partitions = Partitions::default();
+        for shard in self.all() {
+            *(match shard.phase() {
+                Phase::Loading => &mut partitions.loading,
+                Phase::Active => &mut partitions.active,
+                Phase::Resigned => &mut partitions.failed,
+            }) += 1;
+        }
+        partitions
     }
 
     /// Where it is.
@@ -169,6 +190,7 @@ impl<D: Driver> Coordinators<D> {
             replica,
             (self.driver)(),
             self.surroundings.shutdown.clone(),
+            Arc::clone(&self.load_times),
         );
         if let Some(old) = shards.insert(partition, Arc::clone(&shard)) {
             old.resign();

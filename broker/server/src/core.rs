@@ -6,7 +6,9 @@ use forebay_broker_controller::ConfigSchema;
 use forebay_broker_log::TOPIC_NAME_LENGTH_MAX;
 use forebay_broker_partition::FetchSessions;
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
+use forebay_records::Timestamp;
 
+use crate::broker::Startup;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
@@ -41,6 +43,10 @@ pub(crate) struct Core {
     pub(crate) producer_ids: ProducerIds,
     /// Seen by everything that waits.
     pub(crate) shutdown: Shutdown,
+    /// When it began to serve.
+    pub(crate) started: Timestamp,
+    /// How far the logs were loaded.
+    pub(crate) startup: Startup,
 }
 
 impl Core {

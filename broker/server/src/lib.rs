@@ -42,13 +42,13 @@ mod transactions;
 mod upkeep;
 mod verification;
 
-pub use broker::{Broker, Error, Handle, OpenListener, Options};
+pub use broker::{Broker, Error, Handle, OpenListener, Options, Startup};
 pub use call::{ANONYMOUS, CallContext, Origin, Reply};
 pub use config::{
-    BrokerConfig, Error as ConfigError, NetworkConfig, QuotaConfig, TransactionLogConfig, UpkeepConfig,
-    definition,
+    BrokerConfig, Error as ConfigError, MetadataLogConfig, NetworkConfig, QuotaConfig, TransactionLogConfig,
+    UpkeepConfig, definition,
 };
-pub use metadata::{Error as MetadataError, LoadError};
+pub use metadata::{Error as MetadataError, LoadError, SnapshotError};
 pub use router::Router;
 
 #[cfg(test)]

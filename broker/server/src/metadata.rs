@@ -3,6 +3,7 @@
 //! synced is committed.
 
 mod load;
+mod snapshots;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,8 @@ use forebay_broker_log::{self as log, Append, Log, ValidatedBatch};
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::{ErrorCode, Uuid};
 use forebay_records::{
-    AppendOrigin, BatchBuilder, BatchOptions, Headers, LeaderEpoch, Offset, RecordBatch, ValidationOptions,
+    AppendOrigin, BatchBuilder, BatchOptions, Headers, LeaderEpoch, Offset, RecordBatch, Timestamp,
+    ValidationOptions,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -24,6 +26,8 @@ use crate::replicas::Replicas;
 
 pub use load::Error as LoadError;
 pub(crate) use load::{Loaded, Start, load};
+pub use snapshots::ReadError as SnapshotError;
+use snapshots::{Committed, Snapshots, Written};
 
 /// Commands that may wait at once; further ones are told to come again.
 const COMMANDS_MAX: usize = 1024;
@@ -68,6 +72,10 @@ pub(crate) struct Writer {
     leader_epoch: LeaderEpoch,
     /// Names of topics that the records since the last publication are about.
     changed: BTreeSet<String>,
+    /// Bytes of batches since the snapshot that this process began with.
+    bytes: u64,
+    /// When the last batch was appended.
+    timestamp: Timestamp,
     failed: bool,
 }
 
@@ -92,6 +100,7 @@ pub(crate) struct Metadata {
     observers: Mutex<Vec<Observer>>,
     leader_epoch: LeaderEpoch,
     log: Arc<Log>,
+    snapshots: Snapshots,
     replicas: Arc<Replicas>,
     pool: IoPool,
     /// The log is being filled ahead.
@@ -101,9 +110,13 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// The driver of a controller that has been loaded, activated and published.
     pub(crate) fn new(
-        writer: Writer,
-        image: Arc<MetadataImage>,
-        replicas: Arc<Replicas>,
+        Loaded {
+            writer,
+            snapshots,
+            image,
+            replicas,
+            ..
+        }: Loaded,
         pool: IoPool,
     ) -> Self {
         Self {
@@ -113,6 +126,7 @@ impl Metadata {
             leader_epoch: writer.leader_epoch,
             log: Arc::clone(&writer.log),
             writer: Mutex::new(writer),
+            snapshots,
             image: watch::Sender::new(image),
             replicas,
             pool,
@@ -142,6 +156,33 @@ impl Metadata {
             high_watermark,
             log_end_offset: self.log.log_end_offset(),
         }
+    }
+
+    /// Writes a snapshot of the metadata if one is due, and takes away what older ones and the log need not keep any more. Call it now
+    /// and then; blocks.
+    pub(crate) fn upkeep(&self, now: Timestamp) {
+        let committed = {
+            // What is published while the writer is held is all that it has committed.
+            let Ok(writer) = self.writer.lock() else { return };
+            if writer.failed {
+                return;
+            }
+            Committed {
+                image: self.image(),
+                epoch: writer.leader_epoch,
+                timestamp: writer.timestamp,
+                bytes: writer.bytes,
+            }
+        };
+        // The log says which folders are still to be deleted, a snapshot would not.
+        if !self.replicas.has_undeleted() {
+            self.snapshots.round(&committed, now);
+        }
+    }
+
+    /// The last snapshot that this process has written.
+    pub(crate) fn latest_snapshot(&self) -> Option<Written> {
+        self.snapshots.written()
     }
 
     /// Hears of each new image.
@@ -305,6 +346,7 @@ impl Writer {
 
     pub(crate) fn append(&mut self, batch: RecordBatch) -> Result<(), Error> {
         let now = clock::now();
+        let bytes = batch.size_in_bytes() as u64;
         let options = ValidationOptions {
             origin: AppendOrigin::Coordinator,
             ..ValidationOptions::at(now)
@@ -319,6 +361,8 @@ impl Writer {
         for result in results {
             result.map_err(|error| self.not_appended(&error))?;
         }
+        self.bytes += bytes;
+        self.timestamp = now;
         Ok(())
     }
 

@@ -2,19 +2,23 @@
 //! counters that nobody locks. `exposition.rs` writes all of it, and what the partitions know, in Prometheus' text form.
 
 mod cleaner;
+mod coordinators;
 mod exposition;
 mod group_lag;
 mod histogram;
+mod recovery;
 mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_protocol::ApiKey;
+use forebay_protocol::{ApiKey, ErrorCode, Response};
 
 pub(crate) use cleaner::CleanerMetrics;
+pub(crate) use coordinators::{LoadTimes, Partitions};
 pub(crate) use exposition::Exposition;
 use histogram::Histogram;
+pub(crate) use recovery::{BrokerState, before_serving};
 
 /// A request that has been answered, and where its time went (Kafka's `RequestMetrics`).
 #[derive(Debug)]
@@ -42,6 +46,8 @@ struct Requests {
     received: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// By the number of the error, from -1 on.
+    errors: Vec<AtomicU64>,
     total: Histogram,
     queue: Histogram,
     local: Histogram,
@@ -90,6 +96,19 @@ impl Metrics {
         }
     }
 
+    /// A request was answered so: every error code in it counts, success as well (Kafka's `updateErrorMetrics`).
+    pub(crate) fn errors(&self, response: &Response, version: i16) {
+        let Some(requests) = self.of(response.api_key()) else {
+            return;
+        };
+        response.each_error_code(version, &mut |code| {
+            let place = usize::try_from(i32::from(code) + 1).unwrap_or(0);
+            if let Some(counter) = requests.errors.get(place) {
+                add(counter, 1);
+            }
+        });
+    }
+
     /// Its answer has been written.
     pub(crate) fn answered(&self, answered: &Answered) {
         let Some(requests) = self.of(answered.api_key) else {
@@ -135,6 +154,7 @@ impl Requests {
             received: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            errors: ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             total: Histogram::default(),
             queue: Histogram::default(),
             local: Histogram::default(),
@@ -151,4 +171,40 @@ fn place(api_key: ApiKey) -> usize {
 
 fn add(counter: &AtomicU64, value: u64) {
     counter.fetch_add(value, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_protocol::messages::FindCoordinatorResponse;
+    use forebay_protocol::messages::find_coordinator_response::Coordinator;
+
+    use super::*;
+
+    #[test]
+    fn the_errors_are_those_that_the_version_has() {
+        let code = ErrorCode::CoordinatorNotAvailable.to_i16();
+        let one = Coordinator {
+            error_code: code,
+            ..Coordinator::default()
+        };
+        let response = Response::from(FindCoordinatorResponse {
+            coordinators: vec![Coordinator::default(), one],
+            ..FindCoordinatorResponse::default()
+        });
+        let metrics = Metrics::new(&[ApiKey::FindCoordinator]);
+        let counts = |metrics: &Metrics| {
+            let requests = metrics.of(ApiKey::FindCoordinator).expect("served");
+            let count = |code: i16| {
+                requests.errors[usize::try_from(code + 1).expect("positive")].load(Ordering::Relaxed)
+            };
+            (count(0), count(code))
+        };
+        // Before version 4 there is one coordinator, whose error is the response's.
+        metrics.errors(&response, 3);
+        assert_eq!(counts(&metrics), (1, 0));
+        metrics.errors(&response, 4);
+        assert_eq!(counts(&metrics), (2, 1));
+        let unserved = Metrics::new(&[]);
+        unserved.errors(&response, 4);
+    }
 }

@@ -6,7 +6,10 @@ mod limits;
 mod rate;
 mod sensors;
 mod token_bucket;
+mod told;
 
+use std::fmt;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -22,6 +25,7 @@ use limits::{Limits, Share};
 use rate::{Rate, Windows};
 use sensors::Sensors;
 use token_bucket::TokenBucket;
+use told::Told;
 
 /// A request takes at most so much of a second.
 const NANOSECONDS_PER_PERCENT: f64 = 10_000_000.0;
@@ -36,9 +40,11 @@ struct Quota<K, S> {
     limits: RwLock<Arc<Limits>>,
     sensors: Sensors<K, S>,
     throttled: AtomicU64,
+    /// Of whom the log has said lately that he is slowed down.
+    told: Sensors<K, Told>,
 }
 
-impl<K: Eq + std::hash::Hash, S: sensors::Idle> Quota<K, S> {
+impl<K: Eq + Hash + Clone + fmt::Display, S: sensors::Idle> Quota<K, S> {
     fn new(key: &'static str, windows: Windows) -> Self {
         Self {
             key,
@@ -47,6 +53,7 @@ impl<K: Eq + std::hash::Hash, S: sensors::Idle> Quota<K, S> {
             limits: RwLock::default(),
             sensors: Sensors::new(windows.span_ms()),
             throttled: AtomicU64::new(0),
+            told: Sensors::new(windows.span_ms()),
         }
     }
 
@@ -63,9 +70,27 @@ impl<K: Eq + std::hash::Hash, S: sensors::Idle> Quota<K, S> {
             .then(|| Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn count(&self, throttle: Duration) -> Duration {
+    fn count(&self, throttle: Duration) {
         if !throttle.is_zero() {
             self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts and logs that somebody is slowed down, if he is; the log has one line for each in the time that the windows span.
+    fn note(&self, throttle: Duration, now: Timestamp, who: impl FnOnce() -> Option<K>) -> Duration {
+        self.count(throttle);
+        if throttle.is_zero() {
+            return throttle;
+        }
+        let Some(who) = who() else { return throttle };
+        let span_ms = self.windows.span_ms();
+        let new = || Told::new(now);
+        let unsaid = self
+            .told
+            .with(who.clone(), now, new, |told| told.again(now, span_ms));
+        if let Some(unsaid) = unsaid.flatten() {
+            let throttle_ms = throttle_time_ms(throttle);
+            tracing::warn!(quota = self.key, %who, throttle_ms, unsaid, "a client is over its quota and is slowed down");
         }
         throttle
     }
@@ -74,6 +99,13 @@ impl<K: Eq + std::hash::Hash, S: sensors::Idle> Quota<K, S> {
 type RateQuota = Quota<Share, Rate>;
 
 impl RateQuota {
+    /// As [`Quota::note`], of a client.
+    fn note_client(&self, context: &CallContext, throttle: Duration, now: Timestamp) -> Duration {
+        self.note(throttle, now, || {
+            of_client(&*self.limits()?, context).map(|(share, _)| share)
+        })
+    }
+
     /// Counts so much for a client, and says how long it is not to be heard.
     fn charge(&self, context: &CallContext, value: f64, now: Timestamp) -> Duration {
         let throttle = self.with(context, now, |rate, bound| {
@@ -168,8 +200,8 @@ impl Quotas {
 
     /// A Produce request of so many bytes has come.
     pub(crate) fn produced(&self, context: &CallContext, bytes: usize, now: Timestamp) -> Duration {
-        self.produce
-            .count(self.produce.charge(context, as_float(bytes), now))
+        let throttle = self.produce.charge(context, as_float(bytes), now);
+        self.produce.note_client(context, throttle, now)
     }
 
     /// A Fetch would be answered with so many bytes. If that is too much it may not be, and they do not count.
@@ -183,7 +215,7 @@ impl Quotas {
             }
             throttle
         });
-        self.fetch.count(throttle.unwrap_or_default())
+        self.fetch.note_client(context, throttle.unwrap_or_default(), now)
     }
 
     /// The most that one Fetch may give: what the quota allows over its windows, or else it could never be answered.
@@ -202,7 +234,7 @@ impl Quotas {
         let percent = time.as_secs_f64() * 1e9 / NANOSECONDS_PER_PERCENT;
         let throttle = self.request.charge(context, percent, now);
         let window = Duration::from_millis(self.request.windows.size_ms.unsigned_abs());
-        self.request.count(throttle.min(window))
+        self.request.note_client(context, throttle.min(window), now)
     }
 
     /// The budget of a client for partitions that it makes or deletes.
@@ -241,7 +273,8 @@ impl Quotas {
                 throttle.min(Duration::from_millis(windows.size_ms.unsigned_abs()))
             },
         );
-        self.connection.count(throttle.unwrap_or_default())
+        self.connection
+            .note(throttle.unwrap_or_default(), now, || Some(ip))
     }
 
     /// How often each kind of quota has slowed somebody down, under Kafka's names of the kinds.
@@ -291,7 +324,8 @@ impl Mutations<'_> {
     /// How long the client is not to be heard.
     pub(crate) fn throttle_time(&self, now: Timestamp) -> Duration {
         let throttle = self.with(now, |bucket, rate| bucket.throttle_time(rate, now));
-        self.quota.count(throttle.unwrap_or_default())
+        let who = || self.of_client.as_ref().map(|(share, _)| share.clone());
+        self.quota.note(throttle.unwrap_or_default(), now, who)
     }
 
     fn with<T>(&self, now: Timestamp, work: impl FnOnce(&mut TokenBucket, f64) -> T) -> Option<T> {

@@ -7,6 +7,7 @@ mod meters;
 mod replica;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -119,6 +120,8 @@ pub(crate) struct Replicas {
     topics: RwLock<HashMap<Utf8Bytes, Topic>>,
     /// Topics that are gone, for the group coordinators to forget their offsets.
     deleted: Mutex<Vec<(Utf8Bytes, Uuid)>>,
+    /// Folders of deleted topics could not be taken away: the next start must.
+    undeleted: AtomicBool,
 }
 
 impl Replicas {
@@ -132,7 +135,13 @@ impl Replicas {
             checkpointed,
             topics: RwLock::default(),
             deleted: Mutex::default(),
+            undeleted: AtomicBool::new(false),
         }
+    }
+
+    /// Whether folders of deleted topics are left for the next start to take away.
+    pub(crate) fn has_undeleted(&self) -> bool {
+        self.undeleted.load(Ordering::Relaxed)
     }
 
     /// What all partitions share.
@@ -248,6 +257,7 @@ impl Replicas {
             .collect();
         if let Err(error) = self.shared.directory.delete(&names, random_bits(), now) {
             tracing::error!(%error, "folders of deleted topics stay behind");
+            self.undeleted.store(true, Ordering::Relaxed);
             report(&error.into());
         }
     }

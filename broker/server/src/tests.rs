@@ -15,6 +15,7 @@ mod fetch_sessions;
 mod groups;
 mod idempotence;
 mod lifecycle;
+mod metadata_snapshots;
 mod metrics;
 mod produce_and_fetch;
 mod quotas;

@@ -10,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::clock;
 use crate::config::UpkeepConfig;
 use crate::io_pool::IoPool;
+use crate::metadata::Metadata;
 use crate::replicas::Replicas;
 use crate::shutdown::Shutdown;
 
@@ -19,7 +20,13 @@ const SMALL_ROUND: Duration = Duration::from_secs(1);
 const TAIL_KEPT_MS: i64 = 30_000;
 
 /// Does all of it until the broker stops.
-pub(crate) async fn run(config: UpkeepConfig, replicas: Arc<Replicas>, pool: IoPool, shutdown: Shutdown) {
+pub(crate) async fn run(
+    config: UpkeepConfig,
+    replicas: Arc<Replicas>,
+    metadata: Arc<Metadata>,
+    pool: IoPool,
+    shutdown: Shutdown,
+) {
     let mut small = every(SMALL_ROUND);
     let mut retention = every(config.retention_check_interval);
     let mut checkpoint = every(
@@ -31,14 +38,18 @@ pub(crate) async fn run(config: UpkeepConfig, replicas: Arc<Replicas>, pool: IoP
     let shutdown = shutdown.requested();
     tokio::pin!(shutdown);
     loop {
-        let job: fn(&Replicas, Timestamp) = tokio::select! {
+        let job: fn(&Replicas, &Metadata, Timestamp) = tokio::select! {
             () = &mut shutdown => return,
             _tick = small.tick() => small_round,
             _tick = retention.tick() => delete_old_segments,
-            _tick = checkpoint.tick() => write_checkpoints,
+            _tick = checkpoint.tick() => |replicas, _metadata, _now| write_checkpoints(replicas),
         };
-        let replicas = Arc::clone(&replicas);
-        if pool.run(move || job(&replicas, clock::now())).await.is_err() {
+        let (replicas, metadata) = (Arc::clone(&replicas), Arc::clone(&metadata));
+        if pool
+            .run(move || job(&replicas, &metadata, clock::now()))
+            .await
+            .is_err()
+        {
             tracing::error!("a round of upkeep failed; the next one comes as planned");
         }
     }
@@ -52,7 +63,7 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-fn small_round(replicas: &Replicas, now: Timestamp) {
+fn small_round(replicas: &Replicas, metadata: &Metadata, now: Timestamp) {
     for replica in replicas.all() {
         replica.sync_if_due(now);
         if let Some(log) = replica.log() {
@@ -62,16 +73,17 @@ fn small_round(replicas: &Replicas, now: Timestamp) {
     let directory = &replicas.shared().directory;
     directory.ensure_exists();
     directory.purge(now);
+    metadata.upkeep(now);
 }
 
-fn delete_old_segments(replicas: &Replicas, now: Timestamp) {
+fn delete_old_segments(replicas: &Replicas, _metadata: &Metadata, now: Timestamp) {
     for replica in replicas.all() {
         replica.delete_old_segments(now);
     }
 }
 
 /// Writes recovery points, log start offsets and high watermarks.
-pub(crate) fn write_checkpoints(replicas: &Replicas, _now: Timestamp) {
+pub(crate) fn write_checkpoints(replicas: &Replicas) {
     let shared = replicas.shared();
     if let Err(error) = shared.directory.checkpoint(Some(replicas.high_watermarks())) {
         tracing::error!(%error, "checkpoints cannot be written");

@@ -1812,6 +1812,423 @@ impl Response {
     }
 }
 
+impl Response {
+    /// Gives `visit` every error code that the response has at this version, success too.
+    pub fn each_error_code(&self, version: i16, visit: &mut dyn FnMut(i16)) {
+        match self {
+            Self::Produce(message) => {
+                for part_0 in &message.responses {
+                    for part_1 in &part_0.partition_responses {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::Fetch(message) => {
+                if (7..=18).contains(&version) {
+                    visit(message.error_code);
+                }
+                for part_0 in &message.responses {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::ListOffsets(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::Metadata(message) => {
+                for part_0 in &message.topics {
+                    visit(part_0.error_code);
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+                if (13..=13).contains(&version) {
+                    visit(message.error_code);
+                }
+            }
+            Self::OffsetCommit(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::OffsetFetch(message) => {
+                if (1..=7).contains(&version) {
+                    for part_0 in &message.topics {
+                        if (1..=7).contains(&version) {
+                            for part_1 in &part_0.partitions {
+                                if (1..=7).contains(&version) {
+                                    visit(part_1.error_code);
+                                }
+                            }
+                        }
+                    }
+                }
+                if (2..=7).contains(&version) {
+                    visit(message.error_code);
+                }
+                if (8..=10).contains(&version) {
+                    for part_0 in &message.groups {
+                        if (8..=10).contains(&version) {
+                            for part_1 in &part_0.topics {
+                                if (8..=10).contains(&version) {
+                                    for part_2 in &part_1.partitions {
+                                        if (8..=10).contains(&version) {
+                                            visit(part_2.error_code);
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                        if (8..=10).contains(&version) {
+                            visit(part_0.error_code);
+                        }
+                    }
+                }
+            }
+            Self::FindCoordinator(message) => {
+                if (0..=3).contains(&version) {
+                    visit(message.error_code);
+                }
+                if (4..=6).contains(&version) {
+                    for part_0 in &message.coordinators {
+                        if (4..=6).contains(&version) {
+                            visit(part_0.error_code);
+                        }
+                    }
+                }
+            }
+            Self::JoinGroup(message) => {
+                visit(message.error_code);
+            }
+            Self::Heartbeat(message) => {
+                visit(message.error_code);
+            }
+            Self::LeaveGroup(message) => {
+                visit(message.error_code);
+                if (3..=5).contains(&version) {
+                    for part_0 in &message.members {
+                        if (3..=5).contains(&version) {
+                            visit(part_0.error_code);
+                        }
+                    }
+                }
+            }
+            Self::SyncGroup(message) => {
+                visit(message.error_code);
+            }
+            Self::DescribeGroups(message) => {
+                for part_0 in &message.groups {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::ListGroups(message) => {
+                visit(message.error_code);
+            }
+            Self::SaslHandshake(message) => {
+                visit(message.error_code);
+            }
+            Self::ApiVersions(message) => {
+                visit(message.error_code);
+            }
+            Self::CreateTopics(message) => {
+                for part_0 in &message.topics {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::DeleteTopics(message) => {
+                for part_0 in &message.responses {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::DeleteRecords(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::InitProducerId(message) => {
+                visit(message.error_code);
+            }
+            Self::OffsetForLeaderEpoch(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::AddPartitionsToTxn(message) => {
+                if (4..=5).contains(&version) {
+                    visit(message.error_code);
+                }
+            }
+            Self::AddOffsetsToTxn(message) => {
+                visit(message.error_code);
+            }
+            Self::EndTxn(message) => {
+                visit(message.error_code);
+            }
+            Self::WriteTxnMarkers(message) => {
+                for part_0 in &message.markers {
+                    for part_1 in &part_0.topics {
+                        for part_2 in &part_1.partitions {
+                            visit(part_2.error_code);
+                        }
+                    }
+                }
+            }
+            Self::TxnOffsetCommit(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeAcls(message) => {
+                visit(message.error_code);
+            }
+            Self::CreateAcls(message) => {
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::DeleteAcls(message) => {
+                for part_0 in &message.filter_results {
+                    visit(part_0.error_code);
+                    for part_1 in &part_0.matching_acls {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeConfigs(message) => {
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::AlterConfigs(message) => {
+                for part_0 in &message.responses {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::AlterReplicaLogDirs(message) => {
+                for part_0 in &message.results {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeLogDirs(message) => {
+                if (3..=5).contains(&version) {
+                    visit(message.error_code);
+                }
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::SaslAuthenticate(message) => {
+                visit(message.error_code);
+            }
+            Self::CreatePartitions(message) => {
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::DeleteGroups(message) => {
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::ElectLeaders(message) => {
+                if (1..=2).contains(&version) {
+                    visit(message.error_code);
+                }
+                for part_0 in &message.replica_election_results {
+                    for part_1 in &part_0.partition_result {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::IncrementalAlterConfigs(message) => {
+                for part_0 in &message.responses {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::AlterPartitionReassignments(message) => {
+                visit(message.error_code);
+                for part_0 in &message.responses {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::ListPartitionReassignments(message) => {
+                visit(message.error_code);
+            }
+            Self::OffsetDelete(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeClientQuotas(message) => {
+                visit(message.error_code);
+            }
+            Self::AlterClientQuotas(message) => {
+                for part_0 in &message.entries {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::DescribeUserScramCredentials(message) => {
+                visit(message.error_code);
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::AlterUserScramCredentials(message) => {
+                for part_0 in &message.results {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::Vote(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::BeginQuorumEpoch(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::EndQuorumEpoch(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeQuorum(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::AlterPartition(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::UpdateFeatures(message) => {
+                visit(message.error_code);
+                if (0..=1).contains(&version) {
+                    for part_0 in &message.results {
+                        visit(part_0.error_code);
+                    }
+                }
+            }
+            Self::FetchSnapshot(message) => {
+                visit(message.error_code);
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::DescribeCluster(message) => {
+                visit(message.error_code);
+            }
+            Self::DescribeProducers(message) => {
+                for part_0 in &message.topics {
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::BrokerRegistration(message) => {
+                visit(message.error_code);
+            }
+            Self::BrokerHeartbeat(message) => {
+                visit(message.error_code);
+            }
+            Self::UnregisterBroker(message) => {
+                visit(message.error_code);
+            }
+            Self::DescribeTransactions(message) => {
+                for part_0 in &message.transaction_states {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::ListTransactions(message) => {
+                visit(message.error_code);
+            }
+            Self::AllocateProducerIds(message) => {
+                visit(message.error_code);
+            }
+            Self::ConsumerGroupHeartbeat(message) => {
+                visit(message.error_code);
+            }
+            Self::ConsumerGroupDescribe(message) => {
+                for part_0 in &message.groups {
+                    visit(part_0.error_code);
+                }
+            }
+            Self::ControllerRegistration(message) => {
+                visit(message.error_code);
+            }
+            Self::AssignReplicasToDirs(message) => {
+                visit(message.error_code);
+                for part_0 in &message.directories {
+                    for part_1 in &part_0.topics {
+                        for part_2 in &part_1.partitions {
+                            visit(part_2.error_code);
+                        }
+                    }
+                }
+            }
+            Self::ListConfigResources(message) => {
+                visit(message.error_code);
+            }
+            Self::DescribeTopicPartitions(message) => {
+                for part_0 in &message.topics {
+                    visit(part_0.error_code);
+                    for part_1 in &part_0.partitions {
+                        visit(part_1.error_code);
+                    }
+                }
+            }
+            Self::AddRaftVoter(message) => {
+                visit(message.error_code);
+            }
+            Self::RemoveRaftVoter(message) => {
+                visit(message.error_code);
+            }
+            Self::UpdateRaftVoter(message) => {
+                visit(message.error_code);
+            }
+        }
+    }
+}
+
 impl From<ProduceRequest> for Request {
     fn from(request: ProduceRequest) -> Self {
         Self::Produce(request)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 
+use super::error_codes;
 use super::schema::Message;
 use super::versions::Versions;
 
@@ -24,6 +25,7 @@ pub(super) fn file(messages: &[Message]) -> anyhow::Result<String> {
     code += &message_enum(&apis, "Request", "A request of any API.");
     code += &message_enum(&apis, "Response", "A response of any API.");
     code += &throttle_time(&apis);
+    code += &error_codes::function(apis.iter().map(|api| (api.name, api.response)));
     for api in &apis {
         code += &conversions(api);
     }

@@ -24,8 +24,12 @@ const BOOTSTRAP_FEATURES: [(&str, i16); 4] = [
 ];
 
 /// Makes the log one that a controller can go on with; the first command after the load.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Activate;
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Activate {
+    /// What an empty log begins with: what `bootstrap.checkpoint` says, which `kafka-storage format` writes. Empty: the features
+    /// that are new clusters' own.
+    pub bootstrap: Vec<Record>,
+}
 
 impl Command for Activate {
     type Response = ();
@@ -42,37 +46,52 @@ impl Command for Activate {
         }
         // Nothing is known, or nothing will be once the abort has taken back what there was: every log begins with features.
         if cluster.stable_is_empty {
-            records.extend(bootstrap(cluster));
+            records.extend(bootstrap(cluster, self.bootstrap));
         }
         Outcome::new(records, ())
     }
 }
 
-fn bootstrap(cluster: &Cluster<'_>) -> Vec<Record> {
-    let mut messages = vec![MetadataRecord::BeginTransaction(BeginTransactionRecord {
+fn bootstrap(cluster: &Cluster<'_>, given: Vec<Record>) -> Vec<Record> {
+    let begin = MetadataRecord::BeginTransaction(BeginTransactionRecord {
         name: Some("Bootstrap records".into()),
         ..BeginTransactionRecord::default()
-    })];
-    messages.extend(BOOTSTRAP_FEATURES.iter().map(|(name, level)| {
-        MetadataRecord::FeatureLevel(FeatureLevelRecord {
-            name: (*name).into(),
-            feature_level: *level,
-            ..FeatureLevelRecord::default()
-        })
-    }));
-    // With eligible leader replicas the minimum must be one for the whole cluster, not each broker's own.
-    let schema = &cluster.options.schema;
-    let own = schema.broker_properties.get(MIN_INSYNC_REPLICAS).cloned();
-    let minimum = own.unwrap_or_else(|| "1".to_owned());
-    let record = alter_configs::record(
-        &ConfigResource::default_broker(),
-        MIN_INSYNC_REPLICAS,
-        Some(&minimum),
-    );
-    messages.push(MetadataRecord::Config(record));
-    messages.push(MetadataRecord::EndTransaction(EndTransactionRecord::default()));
-    messages
-        .into_iter()
-        .map(|message| cluster.record(message))
-        .collect()
+    });
+    let version = level(&given, METADATA_VERSION).map_or(MetadataVersion::LATEST, MetadataVersion::of);
+    let mut records = Vec::new();
+    if version.has_transactions() {
+        records.push(cluster.record(begin));
+    }
+    if given.is_empty() {
+        records.extend(BOOTSTRAP_FEATURES.iter().map(|(name, level)| {
+            cluster.record(MetadataRecord::FeatureLevel(FeatureLevelRecord {
+                name: (*name).into(),
+                feature_level: *level,
+                ..FeatureLevelRecord::default()
+            }))
+        }));
+    } else {
+        records.extend(given);
+    }
+    if level(&records, ELIGIBLE_LEADER_REPLICAS_VERSION).is_some_and(|level| level > 0) {
+        // With them the minimum must be one for the whole cluster, not each broker's own.
+        let schema = &cluster.options.schema;
+        let own = schema.broker_properties.get(MIN_INSYNC_REPLICAS).cloned();
+        let minimum = own.unwrap_or_else(|| "1".to_owned());
+        let resource = ConfigResource::default_broker();
+        let record = alter_configs::record(&resource, MIN_INSYNC_REPLICAS, Some(&minimum));
+        records.push(cluster.record(MetadataRecord::Config(record)));
+    }
+    if version.has_transactions() {
+        records.push(cluster.record(MetadataRecord::EndTransaction(EndTransactionRecord::default())));
+    }
+    records
+}
+
+/// The level that these records give a feature.
+fn level(records: &[Record], feature: &str) -> Option<i16> {
+    records.iter().find_map(|record| match &record.message {
+        MetadataRecord::FeatureLevel(one) if one.name == *feature => Some(one.feature_level),
+        _ => None,
+    })
 }

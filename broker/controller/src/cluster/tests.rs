@@ -10,4 +10,5 @@ mod legacy_configs;
 mod partitions;
 mod quotas;
 mod random_commands;
+mod snapshots;
 mod topics;

@@ -14,6 +14,7 @@ use forebay_protocol::messages::{
 use forebay_protocol::{NodeId, Uuid};
 use forebay_records::ProducerId;
 
+use super::kept::KeptKey;
 use super::{
     BrokerImage, ClientQuotaEntity, ConfigResource, Endpoint, MetadataImage, PartitionImage, ResourceType,
     SUPPORTED_FEATURES, ScramCredential, ScramMechanism, TopicImage, topic,
@@ -100,6 +101,12 @@ pub enum Error {
         /// The highest that is supported.
         max: i16,
     },
+    /// A record of a type that has come since, and that may not be passed over.
+    #[error("records of type {number} are not understood")]
+    UnknownType {
+        /// Kafka's number of the type.
+        number: i16,
+    },
     /// A cluster that has not finished its way from ZooKeeper.
     #[error("the migration from ZooKeeper has not ended (state {state}): end it with Apache Kafka 3.9 first")]
     Migration {
@@ -120,8 +127,11 @@ impl MetadataImage {
             MetadataRecord::PartitionChange(record) => self.change_partition(record),
             MetadataRecord::RemoveTopic(record) => self.remove_topic(record.topic_id),
             MetadataRecord::ClearElr(record) => self.clear_elr(&record.topic_name),
-            MetadataRecord::Config(record) => {
-                self.set_config(record);
+            MetadataRecord::Config(config) => {
+                match ResourceType::of(config.resource_type) {
+                    Some(resource_type) => self.set_config(resource_type, config),
+                    None => self.set_unknown_config(config, record),
+                }
                 Ok(())
             }
             MetadataRecord::RegisterBroker(record) => {
@@ -138,42 +148,52 @@ impl MetadataImage {
             MetadataRecord::BrokerRegistrationChange(record) => self.change_broker(record),
             MetadataRecord::FeatureLevel(record) => self.set_feature(record),
             MetadataRecord::ProducerIds(record) => self.set_producer_ids(record),
-            MetadataRecord::ZkMigrationState(record) => match record.zk_migration_state {
+            MetadataRecord::ZkMigrationState(state) => match state.zk_migration_state {
                 // None, and post-migration: in both ZooKeeper has no say any more.
-                0 | 3 => Ok(()),
+                0 | 3 => {
+                    self.keep(KeptKey::ZkMigrationState, record);
+                    Ok(())
+                }
                 state => Err(Error::Migration { state }),
             },
             MetadataRecord::ClientQuota(record) => {
                 self.set_client_quota(record);
                 Ok(())
             }
-            MetadataRecord::UserScramCredential(record) => {
-                self.set_scram_credential(record);
-                Ok(())
-            }
-            MetadataRecord::RemoveUserScramCredential(record) => {
-                if let Some(mechanism) = ScramMechanism::of(record.mechanism) {
-                    self.scram_credentials
-                        .remove_mut(&(record.name.detach(), mechanism));
+            MetadataRecord::UserScramCredential(credential) => {
+                match ScramMechanism::of(credential.mechanism) {
+                    Some(mechanism) => self.set_scram_credential(mechanism, credential),
+                    None => self.set_unknown_credential(credential, record),
                 }
                 Ok(())
             }
-            // A transaction is the log's business, a no-op nobody's, and a controller's registration the quorum's.
+            MetadataRecord::RemoveUserScramCredential(record) => {
+                let name = record.name.detach();
+                match ScramMechanism::of(record.mechanism) {
+                    Some(mechanism) => {
+                        self.scram_credentials.remove_mut(&(name, mechanism));
+                    }
+                    None => self.forget(&KeptKey::ScramCredential(name, record.mechanism)),
+                }
+                Ok(())
+            }
+            MetadataRecord::AccessControlEntry(_)
+            | MetadataRecord::RemoveAccessControlEntry(_)
+            | MetadataRecord::DelegationToken(_)
+            | MetadataRecord::RemoveDelegationToken(_)
+            | MetadataRecord::RegisterController(_) => {
+                self.set_kept(record);
+                Ok(())
+            }
+            // A transaction is the log's business, a no-op nobody's.
             MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
             | MetadataRecord::AbortTransaction(_)
-            | MetadataRecord::NoOp(_)
-            | MetadataRecord::RegisterController(_) => Ok(()),
-            other => {
-                self.skip(record_name(other));
-                Ok(())
-            }
+            | MetadataRecord::NoOp(_) => Ok(()),
+            other => Err(Error::UnknownType {
+                number: other.record_type(),
+            }),
         }
-    }
-
-    fn skip(&mut self, name: &'static str) {
-        let count = self.skipped.get(name).copied().unwrap_or(0);
-        self.skipped.insert_mut(name, count + 1);
     }
 
     fn add_topic(&mut self, record: &TopicRecord) -> Result<(), Error> {
@@ -296,10 +316,7 @@ impl MetadataImage {
         Ok(())
     }
 
-    fn set_config(&mut self, record: &ConfigRecord) {
-        let Some(resource_type) = ResourceType::of(record.resource_type) else {
-            return self.skip("CONFIG_RECORD");
-        };
+    fn set_config(&mut self, resource_type: ResourceType, record: &ConfigRecord) {
         let resource = ConfigResource {
             resource_type,
             name: record.resource_name.detach(),
@@ -455,10 +472,7 @@ impl MetadataImage {
         }
     }
 
-    fn set_scram_credential(&mut self, record: &UserScramCredentialRecord) {
-        let Some(mechanism) = ScramMechanism::of(record.mechanism) else {
-            return self.skip("SCRAM credentials of other mechanisms");
-        };
+    fn set_scram_credential(&mut self, mechanism: ScramMechanism, record: &UserScramCredentialRecord) {
         let credential = ScramCredential {
             salt: Bytes::copy_from_slice(&record.salt),
             stored_key: Bytes::copy_from_slice(&record.stored_key),
@@ -467,15 +481,5 @@ impl MetadataImage {
         };
         self.scram_credentials
             .insert_mut((record.name.detach(), mechanism), Arc::new(credential));
-    }
-}
-
-fn record_name(record: &MetadataRecord) -> &'static str {
-    match record {
-        MetadataRecord::DelegationToken(_) | MetadataRecord::RemoveDelegationToken(_) => "delegation tokens",
-        MetadataRecord::AccessControlEntry(_) | MetadataRecord::RemoveAccessControlEntry(_) => {
-            "access control entries"
-        }
-        _ => "records of other types",
     }
 }

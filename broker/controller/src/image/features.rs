@@ -72,6 +72,7 @@ impl MetadataVersion {
     pub const LATEST: Self = Self(30);
 
     const MIGRATION: Self = Self(8);
+    const TRANSACTIONS: Self = Self(13);
     const DIRECTORIES: Self = Self(17);
     const ELIGIBLE_LEADER_REPLICAS: Self = Self(23);
 
@@ -87,6 +88,11 @@ impl MetadataVersion {
     /// Whether a leader epoch is raised when the in-sync set shrinks (before 3.6-IV0, KAFKA-15021).
     pub(crate) fn raises_leader_epoch_on_shrink(self) -> bool {
         self < Self(12)
+    }
+
+    /// Whether records may be framed by a transaction (3.6-IV1, KIP-868).
+    pub(crate) fn has_transactions(self) -> bool {
+        self >= Self::TRANSACTIONS
     }
 
     /// Whether partitions know their directories (3.7-IV2, KIP-858).

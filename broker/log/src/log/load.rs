@@ -9,7 +9,7 @@ mod files;
 mod recover;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
 
 use forebay_records::{Offset, Timestamp};
@@ -66,17 +66,23 @@ struct Loader {
     producers: ProducerStates,
     epochs: LeaderEpochs,
     report: LoadReport,
+    /// Segments that are still to be read through.
+    remaining: Arc<AtomicUsize>,
     /// Transactions that began before it had ended by the last abort that was looked at.
     aborted_stable_offset: Offset,
 }
 
 impl Log {
-    /// Opens the log in a folder.
+    /// Opens the log in a folder. `remaining` is told how many segments are still to be read through.
     ///
     /// # Errors
     /// [`Error::Hole`], [`Error::Corrupt`], [`Error::UnsupportedFormat`], [`Error::InvalidFile`] or a storage error: then
     /// this partition stays offline, and its files are as they were.
-    pub(crate) fn load(options: LogOptions, load: LoadOptions) -> Result<(Log, LoadReport)> {
+    pub(crate) fn load(
+        options: LogOptions,
+        load: LoadOptions,
+        remaining: Arc<AtomicUsize>,
+    ) -> Result<(Log, LoadReport)> {
         let topic_id = partition_metadata::read(&*options.disk, &options.folder)?;
         let files = files::tidy(&*options.disk, &options.folder)?;
         let mut producers = ProducerStates::new(files.snapshots);
@@ -86,6 +92,7 @@ impl Log {
             segments: Vec::with_capacity(files.segments.len()),
             epochs: LeaderEpochs::default(),
             report: LoadReport::default(),
+            remaining,
             aborted_stable_offset: Offset::ZERO,
             log: options,
             load,

@@ -70,6 +70,7 @@ impl LogDirectory {
         let clean = marker.is_some();
         let partitions = self.partition_folders()?;
         let progress = Progress::new(partitions.len());
+        self.recovery.begin(partitions.len(), threads.max(1));
         if !clean && !partitions.is_empty() {
             tracing::info!(
                 directory = %self.path.display(),
@@ -78,6 +79,7 @@ impl LogDirectory {
             );
         }
         let load = |partition: &TopicPartition| {
+            let at_log = self.recovery.next_log();
             let options = self.log_options(partition, &config(partition));
             let checkpoints = lock(&self.checkpoints);
             let offset = |offsets: &crate::checkpoint::Offsets| {
@@ -91,7 +93,7 @@ impl LogDirectory {
                 now,
             };
             drop(checkpoints);
-            let loaded = Log::load(options, load);
+            let loaded = Log::load(options, load, at_log.segments());
             if let Some(logs) = progress.one_more()
                 && !clean
             {

@@ -36,7 +36,7 @@ use crate::replicas::{Meters, Shared};
 use crate::router::Router;
 use crate::transactions::Transactions;
 use crate::verification::Verifier;
-use crate::{cleaner, shutdown, upkeep};
+use crate::{cleaner, clock, shutdown, upkeep};
 
 pub(super) async fn start(options: Options) -> Result<Broker, Error> {
     start_as(spawn_blocking(move || adopt_node_id(options)).await??).await
@@ -50,20 +50,16 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
     let pools = Pools::new(&config);
     let Pools { appends, reads, .. } = pools.clone();
     let schema = Arc::new(schema(&config));
+    let startup = options.startup.clone();
     let (shared, loaded) = spawn_blocking({
         let (schema, appends, reads) = (Arc::clone(&schema), appends.clone(), reads.clone());
         move || load(&options, schema, appends, reads, &endpoints)
     })
     .await??;
-    let Loaded {
-        writer,
-        image,
-        replicas,
-        broker_epoch,
-    } = loaded;
+    let (replicas, broker_epoch) = (Arc::clone(&loaded.replicas), loaded.broker_epoch);
 
     let (stop, stopped) = shutdown::channel();
-    let metadata = Arc::new(Metadata::new(writer, image, Arc::clone(&replicas), appends));
+    let metadata = Arc::new(Metadata::new(loaded, appends));
     let surroundings = Surroundings {
         metadata: Arc::clone(&metadata),
         replicas: Arc::clone(&replicas),
@@ -84,6 +80,8 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         transactions: Arc::new(Transactions::of_broker(transactions, surroundings, core.clone())),
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),
+        started: clock::now(),
+        startup,
         config,
     });
     let mut tasks = JoinSet::new();
@@ -91,6 +89,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
     tasks.spawn(upkeep::run(
         core.config.upkeep.clone(),
         replicas,
+        Arc::clone(&core.metadata),
         pools.upkeep.clone(),
         stopped.clone(),
     ));
@@ -232,6 +231,7 @@ fn load(
         new_directory_id: log::Uuid(random_uuid().to_bytes()),
         tail_bytes_per_log: TAIL_BYTES_PER_LOG_DEFAULT,
         tail_bytes: TAIL_BYTES_DEFAULT,
+        recovery: Arc::clone(&options.startup.recovery),
     })
     .map_err(|error| match &error {
         log::Error::Storage(cause) if matches!(**cause, forebay_disk::Error::Locked { .. }) => {
@@ -242,6 +242,7 @@ fn load(
         _ => Error::Directory(error),
     })?;
     let directory = Arc::new(directory);
+    options.startup.load(directory.path());
     let cluster_id = directory.meta_properties().cluster_id.clone();
     let failure = watch::Sender::new(None);
     directory.on_failure({

@@ -17,6 +17,7 @@ pub(super) fn definition() -> ConfigDef {
         logs::topics(),
         logs::upkeep(),
         logs::cleaner(),
+        logs::metadata(),
         groups::groups(),
         groups::offsets(),
         transactions::coordination(),
@@ -55,6 +56,10 @@ fn meaningless(mut def: ConfigDef) -> ConfigDef {
                 "inter.broker.listener.name",
             ],
             one_voter,
+        ),
+        (
+            &["metadata.max.idle.interval.ms"],
+            "no records are written to say that nothing has happened: one node has no followers that wait for them",
         ),
         (
             &["transaction.state.log.load.buffer.size"],

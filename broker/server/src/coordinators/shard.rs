@@ -2,6 +2,7 @@
 
 mod batch;
 mod load;
+mod phase;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -20,8 +21,10 @@ use tokio::time::sleep_until;
 
 use crate::clock;
 use crate::error_code::HasErrorCode;
+use crate::metrics::LoadTimes;
 use crate::replicas::{self, Replica};
 use crate::shutdown::Shutdown;
+pub(crate) use phase::Phase;
 
 /// How long loading waits before it is tried again after the log could not be read.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -66,6 +69,7 @@ pub(crate) struct Shard<D: Driver> {
     started: Instant,
     shutdown: Shutdown,
     driver: D,
+    load_times: Arc<LoadTimes>,
 }
 
 /// Hears when an append is committed, or is not.
@@ -101,7 +105,13 @@ struct InFlight {
 
 impl<D: Driver> Shard<D> {
     /// A coordinator over a partition that this broker leads; it loads in the background.
-    pub(crate) fn start(partition: i32, replica: Arc<Replica>, driver: D, shutdown: Shutdown) -> Arc<Self> {
+    pub(crate) fn start(
+        partition: i32,
+        replica: Arc<Replica>,
+        driver: D,
+        shutdown: Shutdown,
+        load_times: Arc<LoadTimes>,
+    ) -> Arc<Self> {
         let shard = Arc::new(Self {
             partition,
             replica,
@@ -111,6 +121,7 @@ impl<D: Driver> Shard<D> {
             started: Instant::now(),
             shutdown,
             driver,
+            load_times,
         });
         if shard
             .replica
@@ -140,17 +151,6 @@ impl<D: Driver> Shard<D> {
     #[cfg(test)]
     pub(crate) async fn begin_again(self: &Arc<Self>) {
         self.reload().await;
-    }
-
-    /// Whether it coordinates no more.
-    pub(crate) fn is_resigned(&self) -> bool {
-        matches!(*self.state(), State::Resigned)
-    }
-
-    /// Whether its log is still being read.
-    #[cfg(test)]
-    pub(crate) fn is_loading(&self) -> bool {
-        matches!(*self.state(), State::Loading)
     }
 
     /// Waits until it has been loaded, or has resigned.
@@ -237,9 +237,11 @@ impl<D: Driver> Shard<D> {
     /// Loads what the log says, and tries again until that has worked or it is not wanted any more.
     async fn load(self: &Arc<Self>) {
         loop {
+            let began = Instant::now();
             let empty = self.driver.coordinator(&self.replica);
             match load::load(&self.replica, empty).await {
                 Ok(coordinator) => {
+                    self.load_times.record(began.elapsed());
                     D::loaded(self, &coordinator);
                     return self.activate(coordinator);
                 }

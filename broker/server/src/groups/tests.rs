@@ -56,6 +56,7 @@ impl Bench {
             new_directory_id: log::Uuid([9; 16]),
             tail_bytes_per_log: 1 << 20,
             tail_bytes: 1 << 20,
+            recovery: Arc::default(),
         };
         let directory = LogDirectory::open(options).expect("new");
         let config = Arc::new(LogConfig {
@@ -113,7 +114,7 @@ impl Bench {
             move |topic, id| topic != gone && id == TOPIC_ID,
         );
         let replica = Arc::clone(&self.replica);
-        Shard::start(PARTITION, replica, driver, self.shutdown.clone())
+        Shard::start(PARTITION, replica, driver, self.shutdown.clone(), Arc::default())
     }
 
     /// A coordinator whose log has a record, so that its files are there.

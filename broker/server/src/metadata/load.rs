@@ -1,4 +1,4 @@
-//! The start: the log directory is opened, the metadata log replayed, this broker registered, every partition's log loaded. All of
+//! The start: the log directory is opened, the metadata log replayed from its newest snapshot on, this broker registered, every partition's log loaded. All of
 //! it on one thread that may wait for the disk.
 
 use std::collections::{BTreeSet, HashSet};
@@ -16,12 +16,14 @@ use forebay_protocol::messages::broker_registration_request::{BrokerRegistration
 use forebay_protocol::messages::leader_change_message::Voter;
 use forebay_protocol::{Message as _, NodeId, Uuid, decode};
 use forebay_records::{
-    BatchBuilder, BatchOptions, ControlRecordType, LeaderEpoch, NO_LEADER_EPOCH, Offset, Timestamp, batches,
+    BatchBuilder, BatchOptions, ControlRecordType, LeaderEpoch, NO_LEADER_EPOCH, NO_TIMESTAMP, Offset,
+    RecordBatch, Timestamp, batches,
 };
 
 use super::Writer;
+use super::snapshots::{self, Found, QuorumRecords, Restored, Snapshots};
 use crate::clock;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, MetadataLogConfig};
 use crate::network::endpoint::Endpoint;
 use crate::random::{random_bits, random_uuid};
 use crate::replicas::{ProducerRules, Replicas, Shared, read_whole};
@@ -52,14 +54,23 @@ pub enum Error {
         /// What is wrong.
         source: decode::Error,
     },
-    /// The beginning of the metadata log is not there.
+    /// The beginning of the metadata log is not there, nor a snapshot that stands for it.
     #[error(
-        "the metadata log begins at offset {first}: what was before it is in a snapshot (__cluster_metadata-0/*.checkpoint), which is not read yet"
+        "the metadata log begins at offset {first}, and no snapshot (__cluster_metadata-0/*.checkpoint) says what was before it: put \
+         back the snapshot that was there, or the whole directory from a copy"
     )]
     Snapshot {
         /// The first offset that is there.
         first: Offset,
     },
+    /// The only snapshot that stands for what is no longer in the metadata log is damaged.
+    #[error(
+        "the metadata snapshot is damaged, and the log no longer has what it stood for: put it back from a copy: {0}"
+    )]
+    DamagedSnapshot(#[source] snapshots::ReadError),
+    /// A snapshot cannot be read, or understood.
+    #[error("the metadata snapshot cannot be used: {0}")]
+    ReadSnapshot(#[from] snapshots::ReadError),
     /// The records do not make sense together.
     #[error(transparent)]
     Replay(#[from] forebay_broker_controller::Error),
@@ -74,6 +85,7 @@ pub enum Error {
 /// What is there after the start.
 pub(crate) struct Loaded {
     pub(crate) writer: Writer,
+    pub(crate) snapshots: Snapshots,
     pub(crate) image: Arc<MetadataImage>,
     pub(crate) replicas: Arc<Replicas>,
     /// The epoch of this broker's registration.
@@ -101,7 +113,7 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
     // The topics' own configurations follow once the metadata log has told them.
     let defaults =
         Arc::new(LogConfig::parse(&Properties::new(), config.values.originals(), 1).unwrap_or_default());
-    let metadata = Arc::new(metadata_config());
+    let metadata = Arc::new(metadata_config(&config.metadata_log));
     let config_for = |partition: &log::TopicPartition| {
         Arc::clone(if partition.topic() == CLUSTER_METADATA {
             &metadata
@@ -113,12 +125,24 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
 
     let name = log::TopicPartition::new(CLUSTER_METADATA, 0).map_err(log::Error::from)?;
     let log = directory.log_or_create(&name, log::Uuid(Uuid::METADATA_TOPIC.to_bytes()), &metadata)?;
-    let mut controller = Controller::new(options(start));
-    let removed = replay(&mut controller, &log)?;
-    let leader_epoch = LeaderEpoch(log.latest_epoch().unwrap_or(NO_LEADER_EPOCH).0 + 1);
-    let mut writer = Writer::new(controller, log, leader_epoch);
+    let (mut writer, found, quorum, removed) = read_log(start, &name, log, now)?;
+    let snapshots = Snapshots::new(
+        snapshots::Options {
+            directory: Arc::clone(directory),
+            log: Arc::clone(&writer.log),
+            config: config.metadata_log.clone(),
+            quorum,
+        },
+        found,
+        now,
+    );
     writer.begin_epoch(config.node_id)?;
-    writer.decide(Activate)?;
+    let bootstrap = if writer.controller.image().is_empty() {
+        snapshots::bootstrap_records(&**directory.disk(), directory.path())?
+    } else {
+        Vec::new()
+    };
+    writer.decide(Activate { bootstrap })?;
     let request = registration(start, summary.broker_epoch);
     let broker_epoch = writer
         .decide(RegisterBroker { request })?
@@ -152,15 +176,56 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
     }
     Ok(Loaded {
         writer,
+        snapshots,
         image,
         replicas,
         broker_epoch,
     })
 }
 
-/// Without snapshots every record counts: nothing is ever deleted by time or size.
-fn metadata_config() -> LogConfig {
+/// What the newest snapshot says, and the log behind it. Gives the ids of topics that the log removes, too.
+fn read_log(
+    start: &Start<'_>,
+    name: &log::TopicPartition,
+    log: Arc<Log>,
+    now: Timestamp,
+) -> Result<(Writer, Found, QuorumRecords, HashSet<log::TopicId>), Error> {
+    let directory = &start.shared.directory;
+    let make = || Controller::new(options(start));
+    let Restored {
+        controller,
+        base,
+        quorum,
+        found,
+        truncate,
+    } = snapshots::restore(&**directory.disk(), &log, &make)?;
+    if let Some(id) = base
+        && truncate
+    {
+        tracing::warn!(%id, end = %log.log_end_offset(), "the metadata log ends before its snapshot and begins anew at it");
+        directory.truncate_fully_and_start_at(name, id.end_offset, now)?;
+    }
+    let mut reading = Reading {
+        controller,
+        quorum,
+        removed: HashSet::new(),
+        bytes: 0,
+        timestamp: now,
+    };
+    reading.replay(&log, snapshots::end_offset(base))?;
+    let latest = log.latest_epoch().unwrap_or(NO_LEADER_EPOCH);
+    let latest = latest.max(base.map_or(NO_LEADER_EPOCH, |id| id.epoch));
+    let mut writer = Writer::new(reading.controller, log, LeaderEpoch(latest.0 + 1));
+    writer.bytes = reading.bytes;
+    writer.timestamp = reading.timestamp;
+    Ok((writer, found, reading.quorum, reading.removed))
+}
+
+/// Every record that no snapshot stands for counts: nothing is deleted by time or size alone.
+fn metadata_config(config: &MetadataLogConfig) -> LogConfig {
     LogConfig {
+        segment_bytes: config.segment_bytes,
+        segment_ms: config.segment_ms,
         retention_ms: -1,
         retention_bytes: -1,
         flush_messages: 1,
@@ -238,45 +303,66 @@ fn registration(start: &Start<'_>, previous_broker_epoch: Option<i64>) -> Broker
     }
 }
 
-/// Gives the ids of topics that were removed.
-fn replay(controller: &mut Controller, log: &Log) -> Result<HashSet<log::TopicId>, Error> {
-    let mut removed = HashSet::new();
-    let mut offset = log.log_start_offset();
-    if offset > Offset::ZERO {
-        return Err(Error::Snapshot { first: offset });
-    }
-    let end = log.log_end_offset();
-    while offset < end {
-        let read = Read {
-            offset,
-            up_to: end,
-            max_bytes: READ_BYTES,
-            min_one_batch: true,
-        };
-        let (bytes, next) = read_whole(log, &read)?;
-        if bytes.is_empty() {
-            break;
+/// The metadata log while it is read.
+struct Reading {
+    controller: Controller,
+    quorum: QuorumRecords,
+    /// The ids of topics that were removed.
+    removed: HashSet<log::TopicId>,
+    bytes: u64,
+    /// When the last batch was appended.
+    timestamp: Timestamp,
+}
+
+impl Reading {
+    /// Reads the log from `offset` on.
+    fn replay(&mut self, log: &Log, mut offset: Offset) -> Result<(), Error> {
+        let end = log.log_end_offset();
+        while offset < end {
+            let read = Read {
+                offset,
+                up_to: end,
+                max_bytes: READ_BYTES,
+                min_one_batch: true,
+            };
+            let (bytes, next) = read_whole(log, &read)?;
+            if bytes.is_empty() {
+                break;
+            }
+            for batch in batches(bytes) {
+                self.batch(&batch?, offset)?;
+            }
+            offset = next;
         }
-        for batch in batches(bytes) {
-            let batch = batch?;
-            if batch.header().is_control() {
-                controller.skip_to(batch.next_offset());
+        Ok(())
+    }
+
+    /// Takes in what a batch has from `first` on: a snapshot of Kafka's may end inside one.
+    fn batch(&mut self, batch: &RecordBatch, first: Offset) -> Result<(), Error> {
+        self.bytes += batch.size_in_bytes() as u64;
+        self.timestamp = batch.header().max_timestamp;
+        if batch.header().is_control() {
+            for record in batch.records()? {
+                self.quorum.note(&record?)?;
+            }
+            self.controller.skip_to(batch.next_offset());
+            return Ok(());
+        }
+        for record in batch.records()? {
+            let record = record?;
+            let offset = record.offset;
+            if offset < first {
                 continue;
             }
-            for record in batch.records()? {
-                let record = record?;
-                let offset = record.offset;
-                let decoded = Record::from_bytes(record.value.unwrap_or_default())
-                    .map_err(|source| Error::Record { offset, source })?;
-                if let MetadataRecord::RemoveTopic(remove) = &decoded.message {
-                    removed.insert(log::Uuid(remove.topic_id.to_bytes()));
-                }
-                controller.replay(offset, &decoded)?;
+            let decoded = Record::from_bytes(record.value.unwrap_or_default())
+                .map_err(|source| Error::Record { offset, source })?;
+            if let MetadataRecord::RemoveTopic(remove) = &decoded.message {
+                self.removed.insert(log::Uuid(remove.topic_id.to_bytes()));
             }
+            self.controller.replay(offset, &decoded)?;
         }
-        offset = next;
+        Ok(())
     }
-    Ok(removed)
 }
 
 impl Writer {
@@ -286,6 +372,8 @@ impl Writer {
             log,
             leader_epoch,
             changed: BTreeSet::new(),
+            bytes: 0,
+            timestamp: NO_TIMESTAMP,
             failed: false,
         }
     }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use forebay_broker_partition::{Partition, Role};
+use forebay_protocol::ErrorCode;
 use forebay_records::Offset;
 
 use super::text::{Kind, Text};
-use super::{Metrics, Requests, group_lag};
+use super::{BrokerState, Metrics, Requests, group_lag};
+use crate::clock;
 use crate::core::Core;
 use crate::replicas::{Readings, Replica};
 
@@ -44,6 +46,10 @@ impl Exposition<'_> {
         self.node(&mut text, &partitions);
         topics(&mut text, self.core.replicas.shared().meters.read(), &partitions);
         logs(&mut text, &partitions);
+        self.metadata(&mut text);
+        self.fetch_sessions(&mut text);
+        super::recovery::render_recovery(&self.core.startup, &mut text);
+        super::coordinators::render(self.core, &mut text).await;
         group_lag::render(self.core, &mut text).await;
         text.finish()
     }
@@ -75,6 +81,7 @@ impl Exposition<'_> {
                 text.sample(&name, &[("request", &one.api_key.name())], read(one));
             }
         }
+        errors(&seen, text);
         type Phase = fn(&Requests) -> &super::Histogram;
         let phases: [(&str, &str, Phase); 6] = [
             (
@@ -110,6 +117,51 @@ impl Exposition<'_> {
                 phase(one).render(&name, &labels, text.lines());
             }
         }
+    }
+
+    /// Kafka's `FetchSessionCache`.
+    fn fetch_sessions(&self, text: &mut Text) {
+        let (sessions, partitions, evictions) = {
+            let sessions = self.core.fetch_sessions.lock();
+            let sessions = sessions.unwrap_or_else(PoisonError::into_inner);
+            (sessions.len(), sessions.partition_count(), sessions.evictions())
+        };
+        text.single(
+            "kafka_server_fetchsessioncache_numincrementalfetchsessions",
+            Kind::Gauge,
+            "Incremental fetch sessions.",
+            sessions,
+        );
+        text.single(
+            "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached",
+            Kind::Gauge,
+            "Partitions in them.",
+            partitions,
+        );
+        text.single(
+            "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total",
+            Kind::Counter,
+            "Sessions that had to make room for others.",
+            evictions,
+        );
+    }
+
+    /// Kafka's `SnapshotEmitter`.
+    fn metadata(&self, text: &mut Text) {
+        let written = self.core.metadata.latest_snapshot();
+        text.single(
+            "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes",
+            Kind::Gauge,
+            "Bytes of the last snapshot of the metadata that this process wrote; 0: none yet.",
+            written.map_or(0, |written| written.bytes),
+        );
+        let since = written.map_or(self.core.started, |written| written.at);
+        text.single(
+            "kafka_server_snapshotemitter_latestsnapshotgeneratedagems",
+            Kind::Gauge,
+            "Milliseconds since that snapshot, or since the start.",
+            (clock::now() - since).max(0),
+        );
     }
 
     fn connections(&self, text: &mut Text) {
@@ -188,12 +240,13 @@ impl Exposition<'_> {
             .filter(|(_, partition)| partition.isr.len() < partition.replicas.len())
             .count();
         let fenced = image.brokers().filter(|broker| broker.fenced).count();
-        let gauges: [(&str, &str, usize); 12] = [
-            (
-                "kafka_server_kafkaserver_brokerstate",
-                "3: running; 6: shutting down.",
-                if self.core.shutdown.is_requested() { 6 } else { 3 },
-            ),
+        let state = if self.core.shutdown.is_requested() {
+            BrokerState::ShuttingDown
+        } else {
+            BrokerState::Running
+        };
+        super::recovery::render_state(state, text);
+        let gauges: [(&str, &str, usize); 11] = [
             (
                 "kafka_server_replicamanager_partitioncount",
                 "Partitions on this broker.",
@@ -252,6 +305,28 @@ impl Exposition<'_> {
         ];
         for (name, help, value) in gauges {
             text.single(name, Kind::Gauge, help, value);
+        }
+    }
+}
+
+/// Kafka's `ErrorsPerSec`.
+fn errors(seen: &[&Requests], text: &mut Text) {
+    let name = "kafka_network_requestmetrics_errors_total";
+    text.family(
+        name,
+        Kind::Counter,
+        "Errors that answers had, one for each partition, group or topic in them; NONE is none.",
+    );
+    for one in seen {
+        for (code, counter) in ErrorCode::ALL.iter().zip(&one.errors) {
+            let count = counter.load(Ordering::Relaxed);
+            if count > 0 {
+                text.sample(
+                    name,
+                    &[("request", &one.api_key.name()), ("error", &code.name())],
+                    count,
+                );
+            }
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::core::Core;
 
 /// The most groups that one scrape tells of one by one.
 const GROUPS_MAX: usize = 1_000;
+/// Kafka's names of the protocols.
+const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 /// The most committed offsets that one scrape tells of.
 const OFFSETS_MAX: usize = 10_000;
 
@@ -45,6 +48,7 @@ pub(super) async fn render(core: &Arc<Core>, text: &mut Text) {
     for (state, count) in states {
         text.sample(name, &[("state", &state)], count);
     }
+    counts(&groups, text);
     let mut committed = Vec::new();
     for group in groups.iter().take(GROUPS_MAX) {
         if committed.len() >= OFFSETS_MAX {
@@ -79,6 +83,50 @@ pub(super) async fn render(core: &Arc<Core>, text: &mut Text) {
                 text.sample(name, &labels, value);
             }
         }
+    }
+}
+
+/// Kafka's own gauges of groups: those of the classic protocol by state under a name each, of both by protocol, and of the consumer
+/// protocol by state.
+fn counts(groups: &[ListedGroup], text: &mut Text) {
+    let count = |protocol: &str, state: Option<&str>| {
+        let is_one = |group: &&ListedGroup| {
+            group.group_type == *protocol && state.is_none_or(|state| group.group_state == *state)
+        };
+        groups.iter().filter(is_one).count()
+    };
+    for state in [
+        "PreparingRebalance",
+        "CompletingRebalance",
+        "Stable",
+        "Dead",
+        "Empty",
+    ] {
+        text.single(
+            &format!(
+                "kafka_coordinator_group_groupmetadatamanager_numgroups{}",
+                state.to_ascii_lowercase()
+            ),
+            Kind::Gauge,
+            "Groups of the classic protocol in this state.",
+            count(CLASSIC, Some(state)),
+        );
+    }
+    let name = "kafka_server_group_coordinator_metrics_group_count";
+    text.family(name, Kind::Gauge, "Groups by protocol.");
+    for protocol in [CLASSIC, CONSUMER] {
+        text.sample(name, &[("protocol", &protocol)], count(protocol, None));
+    }
+    let name = "kafka_server_group_coordinator_metrics_consumer_group_count";
+    text.family(name, Kind::Gauge, "Groups of the consumer protocol by state.");
+    for (state, label) in [
+        ("Empty", "empty"),
+        ("Assigning", "assigning"),
+        ("Reconciling", "reconciling"),
+        ("Stable", "stable"),
+        ("Dead", "dead"),
+    ] {
+        text.sample(name, &[("state", &label)], count(CONSUMER, Some(state)));
     }
 }
 

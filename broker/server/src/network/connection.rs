@@ -345,6 +345,7 @@ impl<'a> Connection<'a> {
             Reply::Response(mut response) => {
                 let throttle = self.throttle(header, worked, response.throttle_time_ms());
                 response.set_throttle_time_ms(throttle_time_ms(throttle));
+                self.shared.router.metrics().errors(&response, header.version);
                 let chunks = header::encode_response_frame(header.correlation_id, header.version, &response)?;
                 let mut writer = ResponseWriter::new(self.stream, &self.shared.reads, self.shared.idle_max);
                 (throttle, writer.write(chunks).await?)

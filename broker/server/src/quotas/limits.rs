@@ -2,6 +2,7 @@
 //! wins; whoever falls under one user's or one client's quota shares that.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use forebay_broker_controller::{ClientQuotaEntity, ClientQuotas};
@@ -16,6 +17,23 @@ pub(crate) struct Share {
     pub(crate) user: String,
     /// What the client calls itself.
     pub(crate) client_id: String,
+}
+
+/// `user u, client-id c`, without what does not count.
+impl fmt::Display for Share {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let both = !self.user.is_empty() && !self.client_id.is_empty();
+        if !self.user.is_empty() {
+            write!(formatter, "user {:?}", self.user)?;
+        }
+        if both {
+            formatter.write_str(", ")?;
+        }
+        if !self.client_id.is_empty() {
+            write!(formatter, "client-id {:?}", self.client_id)?;
+        }
+        Ok(())
+    }
 }
 
 /// The quotas under one key, by whom they bind.

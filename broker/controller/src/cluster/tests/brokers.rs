@@ -230,7 +230,7 @@ fn producer_ids_come_in_blocks_of_a_thousand() {
 #[test]
 fn an_empty_log_is_bootstrapped_once() {
     let mut cluster = TestCluster::unactivated(super::fixture::options());
-    let (records, ()) = cluster.run_with_records(Activate);
+    let (records, ()) = cluster.run_with_records(Activate::default());
     let names: Vec<_> = records
         .iter()
         .map(forebay_protocol::internal_record::MetadataRecord::record_type)
@@ -241,7 +241,7 @@ fn an_empty_log_is_bootstrapped_once() {
         "begin, four features, min.insync.replicas, end"
     );
     assert_eq!(cluster.image().metadata_version(), MetadataVersion::LATEST);
-    assert_eq!(cluster.run_with_records(Activate).0, []);
+    assert_eq!(cluster.run_with_records(Activate::default()).0, []);
     assert_ne!(cluster.image().next_offset(), forebay_records::Offset::ZERO);
     assert_eq!(cluster.image().topic_by_id(Uuid::ZERO), None);
 }

@@ -34,7 +34,7 @@ impl TestCluster {
 
     pub(super) fn with_options(options: Options) -> Self {
         let mut cluster = Self::unactivated(options);
-        cluster.run(Activate);
+        cluster.run(Activate::default());
         cluster
     }
 

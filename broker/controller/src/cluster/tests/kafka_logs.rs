@@ -214,6 +214,14 @@ fn a_log_of_kafka_3_9_1_is_replayed_and_its_decisions_are_ours() {
 }
 
 #[test]
+fn a_snapshot_holds_all_that_such_a_log_says() {
+    for log in [KAFKA_4_3_1, KAFKA_3_9_1] {
+        let image = replay(log).0.image();
+        assert_eq!(super::snapshots::restored(&image), *image);
+    }
+}
+
+#[test]
 fn such_a_log_goes_on_here() {
     for log in [KAFKA_4_3_1, KAFKA_3_9_1] {
         let (mut controller, _) = replay(log);
@@ -228,7 +236,7 @@ fn such_a_log_goes_on_here() {
             next_offset: controller.image().next_offset(),
             seed: 1,
         };
-        let activation = controller.handle(Activate, context);
+        let activation = controller.handle(Activate::default(), context);
         assert_eq!(activation.records, [], "nothing to bootstrap, nothing to abort");
         let request = BrokerRegistrationRequest {
             log_dirs: controller
@@ -283,7 +291,7 @@ fn a_log_that_ends_inside_a_transaction_begins_anew() {
     );
     let next_offset = bootstrap.last().expect("there").0;
     let outcome = controller.handle(
-        Activate,
+        Activate::default(),
         Context {
             now: Timestamp(0),
             next_offset,

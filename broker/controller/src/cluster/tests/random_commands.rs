@@ -13,6 +13,7 @@ use forebay_protocol::messages::incremental_alter_configs_request::{
 use proptest::prelude::*;
 
 use super::fixture::{TestCluster, registration, topic, uuid};
+use super::snapshots::restored;
 use crate::*;
 
 #[derive(Debug, Clone)]
@@ -247,6 +248,7 @@ proptest! {
         }
         let mut reloaded = cluster.reloaded();
         prop_assert_eq!(reloaded.image(), cluster.image());
+        prop_assert_eq!(&restored(&cluster.image()), &*cluster.image(), "a snapshot holds all of it");
         for (image, text) in seen {
             prop_assert_eq!(format!("{image:?}"), text, "an image that a reader holds does not change");
         }

@@ -1,6 +1,7 @@
 //! After an unclean end: reads segments through, rebuilds what is derived from them, cuts a torn end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use forebay_records::Offset;
 
@@ -49,6 +50,8 @@ impl Loader {
         let mut torn = false;
         for index in first..self.segments.len() {
             let segment = Arc::clone(&self.segments[index]);
+            self.remaining
+                .store(self.segments.len() - index, Ordering::Relaxed);
             if segment.base_offset() != end {
                 match self.judge_gap(index, end, torn)? {
                     Gap::Compacted => {}

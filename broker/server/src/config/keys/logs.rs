@@ -87,3 +87,33 @@ pub(super) fn cleaner() -> Vec<ConfigKey> {
             .default(15_000).validator(Validator::at_least(0)),
     ]
 }
+
+/// How the metadata log is kept short.
+#[rustfmt::skip] // A table.
+pub(super) fn metadata() -> Vec<ConfigKey> {
+    vec![
+        key("metadata.log.segment.bytes", Int, High,
+            "How large a segment of the metadata log becomes at most.")
+            .default(1_073_741_824).validator(Validator::at_least(8 * 1024 * 1024)),
+        key("internal.metadata.log.segment.bytes", Int, Low,
+            "As metadata.log.segment.bytes, in whose place it is, and without its bound: for tests.")
+            .optional().internal(),
+        key("metadata.log.segment.ms", Long, High,
+            "After how long a segment of the metadata log is closed at the latest.")
+            .default(604_800_000_i64),
+        key("metadata.log.max.record.bytes.between.snapshots", Long, High,
+            "A snapshot of the metadata is written when so many bytes of the metadata log are behind the last one.")
+            .default(20_971_520_i64).validator(Validator::at_least(1)),
+        key("metadata.log.max.snapshot.interval.ms", Long, High,
+            "A snapshot of the metadata is written when there is something new and the last one is so old. 0: not for \
+             that alone.")
+            .default(3_600_000_i64).validator(Validator::at_least(0)),
+        key("metadata.max.retention.bytes", Long, High,
+            "Old snapshots of the metadata go, each with the log before the next one, while log and snapshots \
+             are larger than this together.")
+            .default(104_857_600_i64),
+        key("metadata.max.retention.ms", Long, High,
+            "A snapshot of the metadata that is older than this goes, with the log before the next one.")
+            .default(604_800_000_i64),
+    ]
+}
