@@ -81,7 +81,7 @@ pub fn producer_snapshot(bytes: &[u8]) -> Result<Vec<SnapshotProducer>, Snapshot
             transaction_first_offset: entry.transaction_first_offset,
             last_timestamp: entry.last_timestamp,
             last_batch: entry.last_batch().map(|batch| SnapshotBatch {
-                first_sequence: batch.first_sequence(),
+                first_sequence: first_sequence(batch.last_sequence, batch.offset_delta),
                 last_sequence: batch.last_sequence,
                 last_offset: batch.last_offset,
                 offset_delta: batch.offset_delta,
@@ -91,9 +91,35 @@ pub fn producer_snapshot(bytes: &[u8]) -> Result<Vec<SnapshotProducer>, Snapshot
     Ok(shown.collect())
 }
 
+/// What Kafka's tool shows as the first sequence of a batch, also of one that has none: it counts back from -1 as from 0
+/// (`DefaultRecordBatch.decrementSequence`).
+fn first_sequence(last: Sequence, delta: i32) -> Sequence {
+    match last {
+        Sequence(..0) => Sequence(i32::MAX.wrapping_sub(delta)),
+        last => last.minus(delta),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_sequences_are_those_of_kafkas_tool() {
+        // Its answers, where the last batch was of a coordinator that writes without sequences.
+        for (last, delta, shown) in [
+            (9, 3, 6),
+            (1, 3, i32::MAX - 1),
+            (-1, 0, i32::MAX),
+            (-1, 2, i32::MAX - 2),
+        ] {
+            assert_eq!(
+                first_sequence(Sequence(last), delta),
+                Sequence(shown),
+                "{last} {delta}"
+            );
+        }
+    }
 
     #[test]
     fn indexes_are_shown_whole_and_torn_entries_left_out() {
