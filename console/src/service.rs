@@ -3,17 +3,17 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_http::{Listeners, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::overview::Sources;
 
@@ -54,8 +54,15 @@ impl std::fmt::Debug for Options {
     }
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 struct Shared {
-    sources: Sources,
+    /// What pages are made of, once there is a cluster to ask.
+    sources: OnceLock<Sources>,
     metrics: Scrape,
     is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -64,22 +71,17 @@ struct Shared {
 #[derive(Debug)]
 pub struct Service {
     server: Server,
+    shared: Arc<Shared>,
+    connect_url: Option<String>,
+    registry_url: Option<String>,
 }
 
 impl Service {
-    /// Serves `listeners`. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// If the client cannot be made.
-    pub fn start(client: &Client, listeners: Listeners, options: Options) -> Result<Self, Error> {
-        let sources = Sources {
-            admin: client.admin(&Properties::new())?,
-            http: reqwest::Client::new(),
-            connect_url: options.connect_url,
-            registry_url: options.registry_url,
-        };
+    /// Serves `listeners`. Until [`Service::use_cluster`] it has metrics and health only: a node that recovers its logs for minutes
+    /// can be watched. Must be called inside a tokio runtime.
+    pub fn start(listeners: Listeners, options: Options) -> Self {
         let shared = Arc::new(Shared {
-            sources,
+            sources: OnceLock::new(),
             metrics: options.metrics,
             is_ready: options.is_ready,
         });
@@ -92,10 +94,28 @@ impl Service {
                 get(|| async { Json(json!({ "status": "live" })) }),
             )
             .route("/health/ready", get(ready))
-            .with_state(shared);
-        Ok(Self {
+            .with_state(Arc::clone(&shared));
+        Self {
             server: Server::start(listeners, router, options.http),
-        })
+            shared,
+            connect_url: options.connect_url,
+            registry_url: options.registry_url,
+        }
+    }
+
+    /// Shows the cluster of this client from now on; the first one stays.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub fn use_cluster(&self, client: &Client) -> Result<(), Error> {
+        let sources = Sources {
+            admin: client.admin(&Properties::new())?,
+            http: reqwest::Client::new(),
+            connect_url: self.connect_url.clone(),
+            registry_url: self.registry_url.clone(),
+        };
+        let _first_stays = self.shared.sources.set(sources);
+        Ok(())
     }
 
     /// Where it is served.
@@ -109,8 +129,11 @@ impl Service {
     }
 }
 
-async fn overview(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    Json(shared.sources.overview().await)
+async fn overview(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.sources.get() {
+        Some(sources) => Json(sources.overview().await).into_response(),
+        None => starting().into_response(),
+    }
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -123,9 +146,13 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     match (shared.is_ready)() {
         true => (StatusCode::OK, Json(json!({ "status": "ready" }))),
-        false => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": "starting" })),
-        ),
+        false => starting(),
     }
+}
+
+fn starting() -> (StatusCode, Json<Value>) {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({ "status": "starting" })),
+    )
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::clients::Clients;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, OwnBroker};
 use super::services::{self, Services};
 use super::settings::{Role, Settings};
 use super::termination;
@@ -51,25 +51,31 @@ impl Hub {
     ) -> anyhow::Result<Self> {
         let broker_runtime = runtime("broker")?;
         let services_runtime = runtime("services")?;
-        let metrics = Metrics::new()?;
-        let ports = services_runtime.block_on(services::bind(settings))?;
+        let mut ports = services_runtime.block_on(services::bind(settings))?;
+        let (startup, own) = (broker::Startup::default(), OwnBroker::default());
+        let has_broker = settings.has(Role::Broker);
+        let metrics = Metrics::new()?.with_broker(has_broker.then(|| startup.clone()), Arc::clone(&own));
+        let has_started = Arc::new(AtomicBool::new(false));
+        let is_ready = is_ready(&has_started, &own);
         let mut addresses = Vec::new();
-        let broker = match settings.has(Role::Broker) {
-            true => Some(RunningBroker::start(settings, &broker_runtime)?),
+        let console = services_runtime
+            .block_on(async { services::begin_console(settings, &mut ports, &metrics, is_ready) });
+        if let Some(console) = &console {
+            on_listening(Role::Console, console.addresses());
+            addresses.push((Role::Console, console.addresses().to_vec()));
+        }
+        let broker = match has_broker {
+            true => Some(RunningBroker::start(settings, startup, &broker_runtime)?),
             false => None,
         };
         if let Some(broker) = &broker {
             let bound = broker.addresses();
             on_listening(Role::Broker, &bound);
             addresses.push((Role::Broker, bound));
+            let _first = own.set((broker.handle.clone(), broker_runtime.handle().clone()));
         }
-        let own = broker.as_ref().map(|broker| broker.handle.clone());
-        let has_started = Arc::new(AtomicBool::new(false));
-        let is_ready = is_ready(&has_started, own.clone());
-        let own = own.map(|handle| (handle, broker_runtime.handle().clone()));
-        let metrics = metrics.with_broker(own.clone());
-        let mut clients = Clients::new(settings, own);
-        let start = Services::start(settings, &mut clients, ports, metrics, is_ready);
+        let mut clients = Clients::new(settings, own.get().cloned());
+        let start = Services::start(settings, &mut clients, ports, metrics, console);
         let services = match services_runtime.block_on(start) {
             Ok(services) => services,
             Err(error) => {
@@ -151,10 +157,14 @@ impl Hub {
 }
 
 impl RunningBroker {
-    fn start(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Self> {
+    fn start(settings: &Settings, startup: broker::Startup, runtime: &Runtime) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot create the data directory {}", settings.data_dir.display()))?;
-        let options = broker::Options::new(broker::BrokerConfig::from_values(settings.broker.clone())?);
+        let config = broker::BrokerConfig::from_values(settings.broker.clone())?;
+        let options = broker::Options {
+            startup,
+            ..broker::Options::new(config)
+        };
         let started = runtime.block_on(broker::Broker::start(options))?;
         let handle = started.handle();
         let (stop, stopped) = oneshot::channel();
@@ -181,9 +191,11 @@ impl RunningBroker {
 }
 
 /// Whether every role that was asked for serves, for `/health/ready`.
-fn is_ready(has_started: &Arc<AtomicBool>, own: Option<broker::Handle>) -> services::IsReady {
-    let has_started = Arc::clone(has_started);
-    Arc::new(move || has_started.load(Ordering::Acquire) && own.as_ref().is_none_or(broker::Handle::is_ready))
+fn is_ready(has_started: &Arc<AtomicBool>, own: &OwnBroker) -> services::IsReady {
+    let (has_started, own) = (Arc::clone(has_started), Arc::clone(own));
+    Arc::new(move || {
+        has_started.load(Ordering::Acquire) && own.get().is_none_or(|(broker, _)| broker.is_ready())
+    })
 }
 
 fn runtime(name: &'static str) -> anyhow::Result<Runtime> {

@@ -1,6 +1,6 @@
 //! What the process counts: the services by the recorder that libraries write to, the broker by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use forebay_broker_server as broker;
@@ -12,9 +12,14 @@ use tokio::runtime::Handle;
 #[derive(Clone)]
 pub(super) struct Metrics {
     services: PrometheusHandle,
-    /// Our own broker and where it runs.
-    broker: Option<(broker::Handle, Handle)>,
+    /// Our own broker's start.
+    startup: Option<broker::Startup>,
+    /// Our own broker and where it runs, once it serves.
+    broker: OwnBroker,
 }
+
+/// The broker of this process and where it runs, once it serves.
+pub(super) type OwnBroker = Arc<OnceLock<(broker::Handle, Handle)>>;
 
 impl Metrics {
     /// The recorder of the process; a second hub in it (tests) shares the first one's.
@@ -22,7 +27,7 @@ impl Metrics {
     /// # Errors
     /// If something else in the process records already.
     pub(super) fn new() -> anyhow::Result<Self> {
-        static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+        static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
         let services = if let Some(known) = RECORDER.get() {
             known.clone()
         } else {
@@ -33,13 +38,18 @@ impl Metrics {
         };
         Ok(Self {
             services,
-            broker: None,
+            startup: None,
+            broker: OwnBroker::default(),
         })
     }
 
-    /// The same, with a broker.
-    pub(super) fn with_broker(self, broker: Option<(broker::Handle, Handle)>) -> Self {
-        Self { broker, ..self }
+    /// The same, with a broker that is about to start.
+    pub(super) fn with_broker(self, startup: Option<broker::Startup>, broker: OwnBroker) -> Self {
+        Self {
+            startup,
+            broker,
+            ..self
+        }
     }
 
     /// Tidies the recorder's histograms.
@@ -49,15 +59,24 @@ impl Metrics {
 
     /// Reads all of them.
     pub(super) fn scrape(&self) -> Scrape {
-        let Self { services, broker } = self.clone();
+        let Self {
+            services,
+            startup,
+            broker,
+        } = self.clone();
         Arc::new(move || {
-            let (services, broker) = (services.clone(), broker.clone());
+            let (services, startup) = (services.clone(), startup.clone());
+            let broker = broker.get().cloned();
             Box::pin(async move {
                 let mut text = services.render();
-                if let Some((broker, runtime)) = broker {
-                    // Its coordinators answer on its own runtime.
-                    let reading = runtime.spawn(async move { broker.metrics().await });
-                    text.push_str(&reading.await.unwrap_or_default());
+                match (broker, startup) {
+                    (Some((broker, runtime)), _) => {
+                        // Its coordinators answer on its own runtime.
+                        let reading = runtime.spawn(async move { broker.metrics().await });
+                        text.push_str(&reading.await.unwrap_or_default());
+                    }
+                    (None, Some(startup)) => text.push_str(&startup.metrics()),
+                    (None, None) => {}
                 }
                 text
             })

@@ -38,6 +38,28 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
     Ok(bound)
 }
 
+/// The console, before there is a broker: what it tells of the process can be asked from now on. Must be called inside a runtime.
+pub(super) fn begin_console(
+    settings: &Settings,
+    listeners: &mut Bound,
+    metrics: &Metrics,
+    is_ready: IsReady,
+) -> Option<forebay_console::Service> {
+    let options = forebay_console::Options {
+        connect_url: url(listeners.port(Role::Connect)),
+        registry_url: url(listeners.port(Role::Registry)),
+        metrics: metrics.scrape(),
+        is_ready,
+        http: settings.http(Role::Console),
+    };
+    let bound = listeners.take(Role::Console)?;
+    Some(forebay_console::Service::start(bound, options))
+}
+
+fn url(port: Option<u16>) -> Option<String> {
+    port.map(|port| format!("http://localhost:{port}"))
+}
+
 /// What is running above the broker.
 pub(super) struct Services {
     registry: Option<registry::Service>,
@@ -53,13 +75,9 @@ impl Services {
         clients: &mut Clients,
         mut listeners: Bound,
         metrics: Metrics,
-        is_ready: IsReady,
+        console: Option<forebay_console::Service>,
     ) -> anyhow::Result<Self> {
-        let url = |port: Option<u16>| port.map(|port| format!("http://localhost:{port}"));
-        let (registry_url, connect_url) = (
-            url(listeners.port(Role::Registry)),
-            url(listeners.port(Role::Connect)),
-        );
+        let registry_url = url(listeners.port(Role::Registry));
         let registry = async {
             let Some(bound) = listeners.take(Role::Registry) else {
                 return Ok(None);
@@ -96,20 +114,9 @@ impl Services {
             None => None,
         };
         let upkeep = tokio::spawn(upkeep(metrics.clone()));
-        let console = match listeners.take(Role::Console) {
-            Some(bound) => {
-                let options = forebay_console::Options {
-                    connect_url,
-                    registry_url,
-                    metrics: metrics.scrape(),
-                    is_ready,
-                    http: settings.http(Role::Console),
-                };
-                let client = clients.of_role(settings, Role::Console)?;
-                Some(forebay_console::Service::start(&client, bound, options)?)
-            }
-            None => None,
-        };
+        if let Some(console) = &console {
+            console.use_cluster(&clients.of_role(settings, Role::Console)?)?;
+        }
         Ok(Self {
             registry,
             rest,
@@ -119,6 +126,7 @@ impl Services {
         })
     }
 
+    /// Of those that serve since the broker does.
     pub(super) fn addresses(&self) -> Vec<(Role, Vec<SocketAddr>)> {
         let all = [
             (
@@ -134,10 +142,6 @@ impl Services {
                 self.connect
                     .as_ref()
                     .map(forebay_connect_runtime::Service::addresses),
-            ),
-            (
-                Role::Console,
-                self.console.as_ref().map(forebay_console::Service::addresses),
             ),
         ];
         all.into_iter()
