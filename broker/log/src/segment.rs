@@ -271,6 +271,12 @@ impl Segment {
         write_lock(&self.transaction_index).clear()
     }
 
+    /// The same without waiting: also if somebody is about to change that.
+    pub(crate) fn may_have_aborted(&self) -> bool {
+        let index = self.transaction_index.try_read();
+        index.map_or(true, |index| !index.is_empty())
+    }
+
     pub(crate) fn has_aborted(&self) -> bool {
         !read_lock(&self.transaction_index).is_empty()
     }
@@ -295,6 +301,13 @@ impl Segment {
         } else {
             index.collect(from, up_to, found)
         }
+    }
+
+    /// Runs `work` while the transaction index is being changed.
+    #[cfg(test)]
+    pub(crate) fn while_index_changes<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _changing = write_lock(&self.transaction_index);
+        work()
     }
 
     fn corrupt(&self, position: u64, reason: impl AsRef<str>) -> Error {

@@ -116,7 +116,7 @@ impl Log {
             .map_or(from, |segment| segment.base_offset());
         view.segments
             .range(first..)
-            .any(|(_, segment)| segment.has_aborted())
+            .any(|(_, segment)| segment.may_have_aborted())
     }
 
     /// The aborted transactions that overlap `from..up_to`, sorted by their first offset: what a consumer of committed

@@ -35,6 +35,21 @@ fn the_high_watermark_does_not_wait_for_a_write() {
     assert_eq!(log.update_high_watermark(Offset(3)), Offset(3));
 }
 
+/// Neither does the question that each fetch of committed records asks, whoever writes or reads a transaction index meanwhile.
+#[test]
+fn asking_for_aborted_transactions_does_not_wait() {
+    let Fixture { log, .. } = fixture(&config());
+    append(&log, append_of(2, 1, 40)).expect("plain");
+    assert!(!log.may_have_aborted_transactions(Offset::ZERO));
+    let (asked, answer) = mpsc::channel();
+    let other = Arc::clone(&log);
+    let answer = log.active().expect("a segment").while_index_changes(|| {
+        std::thread::spawn(move || asked.send(other.may_have_aborted_transactions(Offset::ZERO)));
+        answer.recv_timeout(Duration::from_secs(20))
+    });
+    assert_eq!(answer, Ok(true), "there may be one in a moment");
+}
+
 /// The files of the log's segments.
 fn segments(disk: &MemoryDisk) -> Vec<PathBuf> {
     let entries = disk.read_dir(Path::new(FOLDER)).expect("list").into_iter();
