@@ -27,9 +27,9 @@ pub(crate) use record::{
     decode_value, encode,
 };
 pub(crate) use regular_expression::RegularExpression;
-#[cfg(test)]
-pub(crate) use regular_expression::TEXT_BYTES_MAX;
 pub use regular_expression::{ResolvedExpressions, resolve as resolve_expressions};
+#[cfg(test)]
+pub(crate) use regular_expression::{TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX};
 pub(crate) use target::next_target;
 pub(crate) use work::Work;
 

@@ -1,19 +1,22 @@
 //! Subscriptions by regular expression (KIP-848): RE2's syntax, whole names. What one may cost is bounded before it is compiled and while it is:
 //! matching takes time in the order of name times automaton, and repetitions of repetitions make large automata out of few letters.
 
+mod dialect;
+
 use std::collections::BTreeSet;
 
 use forebay_protocol::Utf8Bytes;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::ClusterImage;
+use dialect::Names;
+#[cfg(test)]
+pub(crate) use dialect::{TABLES_MAX, WIDE_MAX};
 
 /// The longest expression.
 pub(crate) const TEXT_BYTES_MAX: usize = 4096;
-/// The largest automaton over names of topics, which are ASCII: some thousand states.
-const TOPICS_AUTOMATON_BYTES_MAX: usize = 192 << 10;
-/// The largest automaton over any text: `\w` alone is a large part of it.
-const TEXT_AUTOMATON_BYTES_MAX: usize = 1 << 20;
+/// The largest automaton: some thousand states.
+const AUTOMATON_BYTES_MAX: usize = 192 << 10;
 /// What a matcher may remember of states that it has been in.
 const MATCHER_BYTES_MAX: usize = 1 << 20;
 
@@ -22,31 +25,20 @@ const MATCHER_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct RegularExpression(Regex);
 
 impl RegularExpression {
-    /// Reads an expression for names of topics. As RE2's, its classes (`\w`) are of ASCII.
+    /// Reads an expression for names of topics, which are of ASCII.
     ///
     /// # Errors
     /// What is wrong with it, in one line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let text = checked(text)?;
-        compile(&text, false, TOPICS_AUTOMATON_BYTES_MAX)
-            .or_else(|error| match error {
-                // `\p{…}` is an alphabet's.
-                regex::Error::Syntax(_) => compile(&text, true, TOPICS_AUTOMATON_BYTES_MAX),
-                other => Err(other),
-            })
-            .map(Self)
-            .map_err(|error| in_one_line(&error))
+        compile(&translated(text, Names::Ascii)?, false)
     }
 
-    /// Reads an expression for texts of any alphabet.
+    /// Reads an expression for texts of any alphabet. As RE2's, its classes (`\w`) are of ASCII all the same.
     ///
     /// # Errors
     /// As `parse`.
     pub(crate) fn parse_for_text(text: &str) -> Result<Self, String> {
-        let text = checked(text)?;
-        compile(&text, true, TEXT_AUTOMATON_BYTES_MAX)
-            .map(Self)
-            .map_err(|error| in_one_line(&error))
+        compile(&translated(text, Names::Unicode)?, true)
     }
 
     /// Whether the whole of `name` matches.
@@ -56,23 +48,25 @@ impl RegularExpression {
 }
 
 /// The text in the library's words, if it is an expression by itself: an unmatched parenthesis might find its match in what is put around it.
-fn checked(text: &str) -> Result<String, String> {
+fn translated(text: &str, names: Names) -> Result<String, String> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(format!("it is longer than {TEXT_BYTES_MAX} bytes"));
     }
     let text = unquote(text);
-    regex_syntax::ast::parse::Parser::new()
+    let ast = regex_syntax::ast::parse::Parser::new()
         .parse(&text)
         .map_err(|error| in_one_line(&error))?;
-    Ok(text)
+    dialect::translate(&text, &ast, names)
 }
 
-fn compile(text: &str, unicode: bool, automaton_bytes_max: usize) -> Result<Regex, regex::Error> {
+fn compile(text: &str, unicode: bool) -> Result<RegularExpression, String> {
     RegexBuilder::new(&format!(r"\A(?:{text})\z"))
         .unicode(unicode)
-        .size_limit(automaton_bytes_max)
+        .size_limit(AUTOMATON_BYTES_MAX)
         .dfa_size_limit(MATCHER_BYTES_MAX)
         .build()
+        .map(RegularExpression)
+        .map_err(|error| in_one_line(&error))
 }
 
 fn in_one_line(error: &dyn std::fmt::Display) -> String {

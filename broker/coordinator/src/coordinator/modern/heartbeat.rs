@@ -262,13 +262,19 @@ pub(super) fn update_subscription(
         })?;
     }
     let is_known = regexes_matter && regex.is_none_or(|regex| work.resolved().contains_key(regex));
+    // What it lets go of is others', whether the new one turns out to mean anything or not.
+    let lets_go = regexes_matter
+        && before
+            .regex()
+            .and_then(|regex| work.resolved().get(regex))
+            .is_some_and(|resolved| !resolved.topics.is_empty());
     if work.member(id).is_none() || metadata != *before {
         work.write_member(id, metadata);
     }
     if regexes_matter {
         work.forget_unused_regexes();
     }
-    let bump = names_changed || is_known;
+    let bump = names_changed || is_known || lets_go;
     if bump || work.refreshed_at != Some(work.image.version()) {
         work.refresh_topics(bump);
     }

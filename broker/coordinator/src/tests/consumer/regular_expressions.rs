@@ -1,11 +1,11 @@
 //! Subscriptions by regular expression: resolved by the coordinator, refreshed when topics appear.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay_protocol::ErrorCode;
 
 use super::client::Client;
-use crate::consumer::{RegularExpression, TEXT_BYTES_MAX};
+use crate::consumer::{RegularExpression, TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX};
 use crate::tests::driver::{Driver, GROUP};
 use crate::{Action, Command, Config, Event};
 
@@ -55,7 +55,7 @@ fn names_match_as_a_whole_in_the_syntax_of_re2() {
         "*",
         "a{1000000}{1000}",
         "(?:[!-~]{0,300}){0,200}",
-        r"(?:\pL{10}){10}",
+        r"(?:\pL{100}){100}",
     ] {
         let refused = RegularExpression::parse(invalid);
         assert!(refused.is_err() || invalid == "a{2", "{invalid} {refused:?}");
@@ -69,6 +69,14 @@ fn classes_are_of_ascii_and_alphabets_have_their_names() {
         (r"[^x]+", "abc", true),
         (r"\pL+", "abc", true),
         (r"\pL+", "ab1", false),
+        (r"[\PL]+", "1-2", true),
+        (r"(?i)\p{Lu}+", "aB", true),
+        (r"\p{Greek}|a", "a", true),
+        (r"[^ä\p{Cyrillic}]+", "abc", true),
+        ("[a-zäöü]+", "abc", true),
+        ("[x-ü]+", "yz", true),
+        ("(?i)ä|[ö-ü]|b", "B", true),
+        ("aä?", "a", true),
         (r"(?:\w+-){8}\d", "a-b-c-d-e-f-g-h-1", true),
     ] {
         let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
@@ -80,6 +88,92 @@ fn classes_are_of_ascii_and_alphabets_have_their_names() {
         RegularExpression::parse(&format!("{long}x")).expect_err("too long"),
         "it is longer than 4096 bytes"
     );
+}
+
+/// What makes expressions dear that never come to an automaton: upper and lower case of all letters there are, in a class again and again.
+fn dear() -> Vec<String> {
+    let nested = format!(r"{}\0-\x{{1E943}}]{}", "[".repeat(240), "a]".repeat(239));
+    vec![
+        format!("(?iu){}", r"[\D]".repeat(1_020)),
+        format!("(?i){}", r"[\D]".repeat(1_020)),
+        format!("(?i){}", r"[\0-\x{10FFFF}]".repeat(250)),
+        format!("(?i:{})", "[ä-\u{10FFFF}]".repeat(400)),
+        format!("(?i)[{}a]", r"\D&&".repeat(1_000)),
+        format!("(?i){}", r"\pL".repeat(1_300)),
+        format!("(?iu){nested}"),
+        format!("(?i){}", nested.repeat(4)),
+    ]
+}
+
+#[test]
+fn expressions_are_judged_before_they_are_translated() {
+    for text in dear() {
+        for parse in [RegularExpression::parse, RegularExpression::parse_for_text] {
+            let began = Instant::now();
+            let parsed = parse(&text);
+            let took = began.elapsed();
+            assert!(
+                took < Duration::from_millis(400),
+                "{took:?}: {text:.60} {parsed:.60?}"
+            );
+        }
+        assert!(RegularExpression::parse_for_text(&text).is_err(), "{text:.60}");
+    }
+    for flag in ["(?u)a", "(?-u:a)", "(?x)a", "(?R)a"] {
+        let refused = RegularExpression::parse(flag).expect_err(flag);
+        assert_eq!(refused, "invalid or unsupported Perl syntax");
+    }
+}
+
+#[test]
+fn texts_of_any_alphabet_are_matched_with_classes_of_ascii() {
+    for (regex, text, matches) in [
+        (r"\w+-\d", "a_b-1", true),
+        (r"\w+", "ä", false),
+        (r"[\W]+", "ä-", true),
+        (r"\D\S", "äö", true),
+        (r"ä\b.*", "äa", true),
+        (r"\pL+", "äβ", true),
+        ("(?i)Ä[Ö-Ü]", "äö", true),
+        (".", "ä", true),
+    ] {
+        let regex =
+            RegularExpression::parse_for_text(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
+        assert_eq!(regex.matches(text), matches, "{regex:?} {text}");
+    }
+    let wide = |times| format!("(?i){}", r"[\D]".repeat(times));
+    assert!(RegularExpression::parse_for_text(&wide(WIDE_MAX)).is_ok());
+    assert!(RegularExpression::parse_for_text(&wide(WIDE_MAX + 1)).is_err());
+    let tables = |times| r"\p{Nd}".repeat(times);
+    assert!(RegularExpression::parse(&tables(TABLES_MAX)).is_ok());
+    assert!(RegularExpression::parse(&tables(TABLES_MAX + 1)).is_err());
+}
+
+#[test]
+fn a_member_that_goes_to_an_expression_that_matches_nothing_leaves_its_partitions_to_others() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("a1", 2);
+    let mut stays = subscriber("m1", "a.*");
+    let mut goes = subscriber("m2", "a.*");
+    stays.join(&mut driver);
+    driver.advance(Duration::from_secs(2));
+    goes.join(&mut driver);
+    driver.settle(&mut [&mut stays, &mut goes]);
+    assert_eq!((stays.owned.len(), goes.owned.len()), (1, 1));
+
+    goes.regex = Some("zzz.*".into());
+    driver.advance(Duration::from_secs(2));
+    goes.hear(&driver.consumer_heartbeat(goes.full()));
+    goes.follow_assignment();
+    goes.beat(&mut driver);
+    driver.advance(Duration::from_secs(5));
+    for _ in 0..3 {
+        stays.beat(&mut driver);
+        goes.beat(&mut driver);
+    }
+    driver.settle(&mut [&mut stays, &mut goes]);
+    assert_eq!((stays.owned.len(), goes.owned.len()), (2, 0));
+    driver.coordinator.assert_consistent(true);
 }
 
 #[test]
