@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use forebay_disk::{Disk, Lock, OpenOptions, Space};
 use forebay_records::{Offset, Timestamp};
@@ -74,6 +74,8 @@ pub struct LogDirectory {
     tail_bytes_per_log: usize,
     tail_budget: Arc<TailBudget>,
     logs: RwLock<BTreeMap<TopicPartition, Slot>>,
+    /// Once the logs are loaded, whether the last process ended properly: if not, one that could not be opened is still to be recovered.
+    was_clean: OnceLock<bool>,
     checkpoints: Mutex<Checkpoints>,
     recovery: Arc<Recovery>,
     /// Folders of deleted partitions, and when they may go.
@@ -85,7 +87,7 @@ pub struct LogDirectory {
 #[derive(Debug, Clone)]
 enum Slot {
     Open(Arc<Log>),
-    /// It could not be opened; its files are as they were.
+    /// It could not be opened; nothing of its batches was changed, but what its recovery had finished.
     Failed(Error),
 }
 
@@ -116,6 +118,7 @@ impl LogDirectory {
             tail_bytes_per_log: options.tail_bytes_per_log,
             tail_budget: Arc::new(TailBudget::new(options.tail_bytes)),
             logs: RwLock::default(),
+            was_clean: OnceLock::new(),
             checkpoints: Mutex::new(Checkpoints::read(&**disk, path)?),
             recovery: options.recovery,
             doomed: Mutex::default(),
@@ -340,7 +343,8 @@ impl LogDirectory {
     }
 
     /// Closes all logs, on `threads` threads, and leaves the marker that says that all is as it should be. After this
-    /// every use of a log is an error. `broker_epoch` is written into the marker (KIP-966); -1 for none.
+    /// every use of a log is an error. `broker_epoch` is written into the marker (KIP-966); -1 for none. There is no marker
+    /// if a log could not be opened after an unclean end, as it is still to be recovered, nor before [`LogDirectory::load`].
     ///
     /// # Errors
     /// The first error; then there is no marker, and the next start recovers the logs.
@@ -354,6 +358,15 @@ impl LogDirectory {
         let mut checkpoints = lock(&self.checkpoints);
         let current = self.checkpointed(&checkpoints, &logs, ends);
         checkpoints.write(&*self.disk, &self.path, current, None)?;
+        let failed = self.failed();
+        let is_recovered = self
+            .was_clean
+            .get()
+            .map(|was_clean| *was_clean || failed.is_empty());
+        if is_recovered != Some(true) {
+            tracing::warn!(directory = %self.path.display(), ?failed, "logs could not be recovered: the next start recovers again");
+            return Ok(());
+        }
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let marker = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         let file = self.disk.open(&path, OpenOptions::replace())?;

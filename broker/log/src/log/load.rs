@@ -77,7 +77,8 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Hole`], [`Error::Corrupt`], [`Error::UnsupportedFormat`], [`Error::InvalidFile`] or a storage error: then
-    /// this partition stays offline, and its files are as they were.
+    /// this partition stays offline. What recovery had done until then stays done, and may be done again; that it was not
+    /// finished nobody can tell from the files, so whoever opens them next must recover again.
     pub(crate) fn load(
         options: LogOptions,
         load: LoadOptions,

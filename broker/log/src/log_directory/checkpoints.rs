@@ -260,7 +260,7 @@ impl LogDirectory {
     }
 
     /// The partitions that could not be opened.
-    fn failed(&self) -> Vec<TopicPartition> {
+    pub(super) fn failed(&self) -> Vec<TopicPartition> {
         let logs = read_lock(&self.logs);
         let failed = logs.iter().filter(|(_, slot)| matches!(slot, Slot::Failed(_)));
         failed.map(|(partition, _)| partition.clone()).collect()

@@ -27,7 +27,7 @@ pub struct LoadSummary {
     pub broker_epoch: Option<i64>,
     /// What was opened.
     pub loaded: Vec<(TopicPartition, LoadReport)>,
-    /// What could not be opened: these partitions are offline, their files untouched.
+    /// What could not be opened: these partitions are offline. After an unclean end they are recovered by the next start.
     pub failed: Vec<(TopicPartition, Error)>,
 }
 
@@ -125,6 +125,8 @@ impl LogDirectory {
             };
             logs.insert(partition, slot);
         }
+        // Only now: without all of the logs nobody knows which are to be recovered.
+        let _ = self.was_clean.set(clean);
         Ok(summary)
     }
 

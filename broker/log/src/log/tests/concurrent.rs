@@ -71,8 +71,10 @@ fn readers_never_see_anything_but_the_log() {
     let directory = LogDirectory::open(options(folder.path())).expect("open");
     let error = LogDirectory::open(options(folder.path())).expect_err("locked");
     assert!(error.to_string().contains("locked"), "{error}");
+    let config = Arc::new(config);
+    directory.load(&|_| Arc::clone(&config), 2, NOW).expect("empty");
     let log = directory
-        .log_or_create(&partition(), topic_id(), &Arc::new(config.clone()))
+        .log_or_create(&partition(), topic_id(), &config)
         .expect("new");
     let done = AtomicBool::new(false);
     let seen: Vec<usize> = std::thread::scope(|scope| {
@@ -115,7 +117,6 @@ fn readers_never_see_anything_but_the_log() {
     let (start, end) = (log.log_start_offset(), log.log_end_offset());
     drop((directory, log));
     let directory = LogDirectory::open(options(folder.path())).expect("open");
-    let config = Arc::new(config);
     let summary = directory.load(&|_| Arc::clone(&config), 2, NOW).expect("loaded");
     assert!(summary.clean && summary.failed.is_empty());
     let log = directory.log(&partition()).expect("open").expect("there");

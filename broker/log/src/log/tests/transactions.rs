@@ -2,6 +2,7 @@
 //! committed, all of them, in their order, and no others.
 
 mod consumer;
+mod interrupted;
 mod markers;
 
 use forebay_disk::{Effect, Fault, FaultyDisk, Operation, Survivors};
