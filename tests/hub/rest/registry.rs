@@ -1,9 +1,9 @@
-//! The schema registry: register, fetch, look up, check, delete; and all of it after a kill.
+//! The schema registry: register, fetch, look up, check, delete; and all of it after a kill, and after its topic was compacted.
 
 use serde_json::{Value, json};
 
 use super::{get, send};
-use crate::process::Hub;
+use crate::process::{Hub, eventually};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/vnd.schemaregistry.v1+json")];
 
@@ -111,4 +111,75 @@ fn mistakes_have_confluents_codes(hub: &Hub) {
             "{path}"
         );
     }
+}
+
+/// How often the log of the registry's topic has a level of compatibility of the subject `toggled`.
+fn levels_in_log(hub: &Hub) -> usize {
+    const KEY: &[u8] = br#""keytype":"CONFIG","subject":"toggled""#;
+    let files = std::fs::read_dir(hub.partition_dir("_schemas", 0)).expect("the folder is there");
+    let logs = files.filter_map(|file| {
+        let path = file.ok()?.path();
+        // It may be replaced at this moment.
+        path.extension()
+            .is_some_and(|kind| kind == "log")
+            .then(|| std::fs::read(path).ok())?
+    });
+    logs.map(|bytes| bytes.windows(KEY.len()).filter(|window| *window == KEY).count())
+        .sum()
+}
+
+/// The registry reads on while its topic is compacted under it, and has everything when it reads it anew.
+#[test]
+fn every_schema_outlives_the_compaction_of_its_topic() {
+    const SUBJECTS: usize = 12;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let eager = [
+        "broker.log.cleaner.backoff.ms=20",
+        "broker.log.cleaner.min.cleanable.ratio=0",
+        "broker.log.roll.ms=1",
+    ];
+    let mut hub = Hub::start(directory.path(), "broker,registry", &eager);
+    let named = |number: usize| json!([{ "name": format!("field{number}"), "type": "string" }]);
+    let check = |hub: &Hub, count: usize| {
+        for number in 0..count {
+            let by_id = get(hub, "registry", &format!("/schemas/ids/{}", number + 1)).ok();
+            assert_eq!(by_id, schema(&named(number)), "{number}");
+            let latest = get(hub, "registry", &format!("/subjects/s{number}/versions/latest")).ok();
+            assert_eq!(latest["id"], json!(number + 1));
+        }
+        let level = get(hub, "registry", "/config/toggled").ok();
+        assert_eq!(level, json!({ "compatibilityLevel": "FULL" }));
+    };
+    for number in 0..SUBJECTS {
+        let path = format!("/subjects/s{number}/versions");
+        let (status, answer) = call(&hub, "POST", &path, &schema(&named(number)));
+        assert_eq!((status, &answer["id"]), (200, &json!(number + 1)), "{answer}");
+        for level in ["NONE", "FULL"] {
+            let (status, _) = call(&hub, "PUT", "/config/toggled", &json!({ "compatibility": level }));
+            assert_eq!(status, 200);
+        }
+    }
+    let compacted = |hub: &Hub| {
+        eventually("the topic is compacted", || {
+            (levels_in_log(hub) <= 2).then_some(())
+        });
+    };
+    compacted(&hub);
+    check(&hub, SUBJECTS);
+    hub.process().kill();
+    hub.restart();
+    check(&hub, SUBJECTS);
+    // It writes on where it was, and is compacted again.
+    let path = format!("/subjects/s{SUBJECTS}/versions");
+    assert_eq!(
+        call(&hub, "POST", &path, &schema(&named(SUBJECTS))).1["id"],
+        SUBJECTS + 1
+    );
+    for level in ["NONE", "FULL", "NONE", "FULL"] {
+        call(&hub, "PUT", "/config/toggled", &json!({ "compatibility": level }));
+    }
+    compacted(&hub);
+    assert!(hub.process().terminate().success());
+    hub.restart();
+    check(&hub, SUBJECTS + 1);
 }
