@@ -225,15 +225,16 @@ impl Segment {
         }
         time_index.close()?;
         drop(time_index);
-        read_lock(&self.transaction_index).sync()
+        self.sync_aborted()
     }
 
-    /// Makes the batches durable.
+    /// Makes the batches durable, and which of their transactions are aborted: if a marker is damaged later, nothing else tells.
     pub(crate) fn sync(&self) -> Result<()> {
         let file = self.file()?;
         // Before the sync: what is written from here on is not covered by it.
         self.unsynced.store(false, Ordering::Release);
-        Ok(file.sync_data()?)
+        file.sync_data()?;
+        self.sync_aborted()
     }
 
     /// Renames its files so that they are no longer part of the log; gives their new names.
@@ -267,8 +268,15 @@ impl Segment {
         write_lock(&self.transaction_index).append(aborted)
     }
 
-    pub(crate) fn clear_aborted(&self) -> Result<()> {
-        write_lock(&self.transaction_index).clear()
+    /// See [`TransactionIndex::replace`].
+    pub(crate) fn replace_aborted(&self, aborted: &[AbortedTransaction]) -> Result<()> {
+        write_lock(&self.transaction_index).replace(aborted)
+    }
+
+    fn sync_aborted(&self) -> Result<()> {
+        // Not with the lock: whoever appends or reads does not wait for the disk.
+        let unsynced = write_lock(&self.transaction_index).take_unsynced();
+        unsynced.map_or(Ok(()), |file| Ok(file.sync_data()?))
     }
 
     /// The same without waiting: also if somebody is about to change that.

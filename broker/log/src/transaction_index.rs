@@ -78,6 +78,8 @@ pub(crate) struct TransactionIndex {
     path: PathBuf,
     /// Open for good, once its name has gone to another file.
     pinned: Option<Arc<dyn File>>,
+    /// Open as long as something was written that is not synced: the kernel tells of a failed write-back only those who had it open.
+    unsynced: Option<Arc<dyn File>>,
     count: usize,
 }
 
@@ -88,11 +90,11 @@ impl TransactionIndex {
             Err(error) if error.is_not_found() => 0,
             Err(error) => return Err(error.into()),
         };
-        let pinned = None;
         Ok(TransactionIndex {
             disk,
             path,
-            pinned,
+            pinned: None,
+            unsynced: None,
             count,
         })
     }
@@ -114,7 +116,11 @@ impl TransactionIndex {
     }
 
     pub(crate) fn append(&mut self, aborted: &AbortedTransaction) -> Result<()> {
-        let file = self.disk.open(&self.path, OpenOptions::create())?;
+        let file = match &self.unsynced {
+            Some(file) => Arc::clone(file),
+            None => self.disk.open(&self.path, OpenOptions::create())?,
+        };
+        self.unsynced = Some(Arc::clone(&file));
         file.write_all_at(&aborted.encode(), (self.count * ENTRY_BYTES) as u64)?;
         self.count += 1;
         Ok(())
@@ -175,22 +181,34 @@ impl TransactionIndex {
         self.cut(kept)
     }
 
-    pub(crate) fn clear(&mut self) -> Result<()> {
-        self.count = 0;
-        Ok(self.disk.remove_file_if_exists(&self.path)?)
+    /// Puts these entries in the place of those that there are, durably and in one step: whenever that is interrupted, the old ones
+    /// or the new ones are there, all of them.
+    pub(crate) fn replace(&mut self, entries: &[AbortedTransaction]) -> Result<()> {
+        if entries.is_empty() {
+            if self.disk.exists(&self.path)? {
+                self.disk.remove_file(&self.path)?;
+                self.path
+                    .parent()
+                    .map_or(Ok(()), |folder| self.disk.sync_dir(folder))?;
+            }
+        } else {
+            let bytes: Vec<u8> = entries.iter().flat_map(AbortedTransaction::encode).collect();
+            self.disk.write_atomically(&self.path, &bytes)?;
+        }
+        self.unsynced = None;
+        self.count = entries.len();
+        Ok(())
     }
 
-    /// Makes it durable.
-    pub(crate) fn sync(&self) -> Result<()> {
-        if self.count > 0 {
-            self.disk.open(&self.path, OpenOptions::write())?.sync_data()?;
-        }
-        Ok(())
+    /// What is to be synced so that all that was written is on the disk; whoever takes it does that. The name of a new file is not synced.
+    pub(crate) fn take_unsynced(&mut self) -> Option<Arc<dyn File>> {
+        self.unsynced.take()
     }
 
     fn cut(&mut self, count: usize) -> Result<()> {
         if count < self.count {
             let file = self.disk.open(&self.path, OpenOptions::write())?;
+            self.unsynced = Some(Arc::clone(&file));
             file.set_len((count * ENTRY_BYTES) as u64)?;
             self.count = count;
         }
@@ -291,7 +309,9 @@ mod tests {
             .expect("torn");
         let mut torn = open();
         assert!(torn.is_empty());
-        torn.clear().expect("clear");
-        assert!(!disk.exists(&path).expect("exists"));
+        torn.replace(&entries).expect("replaced");
+        assert_eq!(disk.read(&path, 1000).expect("read"), bytes);
+        torn.replace(&[]).expect("none");
+        assert!(torn.is_empty() && !disk.exists(&path).expect("exists"));
     }
 }

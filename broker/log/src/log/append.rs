@@ -311,6 +311,10 @@ impl<'a> Appender<'a> {
         self.writer.producers.set_end_offset(group.next_offset);
         self.writer.unsynced_since.get_or_insert(self.now);
         let mut indexed = Ok(());
+        if !aborted.is_empty() && !self.active.has_aborted() {
+            // Its transaction index is a new file.
+            self.writer.names_changed += 1;
+        }
         for aborted in &aborted {
             indexed = indexed.and_then(|()| self.active.append_aborted(aborted));
         }

@@ -134,7 +134,7 @@ impl Segment {
         Ok(filled)
     }
 
-    /// Reads the whole file, rebuilds the indexes, shows each batch to `visit`, and cuts the file, for good and on the
+    /// Reads the whole file, rebuilds the indexes but for that of transactions, shows each batch to `visit`, and cuts the file, for good and on the
     /// disk, where the batches end. What lies before `synced`, an offset, had reached the disk before: there a wrong
     /// checksum is no torn write but later damage, which is left for its readers to see, and what no longer even
     /// looks like batches is an error. Nothing synced is cut off.
@@ -143,7 +143,6 @@ impl Segment {
         synced: Offset,
         visit: &mut dyn FnMut(&Segment, &BatchAt) -> Result<()>,
     ) -> Result<Recovered> {
-        write_lock(&self.transaction_index).clear()?;
         let file = self.file()?;
         let length = file.len()?;
         let mut scan = Scan::checksums(&*file, &self.path, 0, length);
@@ -172,7 +171,6 @@ impl Segment {
         }
         file.sync_data()?;
         self.size.store(end, Ordering::Release);
-        read_lock(&self.transaction_index).sync()?;
         Ok(recovered)
     }
 

@@ -93,10 +93,7 @@ impl Loader {
             return Ok(());
         }
         tracing::warn!(segment = %path, "rebuilding the transaction index");
-        segment.clear_aborted()?;
-        for aborted in replayed {
-            segment.append_aborted(&aborted)?;
-        }
+        segment.replace_aborted(&replayed)?;
         self.report.rebuilt_indexes += 1;
         Ok(())
     }

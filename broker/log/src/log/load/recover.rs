@@ -122,18 +122,18 @@ impl Loader {
             load,
             ..
         } = self;
-        // Recovery begins it anew.
-        let known = segment.all_aborted().unwrap_or_default();
+        let known = segment.all_aborted()?;
+        let mut aborted = Vec::new();
         let recovered = segment.recover(load.recovery_point, &mut |segment, batch| {
             let epoch = batch.header.partition_leader_epoch;
             if epochs.latest().is_none_or(|latest| epoch > latest) {
                 epochs.assign(epoch, batch.header.base_offset);
             }
-            for aborted in replay_batch(&log.partition, (segment, &known), batch, producers)? {
-                segment.append_aborted(&aborted)?;
-            }
+            aborted.extend(replay_batch(&log.partition, (segment, &known), batch, producers)?);
             Ok(())
         })?;
+        // Only now: of damaged markers nothing else tells which they were, should this have to be done again.
+        segment.replace_aborted(&aborted)?;
         producers.set_end_offset(recovered.next_offset);
         self.report.recovered_segments += 1;
         self.report.truncated_bytes += recovered.truncated_bytes;

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use forebay_disk::{Disk, DiskExt, FileExt, OpenOptions};
-use forebay_records::HEADER_BYTES;
+use forebay_records::{HEADER_BYTES, batches};
 
+use super::markers::segments;
 use super::*;
 
 const SEGMENT: &str = "/data/topic-0/00000000000000000000.log";
@@ -143,4 +144,83 @@ fn a_marker_is_left_unless_a_log_is_still_to_be_recovered() {
     faulty.clear();
     directory.shutdown(1, -1, NOW).expect("closed");
     assert!(disk.exists(marker).expect("exists"), "it was closed before");
+}
+
+/// A log of segments that are synced, and of which the recovery point is said to be at the end; nothing else has reached the disk.
+fn synced() -> (MemoryDisk, Found) {
+    let Fixture { disk, directory, log } = fixture(&config());
+    for sequence in 0..6 {
+        let guard = verify(&log, 0, 0, sequence);
+        for one in [
+            sent(0, 0, sequence, (1, guard)),
+            ended(0, 0, sequence == 3),
+            append_of(2, 1, 40),
+        ] {
+            append(&log, one).expect("appended");
+            log.sync(NOW).expect("synced");
+            directory.checkpoint(None).expect("written");
+        }
+    }
+    let whole = found(&log);
+    assert_eq!((whole.aborted.len(), log.segment_count()), (5, 2));
+    (disk.crash(Survivors::OnlySynced), whole)
+}
+
+/// Flips a bit of a file.
+fn flip(disk: &MemoryDisk, path: &Path, position: usize) {
+    let mut bytes = disk.read(path, 10_000).expect("there");
+    bytes[position] ^= 1;
+    let file = disk.open(path, OpenOptions::write()).expect("open");
+    file.write_all_at(&bytes, 0).expect("written");
+    file.sync_data().expect("synced");
+}
+
+/// The same disk with the checksum of the marker at `offset` wrong.
+fn with_damaged_marker(disk: &MemoryDisk, offset: Offset) -> MemoryDisk {
+    let disk = disk.crash(Survivors::Everything);
+    for path in segments(&disk) {
+        let mut position = 0;
+        for batch in batches(disk.read(&path, 10_000).expect("there").into()) {
+            let batch = batch.expect("whole");
+            position += batch.size_in_bytes();
+            if batch.header().base_offset == offset {
+                // The coordinator's epoch.
+                flip(&disk, &path, position - 2);
+                return disk;
+            }
+        }
+    }
+    panic!("there is no batch at {offset}")
+}
+
+#[test]
+fn how_a_transaction_has_ended_is_synced_with_its_marker() {
+    let (synced, whole) = synced();
+    for aborted in &whole.aborted {
+        let damaged = with_damaged_marker(&synced, aborted.last_offset);
+        assert_eq!(next(&damaged, Survivors::OnlySynced), whole, "{aborted:?}");
+    }
+}
+
+#[test]
+fn no_interrupted_start_takes_an_abort_with_it() {
+    let (synced, whole) = synced();
+    let last = whole.aborted.last().expect("some").last_offset;
+    let damaged_marker = with_damaged_marker(&synced, last);
+    let damaged_index = synced.crash(Survivors::Everything);
+    let index = Path::new(SEGMENT).with_extension("txnindex");
+    flip(&damaged_index, &index, 9);
+    for disk in [damaged_marker, damaged_index] {
+        for fault in faults(&disk, &[Effect::Fail, Effect::Freeze]) {
+            let disk = disk.crash(Survivors::Everything);
+            drop(load(&disk, Some(fault)));
+            for survivors in [
+                Survivors::Everything,
+                Survivors::OnlySynced,
+                Survivors::Random(fault.nth),
+            ] {
+                assert_eq!(next(&disk, survivors), whole, "{fault:?}, {survivors:?}");
+            }
+        }
+    }
 }

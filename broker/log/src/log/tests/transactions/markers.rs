@@ -51,7 +51,7 @@ fn asking_for_aborted_transactions_does_not_wait() {
 }
 
 /// The files of the log's segments.
-fn segments(disk: &MemoryDisk) -> Vec<PathBuf> {
+pub(super) fn segments(disk: &MemoryDisk) -> Vec<PathBuf> {
     let entries = disk.read_dir(Path::new(FOLDER)).expect("list").into_iter();
     let names = entries.map(|entry| entry.name.into_string().expect("text"));
     let mut segments: Vec<_> = names.filter(|name| name.ends_with(".log")).collect();
