@@ -87,7 +87,7 @@ pub struct LogDirectory {
 #[derive(Debug, Clone)]
 enum Slot {
     Open(Arc<Log>),
-    /// It could not be opened; nothing of its batches was changed, but what its recovery had finished.
+    /// It could not be opened. What its recovery had done until then stays done.
     Failed(Error),
 }
 
