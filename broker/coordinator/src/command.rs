@@ -75,6 +75,8 @@ pub enum Command {
     ExpressionsResolved {
         /// The group.
         group: Utf8Bytes,
+        /// The number that was asked with.
+        number: u64,
         /// Which topics its expressions mean; none: nobody knows.
         resolved: Option<ResolvedExpressions>,
     },

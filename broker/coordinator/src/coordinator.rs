@@ -252,8 +252,12 @@ impl GroupCoordinator {
                 );
             }
             Command::TopicsDeleted(topics) => self.topics_deleted(asker, &topics, now, &mut outcome),
-            Command::ExpressionsResolved { group, resolved } => {
-                self.expressions_resolved(&group, resolved, now, &mut outcome);
+            Command::ExpressionsResolved {
+                group,
+                number,
+                resolved,
+            } => {
+                self.expressions_resolved((&group, number), resolved, now, &mut outcome);
                 answer(asker, Response::ExpressionsResolved, &mut outcome);
             }
         }

@@ -184,8 +184,12 @@ pub enum Action {
     ResolveExpressions {
         /// Whose members subscribe to them.
         group: Utf8Bytes,
+        /// To be told with what comes of it.
+        number: u64,
         /// The expressions.
         expressions: Vec<Utf8Bytes>,
+        /// None of them has ever been: members wait for it.
+        are_new: bool,
     },
 }
 

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use forebay_protocol::{Utf8Bytes, Uuid};
 use forebay_records::{LeaderEpoch, Offset, Timestamp};
 
-use session::Session;
+use session::{PARTITION_BYTES, Session};
 
 /// A session that was unused for longer gives way to any new one, and one that was created longer ago to a larger one
 /// (`FetchSession`'s eviction time).
@@ -322,8 +322,19 @@ impl FetchSessions {
         mut new_id: impl FnMut() -> i32,
         make: impl FnOnce() -> Session,
     ) -> i32 {
-        let has_room = self.sessions.len() < self.slots || self.evict(privileged, size, now);
-        if !has_room || self.partition_count + size > self.partitions_max {
+        // Nobody gives way to what is not kept after all.
+        let may_go = |one: &&Session| gives_way(one, (privileged, size), now);
+        let (mut slots_left, mut partitions_left, mut bytes_left) = (
+            self.slots.saturating_sub(self.sessions.len()),
+            self.partitions_max.saturating_sub(self.partition_count),
+            self.bytes_max.saturating_sub(self.bytes),
+        );
+        for one in self.sessions.values().filter(may_go) {
+            slots_left += 1;
+            partitions_left += one.len();
+            bytes_left += one.bytes();
+        }
+        if slots_left == 0 || size > partitions_left || size.saturating_mul(PARTITION_BYTES) > bytes_left {
             return NO_SESSION;
         }
         let session_id = loop {
@@ -333,7 +344,13 @@ impl FetchSessions {
             }
         };
         let mut session = make();
-        while self.bytes + session.bytes() > self.bytes_max {
+        if session.bytes() > bytes_left {
+            return NO_SESSION;
+        }
+        while self.sessions.len() >= self.slots
+            || self.partition_count + session.len() > self.partitions_max
+            || self.bytes + session.bytes() > self.bytes_max
+        {
             if !self.evict(privileged, size, now) {
                 return NO_SESSION;
             }
@@ -356,15 +373,12 @@ impl FetchSessions {
         let evicted = if now - session.last_used > EVICTION_MS {
             Some(stale)
         } else {
-            let evictable = self.sessions.iter().filter(|(_, one)| {
-                let old = now - one.created > EVICTION_MS;
-                old || (privileged && !one.privileged)
-            });
-            let worth = |one: &Session| (one.privileged, one.len());
+            let evictable = self
+                .sessions
+                .iter()
+                .filter(|(_, one)| gives_way(one, (privileged, size), now));
             let least = evictable.min_by_key(|(id, one)| (worth(one), **id));
-            least
-                .filter(|(_, one)| (privileged, size) > worth(one))
-                .map(|(id, _)| *id)
+            least.map(|(id, _)| *id)
         };
         let Some(evicted) = evicted else { return false };
         self.remove(evicted);
@@ -382,6 +396,19 @@ impl FetchSessions {
 
 fn next_epoch(epoch: i32) -> i32 {
     epoch.checked_add(1).unwrap_or(1)
+}
+
+/// What a session is worth besides its age.
+fn worth(session: &Session) -> (bool, usize) {
+    (session.privileged, session.len())
+}
+
+/// Whether a session makes room for one that is worth this.
+fn gives_way(session: &Session, new: (bool, usize), now: Timestamp) -> bool {
+    let (privileged, _) = new;
+    let is_stale = now - session.last_used > EVICTION_MS;
+    let is_old = now - session.created > EVICTION_MS;
+    is_stale || ((is_old || (privileged && !session.privileged)) && new > worth(session))
 }
 
 /// A partition that is named twice is asked for as it was the last time.

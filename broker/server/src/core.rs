@@ -7,6 +7,7 @@ use forebay_broker_log::TOPIC_NAME_LENGTH_MAX;
 use forebay_broker_partition::FetchSessions;
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::broker::Startup;
 use crate::config::BrokerConfig;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) groups: Arc<Groups>,
     /// The transaction coordinators of this broker.
     pub(crate) transactions: Arc<Transactions>,
+    /// Whose turn it is to hold transactional ids against a pattern.
+    pub(crate) listing: Arc<Semaphore>,
     /// Ids for idempotent producers.
     pub(crate) producer_ids: ProducerIds,
     /// Seen by everything that waits.

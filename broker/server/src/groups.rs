@@ -11,7 +11,6 @@ use std::sync::Arc;
 use forebay_broker_controller::CONSUMER_OFFSETS;
 use forebay_broker_coordinator::{Command, Config, EndOfTransaction, Response};
 use forebay_protocol::{ErrorCode, Uuid};
-use tokio::sync::Semaphore;
 
 use crate::coordinators::{Coordinators, Surroundings};
 use cluster::MetadataCluster;
@@ -25,8 +24,7 @@ impl Groups {
     pub(crate) fn of_broker(config: Config, surroundings: Surroundings) -> Self {
         let metadata = Arc::clone(&surroundings.metadata);
         let cluster = Arc::new(MetadataCluster(Arc::clone(&metadata)));
-        // One at a time: see `expressions`.
-        let resolving = Arc::new(Semaphore::new(1));
+        let resolving = expressions::Turns::default();
         let driver = move || {
             let metadata = Arc::clone(&metadata);
             let exists = move |topic: &str, id: Uuid| {
@@ -37,7 +35,7 @@ impl Groups {
             GroupDriver::new(
                 config.clone(),
                 Arc::clone(&cluster) as _,
-                Arc::clone(&resolving),
+                resolving.clone(),
                 exists,
             )
         };

@@ -14,6 +14,7 @@
 //! `broker` starts and stops all of it, `upkeep` does what is done now and then. No async worker waits for a disk: appends, syncs,
 //! cold reads and everything about the metadata log run on the threads of `io_pool`.
 
+mod abandoned;
 mod authorized_operations;
 mod broker;
 mod call;

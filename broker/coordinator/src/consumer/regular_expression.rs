@@ -120,38 +120,65 @@ fn unquote(text: &str) -> String {
 }
 
 /// Holds expressions against the names of all topics: what a driver does for [`Action`](crate::Action), beside the coordinator. One that
-/// cannot be read (a record of another broker's) matches none.
+/// cannot be read (a record of another broker's) matches none. `None` if it may not go on.
 #[must_use]
-pub fn resolve(expressions: Vec<Utf8Bytes>, image: &dyn ClusterImage) -> ResolvedExpressions {
+pub fn resolve(
+    expressions: Vec<Utf8Bytes>,
+    image: &dyn ClusterImage,
+    may_go_on: &dyn Fn() -> bool,
+) -> Option<ResolvedExpressions> {
     let names = image.topic_names();
-    let matching = |text: &Utf8Bytes| match RegularExpression::parse(text) {
-        Ok(regex) => names.iter().filter(|name| regex.matches(name)).cloned().collect(),
-        Err(_) => BTreeSet::new(),
-    };
-    ResolvedExpressions {
-        version: image.version(),
-        topics: expressions
-            .into_iter()
-            .map(|text| {
-                let topics = matching(&text);
-                (text, topics)
-            })
-            .collect(),
+    let mut topics = Vec::with_capacity(expressions.len());
+    for text in expressions {
+        let mut matching = BTreeSet::new();
+        if let Ok(regex) = RegularExpression::parse(&text) {
+            for name in &names {
+                if !may_go_on() {
+                    return None;
+                }
+                if regex.matches(name) {
+                    matching.insert(name.clone());
+                }
+            }
+        }
+        topics.push((text, matching));
     }
+    Some(ResolvedExpressions {
+        version: image.version(),
+        topics,
+        given_up: Vec::new(),
+    })
 }
 
 /// Which topics expressions mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedExpressions {
-    /// The version of the image that was looked at.
+    /// The version of the image that was looked at, the oldest one.
     pub(crate) version: i64,
     pub(crate) topics: Vec<(Utf8Bytes, BTreeSet<Utf8Bytes>)>,
+    given_up: Vec<Utf8Bytes>,
 }
 
 impl ResolvedExpressions {
-    /// What else was found in the same image.
+    /// Holding this expression against the topics of `image` takes too long: it means what it has meant, and is not tried again soon.
+    #[must_use]
+    pub fn given_up(expression: Utf8Bytes, image: &dyn ClusterImage) -> Self {
+        Self {
+            version: image.version(),
+            topics: Vec::new(),
+            given_up: vec![expression],
+        }
+    }
+
+    /// What else was found.
     pub fn extend(&mut self, other: Self) {
-        debug_assert_eq!(self.version, other.version);
+        self.version = self.version.min(other.version);
         self.topics.extend(other.topics);
+        self.given_up.extend(other.given_up);
+    }
+
+    /// All that were looked at.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Utf8Bytes> {
+        self.topics.iter().map(|(regex, _)| regex).chain(&self.given_up)
     }
 }

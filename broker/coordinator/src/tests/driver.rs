@@ -139,9 +139,18 @@ impl Driver {
     /// Does what is to be done.
     pub(super) fn act(&mut self) {
         for action in std::mem::take(&mut self.actions) {
-            let Action::ResolveExpressions { group, expressions } = action;
-            let resolved = Some(resolve_expressions(expressions, &*self.cluster.image()));
-            let request = self.ask(Command::ExpressionsResolved { group, resolved });
+            let Action::ResolveExpressions {
+                group,
+                number,
+                expressions,
+                ..
+            } = action;
+            let resolved = resolve_expressions(expressions, &*self.cluster.image(), &|| true);
+            let request = self.ask(Command::ExpressionsResolved {
+                group,
+                number,
+                resolved,
+            });
             assert_eq!(self.answer(request), Some(Response::ExpressionsResolved));
         }
     }

@@ -267,6 +267,25 @@ fn a_partition_named_twice_is_read_once() {
 }
 
 #[test]
+fn nobody_gives_way_to_what_is_not_kept() {
+    const LONG: i64 = 2 * EVICTION_MS;
+    for (slots, partitions_max, bytes) in [(9, 5, usize::MAX), (1, 5, usize::MAX), (9, 100, 5), (1, 100, 5)] {
+        let bytes_max = bytes.saturating_mul(PARTITION_BYTES).saturating_add(100);
+        let mut sessions = FetchSessions::bounded(slots, partitions_max, bytes_max);
+        let small = open(&mut sessions, 2, false, 0);
+        assert_ne!(small, 0);
+        assert_eq!(open(&mut sessions, 6, false, LONG), 0);
+        assert_eq!((sessions.len(), sessions.evictions()), (1, 0));
+        assert_ne!(
+            open(&mut sessions, 5, false, LONG),
+            0,
+            "the small one has not been used for long"
+        );
+        assert_eq!((sessions.len(), sessions.evictions()), (1, 1));
+    }
+}
+
+#[test]
 fn a_topic_s_name_is_kept_once_and_bytes_are_bounded() {
     let name: Utf8Bytes = "n".repeat(32_000).into();
     let of_name = |partition| {
@@ -287,7 +306,7 @@ fn a_topic_s_name_is_kept_once_and_bytes_are_bounded() {
         let finished = sessions.finish(&context, &found, Timestamp(0), || id);
         finished.expect("it ends").session_id
     };
-    let size = 32_000 + 1_000 * session::PARTITION_BYTES;
+    let size = 32_000 + 1_000 * PARTITION_BYTES;
     let mut sessions = FetchSessions::bounded(9, 10_000, size);
     let id = open(&mut sessions, 0..1_000);
     assert_eq!(id, 1, "a session of just so many bytes is kept");
@@ -307,7 +326,7 @@ fn a_topic_s_name_is_kept_once_and_bytes_are_bounded() {
         ..request(id, 1, &[])
     };
     sessions.begin(smaller, Timestamp(0)).expect("it goes on");
-    assert_eq!(sessions.bytes, 32_000 + session::PARTITION_BYTES);
+    assert_eq!(sessions.bytes, 32_000 + PARTITION_BYTES);
     let larger = SessionRequest {
         partitions: (0..2_000).map(of_name).collect(),
         ..request(id, 2, &[])

@@ -78,6 +78,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         fetch_sessions: Mutex::new(FetchSessions::new(config.fetch_session_slots)),
         groups: Arc::new(groups),
         transactions: Arc::new(Transactions::of_broker(transactions, surroundings, core.clone())),
+        listing: Arc::new(tokio::sync::Semaphore::new(1)),
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),
         started: clock::now(),

@@ -38,6 +38,9 @@ pub(crate) trait Driver: Sized + Send + Sync + 'static {
     /// What is coordinated, for the log.
     const WHAT: &'static str;
 
+    /// What the machine wanted done does nothing but tell it something: nobody has to wait for it to end.
+    const MAY_ABANDON: bool;
+
     /// A machine that has read nothing yet.
     fn coordinator(&self, replica: &Arc<Replica>) -> Self::Coordinator;
 
@@ -205,6 +208,9 @@ impl<D: Driver> Shard<D> {
         let state = std::mem::replace(&mut *self.state(), State::Resigned);
         if let State::Active(active) = state {
             let (_not_awaited, mut under_way) = self.dismiss(*active);
+            if D::MAY_ABANDON {
+                under_way.abort_all();
+            }
             under_way.detach_all();
         }
         self.rearm.notify_one();
@@ -440,6 +446,9 @@ impl<D: Driver> Shard<D> {
         }
         // The next one has the same epoch: nobody could tell what was done for this one from what is done for that. A marker that
         // came late might end the next transaction.
+        if D::MAY_ABANDON {
+            under_way.abort_all();
+        }
         while under_way.join_next().await.is_some() {}
         self.load().await;
     }

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use forebay_broker_coordinator::{Action, Cluster, Command, Config, GroupCoordinator};
 use forebay_protocol::Uuid;
-use tokio::sync::Semaphore;
 
 use super::deletions::Deletions;
-use super::expressions;
+use super::expressions::{self, Turns};
 use crate::coordinators::shard::{self, Driver, Work};
 use crate::replicas::Replica;
 
@@ -22,7 +21,7 @@ pub(crate) struct GroupDriver {
     config: Config,
     cluster: Arc<dyn Cluster>,
     /// Whose turn it is to resolve regular expressions.
-    resolving: Arc<Semaphore>,
+    resolving: Turns,
     pub(super) topic_exists: Box<TopicExists>,
     pub(super) deletions: Mutex<Deletions>,
 }
@@ -32,7 +31,7 @@ impl GroupDriver {
     pub(super) fn new(
         config: Config,
         cluster: Arc<dyn Cluster>,
-        resolving: Arc<Semaphore>,
+        resolving: Turns,
         topic_exists: impl Fn(&str, Uuid) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -49,6 +48,7 @@ impl Driver for GroupDriver {
     type Coordinator = GroupCoordinator;
 
     const WHAT: &'static str = "group";
+    const MAY_ABANDON: bool = true;
 
     fn coordinator(&self, replica: &Arc<Replica>) -> GroupCoordinator {
         GroupCoordinator::new(Config {
@@ -64,11 +64,20 @@ impl Driver for GroupDriver {
     }
 
     fn perform(&self, action: Action) -> Option<Work<Self>> {
-        let Action::ResolveExpressions { group, expressions } = action;
-        let (image, turns) = (self.cluster.image(), Arc::clone(&self.resolving));
+        let Action::ResolveExpressions {
+            group,
+            number,
+            expressions,
+            are_new,
+        } = action;
+        let (cluster, turns) = (Arc::clone(&self.cluster), self.resolving.clone());
         Some(Box::pin(async move {
-            let resolved = expressions::resolve(image, &turns, expressions).await;
-            Command::ExpressionsResolved { group, resolved }
+            let resolved = expressions::resolve(cluster, &turns, (expressions, are_new)).await;
+            Command::ExpressionsResolved {
+                group,
+                number,
+                resolved,
+            }
         }))
     }
 }

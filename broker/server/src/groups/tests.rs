@@ -17,12 +17,15 @@ use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, 
 use forebay_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
-use forebay_protocol::messages::{OffsetCommitRequest, TxnOffsetCommitRequest};
+use forebay_protocol::messages::{
+    ConsumerGroupHeartbeatRequest, OffsetCommitRequest, TxnOffsetCommitRequest,
+};
 use forebay_protocol::{ErrorCode, NodeId, TopicPartition, Utf8Bytes, Uuid};
 use forebay_records::LeaderEpoch;
 use tokio::sync::{oneshot, watch};
 
 use super::driver::Shard;
+use super::expressions::Turns;
 use super::*;
 use crate::io_pool::IoPool;
 use crate::replicas::fetch_waits::FetchWaits;
@@ -107,10 +110,14 @@ impl Bench {
 
     /// A coordinator over what is in the log, where there is no such topic.
     fn shard_without(&self, gone: &'static str) -> Arc<Shard> {
+        self.shard_with(gone, Turns::default())
+    }
+
+    fn shard_with(&self, gone: &'static str, turns: Turns) -> Arc<Shard> {
         let driver = GroupDriver::new(
             Config::default(),
             Arc::new(forebay_broker_coordinator::NoCluster),
-            Arc::new(Semaphore::new(1)),
+            turns,
             move |topic, id| topic != gone && id == TOPIC_ID,
         );
         let replica = Arc::clone(&self.replica);
@@ -452,4 +459,39 @@ async fn a_topic_that_goes_while_the_disk_is_full_is_forgotten() {
     shard.forget_topics(&[("t".into(), TOPIC_ID)]);
     eventually_forgotten(&shard, "t").await;
     assert_eq!(bench.disk.count(Operation::Write), 2, "tried again");
+}
+
+/// Expressions wait for their turn behind those of the whole broker: nobody waits for that who begins again.
+#[tokio::test]
+async fn who_begins_again_does_not_wait_for_expressions() {
+    let bench = Bench::new();
+    let turns = Turns::default();
+    let held = Arc::clone(&turns.new).acquire_owned().await.expect("open");
+    let shard = bench.shard_with("", turns.clone());
+    let heartbeat = |epoch, regex: Option<&str>| ConsumerGroupHeartbeatRequest {
+        group_id: "g".into(),
+        member_id: "m".into(),
+        member_epoch: epoch,
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_regex: regex.map(Into::into),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let join = Command::ConsumerGroupHeartbeat(heartbeat(0, Some("a.*")), 1);
+    let Some(Response::ConsumerGroupHeartbeat(joined)) = shard.request(context(), join).await else {
+        panic!("joined");
+    };
+    assert_eq!(joined.error_code, 0, "{:?}", joined.error_message);
+    let again = tokio::time::timeout(Duration::from_secs(10), shard.begin_again()).await;
+    assert!(again.is_ok(), "it waits for its turn");
+    assert!(!shard.is_loading());
+    let beat = Command::ConsumerGroupHeartbeat(heartbeat(joined.member_epoch, None), 1);
+    let Some(Response::ConsumerGroupHeartbeat(known)) = shard.request(context(), beat).await else {
+        panic!("heard");
+    };
+    assert_eq!(known.error_code, 0, "{:?}", known.error_message);
+    drop(held);
+    shard.resign();
+    // What was under way is over, and nobody has kept a turn.
+    let _turn = turns.new.acquire().await.expect("open");
 }

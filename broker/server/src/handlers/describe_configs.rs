@@ -20,12 +20,14 @@ use crate::call::Call;
 /// Answers a DescribeConfigs request.
 pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = call.core.metadata.image();
-    let mut asked = Repetitions::default();
-    let results = request.resources.iter().map(|resource| {
+    let mut asked = Repetitions::of_bounded();
+    let results = request.resources.iter().filter_map(|resource| {
         let described = if asked.allow(key(resource)) {
             describe(call, &image, resource)
-        } else {
+        } else if asked.tell() {
             Err((REPEATED, REPEATED_MESSAGE.to_owned()))
+        } else {
+            return None;
         };
         let (code, message, entries) = match described {
             // On success Kafka says "" where it could say null.
@@ -35,7 +37,7 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
         let keys = resource.configuration_keys.iter().flatten();
         let keys: HashSet<&str> = keys.map(|key| &**key).collect();
         let wanted = |entry: &ConfigEntry| keys.is_empty() || keys.contains(&*entry.name);
-        DescribeConfigsResult {
+        Some(DescribeConfigsResult {
             error_code: code.into(),
             error_message: Some(message.into()),
             resource_type: resource.resource_type,
@@ -46,7 +48,7 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
                 .map(|entry| result(entry, request, call.version))
                 .collect(),
             ..DescribeConfigsResult::default()
-        }
+        })
     });
     DescribeConfigsResponse {
         results: results.collect(),

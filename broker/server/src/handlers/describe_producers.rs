@@ -18,22 +18,29 @@ use crate::error_code::ToErrorCode as _;
 pub(crate) async fn handle(call: &Call, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
     let mut names = Numbers::default();
-    let mut asked = Repetitions::default();
+    let mut asked = Repetitions::of_bounded();
     for topic in request.topics {
         let name = names.of(&topic.name);
-        let allow = |index: i32| asked.allow((name, index));
-        response.topics.push(describe(call, topic, allow).await);
+        response
+            .topics
+            .push(describe(call, topic, (name, &mut asked)).await);
     }
     response
 }
 
-async fn describe(call: &Call, topic: TopicRequest, mut allow: impl FnMut(i32) -> bool) -> TopicResponse {
-    let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+async fn describe(
+    call: &Call,
+    topic: TopicRequest,
+    (number, asked): (usize, &mut Repetitions<(usize, i32)>),
+) -> TopicResponse {
+    let mut partitions = Vec::new();
     for partition_index in topic.partition_indexes {
-        let found = if allow(partition_index) {
+        let found = if asked.allow((number, partition_index)) {
             producers(call, &topic.name, partition_index).await
-        } else {
+        } else if asked.tell() {
             Err(REPEATED)
+        } else {
+            continue;
         };
         partitions.push(match found {
             Ok(active_producers) => PartitionResponse {

@@ -26,7 +26,9 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
         let image = call.core.metadata.image();
         let repeated = asked.take_repeated(&mut group);
         if group.topics.is_none() && !asked.allow_all(&group.group_id) {
-            answers.push(refused(group.group_id));
+            if asked.groups.tell() {
+                answers.push(refused(group.group_id));
+            }
             continue;
         }
         let unknown = if call.version >= TOPIC_ID_VERSION {
@@ -110,8 +112,9 @@ impl Asked {
             let id = topic.topic_id;
             let indexes = std::mem::take(&mut topic.partition_indexes);
             let allow = |index: &i32| self.partitions.allow((of, name, id, *index));
-            let (wanted, refused): (_, Vec<i32>) = indexes.into_iter().partition(allow);
+            let (wanted, mut refused): (_, Vec<i32>) = indexes.into_iter().partition(allow);
             topic.partition_indexes = wanted;
+            refused.retain(|_| self.partitions.tell());
             if !refused.is_empty() {
                 let refused = OffsetFetchRequestTopics {
                     name: topic.name.clone(),

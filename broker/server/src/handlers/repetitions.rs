@@ -9,6 +9,11 @@ use forebay_protocol::{ErrorCode, Utf8Bytes};
 /// How many repetitions of one request are answered.
 const REPETITIONS_MAX: usize = 16;
 
+/// How many of the rest are told so: each has an answer under its name already, and one costs more than it takes to ask.
+const REFUSALS_MAX: usize = 1_000;
+/// How many different names a request may have where an answer is much larger than a name.
+const NAMES_MAX: usize = 100_000;
+
 /// What the rest is told.
 pub(super) const REPEATED: ErrorCode = ErrorCode::InvalidRequest;
 /// The same in words.
@@ -18,27 +23,46 @@ pub(super) const REPEATED_MESSAGE: &str = "The request names this too often.";
 #[derive(Debug)]
 pub(super) struct Repetitions<K> {
     seen: HashSet<K>,
+    names_max: usize,
     left: usize,
+    refusals_left: usize,
 }
 
 impl<K> Default for Repetitions<K> {
     fn default() -> Self {
         Self {
             seen: HashSet::new(),
+            names_max: usize::MAX,
             left: REPETITIONS_MAX,
+            refusals_left: REFUSALS_MAX,
         }
     }
 }
 
 impl<K: Hash + Eq> Repetitions<K> {
+    /// Of a request that may name so many and no more.
+    pub(super) fn of_bounded() -> Self {
+        Self {
+            names_max: NAMES_MAX,
+            ..Self::default()
+        }
+    }
+
     /// Whether what `key` names is to be answered: it was not before, or this is one of a few repetitions.
     pub(super) fn allow(&mut self, key: K) -> bool {
-        if self.seen.insert(key) {
-            return true;
+        if !self.seen.contains(&key) {
+            return self.seen.len() < self.names_max && self.seen.insert(key);
         }
         let allowed = self.left > 0;
         self.left = self.left.saturating_sub(1);
         allowed
+    }
+
+    /// Whether one that is not to be answered is to be told so: after many it is left out, so that refusals do not cost what answers would.
+    pub(super) fn tell(&mut self) -> bool {
+        let tells = self.refusals_left > 0;
+        self.refusals_left = self.refusals_left.saturating_sub(1);
+        tells
     }
 }
 
@@ -67,14 +91,18 @@ pub(super) struct Names {
 impl Names {
     /// The names of a request.
     pub(super) fn of(names: Vec<Utf8Bytes>) -> Self {
-        let mut repetitions = Repetitions::default();
-        let mut places = HashMap::with_capacity(names.len());
-        for (place, name) in names.iter().enumerate() {
-            places.entry(name.clone()).or_insert(place);
+        let mut repetitions = Repetitions::of_bounded();
+        let mut places = HashMap::new();
+        let (mut wanted, mut refused) = (Vec::new(), Vec::new());
+        for (place, name) in names.into_iter().enumerate() {
+            if repetitions.allow(name.clone()) {
+                places.entry(name.clone()).or_insert(place);
+                wanted.push(name);
+            } else if repetitions.tell() {
+                places.entry(name.clone()).or_insert(place);
+                refused.push(name);
+            }
         }
-        let (wanted, refused) = names
-            .into_iter()
-            .partition(|name| repetitions.allow(name.clone()));
         Self {
             wanted,
             refused,
@@ -116,5 +144,22 @@ mod tests {
         assert_eq!((&*answers[0], &*answers[REPETITIONS_MAX + 1]), ("b", "a"));
         let distinct = Names::distinct(names);
         assert_eq!((distinct.wanted.len(), distinct.refused.len()), (2, 0));
+    }
+    #[test]
+    fn neither_repetitions_nor_refusals_cost_more_than_was_sent() {
+        let asked = Names::of(vec!["g".into(); 200_000]);
+        assert_eq!(
+            (asked.wanted.len(), asked.refused.len(), asked.places.len()),
+            (1 + REPETITIONS_MAX, REFUSALS_MAX, 1)
+        );
+        let many = (0..NAMES_MAX + 2 * REFUSALS_MAX).map(|name| name.to_string().into());
+        let asked = Names::of(many.collect());
+        assert_eq!(
+            (asked.wanted.len(), asked.refused.len()),
+            (NAMES_MAX, REFUSALS_MAX)
+        );
+        assert_eq!(&*asked.refused[0], "100000");
+        let mut free = Repetitions::default();
+        assert!((0..=NAMES_MAX).all(|name| free.allow(name)));
     }
 }

@@ -23,8 +23,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How many refused connections are kept waiting at most; further ones are closed at once.
 const REFUSED_MAX: usize = 100;
+/// Of the descriptors, the share that these may have: they are those of segments.
+const REFUSED_SHARE: usize = 32;
 /// Of the process's file descriptors, the share that connections may have, in quarters; the rest is for segments.
-const DESCRIPTOR_QUARTERS: u64 = 3;
+const DESCRIPTOR_QUARTERS: usize = 3;
 
 /// What the acceptors of all listeners have in common.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Gate {
             config,
             dynamic,
             permits: Arc::new(Semaphore::new(connections_max)),
-            refused: Semaphore::new(REFUSED_MAX),
+            refused: Semaphore::new(refused_max(descriptors())),
             by_address: Mutex::default(),
             log: LogLimit::new(Instant::now()),
         }
@@ -204,8 +206,32 @@ impl Drop for Place<'_> {
 }
 
 fn descriptors_for_connections() -> usize {
+    for_connections(descriptors())
+}
+
+fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit / 4 * DESCRIPTOR_QUARTERS).unwrap_or(usize::MAX)
-    })
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+fn for_connections(descriptors: usize) -> usize {
+    descriptors / 4 * DESCRIPTOR_QUARTERS
+}
+
+fn refused_max(descriptors: usize) -> usize {
+    REFUSED_MAX.min(descriptors / REFUSED_SHARE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_connections_leave_descriptors_for_segments() {
+        for descriptors in [64, 256, 400, 1_024, 65_536] {
+            let taken = for_connections(descriptors) + refused_max(descriptors);
+            assert!(taken <= descriptors / 8 * 7, "{descriptors}");
+        }
+        assert_eq!(refused_max(usize::MAX), REFUSED_MAX);
+    }
 }

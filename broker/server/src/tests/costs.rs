@@ -9,7 +9,7 @@ use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, 
 use forebay_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, DeleteTopicsRequest,
     DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
-    ListTransactionsRequest, OffsetFetchRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListTransactionsRequest, OffsetFetchRequest,
 };
 use forebay_protocol::{ApiRequest, Utf8Bytes};
 
@@ -248,4 +248,122 @@ async fn expressions_are_resolved_beside_the_heartbeat_and_large_ones_refused() 
         tokio::task::yield_now().await;
     }
     assert_eq!(owned(&answer.assignment), 3);
+}
+
+#[tokio::test]
+async fn refusals_are_not_dearer_than_what_is_refused() {
+    let broker = TestBroker::start().await;
+    find_coordinator(&broker, "g").await;
+    let names = || vec![Utf8Bytes::from("g"); 100 * TIMES];
+    let refused = TIMES;
+    let request = DescribeGroupsRequest {
+        groups: names(),
+        ..Default::default()
+    };
+    assert_eq!(broker.call(6, request).await.groups.len(), ANSWERED + refused);
+    let request = DescribeTransactionsRequest {
+        transactional_ids: names(),
+        ..Default::default()
+    };
+    assert_eq!(
+        broker.call(0, request).await.transaction_states.len(),
+        ANSWERED + refused
+    );
+    let resource = DescribeConfigsResource {
+        resource_type: BROKER,
+        resource_name: "1".into(),
+        configuration_keys: Some(vec!["x".into()]),
+        ..Default::default()
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource; 100 * TIMES],
+        ..Default::default()
+    };
+    assert_eq!(broker.call(4, request).await.results.len(), ANSWERED + refused);
+    let topic = TopicRequest {
+        name: "t".into(),
+        partition_indexes: vec![0; 100 * TIMES],
+        ..Default::default()
+    };
+    let request = DescribeProducersRequest {
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let described = broker.call(0, request).await.topics;
+    assert_eq!(described[0].partitions.len(), ANSWERED + refused);
+    let topic = OffsetFetchRequestTopics {
+        name: "t".into(),
+        partition_indexes: vec![0; 100 * TIMES],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![topic]),
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group],
+        ..Default::default()
+    };
+    let topics = broker.call(8, request).await.groups.remove(0).topics;
+    let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
+    assert_eq!(partitions, ANSWERED + refused);
+}
+
+/// Minutes of matching: nobody else waits for them, and they end with whoever has asked.
+#[tokio::test]
+async fn ids_are_held_against_a_pattern_for_no_longer_than_somebody_waits() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let broker = TestBroker::start().await;
+    let find = FindCoordinatorRequest {
+        coordinator_keys: vec!["x".into()],
+        key_type: 1,
+        ..Default::default()
+    };
+    broker.call(4, find).await;
+    for number in 0..100u32 {
+        // No matcher remembers one from the other.
+        let letter =
+            |place: u32| char::from(b"ab1-"[(place.wrapping_mul(2_654_435_761 + number) >> 13) as usize % 4]);
+        let letters: String = (0..10_000).map(letter).collect();
+        let id = Utf8Bytes::from(format!("{letters}{number}"));
+        let request = || InitProducerIdRequest {
+            transactional_id: Some(id.clone()),
+            transaction_timeout_ms: 60_000,
+            ..Default::default()
+        };
+        while broker.call(4, request()).await.error_code != 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let request = |pattern: &str| ListTransactionsRequest {
+        transactional_id_pattern: Some(pattern.into()),
+        ..Default::default()
+    };
+    let slow = "[!-~]*[ab][!-~]{1500}";
+    let listing = Arc::clone(&broker.handle.core().listing);
+    for _ in 0..3 {
+        let early = tokio::time::timeout(Duration::from_millis(500), broker.call(2, request(slow)));
+        let early = early
+            .await
+            .map(|answer| (answer.error_code, answer.transaction_states.len()));
+        assert!(early.is_err(), "it takes long: {early:?}");
+    }
+    assert!(listing.available_permits() == 0, "its thread ends by itself");
+    let other = tokio::time::timeout(PATIENCE, broker.call(2, request(".*[02468]"))).await;
+    assert_eq!(other.expect("in time").transaction_states.len(), 50);
+
+    let (stopping, rest) = broker.split();
+    let asked = rest.try_call(2, request(slow));
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stopping
+            .run(std::future::ready(()))
+            .await
+            .expect("it ends cleanly");
+    };
+    let both = tokio::time::timeout(PATIENCE, async { tokio::join!(asked, stop).0 }).await;
+    assert!(both.expect("in time").is_none(), "it is not answered");
+    let ended = tokio::time::timeout(PATIENCE, listing.acquire()).await;
+    assert!(ended.expect("in time").is_ok());
 }

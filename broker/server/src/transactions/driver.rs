@@ -47,6 +47,7 @@ impl Driver for TransactionDriver {
     type Coordinator = TransactionCoordinator;
 
     const WHAT: &'static str = "transaction";
+    const MAY_ABANDON: bool = false;
 
     fn coordinator(&self, replica: &Arc<Replica>) -> TransactionCoordinator {
         let config = Config {

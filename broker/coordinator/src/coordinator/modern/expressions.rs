@@ -19,15 +19,19 @@ const REFRESH_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
 /// How far each group's expressions have been looked at. Nothing of it is written: whoever takes over looks anew.
 #[derive(Debug, Default)]
-pub(in crate::coordinator) struct Expressions(BTreeMap<Utf8Bytes, Progress>);
+pub(in crate::coordinator) struct Expressions {
+    groups: BTreeMap<Utf8Bytes, Progress>,
+    /// How often the driver was asked.
+    asked: u64,
+}
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The driver is at it.
-    running: Option<Scope>,
+    /// The driver is at it: by this number.
+    running: Option<(u64, Scope)>,
     /// When all were last looked at.
     last: Option<Refresh>,
-    /// Those that match more than can be written: not to be tried before it is time for all.
+    /// Those that match more than can be written, or take too long: not to be tried before it is time for all.
     unwritten: BTreeSet<Utf8Bytes>,
 }
 
@@ -48,12 +52,12 @@ struct Refresh {
 impl Expressions {
     /// The group is no more.
     pub(in crate::coordinator) fn remove(&mut self, group: &Utf8Bytes) {
-        self.0.remove(group);
+        self.groups.remove(group);
     }
 
     /// What was found for a group was not written after all.
     pub(in crate::coordinator) fn taken_back(&mut self, group: &Utf8Bytes) {
-        if let Some(progress) = self.0.get_mut(group) {
+        if let Some(progress) = self.groups.get_mut(group) {
             progress.last = None;
         }
     }
@@ -65,7 +69,7 @@ impl GroupCoordinator {
         let Some(group) = self.consumer_group(id) else {
             return;
         };
-        let progress = self.expressions.0.get(id);
+        let progress = self.expressions.groups.get(id);
         if progress.is_some_and(|progress| progress.running.is_some()) {
             return;
         }
@@ -76,23 +80,29 @@ impl GroupCoordinator {
             !group.resolved().contains_key(regex)
                 && !progress.is_some_and(|progress| progress.unwritten.contains(regex))
         };
-        let expressions: Vec<Utf8Bytes> = group
-            .regexes()
-            .filter(|regex| is_due || is_new(regex))
-            .cloned()
-            .collect();
+        let mut expressions: Vec<Utf8Bytes> =
+            group.regexes().filter(|regex| is_new(regex)).cloned().collect();
+        let are_new = !expressions.is_empty();
+        if is_due && !are_new {
+            expressions = group.regexes().cloned().collect();
+        }
         if expressions.is_empty() {
             return;
         }
+        // Members wait for what is new: all others have their turn after it.
         let scope = if expressions.len() == group.regexes().count() {
             Scope::All
         } else {
             Scope::New
         };
-        self.expressions.0.entry(id.clone()).or_default().running = Some(scope);
+        let number = self.expressions.asked;
+        self.expressions.asked += 1;
+        self.expressions.groups.entry(id.clone()).or_default().running = Some((number, scope));
         outcome.actions.push(Action::ResolveExpressions {
             group: id.clone(),
+            number,
             expressions,
+            are_new,
         });
     }
 
@@ -102,22 +112,26 @@ impl GroupCoordinator {
         age > REFRESH_INTERVAL_MIN && (has_new_topics || age > self.config.consumer.regex_refresh_interval)
     }
 
-    /// The driver has looked. Expressions that mean other topics than before begin a new epoch; those that nobody subscribes to any more
+    /// The driver has looked, as it was asked to by this number: what it was asked before the group was another is of no use. Expressions that mean other topics than before begin a new epoch; those that nobody subscribes to any more
     /// are left alone.
     pub(in crate::coordinator) fn expressions_resolved(
         &mut self,
-        id: &Utf8Bytes,
+        (id, number): (&Utf8Bytes, u64),
         resolved: Option<ResolvedExpressions>,
         now: Now,
         outcome: &mut Outcome,
     ) {
-        let progress = self.expressions.0.get_mut(id);
-        let running = progress.and_then(|progress| progress.running.take());
+        let progress = self.expressions.groups.get_mut(id);
+        let running =
+            progress.and_then(|progress| progress.running.take_if(|(running, _)| *running == number));
+        let Some((_, scope)) = running else {
+            return;
+        };
         let Some(resolved) = resolved else {
             return;
         };
         let version = resolved.version;
-        let asked: Vec<Utf8Bytes> = resolved.topics.iter().map(|(regex, _)| regex.clone()).collect();
+        let asked: Vec<Utf8Bytes> = resolved.expressions().cloned().collect();
         let Some((records, too_large)) = self.decide_expressions(id, resolved, now) else {
             self.expressions.remove(id);
             return;
@@ -141,7 +155,7 @@ impl GroupCoordinator {
         progress
             .unwritten
             .retain(|regex| group.subscribers_of_regex(regex) > 0 && !group.resolved().contains_key(regex));
-        if running == Some(Scope::All) {
+        if scope == Scope::All {
             let at = now.elapsed;
             progress.last = Some(Refresh { version, at });
         }
@@ -189,7 +203,7 @@ impl GroupCoordinator {
 
     fn group_and_progress(&mut self, id: &Utf8Bytes) -> Option<Group<'_>> {
         let group = self.groups.get(id)?.as_consumer()?;
-        let progress = self.expressions.0.entry(id.clone()).or_default();
+        let progress = self.expressions.groups.entry(id.clone()).or_default();
         Some(Group { group, progress })
     }
 }

@@ -7,7 +7,7 @@ use forebay_protocol::ErrorCode;
 use super::client::Client;
 use crate::consumer::{RegularExpression, TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX};
 use crate::tests::driver::{Driver, GROUP};
-use crate::{Action, Command, Config, Event};
+use crate::{Action, Cluster as _, Command, Config, Event, ResolvedExpressions, resolve_expressions};
 
 fn subscriber(id: &str, regex: &str) -> Client {
     Client {
@@ -204,16 +204,109 @@ fn heartbeats_do_not_wait_for_expressions() {
     driver.hold_actions = true;
     client.regex = Some("events|x".into());
     client.hear(&driver.consumer_heartbeat(client.full()));
+    let running = number(&driver.actions[0]);
+    driver.resolved(0, None);
     driver.actions.clear();
-    driver.ask(Command::ExpressionsResolved {
-        group: GROUP.into(),
-        resolved: None,
-    });
+    client.beat(&mut driver);
+    assert_eq!(driver.actions.len(), 0, "it is under way: nobody has asked that");
+    driver.resolved(running, None);
     client.beat(&mut driver);
     assert_eq!(asked(&driver), 1);
     driver.act();
     driver.settle(&mut [&mut client, &mut other]);
     driver.coordinator.assert_consistent(true);
+}
+
+fn number(action: &Action) -> u64 {
+    let Action::ResolveExpressions { number, .. } = action;
+    *number
+}
+
+impl Driver {
+    fn resolved(&mut self, number: u64, resolved: Option<ResolvedExpressions>) {
+        self.ask(Command::ExpressionsResolved {
+            group: GROUP.into(),
+            number,
+            resolved,
+        });
+    }
+
+    fn resolve(&self, action: &Action) -> Option<ResolvedExpressions> {
+        let Action::ResolveExpressions { expressions, .. } = action;
+        resolve_expressions(expressions.clone(), &*self.cluster.image(), &|| true)
+    }
+}
+
+/// What was asked for a group that is no more is answered when another of its name is there.
+#[test]
+fn answers_of_an_earlier_group_are_dropped() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("events-1", 1);
+    driver.hold_actions = true;
+    let mut client = subscriber("m1", "events.*");
+    client.join(&mut driver);
+    let first = driver.actions.remove(0);
+    let early = driver.resolve(&first);
+    client.leave(&mut driver);
+    driver.ask(Command::DeleteGroups(vec![GROUP.into()]));
+    driver.cluster.topic("events-2", 1);
+    client.join(&mut driver);
+    let second = driver.actions.remove(0);
+    assert!(number(&second) > number(&first));
+    driver.resolved(number(&second), driver.resolve(&second));
+    driver.advance(Duration::from_secs(2));
+    client.beat(&mut driver).beat(&mut driver);
+    assert_eq!(client.owned.len(), 2);
+    let epochs = driver.epochs();
+    driver.resolved(number(&first), early);
+    assert_eq!(driver.epochs(), epochs);
+    client.beat(&mut driver).beat(&mut driver);
+    assert_eq!(client.owned.len(), 2);
+}
+
+#[test]
+fn new_expressions_come_first_and_one_that_takes_too_long_is_left_alone_for_a_while() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("events-1", 1);
+    let mut client = subscriber("m1", "events.*");
+    client.join(&mut driver);
+    driver.cluster.topic("events-2", 1);
+    driver.advance(Duration::from_secs(11));
+    driver.hold_actions = true;
+    let mut other = subscriber("m2", "e.*");
+    other.join(&mut driver);
+    let asked = |driver: &Driver| match &driver.actions[..] {
+        [
+            Action::ResolveExpressions {
+                expressions, are_new, ..
+            },
+        ] => (expressions.len(), *are_new),
+        other => panic!("asked once: {other:?}"),
+    };
+    assert_eq!(asked(&driver), (1, true));
+    let new = driver.actions.remove(0);
+    let image = driver.cluster.image();
+    driver.resolved(
+        number(&new),
+        Some(ResolvedExpressions::given_up("e.*".into(), &*image)),
+    );
+    assert_eq!(asked(&driver), (2, false), "then all that there are, again");
+    driver.hold_actions = false;
+    driver.act();
+    driver.hold_actions = true;
+    driver.settle(&mut [&mut client, &mut other]);
+    assert_eq!(client.owned.len() + other.owned.len(), 2);
+
+    other.regex = Some("ev.*".into());
+    other.hear(&driver.consumer_heartbeat(other.full()));
+    let new = driver.actions.remove(0);
+    let image = driver.cluster.image();
+    driver.resolved(
+        number(&new),
+        Some(ResolvedExpressions::given_up("ev.*".into(), &*image)),
+    );
+    other.beat(&mut driver);
+    assert_eq!(driver.actions, [], "not again so soon");
 }
 
 /// Each fits into an append, all together do not; one fits into none.

@@ -75,17 +75,29 @@ impl Listing {
         self.pattern.is_some()
     }
 
-    /// The response, of all that coordinators have listed: those whose whole id matches.
+    /// The response, of all that coordinators have listed: those whose whole id matches. `None` if it may not go on: that is asked before
+    /// each id, which may take long.
     #[must_use]
-    pub fn response(self, mut listed: Vec<ListedTransaction>) -> ListTransactionsResponse {
+    pub fn response(
+        self,
+        mut listed: Vec<ListedTransaction>,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Option<ListTransactionsResponse> {
         if let Some(pattern) = &self.pattern {
-            listed.retain(|one| pattern.matches(&one.transactional_id));
+            let mut stopped = false;
+            listed.retain(|one| {
+                stopped = stopped || !may_go_on();
+                !stopped && pattern.matches(&one.transactional_id)
+            });
+            if stopped {
+                return None;
+            }
         }
-        ListTransactionsResponse {
+        Some(ListTransactionsResponse {
             unknown_state_filters: self.unknown_states,
             transaction_states: listed,
             ..Default::default()
-        }
+        })
     }
 }
 

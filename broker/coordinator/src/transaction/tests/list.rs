@@ -12,7 +12,9 @@ use crate::transaction::{Command, Listing, Response};
 fn list(driver: &mut Driver, request: &ListTransactionsRequest) -> ListTransactionsResponse {
     let listing = Listing::of(request).expect("a valid request");
     match driver.ask(2, Command::ListTransactions(Arc::clone(&listing.filters))) {
-        Response::ListTransactions(Ok(listed)) => listing.response(listed),
+        Response::ListTransactions(Ok(listed)) => {
+            listing.response(listed, &|| true).expect("nobody stops it")
+        }
         other => panic!("{other:?}"),
     }
 }
