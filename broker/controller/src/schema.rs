@@ -181,7 +181,10 @@ impl ConfigSchema {
             "Cannot update these configs dynamically",
             names().filter(fixed).collect(),
         )?;
-        for (name, value) in properties {
+        let before = image.configs(resource);
+        let has_changed =
+            |name: &str, value: &String| before.and_then(|before| before.get(name)) != Some(value);
+        for (name, value) in properties.iter().filter(|(name, value)| has_changed(name, value)) {
             if let Some(key) = self.broker.key(name) {
                 check(key, value)?;
             }
@@ -202,9 +205,24 @@ impl ConfigSchema {
             },
             fixed: now.fixed,
         };
-        let first = |errors: forebay_config::Errors| errors.to_string();
-        let then = self.broker.parse(&then.settings()).map_err(first)?;
-        (self.broker_check)(&then, self.broker.parse(&now.settings()).ok().as_ref())
+        // What is wrong already, as an earlier release has taken it, may be put right one by one: the rest is judged without it.
+        let (now, wrong) = self.without_errors(now.settings());
+        let (then, left) = self.without_errors(then.settings());
+        if left.iter().any(|error| !wrong.contains(error)) {
+            let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
+            return Err(lines.join("\n"));
+        }
+        let then = self.broker.parse(&then).map_err(|errors| errors.to_string())?;
+        (self.broker_check)(&then, self.broker.parse(&now).ok().as_ref())
+    }
+
+    /// A broker's settings but for those that are wrong by themselves, and what is wrong with these.
+    fn without_errors(&self, mut settings: Properties) -> (Properties, Vec<forebay_config::Error>) {
+        let errors: Vec<_> = self.broker.parse(&settings).err().into_iter().flatten().collect();
+        for name in errors.iter().filter_map(forebay_config::Error::key) {
+            settings.remove(name);
+        }
+        (settings, errors)
     }
 
     /// Checks what a group would have set on it (`GroupConfig.validate`).

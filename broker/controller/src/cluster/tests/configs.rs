@@ -7,7 +7,11 @@ use forebay_protocol::messages::incremental_alter_configs_request::{
 };
 use forebay_protocol::{ErrorCode, NodeId};
 
+use forebay_protocol::internal_record::MetadataRecord;
+use forebay_protocol::messages::ConfigRecord;
+
 use super::fixture::{TestCluster, options, properties, schema};
+use crate::controller::{Cluster, Command, Outcome};
 use crate::*;
 
 const SET: i8 = 0;
@@ -259,6 +263,46 @@ fn changes_of_brokers_are_refused_in_kafkas_words() {
             "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.",
         ),
     ]);
+}
+
+/// Records as an earlier release has written them.
+struct Written(Vec<ConfigRecord>);
+
+impl Command for Written {
+    type Response = ();
+
+    fn decide(self, cluster: &Cluster<'_>) -> Outcome<()> {
+        let records = self.0.into_iter().map(MetadataRecord::Config);
+        Outcome::new(records.map(|record| cluster.record(record)).collect(), ())
+    }
+}
+
+#[test]
+fn what_is_wrong_already_is_put_right_one_by_one() {
+    let mut cluster = cluster();
+    let written = |(broker, name, value): (&str, &str, &str)| ConfigRecord {
+        resource_type: 4,
+        resource_name: broker.into(),
+        name: name.into(),
+        value: Some(value.into()),
+        ..ConfigRecord::default()
+    };
+    let wrong = [("", "log.retention.ms", "abc"), ("0", "log.retention.ms", "x")];
+    cluster.run(Written(wrong.map(written).into()));
+    let mut alter = |broker: &str, change: Change<'_>| {
+        run(&mut cluster, vec![resource(4, broker, &[change])], false)
+            .remove(0)
+            .0
+    };
+    let none = ErrorCode::None.to_i16();
+    let refused = ErrorCode::InvalidRequest.to_i16();
+    assert_eq!(alter("0", ("log.cleanup.policy", SET, Some("compact"))), none);
+    assert_eq!(alter("0", ("log.retention.ms", SET, Some("def"))), refused);
+    assert_eq!(alter("", ("log.retention.ms", SET, Some("def"))), refused);
+    for (broker, name, _) in wrong {
+        assert_eq!(alter(broker, (name, DELETE, None)), none, "{broker} {name}");
+    }
+    assert_eq!(alter("0", ("log.retention.ms", SET, Some("5"))), none);
 }
 
 #[test]
