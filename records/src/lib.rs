@@ -33,5 +33,9 @@ pub use read::{DECOMPRESSED_BYTES_MAX, RecordIterator};
 pub use record::{Header, HeaderIterator, Headers, Record, RecordRef};
 pub use validate::{AppendOrigin, RECORD_ERRORS_MAX, Validated, ValidationOptions, validate};
 
+/// Checks that are shared with the fuzz targets know the crate by its name.
+#[cfg(test)]
+extern crate self as forebay_records;
+
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ pub(crate) mod acceptor;
 pub(crate) mod connection;
 pub mod endpoint;
 pub(crate) mod frame;
+pub mod frame_buffer;
 pub mod listener;
 pub(crate) mod rate_limit;
 pub(crate) mod request_memory;

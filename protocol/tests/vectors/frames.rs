@@ -1,4 +1,4 @@
-//! Whole request frames, header and body: those of `hostile-frames.tsv` (`name`, tab, hexadecimal), and every kind of request that
+//! Whole request frames, header and body: those of `fuzz/corpus/request.tsv` (`name`, tab, hexadecimal), and every kind of request that
 //! Kafka wrote, damaged at random. Reading one ends with a request or an error, without a panic and without more memory than a
 //! small multiple of its size. `FOREBAY_TEST_SEED=N` gives other damage, `FOREBAY_TEST_ROUNDS=N` more of it.
 
@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use forebay_protocol::header::RequestHeader;
-use forebay_protocol::{ApiKey, Reader, Request, Writer};
+use forebay_protocol::{ApiKey, Writer};
 
 use crate::allocations::requested;
-use crate::hostile::allowed_bytes;
+use crate::check_header;
+use crate::check_request::{allowed_bytes, check_written, read};
 use crate::lines::{self, Line, hexadecimal};
 
 const SEED: u64 = 20_261_121;
@@ -17,21 +18,12 @@ const ROUNDS: usize = 60;
 /// What is odd, but a request.
 const REQUESTS: [&str; 4] = ["array--2", "array--2147483648", "records-minus-2", "bytes-behind"];
 
-/// What a broker does with the bytes of a frame before any handler sees them. Says whether they were a request.
-fn read(frame: Bytes) -> bool {
-    let mut reader = Reader::new(frame);
-    let Ok(header) = RequestHeader::decode(&mut reader) else {
-        return false;
-    };
-    header.is_supported() && Request::decode(header.api_key, header.api_version, &mut reader).is_ok()
-}
-
-/// [`read`], held to its promises.
+/// Reads a frame as a broker does, and holds that to its promises. Says whether it was a request.
 fn attempt(what: &str, frame: &[u8]) -> bool {
     let bytes = Bytes::copy_from_slice(frame);
     let (result, asked) = requested(|| catch_unwind(AssertUnwindSafe(|| read(bytes.clone()))));
     let head = bytes.slice(..bytes.len().min(256));
-    let Ok(was_request) = result else {
+    let Ok(found) = result else {
         panic!("{what}: panics on {head:x}")
     };
     let allowed = allowed_bytes(frame.len());
@@ -40,7 +32,11 @@ fn attempt(what: &str, frame: &[u8]) -> bool {
         "{what}: asks for {} bytes of {allowed} on {head:x}",
         asked.bytes
     );
-    was_request
+    if let Some((version, request)) = &found {
+        check_written(*version, request, frame.len());
+    }
+    check_header::check(bytes);
+    found.is_some()
 }
 
 /// A frame of each request at each version, with the longest body that Kafka wrote.
@@ -139,7 +135,7 @@ fn given(name: &str, otherwise: u64) -> u64 {
 fn hostile_frames_are_refused() {
     let mut frames = 0;
     let mut requests = Vec::new();
-    for line in include_str!("hostile-frames.tsv").lines() {
+    for line in include_str!("../../../fuzz/corpus/request.tsv").lines() {
         let (what, text) = line.split_once('\t').expect("a name and bytes");
         if attempt(what, &hexadecimal(text).expect("hexadecimal")) {
             requests.push(what);
@@ -149,6 +145,34 @@ fn hostile_frames_are_refused() {
     assert!(frames >= 30, "{frames}");
     // A length below zero is null, as in Kafka; thousands of empty topics are more than so few bytes may cost.
     assert_eq!(requests, REQUESTS);
+}
+
+#[test]
+fn headers_are_read_or_refused_and_written_as_they_were() {
+    let mut headers = Vec::new();
+    for line in include_str!("../../../fuzz/corpus/header.tsv").lines() {
+        let (what, text) = line.split_once('\t').expect("a name and bytes");
+        if check_header::check(hexadecimal(text).expect("hexadecimal")) {
+            headers.push(what);
+        }
+    }
+    for what in [
+        "metadata-1",
+        "no-client-id",
+        "metadata-12",
+        "api-versions-99",
+        "two-tags",
+    ] {
+        assert!(headers.contains(&what), "{what} is refused");
+    }
+    for what in [
+        "api-9999",
+        "client-id-minus-2",
+        "20-million-tags",
+        "tag-over-the-end",
+    ] {
+        assert!(!headers.contains(&what), "{what} is read");
+    }
 }
 
 #[test]

@@ -6,14 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::allocations::requested;
+use crate::check_request::allowed_bytes;
 use crate::lines::{self, Line};
 use crate::types::{TYPES, Type};
-
-/// What decoding may ask for: an error and some unknown tagged fields in any case, and the structures that the bytes stand for:
-/// 48 bytes for each of a short message, 16 for each of a long one.
-pub(crate) fn allowed_bytes(input_bytes: usize) -> usize {
-    4096 + (48 * input_bytes).min((16 * input_bytes).max(64 * 1024))
-}
 
 /// Counts, lengths and numbers that no honest peer sends, in all the forms that a field may have.
 fn hostile_numbers() -> Vec<Vec<u8>> {

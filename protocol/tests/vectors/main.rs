@@ -5,6 +5,10 @@
 #![allow(clippy::print_stdout)] // the counts are what a reader of `--nocapture` is after
 
 mod allocations;
+#[path = "../../../fuzz/checks/header.rs"]
+mod check_header;
+#[path = "../../../fuzz/checks/request.rs"]
+mod check_request;
 mod frames;
 mod hostile;
 mod hot;

@@ -1,21 +1,21 @@
-//! Batches that were made wrong on purpose, or right in an unusual way (`batches.tsv`: name, tab, hexadecimal; those of
-//! `tests/clients/judge/cases/produce.py`), as they are and damaged at random: reading them ends with records or an error, without
-//! a panic, and what validation takes can be read. `FOREBAY_TEST_SEED=N` gives other damage, `FOREBAY_TEST_ROUNDS=N` more of it.
+//! Batches that were made wrong on purpose, or right in an unusual way (`fuzz/corpus/batch.tsv`: name, tab, hexadecimal; those of
+//! `tests/clients/judge/cases/produce.py`, and what the fuzz target found), as they are and damaged at random: reading them ends with
+//! records or an error, without a panic, and what validation takes can be read. `FOREBAY_TEST_SEED=N` gives other damage,
+//! `FOREBAY_TEST_ROUNDS=N` more of it.
 
-use bytes::Bytes;
+#[path = "../../../fuzz/checks/batch.rs"]
+mod check;
 
-use crate::{HEADER_BYTES, RecordBatch, Timestamp, ValidationOptions, batches, validate};
+use check::check as read;
+
+use crate::HEADER_BYTES;
 
 const SEED: u64 = 20_261_121;
 const ROUNDS: u64 = 400;
-/// What a batch of the corpus may decompress to; one of them is a bomb of a mebibyte.
-const DECOMPRESSED_BYTES_MAX: u64 = 256 << 10;
-/// Of the records in the corpus, in milliseconds.
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let byte = |digits: &str, at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
-    include_str!("batches.tsv")
+    include_str!("../../../fuzz/corpus/batch.tsv")
         .lines()
         .map(|line| {
             let (name, digits) = line.split_once('\t').expect("a name and bytes");
@@ -23,39 +23,6 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             (name, bytes)
         })
         .collect()
-}
-
-/// Reads all there is in the way of a consumer, and in the way of a log that is asked to take it. Gives how many batches the
-/// log would take.
-fn read(bytes: &[u8]) -> usize {
-    let mut taken = 0;
-    for batch in batches(Bytes::copy_from_slice(bytes)).flatten() {
-        let readable = read_records(&batch);
-        let options = ValidationOptions {
-            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
-            ..ValidationOptions::at(NOW)
-        };
-        if let Ok(validated) = validate(&batch, &options) {
-            assert_eq!(
-                readable,
-                usize::try_from(validated.record_count).ok(),
-                "a batch that was taken is read as a whole: {:x}",
-                batch.clone().into_bytes()
-            );
-            taken += 1;
-        }
-    }
-    taken
-}
-
-/// How many records a consumer gets; `None` if it meets an error.
-fn read_records(batch: &RecordBatch) -> Option<usize> {
-    let mut count = 0;
-    for record in batch.records_within(DECOMPRESSED_BYTES_MAX).ok()? {
-        record.ok()?;
-        count += 1;
-    }
-    Some(count)
 }
 
 /// xorshift64*.

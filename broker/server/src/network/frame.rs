@@ -1,23 +1,16 @@
 //! Frames of the Kafka protocol: four bytes of length, then as many bytes. The announced length reserves nothing:
-//! the buffer grows as bytes arrive, and a connection that waits for its next frame holds no buffer at all.
+//! the buffer (`frame_buffer`) grows as bytes arrive, and a connection that waits for its next frame holds no buffer at all.
 
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::frame_buffer::{self, FrameBuffer};
 use super::request_memory::{Grant, RequestMemory};
 
-/// The length in front of a frame.
-const LENGTH_BYTES: usize = 4;
-/// What a connection that begins to send gets; most requests fit.
-const FIRST_BUFFER_BYTES: usize = 4 * 1024;
-/// So little of a frame is moved into a buffer of its size while the rest does not come.
-const CRUMBS_BYTES: usize = 64;
-/// A frame longer than the buffer so far is read into one that is at most this many times as large as what has arrived.
-const GROWTH: usize = 16;
 /// Buffers up to this size are not counted against the memory for requests.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
 /// A frame that has taken memory from others must go on arriving: so long may it rest.
@@ -27,13 +20,8 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A length that no request has.
-    #[error("frame of {length} bytes announced, allowed are 0 to {max}")]
-    Length {
-        /// What was announced.
-        length: i32,
-        /// `socket.request.max.bytes`.
-        max: usize,
-    },
+    #[error(transparent)]
+    Length(#[from] frame_buffer::Error),
     /// The peer closed in the middle of a frame.
     #[error("connection closed within a frame")]
     Truncated,
@@ -55,8 +43,7 @@ pub(crate) struct Frame {
 /// Reads the frames of one connection.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
-    buffer: BytesMut,
-    bytes_max: usize,
+    buffer: FrameBuffer,
     memory: RequestMemory,
     /// Of the frame that is arriving.
     grant: Grant,
@@ -66,8 +53,7 @@ impl FrameReader {
     /// Frames of up to `bytes_max` bytes are let in, as far as there is memory.
     pub(crate) fn new(bytes_max: usize, memory: RequestMemory) -> Self {
         Self {
-            buffer: BytesMut::new(),
-            bytes_max,
+            buffer: FrameBuffer::new(bytes_max),
             memory,
             grant: Grant::default(),
         }
@@ -83,12 +69,12 @@ impl FrameReader {
             }
             self.wait(stream).await?;
             self.grow().await;
-            match stream.try_read_buf(&mut self.buffer) {
+            match stream.try_read_buf(self.buffer.end()) {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(Error::Truncated),
-                Ok(_) if self.buffer.len() <= CRUMBS_BYTES => self.shrink(),
+                Ok(_) if self.buffer.has_crumbs() => self.buffer.shrink(),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.shrink(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.buffer.shrink(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -109,79 +95,27 @@ impl FrameReader {
 
     /// A frame that is whole in the buffer.
     fn take(&mut self) -> Result<Option<Frame>, Error> {
-        let Some(length) = self.announced()? else {
-            return Ok(None);
-        };
-        if self.buffer.len() < LENGTH_BYTES + length {
-            return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(LENGTH_BYTES + length).freeze();
-        self.release_if_empty();
-        let bytes = frame.split_off(LENGTH_BYTES);
-        Ok(Some(Frame {
+        let frame = self.buffer.take()?;
+        Ok(frame.map(|bytes| Frame {
             bytes,
             grant: std::mem::take(&mut self.grant),
         }))
     }
 
-    fn announced(&self) -> Result<Option<usize>, Error> {
-        let Some(head) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
-            return Ok(None);
-        };
-        let length = i32::from_be_bytes(*head);
-        match usize::try_from(length) {
-            Ok(bytes) if bytes <= self.bytes_max => Ok(Some(bytes)),
-            _ => Err(Error::Length {
-                length,
-                max: self.bytes_max,
-            }),
-        }
-    }
-
-    /// Makes room for the next read: the rest of the frame, but never more than `GROWTH` times what has arrived.
+    /// Makes room for the next read, as far as there is memory.
     async fn grow(&mut self) {
-        let have = self.buffer.len();
-        let wanted = match self.announced() {
-            Ok(Some(length)) => LENGTH_BYTES + length,
-            _ => FIRST_BUFFER_BYTES,
-        };
-        let target = wanted.min(FIRST_BUFFER_BYTES.max(have * GROWTH)).max(have + 1);
-        if self.buffer.capacity() < target {
-            if target > UNCOUNTED_BYTES {
-                self.memory.raise(&mut self.grant, target).await;
+        if let Some(wanted) = self.buffer.wanted() {
+            if wanted > UNCOUNTED_BYTES {
+                self.memory.raise(&mut self.grant, wanted).await;
             }
-            self.buffer.reserve(target - have);
-        }
-    }
-
-    /// Gives memory back that waits for a peer which sends nothing, or a few bytes and no more.
-    fn shrink(&mut self) {
-        self.release_if_empty();
-        if self.buffer.len() <= CRUMBS_BYTES && self.buffer.capacity() > 2 * CRUMBS_BYTES && !self.is_whole()
-        {
-            self.buffer = BytesMut::from(&self.buffer[..]);
-        }
-    }
-
-    /// Whether a frame, or a length that is refused, is in the buffer.
-    fn is_whole(&self) -> bool {
-        match self.announced() {
-            Ok(Some(length)) => self.buffer.len() >= LENGTH_BYTES + length,
-            Ok(None) => false,
-            Err(_) => true,
-        }
-    }
-
-    /// Gives the buffer back while nothing is in it: ten thousand silent connections must cost nothing.
-    fn release_if_empty(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            self.buffer.make_room(wanted);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame_buffer::{FIRST_BUFFER_BYTES, GROWTH};
     use super::*;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
@@ -216,7 +150,7 @@ mod tests {
 
     fn frame(length: usize) -> Vec<u8> {
         let mut bytes = u32::try_from(length).expect("small").to_be_bytes().to_vec();
-        bytes.resize(LENGTH_BYTES + length, 7);
+        bytes.resize(4 + length, 7);
         bytes
     }
 
@@ -260,10 +194,13 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_reserves_nothing() {
         let mut reader = FrameReader::new(100 << 20, RequestMemory::new(None));
-        reader.buffer.extend_from_slice(&(99_i32 << 20).to_be_bytes());
+        reader
+            .buffer
+            .end()
+            .extend_from_slice(&(99_i32 << 20).to_be_bytes());
         reader.grow().await;
         assert!(reader.buffer.capacity() <= FIRST_BUFFER_BYTES);
-        reader.buffer.resize(FIRST_BUFFER_BYTES, 0);
+        reader.buffer.end().resize(FIRST_BUFFER_BYTES, 0);
         reader.grow().await;
         assert!(
             reader.buffer.capacity() <= 2 * GROWTH * FIRST_BUFFER_BYTES,
