@@ -1,6 +1,7 @@
 //! Offsets of partitions, asked of their leaders (ListOffsets).
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use forebay_protocol::{
     ErrorCode, NodeId, TopicPartition, Utf8Bytes,
@@ -89,29 +90,57 @@ pub(crate) async fn ensure_known<'a>(
     cluster.refresh(snapshot.version).await.map(|_| ())
 }
 
+/// One attempt at something of each partition: asks the leaders, all at once. What has no leader fails by itself, and so do the
+/// partitions of a leader that cannot be asked.
+pub(crate) async fn at_leaders<T, F>(
+    cluster: &Cluster,
+    partitions: impl IntoIterator<Item = &TopicPartition> + Clone,
+    action: &str,
+    call: impl Fn(NodeId, Vec<TopicPartition>) -> F,
+) -> Result<Results<TopicPartition, T>, Error>
+where
+    F: Future<Output = Result<Results<TopicPartition, T>, Error>>,
+{
+    ensure_known(cluster, partitions.clone()).await?;
+    let (leaders, without) = by_leader(cluster, partitions, action);
+    let without = without.into_iter();
+    let mut results: Results<_, _> = without
+        .map(|(partition, error)| (partition, Err(error)))
+        .collect();
+    results.extend(at_brokers(leaders, call).await);
+    Ok(results)
+}
+
+/// As [`at_leaders`], of brokers that are known.
+pub(crate) async fn at_brokers<T, F>(
+    by_broker: ByLeader,
+    call: impl Fn(NodeId, Vec<TopicPartition>) -> F,
+) -> Results<TopicPartition, T>
+where
+    F: Future<Output = Result<Results<TopicPartition, T>, Error>>,
+{
+    let calls = by_broker.into_iter().map(|(broker, partitions)| {
+        let asked = call(broker, partitions.clone());
+        async move {
+            asked.await.unwrap_or_else(|error| {
+                let failed = partitions.into_iter();
+                failed.map(|partition| (partition, Err(error.clone()))).collect()
+            })
+        }
+    });
+    join_all(calls).await.into_iter().flatten().collect()
+}
+
 /// One attempt at all of them.
 pub(crate) async fn list(
     cluster: &Cluster,
     wanted: &Wanted,
     isolation_level: IsolationLevel,
 ) -> Result<Results<TopicPartition, ListedOffset>, Error> {
-    ensure_known(cluster, wanted.keys()).await?;
-    let (leaders, without) = by_leader(cluster, wanted.keys(), "list offsets");
-    let mut results: Results<_, _> = without
-        .into_iter()
-        .map(|(partition, error)| (partition, Err(error)))
-        .collect();
-    let calls = leaders.into_iter().map(|(leader, partitions)| async move {
-        match call(cluster, leader, &partitions, (wanted, isolation_level)).await {
-            Ok(results) => results,
-            Err(error) => partitions
-                .into_iter()
-                .map(|partition| (partition, Err(error.clone())))
-                .collect(),
-        }
-    });
-    results.extend(join_all(calls).await.into_iter().flatten());
-    Ok(results)
+    at_leaders(cluster, wanted.keys(), "list offsets", |leader, partitions| async move {
+        call(cluster, leader, &partitions, (wanted, isolation_level)).await
+    })
+    .await
 }
 
 async fn call(

@@ -10,7 +10,6 @@ use forebay_protocol::{
     },
 };
 use forebay_records::Offset;
-use futures_util::future::join_all;
 
 use super::{Admin, ListedOffset, OffsetSpec, Outcomes};
 use crate::{
@@ -51,23 +50,13 @@ impl Admin {
         before: &BTreeMap<TopicPartition, Offset>,
     ) -> Result<Outcomes<TopicPartition, Offset>, Error> {
         self.gather("delete records", before.keys().cloned(), |pending| async move {
-            offsets::ensure_known(&self.cluster, &pending).await?;
-            let (leaders, without) = offsets::by_leader(&self.cluster, &pending, "delete records");
-            let failed = without
-                .into_iter()
-                .map(|(partition, error)| (partition, Err(error)));
-            let mut results: Results<_, _> = failed.collect();
-            let calls = leaders.into_iter().map(|(leader, partitions)| async move {
-                match self.delete_records_at(leader, &partitions, before).await {
-                    Ok(results) => results,
-                    Err(error) => partitions
-                        .into_iter()
-                        .map(|partition| (partition, Err(error.clone())))
-                        .collect(),
-                }
-            });
-            results.extend(join_all(calls).await.into_iter().flatten());
-            Ok(results)
+            offsets::at_leaders(
+                &self.cluster,
+                &pending,
+                "delete records",
+                |leader, partitions| async move { self.delete_records_at(leader, &partitions, before).await },
+            )
+            .await
         })
         .await
     }

@@ -194,28 +194,13 @@ impl Admin {
             "describe producers",
             partitions.iter().cloned(),
             |pending| async move {
-                let (by_broker, without) = match broker {
-                    Some(id) => (BTreeMap::from([(id, pending)]), Vec::new()),
-                    None => {
-                        offsets::ensure_known(&self.cluster, &pending).await?;
-                        offsets::by_leader(&self.cluster, &pending, "describe producers")
-                    }
+                let call = |id, partitions: Vec<TopicPartition>| async move {
+                    self.describe_producers_at(id, &partitions).await
                 };
-                let mut results: Vec<_> = without
-                    .into_iter()
-                    .map(|(partition, error)| (partition, Err(error)))
-                    .collect();
-                let calls = by_broker.into_iter().map(|(id, partitions)| async move {
-                    match self.describe_producers_at(id, &partitions).await {
-                        Ok(results) => results,
-                        Err(error) => partitions
-                            .into_iter()
-                            .map(|partition| (partition, Err(error.clone())))
-                            .collect(),
-                    }
-                });
-                results.extend(join_all(calls).await.into_iter().flatten());
-                Ok(results)
+                match broker {
+                    Some(id) => Ok(offsets::at_brokers([(id, pending)].into(), call).await),
+                    None => offsets::at_leaders(&self.cluster, &pending, "describe producers", call).await,
+                }
             },
         )
         .await
