@@ -9,3 +9,4 @@ mod log_lines;
 mod process;
 mod rest;
 mod tools;
+mod wire;

@@ -289,6 +289,14 @@ impl Hub {
         &mut self.process
     }
 
+    /// The most memory that was ever resident, from `/proc`; `None` where that is not.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes << 10)
+    }
+
     /// Resident memory, from `/proc`; `None` where that is not.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;

@@ -8,8 +8,13 @@ use std::time::Duration;
 use crate::librdkafka::{broker, create_topic, produce_values, read_all};
 use crate::process::{Hub, PATIENCE};
 
-/// How much more memory the hub may hold after all of it (B26: 64 MB beside twice the largest frame; none of ours is that large).
+/// How much more memory the hub may hold after all of it, beside twice the largest frame (B26).
 const GROWTH_MAX: u64 = 64 << 20;
+
+/// Of the largest input, its tagged fields.
+const TAGS: u64 = 20_000_000;
+/// Arrays in arrays, or topics in one.
+const NESTED: i32 = 1_000_000;
 
 /// `ApiVersions`, `Metadata`, `Produce`, `Fetch`.
 const API_VERSIONS: i16 = 18;
@@ -57,7 +62,11 @@ fn inputs() -> Vec<(&'static str, Vec<u8>)> {
     };
     let mut short = framed(&request(METADATA, 1, &[0, 0, 0, 1, 0, 1, b't']));
     short[3] += 100;
-    let nested: Vec<u8> = (0..1000).flat_map(|_| i32::MAX.to_be_bytes()).collect();
+    let nested: Vec<u8> = (0..NESTED).flat_map(|_| i32::MAX.to_be_bytes()).collect();
+    // Topics without a letter, as many as the frame says.
+    let topics = [&NESTED.to_be_bytes()[..], &vec![0; 2 * NESTED as usize]].concat();
+    // The same number and no value, twenty million times: each is two bytes.
+    let tags = [&[0, 1, 0][..], &varint(TAGS), &[0x7f, 0].repeat(TAGS as usize)].concat();
     vec![
         ("length -1", length(-1)),
         ("length 0", length(0)),
@@ -99,6 +108,8 @@ fn inputs() -> Vec<(&'static str, Vec<u8>)> {
             "20 million tagged fields",
             flexible(&[&[0, 1, 0][..], &varint(20_000_000)].concat()),
         ),
+        ("20 million tagged fields, and they are there", flexible(&tags)),
+        ("a million topics", framed(&request(METADATA, 1, &topics))),
         ("a varint of 11 bytes", flexible(&[0x80; 11])),
         (
             "a compact string over the end",
@@ -151,14 +162,24 @@ fn malformed_frames_end_their_own_connection_only() {
         let mut waiting: Vec<TcpStream> = Vec::new();
         for (what, bytes) in inputs() {
             let answered = answer(&hub, what, &bytes);
-            assert!(answered.len() < 1024, "{what}: {} bytes", answered.len());
+            // A topic that is not there is answered by some bytes more than it was asked with.
+            assert!(
+                answered.len() < 1024 + 8 * bytes.len(),
+                "{what}: {} bytes",
+                answered.len()
+            );
             let mut socket = TcpStream::connect(("127.0.0.1", hub.port("broker"))).expect("connected");
             socket.write_all(&bytes[..1]).expect("one byte");
             waiting.push(socket);
         }
         if let (Some(before), Some(after)) = (before, hub.resident_bytes()) {
             let growth = after.saturating_sub(before);
-            assert!(growth < GROWTH_MAX, "memory grew by {growth} bytes");
+            let largest = inputs()
+                .iter()
+                .map(|(_, bytes)| bytes.len() as u64)
+                .max()
+                .unwrap_or(0);
+            assert!(growth < GROWTH_MAX + 2 * largest, "memory grew by {growth} bytes");
         }
         drop(stop);
         beside.join().expect("the client beside is not disturbed")
@@ -196,4 +217,41 @@ fn an_unknown_version_of_api_versions_is_answered_as_kafka_does() {
     socket
         .set_read_timeout(Some(Duration::from_millis(1)))
         .expect("a timeout");
+}
+
+#[test]
+fn a_request_that_comes_byte_by_byte_is_answered() {
+    let (_directory, hub) = broker();
+    let mut socket = TcpStream::connect(("127.0.0.1", hub.port("broker"))).expect("connected");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.set_nodelay(true).expect("an option");
+    let mut beside = crate::wire::Wire::connect(&hub);
+    for byte in framed(&request(API_VERSIONS, 0, &[])) {
+        socket.write_all(&[byte]).expect("sent");
+        // Others are served between any two of them.
+        beside.slowest(1);
+    }
+    let mut head = [0; 10];
+    socket.read_exact(&mut head).expect("an answer");
+    assert_eq!(head[4..], [0, 0, 0, 7, 0, 0]);
+}
+
+#[test]
+fn a_peer_that_sends_nonsense_costs_a_line_of_the_log_a_second() {
+    const TIMES: usize = 300;
+    let (_directory, mut hub) = broker();
+    let began = std::time::Instant::now();
+    for _ in 0..TIMES {
+        answer(&hub, "length -1", &(-1_i32).to_be_bytes());
+    }
+    let seconds = began.elapsed().as_secs() as usize;
+    let said = hub.process().said();
+    let lines = said
+        .lines()
+        .filter(|line| line.contains("frame of -1 bytes"))
+        .count();
+    assert!(
+        (1..=seconds + 2).contains(&lines),
+        "{lines} lines in {seconds} s:\n{said}"
+    );
 }
