@@ -17,6 +17,7 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod consumer_perf_test;
 mod delete_records;
 mod dump_log;
 mod features;
@@ -126,6 +127,12 @@ pub(crate) const TOOLS: &[Entry] = &[
         producer_perf_test::run,
     ),
     entry(
+        "consumer-perf-test",
+        "kafka-consumer-perf-test",
+        "Read records as fast as they come",
+        consumer_perf_test::run,
+    ),
+    entry(
         "reassign-partitions",
         "kafka-reassign-partitions",
         "Move replicas of partitions between brokers",
@@ -211,6 +218,12 @@ fn print(text: &str) {
 fn properties_file(path: &str) -> anyhow::Result<Properties> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     Ok(forebay_config::properties::parse(path, &bytes)?.to_properties())
+}
+
+/// The standard library seeds its hash maps by chance.
+fn random_number() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// `key=value` pairs as options give them; `key` alone is an empty value.

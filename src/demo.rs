@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use forebay_broker_server::Loggers;
 use forebay_client::Client;
 use forebay_client::admin::NewTopic;
 use forebay_config::Properties;
@@ -53,7 +54,7 @@ pub(crate) struct DemoArguments {
 }
 
 /// Runs the demo; `false` if a count differs.
-pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
+pub(crate) fn run(arguments: DemoArguments, loggers: Arc<Loggers>) -> anyhow::Result<bool> {
     let began = Instant::now();
     let fresh = directory::fresh(Path::new(DIRECTORY))?;
     let directory = fresh.path.as_path();
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<bool> {
         ports: arguments.ports,
         r#override: Vec::new(),
     })?;
-    let mut hub = Hub::start(&settings, |role, addresses| {
+    let mut hub = Hub::start(&settings, loggers, |role, addresses| {
         println!("{}", listener_line(role, addresses));
     })?;
     println!("ready in {} ms", began.elapsed().as_millis());

@@ -8,15 +8,17 @@
 
 mod cli;
 mod demo;
+mod logging;
 mod start;
 mod streams;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use cli::links::Called;
+use forebay_broker_server::Loggers;
 
 /// The whole Kafka integration stack in one binary.
 #[derive(Debug, Parser)]
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    log_to_stderr();
+    let loggers = logging::to_stderr();
     let program = arguments.first().map_or("", String::as_str);
     let arguments = match cli::links::called_as(program) {
         Called::Tool(tool) => return (tool.run)(&arguments[1..]),
@@ -77,16 +79,16 @@ fn main() -> ExitCode {
         return (tool.run)(&arguments[2..]);
     }
     match Arguments::from_arg_matches(&command().get_matches_from(arguments)) {
-        Ok(Arguments { verb }) => exit_code(run(verb)),
+        Ok(Arguments { verb }) => exit_code(run(verb, loggers)),
         Err(error) => error.exit(),
     }
 }
 
-fn run(verb: Verb) -> anyhow::Result<bool> {
+fn run(verb: Verb, loggers: Arc<Loggers>) -> anyhow::Result<bool> {
     match verb {
-        Verb::Start(arguments) => start::run(arguments).map(|()| true),
-        Verb::Broker(arguments) => start::run_broker(&arguments).map(|()| true),
-        Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Start(arguments) => start::run(arguments, loggers).map(|()| true),
+        Verb::Broker(arguments) => start::run_broker(&arguments, loggers).map(|()| true),
+        Verb::Demo(arguments) => demo::run(arguments, loggers),
         Verb::Streams(command) => streams::run(command).map(|()| true),
         Verb::LinkTools { directory } => cli::links::link_tools(&directory),
     }
@@ -116,15 +118,4 @@ fn command() -> Command {
             .arg(arguments)
     };
     Arguments::command().subcommands(cli::TOOLS.iter().map(tool))
-}
-
-/// Warnings and errors, or what `FOREBAY_LOG` asks for (`info`, `forebay_client=debug`, ...).
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FOREBAY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }

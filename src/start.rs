@@ -16,7 +16,10 @@ mod settings;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
+
+use forebay_broker_server::Loggers;
 
 pub(crate) use arguments::{Ports, StartArguments};
 pub(crate) use hub::Hub;
@@ -24,15 +27,17 @@ pub(crate) use server_properties::{BrokerArguments, run as run_broker};
 pub(crate) use settings::{Role, Settings};
 
 /// `forebay start`: runs until SIGINT or SIGTERM.
-pub(crate) fn run(arguments: StartArguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: StartArguments, loggers: Arc<Loggers>) -> anyhow::Result<()> {
     let began = Instant::now();
     let settings = Settings::new(arguments)?;
-    serve(&settings, began)
+    serve(&settings, loggers, began)
 }
 
 /// Starts the hub, says so, and serves until a signal asks it to end or its broker has to.
-fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
-    let mut hub = Hub::start(settings, |role, addresses| say(&listener_line(role, addresses)))?;
+fn serve(settings: &Settings, loggers: Arc<Loggers>, began: Instant) -> anyhow::Result<()> {
+    let mut hub = Hub::start(settings, loggers, |role, addresses| {
+        say(&listener_line(role, addresses))
+    })?;
     say(&format!("ready in {} ms", began.elapsed().as_millis()));
     // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.
     let signal = hub.wait()?;

@@ -10,6 +10,7 @@ mod offsets;
 mod quorum;
 mod quotas;
 mod reassignments;
+mod scram;
 mod topics;
 mod transactions;
 mod types;
@@ -24,8 +25,9 @@ use forebay_protocol::{
 pub use features::{ApiVersions, Endpoint, UpgradeType};
 pub use log_dirs::{LogDirDescription, ReplicaInfo};
 pub use quorum::{QuorumInfo, QuorumReplica};
-pub use quotas::{QuotaEntity, QuotaFilter, QuotaMatch, ScramCredential};
+pub use quotas::{QuotaEntity, QuotaFilter, QuotaMatch};
 pub use reassignments::{ElectionType, PartitionReassignment};
+pub use scram::{ScramAlteration, ScramCredential, ScramMechanism};
 pub use transactions::{ProducerState, TransactionDescription, TransactionFilter, TransactionListing};
 pub use types::*;
 

@@ -18,6 +18,7 @@ pub struct ConfigDef {
     index: BTreeMap<String, usize>,
     groups: Vec<String>,
     pub(crate) open_prefixes: Vec<String>,
+    open_between: Vec<(String, String)>,
     pub(crate) meaningless: BTreeMap<String, String>,
 }
 
@@ -76,6 +77,7 @@ impl ConfigDef {
             self = self.define(key.clone());
         }
         self.open_prefixes.extend(other.open_prefixes.iter().cloned());
+        self.open_between.extend(other.open_between.iter().cloned());
         self.meaningless.extend(other.meaningless.clone());
         self
     }
@@ -111,6 +113,13 @@ impl ConfigDef {
         self
     }
 
+    /// Accepts every key that begins and ends so, with something between (`listener.name.` and `.max.connections`), for others to read.
+    #[must_use]
+    pub fn open_between(mut self, prefix: impl Into<String>, suffix: impl Into<String>) -> Self {
+        self.open_between.push((prefix.into(), suffix.into()));
+        self
+    }
+
     /// Knows a key that has no meaning here; `instead` says what replaces it: `there is no ZooKeeper: …`.
     #[must_use]
     pub fn meaningless(mut self, name: impl Into<String>, instead: impl Into<String>) -> Self {
@@ -135,6 +144,11 @@ impl ConfigDef {
                 .open_prefixes
                 .iter()
                 .any(|prefix| name.starts_with(prefix.as_str()))
+            || self.open_between.iter().any(|(prefix, suffix)| {
+                let rest = name.strip_prefix(prefix.as_str());
+                rest.and_then(|rest| rest.strip_suffix(suffix.as_str()))
+                    .is_some_and(|between| !between.is_empty())
+            })
     }
 
     /// The prefixes under which every key is accepted.

@@ -99,14 +99,17 @@ mod tests {
                     .alias("io.threads"),
             )
             .open_prefix("listener.name.")
+            .open_between("quota.", ".rate")
             .meaningless("zookeeper.connect", "there is no ZooKeeper; remove it");
         let keys = [
             "min.insync.replicas",
             "io.threads",
             "listener.name.x.y",
+            "quota.x.rate",
             "zookeeper.connect",
             "num.io.thread",
         ];
+        assert!(!def.reads("quota..rate"), "nothing is no name");
         let meaningless = Warning::Meaningless {
             key: "zookeeper.connect".to_owned(),
             instead: "there is no ZooKeeper; remove it".to_owned(),

@@ -1,10 +1,11 @@
 //! `forebay configs` (Kafka's `ConfigCommand`, `kafka-configs.sh`): the configurations of topics, brokers, groups and loggers, and
-//! the quotas of users, clients and addresses.
+//! the quotas and passwords of users, quotas of clients and addresses.
 
 mod alter;
 mod describe;
 mod entities;
 mod quotas;
+mod scram;
 
 use std::process::ExitCode;
 

@@ -41,12 +41,13 @@ struct RunningBroker {
 }
 
 impl Hub {
-    /// Starts the roles of `settings`; `on_listening` is told each listener as soon as it serves.
+    /// Starts the roles of `settings`, in a process whose `loggers` a broker may change; `on_listening` is told each listener as soon as it serves.
     ///
     /// # Errors
     /// One line that names cause and cure; nothing runs then, and what had been started has been stopped in order.
     pub(crate) fn start(
         settings: &Settings,
+        loggers: Arc<broker::Loggers>,
         mut on_listening: impl FnMut(Role, &[SocketAddr]),
     ) -> anyhow::Result<Self> {
         let broker_runtime = runtime("broker")?;
@@ -65,7 +66,7 @@ impl Hub {
             addresses.push((Role::Console, console.addresses().to_vec()));
         }
         let broker = match has_broker {
-            true => Some(RunningBroker::start(settings, startup, &broker_runtime)?),
+            true => Some(RunningBroker::start(settings, startup, loggers, &broker_runtime)?),
             false => None,
         };
         if let Some(broker) = &broker {
@@ -157,12 +158,18 @@ impl Hub {
 }
 
 impl RunningBroker {
-    fn start(settings: &Settings, startup: broker::Startup, runtime: &Runtime) -> anyhow::Result<Self> {
+    fn start(
+        settings: &Settings,
+        startup: broker::Startup,
+        loggers: Arc<broker::Loggers>,
+        runtime: &Runtime,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot create the data directory {}", settings.data_dir.display()))?;
         let config = broker::BrokerConfig::from_values(settings.broker.clone())?;
         let options = broker::Options {
             startup,
+            loggers: Some(loggers),
             ..broker::Options::new(config)
         };
         let started = runtime.block_on(broker::Broker::start(options))?;

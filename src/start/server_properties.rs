@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -24,9 +25,9 @@ pub(crate) struct BrokerArguments {
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) fn run(arguments: &BrokerArguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &BrokerArguments, loggers: Arc<broker::Loggers>) -> anyhow::Result<()> {
     let began = Instant::now();
-    super::serve(&settings(arguments)?, began)
+    super::serve(&settings(arguments)?, loggers, began)
 }
 
 fn settings(arguments: &BrokerArguments) -> anyhow::Result<Settings> {

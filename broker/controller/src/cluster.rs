@@ -4,6 +4,7 @@ mod activate;
 mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_user_scram_credentials;
 mod assignment;
 mod broker_lifecycle;
 mod broker_restart;
@@ -23,8 +24,9 @@ mod tests;
 
 pub use activate::Activate;
 pub use alter_client_quotas::AlterClientQuotas;
-pub use alter_configs::{AlterConfigs, IncrementalAlterConfigs};
+pub use alter_configs::{AlterConfigs, IncrementalAlterConfigs, LOG_LEVELS, ROOT_LOGGER};
 pub use alter_partition_reassignments::AlterPartitionReassignments;
+pub use alter_user_scram_credentials::AlterUserScramCredentials;
 pub use broker_lifecycle::{BeginControlledShutdown, FenceBroker, UnfenceBroker, UnregisterBroker};
 pub use create_partitions::CreatePartitions;
 pub use create_topics::CreateTopics;

@@ -25,7 +25,7 @@
 //! Each command is a struct with its own response: [`Activate`], [`RegisterBroker`], [`UnfenceBroker`], [`FenceBroker`],
 //! [`BeginControlledShutdown`], [`UnregisterBroker`], [`AllocateProducerIds`], [`CreateTopics`], [`AutoCreateTopics`] (Metadata's and
 //! the coordinators' auto-creation), [`DeleteTopics`], [`CreatePartitions`], [`IncrementalAlterConfigs`],
-//! [`AlterConfigs`], [`AlterClientQuotas`], [`ElectLeaders`], [`AlterPartitionReassignments`], [`UpdateFeatures`]. Requests and responses
+//! [`AlterConfigs`], [`AlterClientQuotas`], [`AlterUserScramCredentials`], [`ElectLeaders`], [`AlterPartitionReassignments`], [`UpdateFeatures`]. Requests and responses
 //! are the messages of `forebay-protocol`, complete: duplicates, invalid names and errors of single items are decided here, with
 //! Kafka 4.3.1's codes and texts. Who may ask for what, and quotas, are the server's business.
 //!
@@ -46,9 +46,10 @@ mod topic_name;
 pub use api_error::ApiError;
 pub use cluster::{
     Activate, AllocateProducerIds, AlterClientQuotas, AlterConfigs, AlterPartitionReassignments,
-    AutoCreateTopics, BeginControlledShutdown, CreatePartitions, CreateTopics, DeleteTopics, ElectLeaders,
-    FenceBroker, IncrementalAlterConfigs, InternalTopic, InternalTopics, PRODUCER_ID_BLOCK_SIZE,
-    ProducerIdBlock, RegisterBroker, UnfenceBroker, UnregisterBroker, UpdateFeatures,
+    AlterUserScramCredentials, AutoCreateTopics, BeginControlledShutdown, CreatePartitions, CreateTopics,
+    DeleteTopics, ElectLeaders, FenceBroker, IncrementalAlterConfigs, InternalTopic, InternalTopics,
+    LOG_LEVELS, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ROOT_LOGGER, RegisterBroker, UnfenceBroker,
+    UnregisterBroker, UpdateFeatures,
 };
 pub use controller::{
     Cluster, Command, Context, Controller, Error, Options, Outcome, RECORDS_PER_REQUEST_MAX,

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::BrokerConfig;
 use crate::core::Core;
 use crate::io_pool::IoPool;
+use crate::loggers::Loggers;
 use crate::metadata;
 use crate::network::endpoint::Endpoint;
 use crate::network::listener;
@@ -35,6 +36,8 @@ pub struct Options {
     pub cluster_id: Option<String>,
     /// Told how far the start is; a clone of it can be asked meanwhile.
     pub startup: Startup,
+    /// What logs in this process, if tools may see and change its levels.
+    pub loggers: Option<Arc<Loggers>>,
 }
 
 impl Options {
@@ -46,6 +49,7 @@ impl Options {
             disk: Arc::new(RealDisk),
             cluster_id: None,
             startup: Startup::default(),
+            loggers: None,
         }
     }
 }

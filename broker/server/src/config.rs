@@ -16,6 +16,8 @@ use forebay_protocol::NodeId;
 pub(crate) use groups::{check_group, group_definition};
 
 use crate::network::endpoint::{self, Listener, ListenerKeys};
+use crate::quotas::connections::{self, ConnectionRates};
+use crate::quotas::rate::Windows;
 
 /// Why a broker's configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum Error {
     /// `listeners` and what belongs to it.
     #[error(transparent)]
     Listeners(#[from] endpoint::Error),
+    /// A rate of connections that is none.
+    #[error(transparent)]
+    Connections(#[from] connections::Error),
     /// More than one directory.
     #[error("log.dirs: {0} directories are named; only one is supported so far")]
     LogDirs(usize),
@@ -153,6 +158,16 @@ pub struct QuotaConfig {
     pub controller_window_ms: i64,
 }
 
+impl QuotaConfig {
+    /// Over how long the rates of clients and connections are measured.
+    pub(crate) fn client_windows(&self) -> Windows {
+        Windows {
+            count: self.windows,
+            size_ms: self.window_ms,
+        }
+    }
+}
+
 /// A broker's configuration, checked.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -221,6 +236,7 @@ impl BrokerConfig {
     /// The first thing that is wrong with listeners, directories or replication factors.
     pub fn from_values(values: Config) -> Result<Self, Error> {
         groups::check(&values)?;
+        ConnectionRates::of(&values)?;
         let listeners = ListenerKeys {
             listeners: values.get_list("listeners"),
             advertised: values.get_list("advertised.listeners"),

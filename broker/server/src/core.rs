@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::broker::Startup;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
+use crate::loggers::Loggers;
 use crate::metadata::Metadata;
 use crate::producer_ids::ProducerIds;
 use crate::quotas::Quotas;
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) transactions: Arc<Transactions>,
     /// Whose turn it is to hold transactional ids against a pattern.
     pub(crate) listing: Arc<Semaphore>,
+    /// What logs in this process, if its levels may change.
+    pub(crate) loggers: Option<Arc<Loggers>>,
     /// Ids for idempotent producers.
     pub(crate) producer_ids: ProducerIds,
     /// Seen by everything that waits.

@@ -12,15 +12,17 @@ use tokio::sync::watch;
 use crate::config::{self, BrokerConfig, CleanerConfig};
 use crate::io_pool::IoPool;
 use crate::metadata::Metadata;
+use crate::quotas::connections::{ConnectionMeter, ConnectionRates};
 
 /// The keys; each is read by [`Dynamic::take_over`].
-pub(crate) const KEYS: [&str; 10] = [
+pub(crate) const KEYS: [&str; 11] = [
     "log.cleaner.backoff.ms",
     "log.cleaner.dedupe.buffer.size",
     "log.cleaner.io.buffer.load.factor",
     "log.cleaner.io.buffer.size",
     "log.cleaner.io.max.bytes.per.second",
     "log.cleaner.threads",
+    "max.connection.creation.rate",
     "max.connections.per.ip",
     "num.io.threads",
     "producer.id.expiration.ms",
@@ -107,6 +109,7 @@ impl SharedRate {
 #[derive(Debug)]
 pub(crate) struct Dynamic {
     connections_per_ip_max: AtomicUsize,
+    connections: ConnectionMeter,
     cleaner: watch::Sender<CleanerConfig>,
     cleaner_bytes_per_second: SharedRate,
     pools: Vec<IoPool>,
@@ -125,6 +128,7 @@ impl Dynamic {
     ) -> Arc<Self> {
         let dynamic = Arc::new(Self {
             connections_per_ip_max: AtomicUsize::new(0),
+            connections: ConnectionMeter::new(config.quotas.client_windows()),
             cleaner: watch::Sender::new(config.cleaner.clone()),
             cleaner_bytes_per_second: SharedRate::new(0.0),
             pools,
@@ -157,6 +161,10 @@ impl Dynamic {
     fn take_over(&self, values: &Config) {
         let connections = usize::try_from(values.get_int("max.connections.per.ip")).unwrap_or(0);
         self.connections_per_ip_max.store(connections, Ordering::Relaxed);
+        match ConnectionRates::of(values) {
+            Ok(rates) => self.connections.set(rates),
+            Err(error) => tracing::error!(%error, "connections are accepted as they were"),
+        }
         match config::cleaner(values) {
             Ok(cleaner) => {
                 self.cleaner_bytes_per_second.set(cleaner.io_bytes_per_second_max);
@@ -173,6 +181,11 @@ impl Dynamic {
     /// `max.connections.per.ip`.
     pub(crate) fn connections_per_ip_max(&self) -> usize {
         self.connections_per_ip_max.load(Ordering::Relaxed)
+    }
+
+    /// How fast connections may come.
+    pub(crate) fn connections(&self) -> &ConnectionMeter {
+        &self.connections
     }
 
     /// How compacted topics are cleaned, now and from now on.

@@ -29,6 +29,7 @@ mod groups;
 mod handlers;
 mod io_pool;
 mod listener_view;
+mod loggers;
 mod metadata;
 mod metrics;
 pub mod network;
@@ -49,8 +50,13 @@ pub use config::{
     BrokerConfig, Error as ConfigError, MetadataLogConfig, NetworkConfig, QuotaConfig, TransactionLogConfig,
     UpkeepConfig, definition,
 };
+pub use loggers::{LogLevel, LogLevels, Loggers, UnknownLevel};
 pub use metadata::{Error as MetadataError, LoadError, SnapshotError};
 pub use router::Router;
+
+/// Checks that are shared with the fuzz targets know the crate by its name.
+#[cfg(test)]
+extern crate self as forebay_broker_server;
 
 #[cfg(test)]
 mod tests;

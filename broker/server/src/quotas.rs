@@ -2,8 +2,9 @@
 //! more (KIP-13, KIP-124, KIP-219, KIP-599, KIP-612; `QuotaFactory`). What is used is measured in `rate` and `token_bucket`, which
 //! quota holds is decided in `limits`; here they meet the metadata and the clock. Without quotas a request costs one load each.
 
+pub(crate) mod connections;
 mod limits;
-mod rate;
+pub(crate) mod rate;
 mod sensors;
 mod token_bucket;
 mod told;
@@ -150,10 +151,7 @@ pub(crate) struct Quotas {
 impl Quotas {
     /// Nobody has one yet.
     fn new(config: &QuotaConfig) -> Self {
-        let windows = Windows {
-            count: config.windows,
-            size_ms: config.window_ms,
-        };
+        let windows = config.client_windows();
         let mutation = Windows {
             count: config.controller_windows,
             size_ms: config.controller_window_ms,

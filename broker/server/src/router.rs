@@ -198,6 +198,7 @@ routes! {
     now DescribeClientQuotas => handlers::describe_client_quotas::handle;
     wait AlterClientQuotas => handlers::alter_client_quotas::handle;
     now DescribeUserScramCredentials => handlers::describe_user_scram_credentials::handle;
+    wait AlterUserScramCredentials => handlers::alter_user_scram_credentials::handle;
     now DescribeQuorum => handlers::describe_quorum::handle;
     wait UpdateFeatures => handlers::update_features::handle;
     now DescribeCluster => handlers::describe_cluster::handle;

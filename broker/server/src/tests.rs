@@ -15,6 +15,7 @@ mod fetch_sessions;
 mod groups;
 mod idempotence;
 mod lifecycle;
+mod loggers;
 mod metadata_snapshots;
 mod metrics;
 mod produce_and_fetch;
@@ -206,6 +207,14 @@ async fn launch(
     disk: &Arc<dyn Disk>,
     settings: &[(&str, &str)],
 ) -> Result<Broker, crate::Error> {
+    let options = Options {
+        disk: Arc::clone(disk),
+        ..Options::new(config(directory, settings))
+    };
+    Broker::start(options).await
+}
+
+fn config(directory: &Path, settings: &[(&str, &str)]) -> BrokerConfig {
     let own = [
         ("listeners", "PLAINTEXT://127.0.0.1:0".to_owned()),
         ("log.dirs", directory.display().to_string()),
@@ -217,12 +226,7 @@ async fn launch(
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
     );
-    let config = BrokerConfig::parse(&properties).expect("a valid configuration");
-    Broker::start(Options {
-        disk: Arc::clone(disk),
-        ..Options::new(config)
-    })
-    .await
+    BrokerConfig::parse(&properties).expect("a valid configuration")
 }
 
 fn produce_request(topic: &str, index: i32, acks: i16, records: Option<Records>) -> ProduceRequest {

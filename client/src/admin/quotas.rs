@@ -1,14 +1,13 @@
-//! Quotas of users, clients and addresses (KIP-546), and which users have SCRAM credentials (KIP-554).
+//! Quotas of users, clients and addresses (KIP-546).
 
 use std::collections::BTreeMap;
 
 use forebay_protocol::{
     NodeId,
     messages::{
-        AlterClientQuotasRequest, DescribeClientQuotasRequest, DescribeUserScramCredentialsRequest,
+        AlterClientQuotasRequest, DescribeClientQuotasRequest,
         alter_client_quotas_request::{EntityData, EntryData, OpData},
         describe_client_quotas_request::ComponentData,
-        describe_user_scram_credentials_request::UserName,
     },
 };
 
@@ -36,15 +35,6 @@ pub enum QuotaMatch {
     Default,
     /// All that have quotas.
     Any,
-}
-
-/// A mechanism of SCRAM and its iterations, as the broker holds them for a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScramCredential {
-    /// `SCRAM-SHA-256` or `SCRAM-SHA-512`.
-    pub mechanism: &'static str,
-    /// How often it is hashed.
-    pub iterations: i32,
 }
 
 impl Admin {
@@ -139,50 +129,6 @@ impl Admin {
         .await
     }
 
-    /// The SCRAM credentials of users, or of all that have some; those who have none are left out.
-    ///
-    /// # Errors
-    /// Of the call; each user has its own.
-    pub async fn describe_user_scram_credentials(
-        &self,
-        users: &[&str],
-    ) -> Result<super::Outcomes<String, Vec<ScramCredential>>, Error> {
-        self.retry("describe SCRAM credentials", || async {
-            let wanted: Vec<UserName> = users
-                .iter()
-                .map(|name| UserName {
-                    name: (*name).into(),
-                    ..Default::default()
-                })
-                .collect();
-            let node = self.cluster.any_node().await?;
-            let answer = node
-                .call(|_| DescribeUserScramCredentialsRequest {
-                    users: (!wanted.is_empty()).then_some(wanted),
-                    ..Default::default()
-                })
-                .await?;
-            let message = answer.error_message.as_deref();
-            check("describe SCRAM credentials", answer.error_code, message)?;
-            let results = answer.results.into_iter().filter_map(|result| {
-                let user = String::from(result.user);
-                let action = format!("describe the SCRAM credentials of {user}");
-                match check(action, result.error_code, result.error_message.as_deref()) {
-                    Err(error) if error.code() == Some(forebay_protocol::ErrorCode::ResourceNotFound) => None,
-                    checked => {
-                        let credentials = result.credential_infos.into_iter().map(|info| ScramCredential {
-                            mechanism: mechanism(info.mechanism),
-                            iterations: info.iterations,
-                        });
-                        Some((user, checked.map(|()| credentials.collect())))
-                    }
-                }
-            });
-            Ok(results.collect())
-        })
-        .await
-    }
-
     /// A connection to a broker, whatever is known of the cluster so far.
     pub(super) async fn broker(&self, id: NodeId) -> Result<std::sync::Arc<crate::node::Node>, Error> {
         let snapshot = self.cluster.snapshot();
@@ -190,13 +136,5 @@ impl Admin {
             self.cluster.refresh(snapshot.version).await?;
         }
         self.cluster.node(id, crate::cluster::Lane::Main).await
-    }
-}
-
-fn mechanism(code: i8) -> &'static str {
-    match code {
-        1 => "SCRAM-SHA-256",
-        2 => "SCRAM-SHA-512",
-        _ => "UNKNOWN",
     }
 }

@@ -17,8 +17,11 @@ pub(super) async fn describe(admin: &Admin, entities: &Entities, all: bool) -> R
         None => existing(admin, kind).await?,
     };
     for name in names {
-        if kind == "topics" && !exists(admin, &name).await? {
-            say!("The topic '{name}' doesn't exist and doesn't have dynamic config.");
+        let is_named = !name.is_empty() && !entities.names.is_empty();
+        // All keys of a group can be told before there is one.
+        if is_named && !(all && kind == "groups") && !existing(admin, kind).await?.contains(&name) {
+            let kind = singular(kind);
+            say!("The {kind} '{name}' doesn't exist and doesn't have dynamic config.");
             continue;
         }
         let entries = entries(admin, kind, &name, all).await?;
@@ -28,14 +31,6 @@ pub(super) async fn describe(admin: &Admin, entities: &Entities, all: bool) -> R
         }
     }
     Ok(())
-}
-
-async fn exists(admin: &Admin, topic: &str) -> Result<bool, Error> {
-    Ok(admin
-        .list_topics()
-        .await?
-        .iter()
-        .any(|listed| listed.name == topic))
 }
 
 async fn existing(admin: &Admin, kind: &str) -> Result<Vec<String>, Error> {

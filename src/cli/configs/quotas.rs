@@ -1,13 +1,12 @@
-//! Quotas of users, clients and addresses; and which users have SCRAM credentials.
+//! Quotas of users, clients and addresses.
 
 use std::collections::BTreeMap;
 
 use forebay_client::Admin;
 use forebay_client::admin::{QuotaEntity, QuotaFilter, QuotaMatch};
-use forebay_protocol::ErrorCode;
 
-use super::Error;
 use super::entities::Entities;
+use super::{Error, scram};
 
 const QUOTAS: [&str; 4] = [
     "consumer_byte_rate",
@@ -16,7 +15,6 @@ const QUOTAS: [&str; 4] = [
     "request_percentage",
 ];
 const ADDRESS_QUOTAS: [&str; 1] = ["connection_creation_rate"];
-const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// The kind of entity that quotas name: `users`, `user`.
 fn entity_type(kind: &str) -> &'static str {
@@ -47,38 +45,8 @@ pub(super) async fn describe(admin: &Admin, entities: &Entities) -> Result<(), E
     for (entity, quotas) in found(admin, entities).await? {
         say!("{}", line(&entity, &quotas));
     }
-    let of_users = entities.kind() == "users" && !entities.types.contains(&"clients");
-    if !of_users || entities.names.iter().any(String::is_empty) {
-        return Ok(());
-    }
-    let users: Vec<&str> = entities.names.iter().map(String::as_str).collect();
-    let described = match admin.describe_user_scram_credentials(&users).await {
-        // A broker that knows nothing of SCRAM has no credentials to show.
-        Err(forebay_client::Error::UnsupportedVersion { .. }) => return Ok(()),
-        described => described?,
-    };
-    for (user, outcome) in described {
-        match outcome {
-            Ok(credentials) => {
-                let credentials: Vec<String> = credentials
-                    .iter()
-                    .map(|credential| {
-                        format!("{}=iterations={}", credential.mechanism, credential.iterations)
-                    })
-                    .collect();
-                say!(
-                    "SCRAM credential configs for user-principal '{user}' are {}",
-                    credentials.join(", ")
-                );
-            }
-            Err(error) => {
-                let error = super::super::java::exception(&error);
-                let error = error
-                    .strip_prefix("org.apache.kafka.common.errors.")
-                    .unwrap_or(&error);
-                say!("Error retrieving SCRAM credential configs for user-principal '{user}': {error}");
-            }
-        }
+    if entities.kind() == "users" && !entities.types.contains(&"clients") {
+        scram::describe(admin, &entities.names).await?;
     }
     Ok(())
 }
@@ -112,6 +80,9 @@ pub(super) async fn alter(
     deleted: &[String],
 ) -> Result<(), Error> {
     check_keys(entities, added, deleted)?;
+    if scram::is_asked(entities, added, deleted)? {
+        return scram::alter(admin, &entities.names, added, deleted).await;
+    }
     let entity: QuotaEntity = entities
         .types
         .iter()
@@ -178,20 +149,13 @@ pub(super) fn check_keys(
                 scala(verb, &strange)
             )));
         }
-        let (scram, strange): (Vec<String>, Vec<String>) =
-            strange.into_iter().partition(|key| SCRAM.contains(&key.as_str()));
+        let (_, strange): (Vec<String>, Vec<String>) =
+            strange.into_iter().partition(|key| scram::is_mechanism(key));
         if !strange.is_empty() {
             return Err(Error::failed(format!(
                 "Only quota and SCRAM credential configs can be {verb} for 'users' using --bootstrap-server. Unexpected config \
                  names: {}",
                 scala(verb, &strange)
-            )));
-        }
-        if !scram.is_empty() {
-            return Err(Error::failed(format!(
-                "{}: SCRAM credentials cannot be changed with this tool yet ({})",
-                scram.join(","),
-                ErrorCode::UnsupportedSaslMechanism.name()
             )));
         }
     }

@@ -228,3 +228,63 @@ fn only_quotas_are_taken_for_users_clients_and_addresses() {
         assert_eq!(refused(types, "foo").as_deref(), Some(message));
     }
 }
+
+#[test]
+fn passwords_are_read_as_kafkas_tool_reads_them() {
+    use forebay_client::admin::{ScramAlteration, ScramMechanism};
+    let read = |text: &str, deleted: &[&str]| {
+        let options = options(&format!(
+            "--bootstrap-server b --user u --alter --add-config {text}"
+        ));
+        let added = alter::added(&options).expect("reads");
+        let deleted: Vec<String> = deleted.iter().map(|key| (*key).to_owned()).collect();
+        let entities = Entities::new(&options).expect("reads");
+        quotas::check_keys(&entities, &added, &deleted)?;
+        scram::is_asked(&entities, &added, &deleted)?;
+        scram::alterations(&added, &deleted)
+    };
+    let set = |mechanism, iterations, password: &str| ScramAlteration::Set {
+        mechanism,
+        iterations,
+        password: password.to_owned(),
+    };
+    let both = "SCRAM-SHA-256=[iterations=8192,password=a,b],SCRAM-SHA-512=[password=secret]";
+    let told = read(both, &[]).expect("reads");
+    let expected = [
+        set(ScramMechanism::Sha256, 8192, "a,b"),
+        set(ScramMechanism::Sha512, 4096, "secret"),
+    ];
+    assert_eq!(told, expected);
+    let told = read("SCRAM-SHA-256=[iterations=-1,password=]", &["SCRAM-SHA-512"]).expect("reads");
+    assert_eq!(
+        told,
+        [
+            ScramAlteration::Delete(ScramMechanism::Sha512),
+            set(ScramMechanism::Sha256, 4096, "")
+        ]
+    );
+    let cases = [
+        (
+            "SCRAM-SHA-256=secret",
+            "Invalid credential property SCRAM_SHA_256=secret",
+        ),
+        (
+            "SCRAM-SHA-512=[iterations=many,password=x]",
+            "Invalid credential property SCRAM_SHA_512=iterations=many,password=x",
+        ),
+        (
+            "SCRAM-SHA-512=[iterations=4095,password=x]",
+            "Iterations 4095 is less than the minimum 4096 required for SCRAM-SHA-512",
+        ),
+        (
+            "SCRAM-SHA-256=[password=x],producer_byte_rate=1",
+            "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using --bootstrap-server.",
+        ),
+    ];
+    for (text, message) in cases {
+        match read(text, &[]) {
+            Err(Error::Stop(Stop::Failed(told))) => assert_eq!(told, message, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}

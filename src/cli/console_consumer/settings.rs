@@ -8,7 +8,7 @@ use forebay_records::Offset;
 
 use super::format::Format;
 use crate::cli::options::{Options, Stop};
-use crate::cli::{pairs, properties_file};
+use crate::cli::{pairs, properties_file, random_number};
 
 /// What is read.
 #[derive(Debug, PartialEq, Eq)]
@@ -162,12 +162,6 @@ fn set_group(options: &Options, properties: &mut Properties) -> Result<(), Stop>
     });
     properties.insert("group.id".to_owned(), group);
     Ok(())
-}
-
-/// The standard library seeds its hash maps by chance.
-fn random_number() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }
 
 /// How records are printed.

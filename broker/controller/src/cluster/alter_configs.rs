@@ -1,25 +1,23 @@
-//! IncrementalAlterConfigs (KIP-339; `ConfigAdminManager.preprocess` on the broker, then `ConfigurationControlManager`), and in
-//! `legacy.rs` AlterConfigs, which it replaced.
+//! What IncrementalAlterConfigs (KIP-339; `incremental.rs`) and AlterConfigs, which it replaced (`legacy.rs`), have in common
+//! (`ConfigAdminManager.preprocess` on the broker, then `ConfigurationControlManager`). Levels of loggers are in `loggers.rs`.
 
+mod incremental;
 mod legacy;
+mod loggers;
 
 use std::collections::BTreeSet;
 
 use forebay_config::Properties;
 use forebay_protocol::internal_record::MetadataRecord;
-use forebay_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
-use forebay_protocol::messages::incremental_alter_configs_response::{
-    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
-};
 use forebay_protocol::messages::{ClearElrRecord, ConfigRecord};
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
 
+pub use incremental::IncrementalAlterConfigs;
 pub use legacy::AlterConfigs;
+pub use loggers::{LOG_LEVELS, ROOT_LOGGER};
 
 use super::create_topics::too_many_records;
-use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
+use crate::controller::{Cluster, RECORDS_PER_REQUEST_MAX};
 use crate::image::{ConfigResource, ResourceType};
 use crate::topic_name::validate_topic_name;
 use crate::{ApiError, Record};
@@ -30,101 +28,39 @@ pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 /// The longest value of a key, in Java's characters.
 const VALUE_LENGTH_MAX: usize = 32767;
 
-/// Sets, deletes and amends keys of topics and brokers.
-#[derive(Debug, Clone, Default)]
-pub struct IncrementalAlterConfigs {
-    /// The request, of any version.
-    pub request: IncrementalAlterConfigsRequest,
-}
+/// What became of a resource.
+type Verdict = Result<(), ApiError>;
 
-impl Command for IncrementalAlterConfigs {
-    type Response = IncrementalAlterConfigsResponse;
-
-    fn decide(self, cluster: &Cluster<'_>) -> Outcome<IncrementalAlterConfigsResponse> {
-        let request = self.request;
-        let named = request
-            .resources
-            .iter()
-            .map(|resource| (resource.resource_type, &resource.resource_name));
-        let repeated = repeated(named);
-        let mut records = Vec::new();
-        let mut results = Vec::with_capacity(request.resources.len());
-        for resource in &request.resources {
-            let result = if repeated.contains(&(resource.resource_type, &resource.resource_name)) {
-                Err(ApiError::invalid_request(
-                    "Each resource must appear at most once.",
-                ))
-            } else {
-                alter(cluster, resource)
-            };
-            match result {
-                Ok(new) => {
-                    records.extend(new.into_iter().map(|record| cluster.record(record)));
-                    results.push(answer(resource, None));
-                }
-                Err(error) => results.push(answer(resource, Some(&error))),
-            }
-        }
-        if records.len() > RECORDS_PER_REQUEST_MAX {
-            records.clear();
-            results = request
-                .resources
-                .iter()
-                .map(|resource| answer(resource, Some(&too_many_records())))
-                .collect();
-        }
-        let records: Vec<Record> = if request.validate_only {
-            Vec::new()
+/// Decides on resources by their types and names, each by itself: `alter` gives the records of the one at an index.
+fn alter_all(
+    cluster: &Cluster<'_>,
+    named: &[(i8, &Utf8Bytes)],
+    validate_only: bool,
+    alter: impl Fn(usize) -> Result<Vec<MetadataRecord>, ApiError>,
+) -> (Vec<Record>, Vec<Verdict>) {
+    let repeated = repeated(named);
+    let mut records = Vec::new();
+    let mut verdicts = Vec::with_capacity(named.len());
+    for (index, resource) in named.iter().enumerate() {
+        // (Kafka never answers an AlterConfigs that names one twice.)
+        let outcome = if repeated.contains(resource) {
+            Err(ApiError::invalid_request(
+                "Each resource must appear at most once.",
+            ))
         } else {
-            records
+            alter(index)
         };
-        Outcome::new(
-            records,
-            IncrementalAlterConfigsResponse {
-                responses: results,
-                ..IncrementalAlterConfigsResponse::default()
-            },
-        )
+        verdicts
+            .push(outcome.map(|new| records.extend(new.into_iter().map(|record| cluster.record(record)))));
     }
-}
-
-/// What happens to one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Set,
-    Delete,
-    Append,
-    Subtract,
-}
-
-impl Operation {
-    fn of(number: i8) -> Result<Self, ApiError> {
-        Ok(match number {
-            0 => Self::Set,
-            1 => Self::Delete,
-            2 => Self::Append,
-            3 => Self::Subtract,
-            other => {
-                return Err(ApiError::invalid_request(format!(
-                    "Unknown operations type {other}"
-                )));
-            }
-        })
+    if records.len() > RECORDS_PER_REQUEST_MAX {
+        records.clear();
+        verdicts.fill(Err(too_many_records()));
     }
-}
-
-/// The records that one resource's changes come to: all of them or none.
-fn alter(cluster: &Cluster<'_>, request: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, ApiError> {
-    check_keys(&request.configs)?;
-    let resource = known_resource(cluster, request.resource_type, &request.resource_name)?;
-    let nothing = Properties::new();
-    let before = cluster.image.configs(&resource).unwrap_or(&nothing);
-    let mut changes = Vec::with_capacity(request.configs.len());
-    for config in &request.configs {
-        let name = config.name.as_str();
-        changes.push((name, new_value(cluster, &resource, config, before.get(name))?));
+    if validate_only {
+        records.clear();
     }
-    records_of(cluster, &resource, before, &changes)
+    (records, verdicts)
 }
 
 /// What changes to a resource that has `before` set on it come to, if all that would then be set on it is right.
@@ -151,18 +87,6 @@ fn records_of(
     let clears = clear_elr(cluster, &records);
     records.extend(clears);
     Ok(records)
-}
-
-/// What the broker looks at before it asks the controller.
-fn check_keys(configs: &[AlterableConfig]) -> Result<(), ApiError> {
-    let delete = Operation::Delete as i8;
-    let without = configs
-        .iter()
-        .filter(|config| config.config_operation != delete && config.value.is_none());
-    check_names(
-        configs.iter().map(|config| &config.name),
-        &without.map(|config| config.name.as_str()).collect::<Vec<_>>(),
-    )
 }
 
 /// No key twice, and none without the value that it needs.
@@ -199,8 +123,7 @@ fn known_resource(
         ResourceType::Topic | ResourceType::Group => Ok(resource),
         ResourceType::Broker => check_broker_name(&resource.name, cluster.options.node_id).map(|()| resource),
         ResourceType::BrokerLogger => {
-            check_node_name(&resource.name, cluster.options.node_id)?;
-            Err(not_supported(resource_type))
+            check_node_name(&resource.name, cluster.options.node_id).map(|()| resource)
         }
         ResourceType::ClientMetrics if resource.name.is_empty() => {
             Err(ApiError::invalid_request("Subscription name can't be empty"))
@@ -242,56 +165,6 @@ fn check_broker_name(name: &str, own: NodeId) -> Result<(), ApiError> {
             "Node id must be an integer, but it is: {name}"
         ))),
     }
-}
-
-fn new_value(
-    cluster: &Cluster<'_>,
-    resource: &ConfigResource,
-    config: &AlterableConfig,
-    current: Option<&String>,
-) -> Result<Option<String>, ApiError> {
-    let schema = &cluster.options.schema;
-    let operation = Operation::of(config.config_operation)?;
-    let given = config.value.as_ref().map_or("", |value| value.as_str());
-    let list_operation = match operation {
-        Operation::Set => return Ok(Some(given.to_owned())),
-        Operation::Delete => return Ok(None),
-        Operation::Append => "APPEND",
-        Operation::Subtract => "SUBTRACT",
-    };
-    let name = config.name.as_str();
-    if !schema.is_list(resource.resource_type, name) {
-        let text = format!("Can't {list_operation} to key {name} because its type is not LIST.");
-        return Err(ApiError::invalid_config(text));
-    }
-    let current = current
-        .cloned()
-        .or_else(|| schema.default_value(resource.resource_type, name))
-        .unwrap_or_default();
-    let mut items: Vec<&str> = current.split(',').filter(|item| !item.is_empty()).collect();
-    for item in java_split(given) {
-        if operation == Operation::Append {
-            if !items.contains(&item) {
-                items.push(item);
-            }
-        } else if let Some(index) = items.iter().position(|known| *known == item) {
-            items.remove(index);
-        }
-    }
-    Ok(Some(items.join(",")))
-}
-
-/// Java's `String.split(",")`: empty pieces at the end do not count.
-fn java_split(text: &str) -> impl Iterator<Item = &str> {
-    let trimmed = text.trim_end_matches(',');
-    // An empty text is one empty piece; one of nothing but commas is none.
-    trimmed
-        .split(',')
-        .take(if trimmed.is_empty() && !text.is_empty() {
-            0
-        } else {
-            usize::MAX
-        })
 }
 
 /// Changes that are refused whatever their value, and values that are too long.
@@ -428,17 +301,8 @@ pub(super) fn record(resource: &ConfigResource, name: &str, value: Option<&Strin
 }
 
 /// The resources that a request names more than once.
-fn repeated<'a>(resources: impl Iterator<Item = (i8, &'a Utf8Bytes)>) -> BTreeSet<(i8, &'a Utf8Bytes)> {
+fn repeated<'a>(resources: &[(i8, &'a Utf8Bytes)]) -> BTreeSet<(i8, &'a Utf8Bytes)> {
     let mut seen = BTreeSet::new();
-    resources.filter(|resource| !seen.insert(*resource)).collect()
-}
-
-fn answer(resource: &AlterConfigsResource, error: Option<&ApiError>) -> AlterConfigsResourceResponse {
-    AlterConfigsResourceResponse {
-        error_code: error.map_or(ErrorCode::None, |error| error.code) as i16,
-        error_message: error.and_then(ApiError::text),
-        resource_type: resource.resource_type,
-        resource_name: resource.resource_name.clone(),
-        ..AlterConfigsResourceResponse::default()
-    }
+    let again = resources.iter().filter(|resource| !seen.insert(**resource));
+    again.copied().collect()
 }

@@ -11,4 +11,5 @@ mod partitions;
 mod quotas;
 mod random_commands;
 mod snapshots;
+mod scram;
 mod topics;

@@ -72,6 +72,7 @@ impl MetadataVersion {
     pub const LATEST: Self = Self(30);
 
     const MIGRATION: Self = Self(8);
+    const SCRAM: Self = Self(11);
     const TRANSACTIONS: Self = Self(13);
     const DIRECTORIES: Self = Self(17);
     const ELIGIBLE_LEADER_REPLICAS: Self = Self(23);
@@ -93,6 +94,11 @@ impl MetadataVersion {
     /// Whether records may be framed by a transaction (3.6-IV1, KIP-868).
     pub(crate) fn has_transactions(self) -> bool {
         self >= Self::TRANSACTIONS
+    }
+
+    /// Whether passwords can be kept (3.5-IV2, KIP-900).
+    pub(crate) fn has_scram(self) -> bool {
+        self >= Self::SCRAM
     }
 
     /// Whether partitions know their directories (3.7-IV2, KIP-858).

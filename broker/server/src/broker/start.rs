@@ -46,6 +46,7 @@ pub(super) async fn start(options: Options) -> Result<Broker, Error> {
 async fn start_as(options: Options) -> Result<Broker, Error> {
     let config = options.config.clone();
     let bound = bind_all(&config).await?;
+    let loggers = options.loggers.clone();
     let endpoints: Vec<Endpoint> = bound.iter().map(told).collect();
     let pools = Pools::new(&config);
     let Pools { appends, reads, .. } = pools.clone();
@@ -79,6 +80,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         groups: Arc::new(groups),
         transactions: Arc::new(Transactions::of_broker(transactions, surroundings, core.clone())),
         listing: Arc::new(tokio::sync::Semaphore::new(1)),
+        loggers,
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),
         started: clock::now(),

@@ -9,6 +9,8 @@ mod transactions;
 
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Unit, Value};
 
+use crate::quotas::connections::{LISTENER_PREFIX, MAX_CONNECTION_CREATION_RATE};
+
 /// All of the broker's keys.
 pub(super) fn definition() -> ConfigDef {
     let tables = [
@@ -28,6 +30,7 @@ pub(super) fn definition() -> ConfigDef {
         .into_iter()
         .flatten()
         .fold(ConfigDef::new(), ConfigDef::define);
+    let def = def.open_between(LISTENER_PREFIX, format!(".{MAX_CONNECTION_CREATION_RATE}"));
     meaningless(topic_defaults(def))
 }
 

@@ -16,6 +16,7 @@ use forebay_protocol::{ErrorCode, NodeId};
 
 use super::repetitions::{REPEATED, REPEATED_MESSAGE, Repetitions};
 use crate::call::Call;
+use crate::loggers::LogLevel;
 
 /// Answers a DescribeConfigs request.
 pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -23,30 +24,26 @@ pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeC
     let mut asked = Repetitions::of_bounded();
     let results = request.resources.iter().filter_map(|resource| {
         let described = if asked.allow(key(resource)) {
-            describe(call, &image, resource)
+            describe(call, &image, resource, request)
         } else if asked.tell() {
             Err((REPEATED, REPEATED_MESSAGE.to_owned()))
         } else {
             return None;
         };
-        let (code, message, entries) = match described {
+        let (code, message, results) = match described {
             // On success Kafka says "" where it could say null.
-            Ok(entries) => (ErrorCode::None, String::new(), entries),
+            Ok(results) => (ErrorCode::None, String::new(), results),
             Err((code, message)) => (code, message, Vec::new()),
         };
         let keys = resource.configuration_keys.iter().flatten();
         let keys: HashSet<&str> = keys.map(|key| &**key).collect();
-        let wanted = |entry: &ConfigEntry| keys.is_empty() || keys.contains(&*entry.name);
+        let wanted = |entry: &DescribeConfigsResourceResult| keys.is_empty() || keys.contains(&*entry.name);
         Some(DescribeConfigsResult {
             error_code: code.into(),
             error_message: Some(message.into()),
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
-            configs: entries
-                .into_iter()
-                .filter(wanted)
-                .map(|entry| result(entry, request, call.version))
-                .collect(),
+            configs: results.into_iter().filter(wanted).collect(),
             ..DescribeConfigsResult::default()
         })
     });
@@ -69,6 +66,21 @@ fn key(resource: &DescribeConfigsResource) -> (i8, Result<i32, &str>) {
 type Refusal = (ErrorCode, String);
 
 fn describe(
+    call: &Call,
+    image: &MetadataImage,
+    resource: &DescribeConfigsResource,
+    request: &DescribeConfigsRequest,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    if ResourceType::of(resource.resource_type) == Some(ResourceType::BrokerLogger) {
+        return describe_loggers(call, &resource.resource_name);
+    }
+    let entries = entries(call, image, resource)?.into_iter();
+    Ok(entries
+        .map(|entry| result(entry, request, call.version))
+        .collect())
+}
+
+fn entries(
     call: &Call,
     image: &MetadataImage,
     resource: &DescribeConfigsResource,
@@ -103,7 +115,6 @@ fn describe(
                 .schema
                 .describe_group(&own, image, call.core.config.node_id))
         }
-        Some(ResourceType::BrokerLogger) => Err(invalid(describe_loggers(call, name))),
         Some(ResourceType::ClientMetrics) if name.is_empty() => Err(invalid(
             "Client metrics subscription name must not be empty".to_owned(),
         )),
@@ -112,14 +123,29 @@ fn describe(
     }
 }
 
-/// Why levels of loggers are not told: of another node than this in Kafka's words, of this one because there are none to tell.
-fn describe_loggers(call: &Call, name: &str) -> String {
+/// The levels of this node's loggers; nobody knows those of another.
+fn describe_loggers(call: &Call, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let own = call.core.config.node_id;
-    match name.parse() {
+    let refused = match name.parse() {
         _ if name.is_empty() => "Broker id must not be empty".to_owned(),
-        Ok(id) if NodeId(id) == own => format!("Unsupported resource type: {}", ResourceType::BrokerLogger),
+        Ok(id) if NodeId(id) == own => match &call.core.loggers {
+            Some(loggers) => return Ok(loggers.effective().into_iter().map(logger).collect()),
+            None => format!("Unsupported resource type: {}", ResourceType::BrokerLogger),
+        },
         Ok(id) => format!("Unexpected broker id, expected {own} but received {id}"),
         Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+    };
+    Err((ErrorCode::InvalidRequest, refused))
+}
+
+fn logger((name, level): (String, LogLevel)) -> DescribeConfigsResourceResult {
+    /// `ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG`.
+    const DYNAMIC_BROKER_LOGGER: i8 = 6;
+    DescribeConfigsResourceResult {
+        name: name.into(),
+        value: Some(level.name().into()),
+        config_source: DYNAMIC_BROKER_LOGGER,
+        ..DescribeConfigsResourceResult::default()
     }
 }
 

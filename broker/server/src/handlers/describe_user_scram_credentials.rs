@@ -1,5 +1,4 @@
-//! DescribeUserScramCredentials: which users have a password, under which mechanism (KIP-554; `ScramImage.describe`). What a directory
-//! of Kafka's brought along is told; there is no way to set one here yet.
+//! DescribeUserScramCredentials: which users have a password, under which mechanism (KIP-554; `ScramImage.describe`).
 
 use std::collections::BTreeMap;
 

@@ -74,6 +74,13 @@ impl Gate {
                 Some(_ended) = connections.join_next() => {}
                 accepted = self.next(&socket) => match accepted {
                     Ok((stream, peer, permit)) => {
+                        let wait = self.dynamic.connections().accepted(&listener, clock::monotonic());
+                        if !wait.is_zero() {
+                            tokio::select! {
+                                () = &mut shutdown => break,
+                                () = sleep(wait) => {}
+                            }
+                        }
                         connections.spawn(Arc::clone(&self).serve(stream, peer, permit, Arc::clone(&listener)));
                     }
                     Err(error) => {

@@ -226,3 +226,31 @@ async fn settings_that_would_stop_the_broker_or_void_others_are_refused() {
         ErrorCode::None
     );
 }
+
+/// Ten seconds' worth may come at once; the next one is let in later. On the broker, then on the listener.
+#[tokio::test]
+async fn connections_that_come_too_fast_wait() {
+    for (key, node) in [
+        ("max.connection.creation.rate", ""),
+        ("listener.name.plaintext.max.connection.creation.rate", "1"),
+    ] {
+        let broker = TestBroker::start().await;
+        assert_eq!(
+            alter(&broker, node, key, Some("1")).await.0,
+            ErrorCode::None,
+            "{key}"
+        );
+        let mut kept = Vec::new();
+        let began = std::time::Instant::now();
+        for _ in 0..11 {
+            assert!(is_let_in(&broker, &mut kept).await);
+        }
+        assert!(began.elapsed().as_millis() > 800, "{key}: {:?}", began.elapsed());
+        assert_eq!(alter(&broker, node, key, None).await.0, ErrorCode::None);
+        // No wait is so long that this takes more than a second any more.
+        let mut kept = Vec::new();
+        for _ in 0..50 {
+            assert!(is_let_in(&broker, &mut kept).await);
+        }
+    }
+}

@@ -9,10 +9,9 @@ use forebay_protocol::messages::alter_configs_response::{
     AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
-use super::super::create_topics::too_many_records;
-use super::{check_names, known_resource, records_of, repeated};
+use super::{Verdict, alter_all, check_names, known_resource, records_of};
 use crate::ApiError;
-use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
+use crate::controller::{Cluster, Command, Outcome};
 use crate::image::ResourceType;
 
 /// Replaces all that is set on topics and brokers.
@@ -22,52 +21,26 @@ pub struct AlterConfigs {
     pub request: AlterConfigsRequest,
 }
 
+impl AlterConfigs {
+    /// The answer to a request that fails as a whole.
+    pub fn refused(resources: &[AlterConfigsResource], error: &ApiError) -> AlterConfigsResponse {
+        response(resources, &vec![Err(error.clone()); resources.len()])
+    }
+}
+
 impl Command for AlterConfigs {
     type Response = AlterConfigsResponse;
 
     fn decide(self, cluster: &Cluster<'_>) -> Outcome<AlterConfigsResponse> {
         let resources = &self.request.resources;
-        let repeated = repeated(
-            resources
-                .iter()
-                .map(|resource| (resource.resource_type, &resource.resource_name)),
-        );
-        let mut records = Vec::new();
-        let mut responses = Vec::with_capacity(resources.len());
-        for resource in resources {
-            // Kafka never answers such a request.
-            let outcome = if repeated.contains(&(resource.resource_type, &resource.resource_name)) {
-                Err(ApiError::invalid_request(
-                    "Each resource must appear at most once.",
-                ))
-            } else {
-                replace(cluster, resource)
-            };
-            match outcome {
-                Ok(new) => {
-                    records.extend(new.into_iter().map(|record| cluster.record(record)));
-                    responses.push(answer(resource, None));
-                }
-                Err(error) => responses.push(answer(resource, Some(&error))),
-            }
-        }
-        if records.len() > RECORDS_PER_REQUEST_MAX {
-            records.clear();
-            responses = resources
-                .iter()
-                .map(|resource| answer(resource, Some(&too_many_records())))
-                .collect();
-        }
-        if self.request.validate_only {
-            records.clear();
-        }
-        Outcome::new(
-            records,
-            AlterConfigsResponse {
-                responses,
-                ..AlterConfigsResponse::default()
-            },
-        )
+        let named: Vec<_> = resources
+            .iter()
+            .map(|resource| (resource.resource_type, &resource.resource_name))
+            .collect();
+        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |index| {
+            replace(cluster, &resources[index])
+        });
+        Outcome::new(records, response(resources, &verdicts))
     }
 }
 
@@ -99,12 +72,19 @@ fn replace(cluster: &Cluster<'_>, request: &AlterConfigsResource) -> Result<Vec<
     records_of(cluster, &resource, before, &changes)
 }
 
-fn answer(resource: &AlterConfigsResource, error: Option<&ApiError>) -> AlterConfigsResourceResponse {
-    AlterConfigsResourceResponse {
-        error_code: error.map_or(ErrorCode::None, |error| error.code) as i16,
-        error_message: error.and_then(ApiError::text),
-        resource_type: resource.resource_type,
-        resource_name: resource.resource_name.clone(),
-        ..AlterConfigsResourceResponse::default()
+fn response(resources: &[AlterConfigsResource], verdicts: &[Verdict]) -> AlterConfigsResponse {
+    let answers = resources.iter().zip(verdicts).map(|(resource, verdict)| {
+        let error = verdict.as_ref().err();
+        AlterConfigsResourceResponse {
+            error_code: error.map_or(ErrorCode::None, |error| error.code).into(),
+            error_message: error.and_then(ApiError::text),
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..AlterConfigsResourceResponse::default()
+        }
+    });
+    AlterConfigsResponse {
+        responses: answers.collect(),
+        ..AlterConfigsResponse::default()
     }
 }

@@ -49,7 +49,10 @@ fn run(
         ..IncrementalAlterConfigsRequest::default()
     };
     let responses = cluster
-        .run(IncrementalAlterConfigs { request })
+        .run(IncrementalAlterConfigs {
+            request,
+            loggers: Some(["forebay_client".to_owned()].into()),
+        })
         .responses
         .into_iter();
     responses
@@ -121,7 +124,10 @@ fn an_unchanged_key_of_a_topic_is_not_written_and_one_of_a_broker_is() {
             ..IncrementalAlterConfigsRequest::default()
         };
         cluster
-            .run_with_records(IncrementalAlterConfigs { request })
+            .run_with_records(IncrementalAlterConfigs {
+                request,
+                loggers: None,
+            })
             .0
             .len()
     };
@@ -438,4 +444,50 @@ fn another_minimum_clears_the_eligible_replicas() {
         false,
     );
     assert!(cluster.image().partition("a", 0).expect("there").elr.is_empty());
+}
+
+#[test]
+fn levels_of_loggers_are_judged_and_leave_no_record() {
+    let mut cluster = cluster();
+    let before = cluster.next_offset;
+    const LOGGERS: i8 = 8;
+    let levels = "Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN";
+    let odd =
+        format!("Cannot set the log level of root to debug as it is not a supported log level. {levels}");
+    let cases: [(&str, Change<'_>, i16, &str); 9] = [
+        ("0", ("root", SET, Some("DEBUG")), 0, ""),
+        ("0", ("forebay_client", SET, Some("FATAL")), 0, ""),
+        ("0", ("forebay_client", DELETE, None), 0, ""),
+        ("0", ("nosuch", DELETE, None), 40, "Logger nosuch does not exist!"),
+        ("0", ("root", SET, Some("debug")), 40, &odd),
+        (
+            "0",
+            ("root", DELETE, None),
+            42,
+            "Removing the log level of the root logger is not allowed",
+        ),
+        (
+            "0",
+            ("root", APPEND, Some("INFO")),
+            42,
+            "APPEND operation is not allowed for the BROKER_LOGGER resource",
+        ),
+        (
+            "0",
+            ("root", SUBTRACT, Some("INFO")),
+            42,
+            "SUBTRACT operation is not allowed for the BROKER_LOGGER resource",
+        ),
+        (
+            "0",
+            ("root", 9, Some("INFO")),
+            42,
+            "Unknown operation type 9 is not allowed for the BROKER_LOGGER resource",
+        ),
+    ];
+    for (node, change, code, text) in cases {
+        let told = run(&mut cluster, vec![resource(LOGGERS, node, &[change])], false);
+        assert_eq!(told, [(code, text.to_owned())], "{change:?}");
+    }
+    assert_eq!(cluster.next_offset, before, "levels are no metadata");
 }

@@ -119,6 +119,7 @@ fn take(cluster: &mut TestCluster, step: &Step) {
         Step::Configure { name, key, value } => {
             cluster.run(IncrementalAlterConfigs {
                 request: configure(name, key, value),
+                loggers: None,
             });
         }
         Step::Register {

@@ -64,6 +64,10 @@ pub(super) fn connections() -> Vec<ConfigKey> {
         key("max.connections.per.ip", Int, Medium,
             "How many connections one address may have open; further ones are closed at once.")
             .default(i32::MAX).validator(Validator::at_least(0)),
+        key("max.connection.creation.rate", Int, Medium,
+            "How many connections per second are accepted; further ones wait. A listener has a rate of its own in \
+             listener.name.NAME.max.connection.creation.rate, with its name in small letters.")
+            .default(i32::MAX).validator(Validator::at_least(0)),
         key("connections.max.idle.ms", Long, Medium,
             "A connection on which nothing arrives for so long is closed.")
             .default(600_000),
