@@ -22,6 +22,7 @@ mod delete_records;
 mod dump_log;
 mod features;
 mod get_offsets;
+mod groups;
 mod java;
 mod leader_election;
 pub(crate) mod links;
@@ -84,6 +85,7 @@ pub(crate) const TOOLS: &[Entry] = &[
         "List, describe, delete and reset consumer groups",
         consumer_groups::run,
     ),
+    entry("groups", "kafka-groups", "List groups of every type", groups::run),
     entry(
         "configs",
         "kafka-configs",

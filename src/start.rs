@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: StartArguments, loggers: Arc<Loggers>) -> anyhow::R
 /// Starts the hub, says so, and serves until a signal asks it to end or its broker has to.
 fn serve(settings: &Settings, loggers: Arc<Loggers>, began: Instant) -> anyhow::Result<()> {
     let mut hub = Hub::start(settings, loggers, |role, addresses| {
-        say(&listener_line(role, addresses))
+        say(&listener_line(role, addresses));
     })?;
     say(&format!("ready in {} ms", began.elapsed().as_millis()));
     // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.

@@ -199,7 +199,7 @@ impl Test {
             for event in consumer.take_events() {
                 match event {
                     RebalanceEvent::Revoked(_) | RebalanceEvent::Lost(_) => {
-                        rebalancing = Some(Instant::now())
+                        rebalancing = Some(Instant::now());
                     }
                     RebalanceEvent::Assigned(_) => {
                         let took = rebalancing.map_or(Duration::ZERO, |began| began.elapsed());

@@ -1,16 +1,19 @@
 //! `forebay reassign-partitions` (Kafka's `ReassignPartitionsCommand`, `kafka-reassign-partitions.sh`): which brokers have replicas of
 //! partitions. Moves between the log directories of a broker, and throttles, are not there yet.
 
+mod current;
 mod plan;
+mod throttles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use forebay_client::Admin;
-use forebay_client::admin::{AlterConfig, ConfigResource, PartitionReassignment};
-use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
+use forebay_client::admin::PartitionReassignment;
+use forebay_protocol::{NodeId, TopicPartition};
 
 use super::options::{Options, Stop, Tool, switch, valued};
+use current::{current, directories, present, topics};
 use plan::{Directories, Plan, json};
 
 static TOOL: Tool = Tool {
@@ -177,58 +180,6 @@ fn listing(under_way: &BTreeMap<TopicPartition, PartitionReassignment>) -> Strin
     format!("Current partition reassignments:\n{lines}")
 }
 
-/// Who has replicas of partitions now; of those that are not there, nobody.
-async fn current(admin: &Admin, topics: &BTreeSet<&str>) -> Result<Plan, Stop> {
-    let names: Vec<&str> = topics.iter().copied().collect();
-    let mut current = Plan::new();
-    for (name, outcome) in admin.describe_topics(&names).await? {
-        match outcome {
-            Ok(topic) => current.extend(topic.partitions.into_iter().map(|partition| {
-                (
-                    TopicPartition::new(name.as_str(), partition.partition),
-                    partition.replicas,
-                )
-            })),
-            Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(current)
-}
-
-/// As above, where a topic that is not there is an error.
-async fn present(admin: &Admin, names: &BTreeSet<&str>) -> Result<Plan, Stop> {
-    let present = current(admin, names).await?;
-    match names.iter().find(|name| !topics(&present).contains(**name)) {
-        Some(missing) => Err(Stop::Failed(format!(
-            "org.apache.kafka.common.errors.UnknownTopicOrPartitionException: Topic {missing} not found."
-        ))),
-        None => Ok(present),
-    }
-}
-
-/// In which log directory each replica of partitions is.
-async fn directories(admin: &Admin, present: &Plan) -> Result<Directories, Stop> {
-    let brokers: BTreeSet<NodeId> = present.values().flatten().copied().collect();
-    let brokers: Vec<NodeId> = brokers.into_iter().collect();
-    let mut found = Directories::new();
-    for (id, outcome) in admin.describe_log_dirs(&brokers).await? {
-        // What a broker does not tell is anywhere.
-        for (path, directory) in outcome.unwrap_or_default() {
-            let here = directory
-                .replicas
-                .into_iter()
-                .filter(|(_, replica)| !replica.is_future);
-            found.extend(here.map(|(partition, _)| ((partition, id), path.clone())));
-        }
-    }
-    Ok(found)
-}
-
-fn topics(plan: &Plan) -> BTreeSet<&str> {
-    plan.keys().map(|partition| &*partition.topic).collect()
-}
-
 async fn generate(admin: &Admin, options: &Options) -> Result<(), Stop> {
     let brokers = plan::brokers(options.required("broker-list")?)?;
     let wanted = plan::topics(&super::text_file(options.required("topics-to-move-json-file")?)?)?;
@@ -331,7 +282,7 @@ async fn verify(admin: &Admin, plan: &Plan, preserve_throttles: bool) -> Result<
     }
     say!("");
     if under_way.is_empty() && !preserve_throttles {
-        clear_throttles(admin, plan).await?;
+        throttles::clear(admin, plan).await?;
     }
     Ok(())
 }
@@ -359,65 +310,7 @@ async fn cancel(admin: &Admin, plan: &Plan, preserve_throttles: bool) -> Result<
     // Without an end of line, as Kafka's.
     super::print("None of the specified partition moves are active.");
     if !preserve_throttles {
-        clear_throttles(admin, plan).await?;
-    }
-    Ok(())
-}
-
-/// Takes back what an earlier `--throttle` of Kafka's own tool has set.
-async fn clear_throttles(admin: &Admin, plan: &Plan) -> Result<(), Stop> {
-    const OF_BROKERS: [&str; 3] = [
-        "leader.replication.throttled.rate",
-        "follower.replication.throttled.rate",
-        "replica.alter.log.dirs.io.max.bytes.per.second",
-    ];
-    const OF_TOPICS: [&str; 2] = [
-        "leader.replication.throttled.replicas",
-        "follower.replication.throttled.replicas",
-    ];
-    let mut brokers: BTreeSet<NodeId> = admin
-        .describe_cluster()
-        .await?
-        .nodes
-        .iter()
-        .map(|node| node.id)
-        .collect();
-    brokers.extend(plan.values().flatten().copied());
-    let delete = |keys: &[&str]| {
-        keys.iter()
-            .map(|key| AlterConfig::Delete((*key).to_owned()))
-            .collect()
-    };
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    say!(
-        "Clearing broker-level throttles on broker{} {}",
-        plural(brokers.len()),
-        commas(&brokers)
-    );
-    let of_brokers: Vec<ConfigResource> = brokers.into_iter().map(ConfigResource::Broker).collect();
-    let topics = topics(plan);
-    let of_topics: Vec<ConfigResource> = topics
-        .iter()
-        .map(|topic| ConfigResource::Topic((*topic).to_owned()))
-        .collect();
-    for (resources, keys, topics) in [
-        (of_brokers, &OF_BROKERS[..], None),
-        (of_topics, &OF_TOPICS[..], Some(topics)),
-    ] {
-        if let Some(topics) = topics {
-            say!(
-                "Clearing topic-level throttles on topic{} {}",
-                plural(topics.len()),
-                commas(&topics)
-            );
-        }
-        let changes = resources
-            .into_iter()
-            .map(|resource| (resource, delete(keys)))
-            .collect();
-        for outcome in admin.alter_configs(&changes, false).await?.into_values() {
-            outcome?;
-        }
+        throttles::clear(admin, plan).await?;
     }
     Ok(())
 }

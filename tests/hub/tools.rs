@@ -101,6 +101,21 @@ fn records_and_groups(tools: &Tools) {
         tools.said("kafka-console-consumer.sh", read),
         "k1\tone\nk2\ttwo\nk3\tthree\n"
     );
+    let measured = tools.said(
+        "kafka-consumer-perf-test.sh",
+        "--topic t --num-records 3 --hide-header --reporting-interval 60000",
+    );
+    let figures: Vec<&str> = measured.trim_end().split(", ").collect();
+    assert_eq!((figures.len(), figures[4]), (10, "3"), "{measured}");
+    let listed = tools.said("kafka-groups.sh", "--list --consumer");
+    let of_group = listed
+        .lines()
+        .find(|line| line.starts_with("g "))
+        .unwrap_or_default();
+    assert_eq!(
+        of_group.split_whitespace().collect::<Vec<_>>(),
+        ["g", "Classic", "consumer"]
+    );
     let groups = "kafka-consumer-groups.sh";
     let row = |said: &str| -> Vec<String> {
         let row = said
@@ -132,6 +147,51 @@ fn records_and_groups(tools: &Tools) {
     assert_eq!(tools.said(groups, "--delete --group g"), deleted);
 }
 
+/// Passwords, quotas and levels of loggers, by the same tool.
+fn settings_of_others(tools: &Tools) {
+    let configs = "kafka-configs.sh";
+    let done = |of: &str| format!("Completed updating config for {of}.\n");
+    let set = "--alter --user ada --add-config SCRAM-SHA-256=[iterations=8192,password=pencil],SCRAM-SHA-512=[password=other]";
+    assert_eq!(tools.said(configs, set), done("user ada"));
+    let gone = "--alter --user ada --delete-config SCRAM-SHA-512";
+    assert_eq!(tools.said(configs, gone), done("user ada"));
+    assert_eq!(
+        tools.said(configs, "--describe --user ada"),
+        "SCRAM credential configs for user-principal 'ada' are SCRAM-SHA-256=iterations=8192\n"
+    );
+    let again = tools.run(configs, gone, "");
+    assert!(!again.status.success(), "{again:?}");
+    assert!(text(&again.stderr).contains("does not exist"), "{again:?}");
+    let levels = || tools.said(configs, "--describe --broker-logger 1");
+    let level = |logger: &str, level: &str| format!("  {logger}={level} sensitive=false synonyms={{}}\n");
+    assert!(
+        levels().contains(&level("forebay_client", "WARN")),
+        "{}",
+        levels()
+    );
+    let louder = "--alter --broker-logger 1 --add-config forebay_client=DEBUG,root=ERROR";
+    assert_eq!(tools.said(configs, louder), done("broker-logger 1"));
+    let told = levels();
+    for (logger, wanted) in [
+        ("forebay_client", "DEBUG"),
+        ("root", "ERROR"),
+        ("forebay_broker_log", "ERROR"),
+    ] {
+        assert!(told.contains(&level(logger, wanted)), "{logger}: {told}");
+    }
+    let back = "--alter --broker-logger 1 --delete-config forebay_client";
+    assert_eq!(tools.said(configs, back), done("broker-logger 1"));
+    assert!(
+        levels().contains(&level("forebay_client", "ERROR")),
+        "{}",
+        levels()
+    );
+    assert_eq!(
+        tools.said(configs, "--describe --broker 99"),
+        "The broker '99' doesn't exist and doesn't have dynamic config.\n"
+    );
+}
+
 fn administration(tools: &Tools) {
     let configs = "kafka-configs.sh";
     let altered = "Completed updating config for topic t.\n";
@@ -142,6 +202,7 @@ fn administration(tools: &Tools) {
     let described = tools.said(configs, "--describe --topic t");
     let expected = "Dynamic configs for topic t are:\n  retention.ms=86400000 sensitive=false synonyms={";
     assert!(described.starts_with(expected), "{described}");
+    settings_of_others(tools);
     let directories = tools.said("kafka-log-dirs.sh", "--describe --topic-list t");
     let report: Value = serde_json::from_str(directories.lines().last().unwrap_or_default()).expect("JSON");
     assert_eq!(

@@ -32,6 +32,35 @@ configs --alter --topic outputs --add-config retention.ms=7200000
 configs --alter --topic outputs --add-config retention.ms=soon
 configs --alter --topic outputs --add-config foo=bar
 configs --alter --topic outputs
+configs --describe --entity-type users
+configs --describe --entity-type ips
+configs --describe --entity-type client-metrics
+configs --describe --broker 99
+configs --describe --broker-logger 99
+configs --describe --group nosuch
+configs --describe --all --group nosuch
+configs --describe --broker-logger BROKER
+configs --alter --broker-logger BROKER --add-config nosuch=DEBUG
+configs --alter --broker-logger BROKER --add-config root=debug
+configs --alter --broker-logger BROKER --delete-config root
+configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=8192,password=secret],SCRAM-SHA-512=[password=other]
+configs --describe --user outputs
+configs --alter --user outputs --delete-config SCRAM-SHA-512
+configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=20000,password=x]
+configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=5,password=x]
+configs --alter --user outputs --add-config SCRAM-SHA-256=secret
+configs --alter --user outputs --add-config SCRAM-SHA-256=[password=x],producer_byte_rate=5
+configs --alter --user-defaults --add-config SCRAM-SHA-256=[password=x]
+configs --alter --user outputs --add-config producer_byte_rate=5000000
+configs --alter --client outputs --add-config consumer_byte_rate=5000000
+configs --alter --ip 127.0.0.9 --add-config connection_creation_rate=5
+configs --alter --group outputs-configured --add-config consumer.session.timeout.ms=46000
+configs --describe --group outputs-configured
+groups --list
+groups --list --consumer
+groups --list --share
+groups --list --group-type nosuch
+groups --list --consumer --group-type share
 consumer-groups --list --state --type
 consumer-groups --describe --group outputs-readers
 consumer-groups --describe --group outputs-readers --verbose
