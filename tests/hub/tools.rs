@@ -151,8 +151,14 @@ fn records_and_groups(tools: &Tools) {
 fn settings_of_others(tools: &Tools) {
     let configs = "kafka-configs.sh";
     let done = |of: &str| format!("Completed updating config for {of}.\n");
-    let set = "--alter --user ada --add-config SCRAM-SHA-256=[iterations=8192,password=pencil],SCRAM-SHA-512=[password=other]";
-    assert_eq!(tools.said(configs, set), done("user ada"));
+    // One at a time: both at once are refused, as by Kafka.
+    for credential in [
+        "SCRAM-SHA-256=[iterations=8192,password=pencil]",
+        "SCRAM-SHA-512=[password=other]",
+    ] {
+        let set = format!("--alter --user ada --add-config {credential}");
+        assert_eq!(tools.said(configs, &set), done("user ada"));
+    }
     let gone = "--alter --user ada --delete-config SCRAM-SHA-512";
     assert_eq!(tools.said(configs, gone), done("user ada"));
     assert_eq!(

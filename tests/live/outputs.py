@@ -44,6 +44,8 @@ configs --alter --broker-logger BROKER --add-config nosuch=DEBUG
 configs --alter --broker-logger BROKER --add-config root=debug
 configs --alter --broker-logger BROKER --delete-config root
 configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=8192,password=secret],SCRAM-SHA-512=[password=other]
+configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=8192,password=secret]
+configs --alter --user outputs --add-config SCRAM-SHA-512=[password=other]
 configs --describe --user outputs
 configs --alter --user outputs --delete-config SCRAM-SHA-512
 configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=20000,password=x]

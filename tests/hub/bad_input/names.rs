@@ -160,6 +160,7 @@ fn odd_names_are_topics_and_internal_ones_are_not_written_to() {
     let collides = i16::from(ErrorCode::InvalidTopicException);
     assert_eq!(wire.create_topic("a_b", 1, &[]), collides);
     for internal in ["__consumer_offsets", "__transaction_state"] {
+        look_up(&mut wire, internal); // which makes it
         assert_eq!(
             produce(&mut wire, internal),
             i16::from(ErrorCode::InvalidTopicException),
