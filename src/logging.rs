@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
 /// The crates of this program: they are loggers before they have logged.
-const CRATES: [&str; 22] = [
+const CRATES: [&str; 23] = [
     "forebay",
     "forebay_broker_controller",
     "forebay_broker_coordinator",
@@ -36,6 +36,7 @@ const CRATES: [&str; 22] = [
     "forebay_schema_registry_client",
     "forebay_schema_registry_schema",
     "forebay_schema_registry_server",
+    "forebay_streams",
 ];
 
 const ROOT: &str = "root";
