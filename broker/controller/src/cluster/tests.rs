@@ -10,6 +10,6 @@ mod legacy_configs;
 mod partitions;
 mod quotas;
 mod random_commands;
-mod snapshots;
 mod scram;
+mod snapshots;
 mod topics;
