@@ -13,7 +13,7 @@ mod error;
 
 pub use error::{Cause, Error};
 
-/// Decoded arrays may take this many bytes of memory per byte of the frame. What clients send stays well below: it takes lists
+/// Decoded arrays and unknown tagged fields may take this many bytes of memory per byte of the frame. What clients send stays well below: it takes lists
 /// of thousands of names of one letter to come near.
 pub const MEMORY_FACTOR: usize = 16;
 
@@ -318,6 +318,11 @@ impl Reader {
                 left: self.remaining(),
             }));
         }
+        self.charge(field, count, element_size)
+    }
+
+    /// Takes what `count` elements cost from what the frame may cost.
+    fn charge(&mut self, field: &'static str, count: usize, element_size: usize) -> Result<(), Error> {
         match count
             .checked_mul(element_size)
             .and_then(|bytes| self.memory_left.checked_sub(bytes))
@@ -359,6 +364,8 @@ impl Reader {
             // The field may not read beyond its own length, and has to use all of it.
             let outer = std::mem::replace(&mut self.end, self.position + length);
             if !known(self, tag)? {
+                // Two bytes of the frame can be one: without this a frame of them would cost many times its size.
+                self.charge("tagged fields", 1, unknown.growth_bytes())?;
                 let value = self.take("tagged field", length)?;
                 unknown.insert(tag, value).map_err(|cause| self.error(cause))?;
             }

@@ -167,7 +167,7 @@ fn headers_are_read_or_refused_and_written_as_they_were() {
     }
     for what in [
         "api-9999",
-        "client-id-minus-2",
+        "client-id-over-the-end",
         "20-million-tags",
         "tag-over-the-end",
     ] {
