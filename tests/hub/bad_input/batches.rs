@@ -185,7 +185,7 @@ fn bad_batches_are_refused_and_leave_the_file_as_it_was() {
     assert_eq!(wire.create_topic("small", 1, &[("max.message.bytes", "1000")]), 0);
     let value = vec![b'v'; 1000];
     let min = |header: &mut BatchHeader| {
-        (header.base_timestamp, header.max_timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MIN))
+        (header.base_timestamp, header.max_timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MIN));
     };
     let plain = |key: Option<&[u8]>, value| batch(Compression::NONE, key, value).into_bytes().to_vec();
     let body = batch(Compression::NONE, None, b"x").body();
