@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_levels_of_loggers() {
-        let cases: [(&str, &[(&str, LogLevel)], &str); 5] = [
+        type Levels<'a> = &'a [(&'a str, LogLevel)];
+        let cases: [(&str, Levels<'_>, &str); 5] = [
             ("warn", &[(ROOT, LogLevel::Warn)], "WARN"),
             (
                 "info, forebay_client=debug",
