@@ -114,14 +114,19 @@ fn ten_kills_lose_no_line_and_store_and_count_nothing_twice() {
     assert_nothing_wrong(&run(KILLS, sabotage));
 }
 
-/// The same run with each guarantee broken: if this finds nothing, the test above proves nothing.
+/// The same run with each guarantee broken: if this finds nothing, the test above proves nothing. What the log has lost may by chance be
+/// sent once more, by a source that had not committed how far it was: then it is done again.
 #[test]
 fn a_broken_guarantee_is_seen() {
+    const ATTEMPTS: usize = 3;
     for (_, sabotage) in Sabotage::ALL {
-        let wrong = run(SABOTAGE_AFTER, Some(sabotage));
+        let seen = || {
+            let wrong = run(SABOTAGE_AFTER, Some(sabotage));
+            wrong.iter().any(|it| it.contains(sabotage.expected()))
+        };
         assert!(
-            wrong.iter().any(|it| it.contains(sabotage.expected())),
-            "{sabotage:?} went unseen: {wrong:?}"
+            (0..ATTEMPTS).any(|_| seen()),
+            "{sabotage:?} went unseen {ATTEMPTS} times"
         );
     }
 }
