@@ -9,11 +9,12 @@ use bytes::Bytes;
 use forebay_protocol::header::{
     RequestHeader, decode_response, decode_response_header, encode_request_frame,
 };
-use forebay_protocol::messages::ApiVersionsRequest;
 use forebay_protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use forebay_protocol::{ApiRequest, Chunk, Reader};
+use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use forebay_protocol::messages::{ApiVersionsRequest, ProduceRequest};
+use forebay_protocol::{ApiRequest, Chunk, Reader, Records};
 
 use crate::process::{Hub, PATIENCE};
 
@@ -43,6 +44,27 @@ impl Wire {
 
     pub(crate) fn send<R: ApiRequest>(&mut self, version: i16, request: &R) {
         self.write(&frame(version, request)).expect("sent");
+    }
+
+    /// Produces `batch`, whatever it is, to partition 0, acknowledged by all; gives the partition's error.
+    pub(crate) fn produce(&mut self, topic: &str, batch: impl Into<Bytes>) -> i16 {
+        let data = PartitionProduceData {
+            index: 0,
+            records: Some(Records::Memory(batch.into())),
+            ..Default::default()
+        };
+        let topic = TopicProduceData {
+            name: topic.into(),
+            partition_data: vec![data],
+            ..Default::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![topic],
+            ..Default::default()
+        };
+        self.call(9, &request).responses[0].partition_responses[0].error_code
     }
 
     /// The answer to what was sent before.

@@ -1,9 +1,7 @@
 //! Bad batches (B27) as a producer's frames bring them to the binary: each is refused with Kafka's code, the log's file stays as it was,
 //! and a bomb is not unpacked further than a batch may be.
 
-use forebay_protocol::messages::ProduceRequest;
-use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use forebay_protocol::{ErrorCode, Records};
+use forebay_protocol::ErrorCode;
 use forebay_records::{
     Attributes, BatchBuilder, BatchHeader, BatchOptions, Compression, CompressionType, HEADER_BYTES, Headers,
     RecordBatch, Timestamp,
@@ -47,26 +45,8 @@ fn corpus() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
         })
 }
 
-/// The error of a batch of one partition, acknowledged by all.
 fn produce(wire: &mut Wire, topic: &str, bytes: Vec<u8>) -> ErrorCode {
-    let data = PartitionProduceData {
-        index: 0,
-        records: Some(Records::Memory(bytes.into())),
-        ..Default::default()
-    };
-    let topic = TopicProduceData {
-        name: topic.into(),
-        partition_data: vec![data],
-        ..Default::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    let answer = wire.call(9, &request);
-    ErrorCode::from_i16(answer.responses[0].partition_responses[0].error_code)
+    ErrorCode::from_i16(wire.produce(topic, bytes))
 }
 
 fn log(hub: &Hub, topic: &str) -> Vec<u8> {

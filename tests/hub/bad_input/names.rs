@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use forebay_protocol::ErrorCode;
 use forebay_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use forebay_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use forebay_protocol::messages::{CreatePartitionsRequest, DeleteTopicsRequest, ProduceRequest};
-use forebay_protocol::{ErrorCode, Records};
+use forebay_protocol::messages::{CreatePartitionsRequest, DeleteTopicsRequest};
 use forebay_records::{BatchBuilder, BatchOptions, Headers, Timestamp};
 
 use crate::process::Hub;
@@ -66,23 +65,7 @@ fn produce(wire: &mut Wire, topic: &str) -> i16 {
             &Headers::EMPTY,
         )
         .expect("it fits");
-    let data = PartitionProduceData {
-        index: 0,
-        records: Some(Records::Memory(builder.build().expect("a batch").into_bytes())),
-        ..Default::default()
-    };
-    let topic = TopicProduceData {
-        name: topic.into(),
-        partition_data: vec![data],
-        ..Default::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    wire.call(7, &request).responses[0].partition_responses[0].error_code
+    wire.produce(topic, builder.build().expect("a batch").into_bytes())
 }
 
 /// Metadata that makes topics which are not there.

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use forebay_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use forebay_protocol::messages::fetch_response::PartitionData;
-use forebay_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use forebay_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest};
+use forebay_protocol::messages::{FetchRequest, FetchResponse};
 use forebay_protocol::{ErrorCode, Records};
 use forebay_records::{BatchBuilder, BatchOptions, Headers, RecordBatch, Timestamp, batches};
 
@@ -30,24 +29,10 @@ fn produce(wire: &mut Wire, values: &[&str]) {
             )
             .expect("it fits");
     }
-    let data = PartitionProduceData {
-        index: 0,
-        records: Some(Records::Memory(builder.build().expect("a batch").into_bytes())),
-        ..Default::default()
-    };
-    let topic = TopicProduceData {
-        name: "t".into(),
-        partition_data: vec![data],
-        ..Default::default()
-    };
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    };
-    let answer = wire.call(9, &request);
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    assert_eq!(
+        wire.produce("t", builder.build().expect("a batch").into_bytes()),
+        0
+    );
 }
 
 fn request(partitions: impl IntoIterator<Item = i32>, offset: i64) -> FetchRequest {
