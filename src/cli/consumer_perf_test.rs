@@ -52,7 +52,7 @@ static TOOL: Tool = Tool {
         valued(
             "socket-buffer-size",
             "bytes",
-            "The size of the socket's buffer; 2097152 unless given.",
+            "The size of the socket's buffer; the operating system's choice in any case.",
         ),
         valued(
             "timeout",
@@ -125,11 +125,14 @@ fn properties(options: &Options) -> Result<Properties, Stop> {
     };
     let set = [
         ("group.id", group),
-        ("receive.buffer.bytes", size("socket-buffer-size", 2 << 20)?),
         ("max.partition.fetch.bytes", size("fetch-size", 1 << 20)?),
         ("auto.offset.reset", reset.to_owned()),
     ];
     properties.extend(set.map(|(key, value)| (key.to_owned(), value)));
+    // Kafka's default is no wish of the user's, who would be told that the client has no use for it.
+    if let Some(bytes) = options.number::<i32>("socket-buffer-size")? {
+        properties.insert("receive.buffer.bytes".to_owned(), bytes.to_string());
+    }
     properties
         .entry("client.id".to_owned())
         .or_insert_with(|| "perf-consumer-client".to_owned());
