@@ -67,6 +67,19 @@ impl ConfigDef {
         self
     }
 
+    /// As [`ConfigDef::define`]; a key with a heading but no place stands behind all others under it.
+    ///
+    /// # Panics
+    /// As [`ConfigDef::define`].
+    #[must_use]
+    pub fn define_in_turn(self, mut key: ConfigKey) -> Self {
+        if key.group.is_some() && key.order_in_group < 0 {
+            let before = self.keys.iter().filter(|one| one.group == key.group);
+            key.order_in_group = before.map(|one| one.order_in_group).max().unwrap_or(0) + 1;
+        }
+        self.define(key)
+    }
+
     /// Adds all keys of another definition.
     ///
     /// # Panics

@@ -194,6 +194,23 @@ impl ConfigKey {
         self
     }
 
+    /// Restricts the values beside what its type already does.
+    #[must_use]
+    pub fn validator_also(mut self, validator: Validator) -> Self {
+        self.validator = Some(match self.validator.take() {
+            Some(first) => first.and(validator),
+            None => validator,
+        });
+        self
+    }
+
+    /// Gives it another type than it was made with.
+    #[must_use]
+    pub fn config_type(mut self, config_type: ConfigType) -> Self {
+        self.config_type = config_type;
+        self
+    }
+
     /// Says how much it matters.
     #[must_use]
     pub fn importance(mut self, importance: Importance) -> Self {

@@ -5,21 +5,25 @@
 //! [`Entries::parse`] adds the policy for unknown keys. Knows no role, no file system and no clock.
 
 mod config;
+mod configuration;
 mod def;
 mod entries;
 mod error;
 mod key;
 mod nearest;
 pub mod properties;
+mod reference;
 pub mod toml;
 mod unknown;
 mod validator;
 mod value;
 
 pub use config::{Config, FromValue, Source};
+pub use configuration::{Configuration, Setting, key_of, setting_of};
 pub use def::{ConfigDef, ConfigValue};
 pub use entries::{Entries, Entry, Location, Origin, Parsed};
 pub use error::{Error, Errors};
+pub use forebay_config_derive::{Configuration, Setting};
 pub use key::{ConfigKey, Importance, Recommender, Synonym, Unit, Width};
 pub use nearest::nearest;
 pub use unknown::{UnknownKey, UnknownKeys, Warning};

@@ -30,6 +30,8 @@ pub enum Validator {
     NonEmptyList,
     /// Every one of these.
     All(Vec<Validator>),
+    /// `null`, or a value that this one allows.
+    NullOr(Box<Validator>),
     /// A check of the role's own; see [`Validator::custom`].
     Custom {
         /// Shown under "Valid Values".
@@ -80,6 +82,26 @@ impl Validator {
         }
     }
 
+    /// What both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Range { min, max },
+                Self::Range {
+                    min: least,
+                    max: most,
+                },
+            ) => Self::Range {
+                min: min.into_iter().chain(least).reduce(f64::max),
+                max: max.into_iter().chain(most).reduce(f64::min),
+            },
+            // `null` stays allowed.
+            (Self::NullOr(first), second) => Self::NullOr(Box::new(first.and(second))),
+            (first, second) => Self::All(vec![first, second]),
+        }
+    }
+
     /// Whether `value` is allowed for `key`.
     pub fn check(&self, key: &str, value: Option<&Value>) -> Result<(), Error> {
         self.reason(key, value).map_err(|reason| {
@@ -121,6 +143,10 @@ impl Validator {
             },
             Self::NonEmptyList => non_empty_list(value),
             Self::All(validators) => validators.iter().try_for_each(|one| one.reason(key, value)),
+            Self::NullOr(validator) => match value {
+                None => Ok(()),
+                value => validator.reason(key, value),
+            },
             Self::Custom { check, .. } => check(key, value),
         }
     }
@@ -235,6 +261,7 @@ impl fmt::Display for Validator {
                 let shown: Vec<String> = validators.iter().map(ToString::to_string).collect();
                 f.write_str(&shown.join(", "))
             }
+            Self::NullOr(validator) => write!(f, "null or {validator}"),
             Self::Custom { description, .. } => f.write_str(description),
         }
     }
