@@ -9,6 +9,7 @@ use crate::{
     Admin, Consumer, Error, Producer, Transport,
     cluster::{Cluster, Connect, Creates, TcpConnect},
     config::{AdminConfig, ClientConfig, ConsumerConfig, ProducerConfig, client_def},
+    membership::{self, Member},
 };
 
 /// Makes producers, consumers and admins that share a configuration and, where there is one, our own node. Cheap to clone.
@@ -85,6 +86,16 @@ impl Client {
         let config = AdminConfig::new(&self.merged(properties), Origin::Properties)?;
         let cluster = self.cluster(Admin::client_config(&config), Creates::Nothing);
         Ok(Admin::with_cluster(config, cluster))
+    }
+
+    /// A member of a group that is no consumer. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn member(&self, options: membership::Options) -> Result<Member, Error> {
+        let config = AdminConfig::new(&self.merged(&Properties::new()), Origin::Properties)?;
+        let cluster = self.cluster(Admin::client_config(&config), Creates::Nothing);
+        Ok(Member::with_cluster(options, cluster))
     }
 
     fn cluster(&self, config: ClientConfig, creates: Creates) -> Cluster {

@@ -17,6 +17,7 @@ mod offsets;
 pub mod admin;
 pub mod config;
 pub mod consumer;
+pub mod membership;
 #[cfg(any(test, feature = "model"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "rooms above use a part of it"))]
 pub mod model;

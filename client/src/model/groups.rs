@@ -20,6 +20,7 @@ use super::{State, transport::Ticket};
 pub(super) struct GroupState {
     generation: i32,
     pub(super) phase: Phase,
+    protocol_type: String,
     protocol: String,
     leader: String,
     /// When those who have not come are out.
@@ -290,6 +291,7 @@ impl State {
         if group.phase != Phase::Joining {
             group.rebalance();
         }
+        group.protocol_type = request.protocol_type.to_string();
         let timeout = Duration::from_millis(request.rebalance_timeout_ms.try_into().unwrap_or(0));
         let member = group.members.entry(member_id.clone()).or_default();
         member.instance_id = instance_id;
@@ -447,7 +449,7 @@ impl GroupState {
                 ErrorCode::UnknownMemberId.to_i16()
             },
             generation_id: self.generation,
-            protocol_type: Some("consumer".into()),
+            protocol_type: Some(self.protocol_type.as_str().into()),
             protocol_name: Some(self.protocol.as_str().into()),
             leader: self.leader.as_str().into(),
             member_id: member_id.into(),

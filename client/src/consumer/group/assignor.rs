@@ -46,6 +46,16 @@ impl Assignor {
         }
     }
 
+    /// As the coordinator knows it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
+            Self::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+
     /// Whether members keep their partitions while they join again.
     pub(in crate::consumer) fn is_cooperative(self) -> bool {
         self == Self::CooperativeSticky

@@ -1,35 +1,26 @@
-//! Joining a group: JoinGroup, as its leader sharing out, SyncGroup. Runs as a task of its own, so that the other members do
-//! not have to wait for our next poll.
+//! Joining as a consumer: what it tells the others, and, as the leader, the sharing out. Runs as a task of its own, so that
+//! the other members do not have to wait for our next poll.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use bytes::Bytes;
 use forebay_protocol::{
-    ErrorCode, TopicPartition, Utf8Bytes,
-    messages::{
-        JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, join_group_request::JoinGroupRequestProtocol,
-        sync_group_request::SyncGroupRequestAssignment,
-    },
+    TopicPartition,
+    messages::{JoinGroupResponse, sync_group_request::SyncGroupRequestAssignment},
 };
 
 use super::{
-    AssignedFrom, Shared,
+    AssignedFrom,
     assignor::Assignor,
     wire::{self, Said},
 };
 use crate::{
-    cluster::{Cluster, Coordinator, CoordinatorKind, Lane},
+    cluster::Cluster,
     error::Error,
+    membership::{Attempt, Membership, Protocol},
 };
-
-/// A member that joined before the end of the rebalance may be answered this much later than it asked for.
-const JOIN_GRACE: Duration = Duration::from_secs(5);
-
-const PROTOCOL_TYPE: Utf8Bytes = Utf8Bytes::from_static("consumer");
 
 /// What a member says when it joins.
 #[derive(Debug, Clone)]
@@ -52,41 +43,32 @@ pub(in crate::consumer) struct Joined {
 }
 
 /// Joins once. An error that is retriable is worth another time; the state already says as whom.
-pub(in crate::consumer) async fn join(shared: Arc<Shared>, wish: Wish) -> Result<Joined, Error> {
-    let coordinator = shared
-        .cluster
-        .coordinator(CoordinatorKind::Group, &shared.group_id, Lane::Coordinator);
-    let coordinator = coordinator.await?;
-    let result = join_at(&shared, &coordinator, wish).await;
-    result.inspect_err(|error| coordinator.saw(error))
-}
-
-async fn join_at(shared: &Shared, coordinator: &Coordinator, wish: Wish) -> Result<Joined, Error> {
-    let (generation_id, reason) = {
-        let mut state = shared.lock();
-        state.joining = true;
-        (state.generation_id, state.rejoin.take())
-    };
+pub(in crate::consumer) async fn join(shared: Arc<Membership>, wish: Wish) -> Result<Joined, Error> {
+    let attempt = Attempt::begin(&shared).await?;
     let said = Said {
         topics: wish.topics,
         owned: wish.owned,
         last_owned: wish.last_owned,
-        generation_id,
+        generation_id: attempt.generation_before,
     };
-    let result = exchange(shared, coordinator, &wish.assignors, (&said, reason)).await;
-    if let Err(error) = &result {
-        shared.join_failed(error, reason);
-    }
-    result
+    let result = exchange(&attempt, &shared.cluster, &wish.assignors, &said).await;
+    attempt.ended(result)
 }
 
 async fn exchange(
-    shared: &Shared,
-    coordinator: &Coordinator,
+    attempt: &Attempt,
+    cluster: &Cluster,
     assignors: &[Assignor],
-    (said, reason): (&Said, Option<&'static str>),
+    said: &Said,
 ) -> Result<Joined, Error> {
-    let answer = send_join(shared, coordinator, assignors, (said, reason)).await?;
+    let protocols: Vec<Protocol> = assignors
+        .iter()
+        .map(|assignor| Protocol {
+            name: assignor.name(),
+            metadata: wire::encode_subscription(*assignor, said),
+        })
+        .collect();
+    let answer = attempt.join(&protocols).await?;
     let chosen = answer.protocol_name.as_deref().and_then(Assignor::by_name);
     let chosen = chosen
         .filter(|chosen| assignors.contains(chosen))
@@ -96,23 +78,18 @@ async fn exchange(
         })?;
     let leads = answer.leader == answer.member_id;
     let (assignments, assigned_from) = if leads && !answer.skip_assignment {
-        let (assignments, counts) = share_out(&shared.cluster, chosen, &answer).await?;
+        let (assignments, counts) = share_out(cluster, chosen, &answer).await?;
         (assignments, Some(counts))
     } else {
         (Vec::new(), None)
     };
-    let assignment = send_sync(shared, coordinator, &answer, assignments).await?;
+    let assignment = attempt.sync(&answer, assignments).await?;
     let assigned = wire::decode_assignment(assignment).map_err(|error| Error::InvalidResponse {
         action: "SyncGroup".into(),
         reason: error.to_string().into(),
     })?;
     let assigned_from = match assigned_from {
-        None if leads => Some(kept_from(
-            &shared.cluster,
-            &said.topics,
-            answer.members.len(),
-            &assigned,
-        )),
+        None if leads => Some(kept_from(cluster, &said.topics, answer.members.len(), &assigned)),
         other => other,
     };
     Ok(Joined {
@@ -121,7 +98,6 @@ async fn exchange(
         assigned_from,
     })
 }
-
 /// What the assignment was made from that a static leader finds when it comes back and is told to keep it (KIP-814). A sole
 /// member has all partitions that there were then, which may be none; of several, only what changes from now on is noticed.
 fn kept_from(
@@ -146,61 +122,6 @@ fn kept_from(
         (topic.clone(), count)
     });
     counts.collect()
-}
-
-async fn send_join(
-    shared: &Shared,
-    coordinator: &Coordinator,
-    assignors: &[Assignor],
-    (said, reason): (&Said, Option<&'static str>),
-) -> Result<JoinGroupResponse, Error> {
-    let protocols: Vec<JoinGroupRequestProtocol> = assignors
-        .iter()
-        .zip(&shared.config.assignors)
-        .map(|(assignor, name)| JoinGroupRequestProtocol {
-            name: (*name).into(),
-            metadata: wire::encode_subscription(*assignor, said),
-            ..Default::default()
-        })
-        .collect();
-    let version = coordinator.node.version::<JoinGroupRequest>(i16::MAX)?;
-    let instance_id = shared.config.group_instance_id.as_deref();
-    if instance_id.is_some() && version < 5 {
-        let reason = "group.instance.id: this broker knows no static members; it is older than Kafka 2.3";
-        return Err(Error::IllegalState(reason.into()));
-    }
-    let rebalance_timeout = shared.config.max_poll_interval;
-    let within = (rebalance_timeout + JOIN_GRACE).max(shared.config.client.request_timeout);
-    loop {
-        let member_id = shared.lock().member_id.clone();
-        let request = JoinGroupRequest {
-            group_id: shared.group_id.as_str().into(),
-            session_timeout_ms: milliseconds(shared.config.session_timeout),
-            rebalance_timeout_ms: milliseconds(rebalance_timeout),
-            member_id: member_id.into(),
-            group_instance_id: instance_id.map(Utf8Bytes::from),
-            protocol_type: PROTOCOL_TYPE,
-            protocols: protocols.clone(),
-            reason: reason.filter(|_| version >= 8).map(Utf8Bytes::from),
-            ..Default::default()
-        };
-        let answer = coordinator.node.start(version, request, within).await?;
-        match ErrorCode::from_i16(answer.error_code) {
-            ErrorCode::None => {
-                let mut state = shared.lock();
-                state.member_id = answer.member_id.to_string();
-                state.generation_id = answer.generation_id;
-                (state.joining, state.lost) = (false, false);
-                drop(state);
-                // From here on the session counts.
-                shared.beat.notify_one();
-                return Ok(answer);
-            }
-            // The coordinator gives a new member its id first, so that one that gives up is not waited for (KIP-394).
-            ErrorCode::MemberIdRequired => shared.lock().member_id = answer.member_id.to_string(),
-            code => return Err(Error::broker(format!("join group {}", shared.group_id), code)),
-        }
-    }
 }
 
 /// As the leader: gives each member its share, by the topics that any of them wants.
@@ -255,75 +176,4 @@ async fn partition_counts(cluster: &Cluster, topics: &BTreeSet<&str>) -> Result<
         ((*topic).to_owned(), count)
     });
     Ok(counts.collect::<BTreeMap<_, _>>())
-}
-
-async fn send_sync(
-    shared: &Shared,
-    coordinator: &Coordinator,
-    joined: &JoinGroupResponse,
-    assignments: Vec<SyncGroupRequestAssignment>,
-) -> Result<Bytes, Error> {
-    let version = coordinator.node.version::<SyncGroupRequest>(i16::MAX)?;
-    let request = SyncGroupRequest {
-        group_id: shared.group_id.as_str().into(),
-        generation_id: joined.generation_id,
-        member_id: joined.member_id.clone(),
-        group_instance_id: shared
-            .config
-            .group_instance_id
-            .as_deref()
-            .map(Utf8Bytes::from)
-            .filter(|_| version >= 3),
-        protocol_type: Some(PROTOCOL_TYPE).filter(|_| version >= 5),
-        protocol_name: joined.protocol_name.clone().filter(|_| version >= 5),
-        assignments,
-        ..Default::default()
-    };
-    // The leader may take as long over its assignment as over anything else.
-    let within = (shared.config.max_poll_interval + JOIN_GRACE).max(shared.config.client.request_timeout);
-    let answer = coordinator.node.start(version, request, within).await?;
-    match ErrorCode::from_i16(answer.error_code) {
-        ErrorCode::None => Ok(answer.assignment),
-        code => Err(Error::broker(format!("join group {}", shared.group_id), code)),
-    }
-}
-
-fn milliseconds(duration: Duration) -> i32 {
-    duration.as_millis().try_into().unwrap_or(i32::MAX)
-}
-
-impl Shared {
-    /// Whether another attempt may succeed, and as whom.
-    fn join_failed(&self, error: &Error, reason: Option<&'static str>) {
-        let mut state = self.lock();
-        state.joining = false;
-        state.rejoin.get_or_insert(reason.unwrap_or("joining failed"));
-        match error.code() {
-            Some(ErrorCode::UnknownMemberId) => {
-                state.member_id.clear();
-                state.generation_id = -1;
-                state.lost = true;
-            }
-            Some(ErrorCode::IllegalGeneration) => {
-                state.generation_id = -1;
-                state.lost = true;
-            }
-            Some(ErrorCode::FencedInstanceId) => {
-                state.generation_id = -1;
-                state.fatal = Some(error.clone());
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Whether to join again after this error.
-pub(in crate::consumer) fn is_worth_another(error: &Error) -> bool {
-    let again = [
-        ErrorCode::UnknownMemberId,
-        ErrorCode::IllegalGeneration,
-        ErrorCode::RebalanceInProgress,
-        ErrorCode::MemberIdRequired,
-    ];
-    error.is_retriable() || error.code().is_some_and(|code| again.contains(&code))
 }
