@@ -26,7 +26,7 @@ use crate::directory_state::DirectoryState;
 use crate::error::{Error, Result};
 use crate::file_name;
 use crate::leader_epochs::LeaderEpochs;
-use crate::locks::{lock, read_lock, write_lock};
+use crate::locks::{read_lock, write_lock};
 use crate::log_directory::deleted_folder_name;
 use crate::partition_metadata;
 use crate::producer_state::{ProducerStates, Undecided};
@@ -38,6 +38,7 @@ use crate::uuid::TopicId;
 pub(crate) use clean::Plan;
 pub(crate) use load::LoadOptions;
 pub use load::LoadReport;
+pub(crate) use sync::RecoveryPoint;
 
 /// A partition's log.
 #[derive(Debug)]
@@ -81,7 +82,8 @@ pub(crate) struct LogOptions {
     pub(crate) tail_budget: Arc<TailBudget>,
 }
 
-/// What readers see. Invariants: log start offset <= high watermark <= log end offset, synced offset <= log end offset.
+/// What readers see. Invariants: log start offset <= high watermark <= log end offset, synced offset <= log end offset. Nobody who looks
+/// waits for the disk, nor for who writes.
 #[derive(Debug)]
 struct View {
     segments: BTreeMap<Offset, Arc<Segment>>,
@@ -91,6 +93,23 @@ struct View {
     high_watermark: Offset,
     undecided: Undecided,
     tail: TailCache,
+    names: Names,
+    /// How often the log was cut: what was said of its end before it may be false after.
+    cuts: u64,
+}
+
+/// Changes of names in the folder, counted, and up to which they are synced. One is counted no later than it is seen, and only by who has
+/// the writer.
+#[derive(Debug, Default, Clone, Copy)]
+struct Names {
+    changed: u64,
+    synced: u64,
+}
+
+impl Names {
+    fn are_synced(self) -> bool {
+        self.changed == self.synced
+    }
 }
 
 /// What only the writer touches.
@@ -101,9 +120,6 @@ struct Writer {
     producers: ProducerStates,
     /// Closed segments whose batches are not synced yet.
     unsynced: Vec<Arc<Segment>>,
-    /// Counts the changes of names in the folder, and up to which they are synced.
-    names_changed: u64,
-    names_synced: u64,
     /// Something was written since the log was closed properly the last time.
     touched: bool,
     /// When the oldest batch that is not synced was appended.
@@ -120,8 +136,6 @@ impl Log {
             folder_exists: false,
             producers: ProducerStates::default(),
             unsynced: Vec::new(),
-            names_changed: 0,
-            names_synced: 0,
             touched: false,
             unsynced_since: None,
             doomed: Vec::new(),
@@ -135,6 +149,8 @@ impl Log {
             high_watermark: Offset::ZERO,
             undecided: Undecided::default(),
             tail: TailCache::new(options.tail_bytes_max, options.tail_budget),
+            names: Names::default(),
+            cuts: 0,
         };
         Log {
             partition: options.partition,
@@ -197,16 +213,18 @@ impl Log {
     }
 
     /// The log's start, if it must be remembered elsewhere: because it is not the first segment's, or because the names of those
-    /// that were before it may come back with a loss of power.
+    /// that were before it may come back with a loss of power. Does not wait for who writes.
     pub(crate) fn start_to_checkpoint(&self) -> Option<Offset> {
-        let writer = lock(&self.writer);
-        let names_synced = writer.names_changed == writer.names_synced;
         let view = read_lock(&self.view);
         let first = view
             .segments
             .first_key_value()
             .map_or(Offset::ZERO, |(first, _)| *first);
-        let first = if names_synced { first } else { Offset::ZERO };
+        let first = if view.names.are_synced() {
+            first
+        } else {
+            Offset::ZERO
+        };
         Some(view.log_start_offset).filter(|start| *start > first)
     }
 
@@ -331,17 +349,16 @@ impl Log {
     /// Creates a segment and shows it to readers.
     fn begin_segment(
         &self,
-        writer: &mut Writer,
+        _writer: &mut Writer,
         base_offset: Offset,
         now: Timestamp,
     ) -> Result<Arc<Segment>> {
         let config = self.config();
         let segment = Segment::create(&self.segment_options(base_offset, &config), now)?;
         let segment = Arc::new(segment);
-        writer.names_changed += 1;
-        write_lock(&self.view)
-            .segments
-            .insert(base_offset, Arc::clone(&segment));
+        let mut view = write_lock(&self.view);
+        view.names.changed += 1;
+        view.segments.insert(base_offset, Arc::clone(&segment));
         Ok(segment)
     }
 
@@ -356,7 +373,7 @@ impl Log {
         if old.size() == 0 {
             // Offsets were skipped: an empty segment before the gap would look like a hole.
             let new = self.begin_segment(writer, base_offset, now)?;
-            write_lock(&self.view).segments.remove(&old.base_offset());
+            write_lock(&self.view).remove(&old);
             self.rename_deleted(writer, &[old], Offset::ZERO, now)?;
             return Ok(new);
         }
@@ -390,7 +407,7 @@ impl Log {
 impl Log {
     /// Closes the active segment.
     fn roll_for_test(&self, offset: Offset, now: Timestamp) {
-        let mut writer = lock(&self.writer);
+        let mut writer = crate::locks::lock(&self.writer);
         self.roll(&mut writer, offset, now).expect("rolled");
     }
 }

@@ -321,7 +321,9 @@ impl LogDirectory {
             return Ok(false);
         };
         let end = log.batch_boundary(offset)?;
-        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, end)?;
+        // Held until it is cut: who writes the checkpoints meanwhile would say what was true before.
+        let mut checkpoints = lock(&self.checkpoints);
+        checkpoints.lower(&*self.disk, &self.path, partition, end)?;
         log.truncate_to(offset, now)
     }
 
@@ -338,7 +340,8 @@ impl LogDirectory {
         let Some(log) = self.log(partition)? else {
             return Ok(());
         };
-        lock(&self.checkpoints).lower(&*self.disk, &self.path, partition, Offset::ZERO)?;
+        let mut checkpoints = lock(&self.checkpoints);
+        checkpoints.lower(&*self.disk, &self.path, partition, Offset::ZERO)?;
         log.truncate_fully_and_start_at(offset, now)
     }
 

@@ -313,7 +313,7 @@ impl<'a> Appender<'a> {
         let mut indexed = Ok(());
         if !aborted.is_empty() && !self.active.has_aborted() {
             // Its transaction index is a new file.
-            self.writer.names_changed += 1;
+            write_lock(&self.log.view).names.changed += 1;
         }
         for aborted in &aborted {
             indexed = indexed.and_then(|()| self.active.append_aborted(aborted));

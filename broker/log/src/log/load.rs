@@ -6,6 +6,7 @@ mod aborted;
 mod check;
 mod epochs;
 mod files;
+mod marker;
 mod recover;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use forebay_records::{Offset, Timestamp};
 
-use super::{Log, LogOptions, View, Writer};
+use super::{Log, LogOptions, Names, View, Writer};
 use crate::error::{Error, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::locks::{lock, write_lock};
@@ -267,21 +268,25 @@ impl Loader {
     }
 
     /// Nobody knows when a producer was heard of, but that its last batch's segment was written no earlier: a broker that is started more
-    /// often than producers expire forgets them, too.
+    /// often than producers expire forgets them, too. One whose batches are deleted was heard of before the first segment was written.
     fn age_producers(&mut self) -> Result<()> {
-        let closed = self.segments.split_last().map_or(&[][..], |(_, closed)| closed);
-        if self.producers.len() == 0 || closed.is_empty() {
+        if self.producers.len() == 0 {
             return Ok(());
         }
-        let mut written = Vec::with_capacity(closed.len());
-        for segment in closed {
-            written.push(Timestamp(self.log.disk.metadata(segment.path())?.modified_ms));
+        let mut written = Vec::with_capacity(self.segments.len());
+        for segment in &self.segments {
+            let modified = self.log.disk.metadata(segment.path())?.modified_ms;
+            written.push((segment.base_offset(), Timestamp(modified)));
         }
-        // Behind the closed ones comes the last segment, which is written still.
-        let first_offsets: Vec<Offset> = self.segments.iter().map(|one| one.base_offset()).collect();
         self.producers.heard_no_later(|offset| {
-            let index = first_offsets.partition_point(|first| *first <= offset);
-            let modified = *written.get(index.checked_sub(1)?)?;
+            let up_to = written.partition_point(|(first, _)| *first <= offset);
+            let index = match up_to.checked_sub(1) {
+                None => 0,
+                // The last segment is written still, and after a loss of power its time may be that of an earlier write.
+                Some(last) if last + 1 == written.len() => return None,
+                Some(index) => index,
+            };
+            let (_, modified) = *written.get(index)?;
             (modified.0 > 0).then_some(modified)
         });
         Ok(())
@@ -312,13 +317,13 @@ impl Loader {
             high_watermark: start,
             undecided,
             tail: TailCache::new(self.log.tail_bytes_max, self.log.tail_budget),
+            names: Names::default(),
+            cuts: 0,
         };
         let writer = Writer {
             folder_exists: true,
             producers: self.producers,
             unsynced: Vec::new(),
-            names_changed: 0,
-            names_synced: 0,
             touched,
             unsynced_since: None,
             doomed: Vec::new(),

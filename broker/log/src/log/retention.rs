@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_records::{Offset, Timestamp};
 
-use super::{Log, Writer};
+use super::{Log, View, Writer};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file_name;
@@ -168,9 +168,7 @@ impl Log {
         let new_start = next.map_or(end, |segment| segment.base_offset());
         self.move_log_start(writer, new_start);
         let mut view = write_lock(&self.view);
-        for segment in deleted {
-            view.segments.remove(&segment.base_offset());
-        }
+        deleted.iter().for_each(|segment| view.remove(segment));
         drop(view);
         writer
             .unsynced
@@ -179,7 +177,7 @@ impl Log {
         self.rename_deleted(writer, deleted, new_start, due)
     }
 
-    /// Renames the files of segments that readers no longer see.
+    /// Renames the files of segments that readers no longer see, as [`View::remove`] has counted.
     pub(super) fn rename_deleted(
         &self,
         writer: &mut Writer,
@@ -187,7 +185,6 @@ impl Log {
         snapshots_before: Offset,
         due: Timestamp,
     ) -> Result<()> {
-        writer.names_changed += 1;
         writer.touched = true;
         for segment in deleted {
             tracing::info!(partition = %self.partition, offset = segment.base_offset().value(), "deleting a segment");
@@ -213,6 +210,14 @@ impl Log {
         drop(view);
         writer.touched = true;
         write_lock(&self.epochs).truncate_from_start(offset);
+    }
+}
+
+impl View {
+    /// Readers no longer see a segment; its files are about to be renamed.
+    pub(super) fn remove(&mut self, segment: &Segment) {
+        self.names.changed += 1;
+        self.segments.remove(&segment.base_offset());
     }
 }
 

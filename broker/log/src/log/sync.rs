@@ -11,6 +11,13 @@ use crate::error::{Error, Result};
 use crate::locks::{lock, read_lock, write_lock};
 use crate::segment::Segment;
 
+/// Up to where recovery need not look, as long as the log is not cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecoveryPoint {
+    pub(crate) offset: Offset,
+    cuts: u64,
+}
+
 impl Log {
     /// Whether the records that wait for a sync have reached `flush.messages`: then none of them may be acknowledged,
     /// nor seen by consumers, before [`Log::sync`] has returned.
@@ -45,8 +52,8 @@ impl Log {
         self.check(&writer)?;
         let end = self.log_end_offset();
         let active = self.active();
-        let (closed, names) = (writer.unsynced.clone(), writer.names_changed);
-        let names_synced = names == writer.names_synced;
+        let (closed, names) = (writer.unsynced.clone(), read_lock(&self.view).names);
+        let names_synced = names.are_synced();
         if end == self.synced_offset() && closed.is_empty() && names_synced {
             return Ok(end);
         }
@@ -78,8 +85,8 @@ impl Log {
         writer
             .unsynced
             .retain(|segment| !closed.iter().any(|done| Arc::ptr_eq(done, segment)));
-        writer.names_synced = writer.names_synced.max(names);
         let mut view = write_lock(&self.view);
+        view.names.synced = view.names.synced.max(names.changed);
         // Nothing was cut meanwhile: that would have had to wait.
         view.synced_offset = view.synced_offset.max(end);
         let synced_offset = view.synced_offset;
@@ -105,15 +112,23 @@ impl Log {
         there.is_some_and(|there| Arc::ptr_eq(there, segment))
     }
 
-    /// Makes durable what recovery does not find in the segments after the recovery point, and gives that point.
-    pub(crate) fn prepare_checkpoint(&self) -> Result<Offset> {
+    /// Makes durable what recovery does not find in the segments after the recovery point, and gives that point. May wait for the disk,
+    /// and for who writes.
+    pub(crate) fn prepare_checkpoint(&self) -> Result<RecoveryPoint> {
         let writer = lock(&self.writer);
         self.check(&writer)?;
-        let synced_offset = self.synced_offset();
+        let view = read_lock(&self.view);
+        let (offset, cuts) = (view.synced_offset, view.cuts);
+        drop(view);
         if writer.folder_exists {
             self.write_epochs(&writer)?;
         }
-        Ok(synced_offset)
+        Ok(RecoveryPoint { offset, cuts })
+    }
+
+    /// Whether a recovery point holds still: not if the log was cut since.
+    pub(crate) fn holds(&self, point: &RecoveryPoint) -> bool {
+        read_lock(&self.view).cuts == point.cuts
     }
 
     /// Writes everything so that the next start finds nothing to do, and refuses everything from then on.

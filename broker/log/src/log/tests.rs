@@ -1,5 +1,6 @@
 //! A log as its users see it: append and read; more in the modules below.
 
+mod checkpoints;
 mod compaction;
 mod concurrent;
 mod crash;

@@ -3,7 +3,7 @@
 
 use forebay_records::{Offset, Timestamp};
 
-use super::{Log, Writer, load};
+use super::{Log, View, Writer, load};
 use crate::error::Result;
 use crate::locks::{lock, read_lock, write_lock};
 use crate::producer_state::{ProducerStates, Undecided};
@@ -64,6 +64,7 @@ impl Log {
     fn cut(&self, writer: &mut Writer, offset: Offset, now: Timestamp) -> Result<()> {
         let mut view = write_lock(&self.view);
         let mut later = view.segments.split_off(&offset.next());
+        view.note_cut();
         view.log_end_offset = offset;
         view.synced_offset = view.synced_offset.min(offset);
         view.high_watermark = view.high_watermark.min(offset);
@@ -98,6 +99,7 @@ impl Log {
     fn restart_at(&self, writer: &mut Writer, offset: Offset, now: Timestamp) -> Result<()> {
         let mut view = write_lock(&self.view);
         let deleted: Vec<_> = std::mem::take(&mut view.segments).into_values().collect();
+        view.note_cut();
         view.log_start_offset = offset;
         view.log_end_offset = offset;
         view.synced_offset = offset;
@@ -123,5 +125,13 @@ impl Log {
             self.disk.sync_dir(&self.folder)?;
         }
         Ok(())
+    }
+}
+
+impl View {
+    /// What is said of the log's end is another matter from here on, and files are about to be renamed.
+    fn note_cut(&mut self) {
+        self.cuts += 1;
+        self.names.changed += 1;
     }
 }

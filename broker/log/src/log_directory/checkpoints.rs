@@ -1,6 +1,7 @@
 //! The four checkpoint files of a data directory, and when they are written. A checkpoint that cannot be read costs time or
 //! the memory of deleted records, never records: it is set aside with a warning.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::{LogDirectory, Slot};
 use crate::checkpoint::{self, Offsets};
 use crate::error::{Error, Result};
 use crate::locks::{lock, read_lock};
-use crate::log::Log;
+use crate::log::{Log, RecoveryPoint};
 use crate::topic_partition::TopicPartition;
 
 /// What the files say.
@@ -22,6 +23,9 @@ pub(super) struct Checkpoints {
     pub(super) high_watermarks: Offsets,
     pub(super) cleaner_offsets: Offsets,
 }
+
+/// Up to where the logs are synced, as each has said.
+type Prepared = BTreeMap<TopicPartition, (Arc<Log>, RecoveryPoint)>;
 
 /// What they are to say of the open logs.
 #[derive(Debug, Default)]
@@ -183,19 +187,23 @@ impl LogDirectory {
     /// Storage errors; the files are as they were.
     pub fn checkpoint(&self, mut high_watermarks: Option<Offsets>) -> Result<()> {
         self.state.check()?;
-        // Held throughout: a truncation must not slip in between looking at a log and writing about it.
+        // Before the lock: this waits for the disk and for who writes, and who deletes records or makes a log does not wait for that.
+        let mut prepared = Prepared::new();
+        for log in self.logs() {
+            match log.prepare_checkpoint() {
+                Ok(point) => prepared.insert(log.partition().clone(), (log, point)),
+                // Deleted meanwhile.
+                Err(Error::Closed { .. }) => None,
+                Err(error) => return Err(self.state.judge(error)),
+            };
+        }
+        // From here on no log is cut, nor forgotten.
         let mut checkpoints = lock(&self.checkpoints);
         let logs = self.logs();
-        let mut points = Vec::with_capacity(logs.len());
-        for log in &logs {
-            match log.prepare_checkpoint() {
-                Ok(point) => points.push((log.partition().clone(), point)),
-                // Deleted meanwhile.
-                Err(Error::Closed { .. }) => {}
-                Err(error) => return Err(self.state.judge(error)),
-            }
-        }
-        let current = self.checkpointed(&checkpoints, &logs, points);
+        let points = logs
+            .iter()
+            .filter_map(|log| Self::recovery_point(&checkpoints, log, &prepared));
+        let current = self.checkpointed(&checkpoints, &logs, points.collect());
         if let Some(high_watermarks) = &mut high_watermarks {
             for partition in self.failed() {
                 if let Some(stored) = checkpoints.high_watermarks.get(&partition) {
@@ -205,6 +213,25 @@ impl LogDirectory {
         }
         let written = checkpoints.write(&*self.disk, &self.path, current, high_watermarks);
         written.map_err(|error| self.state.judge(error))
+    }
+
+    /// As it was prepared, or if the log was cut since, as it was lowered for that; none of one that was made meanwhile.
+    fn recovery_point(
+        stored: &Checkpoints,
+        log: &Arc<Log>,
+        prepared: &Prepared,
+    ) -> Option<(TopicPartition, Offset)> {
+        let partition = log.partition();
+        let (of, point) = prepared.get(partition)?;
+        if !Arc::ptr_eq(of, log) {
+            return None;
+        }
+        let point = if log.holds(point) {
+            point.offset
+        } else {
+            *stored.recovery_points.get(partition)?
+        };
+        Some((partition.clone(), point))
     }
 
     /// Writes where each log starts, if that has changed: records that were deleted stay so from now on, also after a loss

@@ -133,7 +133,7 @@ impl Segment {
             Some(end) => end,
             None => self.end_of_slice(&first, limit(&first, read), read.up_to)?,
         };
-        Ok(Some(self.slice_to(end, &first, self.file()?, cuts)))
+        Ok(Some(self.slice_to(end, &first, read.offset, cuts, self.file()?)))
     }
 
     /// The same without waiting for anything, where an earlier slice has ended at the offset and the page cache has what
@@ -160,10 +160,10 @@ impl Segment {
                 end
             }
         };
-        Some(self.slice_to(end, &first, file, cuts))
+        Some(self.slice_to(end, &first, read.offset, cuts, file))
     }
 
-    fn slice_to(&self, end: End, first: &BatchAt, file: Arc<dyn File>, cuts: u32) -> Slice {
+    fn slice_to(&self, end: End, first: &BatchAt, from: Offset, cuts: u32, file: Arc<dyn File>) -> Slice {
         let position = first.position;
         let length = usize::try_from(end.position - position).expect("a segment fits into memory addresses");
         let range = FileRange {
@@ -171,7 +171,7 @@ impl Segment {
             position,
             length,
         };
-        self.ends.remember(end.next_offset, end.position, cuts);
+        self.ends.remember(from, (end.next_offset, end.position), cuts);
         Slice {
             range,
             next_offset: end.next_offset,

@@ -65,6 +65,8 @@ struct Output {
     batches: Vec<u8>,
     places: Vec<Place>,
     unsynced_bytes: usize,
+    /// What is still to be written, where there is little room.
+    needed: Option<u64>,
 }
 
 impl Cleaning<'_> {
@@ -84,11 +86,16 @@ impl Cleaning<'_> {
                 .map_err(|error| self.unless_gone(group, error))?,
             _ => false,
         };
+        let needed = if is_unchanged {
+            None
+        } else {
+            self.needed(group, filter, &transactions)?
+        };
         let segment = if is_unchanged {
             None
         } else {
             (after, counts) = (transactions, Counts::default());
-            Some(self.rewrite(group, filter, &mut after, &mut counts)?)
+            Some(self.rewrite(group, filter, &mut after, &mut counts, needed)?)
         };
         self.cleaned.bytes_read += group.iter().map(|segment| segment.size()).sum::<u64>();
         self.cleaned.records_read += counts.read;
@@ -97,7 +104,17 @@ impl Cleaning<'_> {
         if let Some(cleaned) = segment {
             self.cleaned.bytes_written += cleaned.size();
             self.cleaned.segments_replaced += group.len();
-            self.log.swap(group, &cleaned, &self.config, self.now)?;
+            if needed.is_some() {
+                // What is to make room is not kept for a while; whoever reads it has it open.
+                let config = LogConfig {
+                    file_delete_delay_ms: 0,
+                    ..(*self.config).clone()
+                };
+                self.log.swap(group, &cleaned, &config, self.now)?;
+                self.log.purge(self.now);
+            } else {
+                self.log.swap(group, &cleaned, &self.config, self.now)?;
+            }
         }
         Ok(after)
     }
@@ -115,6 +132,33 @@ impl Cleaning<'_> {
         })
     }
 
+    /// How many bytes a group needs, if there is so little room that this matters.
+    fn needed(
+        &self,
+        group: &[Arc<Segment>],
+        filter: &Filter<'_>,
+        transactions: &Transactions,
+    ) -> Result<Option<u64>> {
+        let all = group.iter().map(|segment| segment.size()).sum();
+        if self.log.ensure_room(all, false).is_ok() {
+            return Ok(None);
+        }
+        let (mut transactions, mut counts) = (transactions.clone(), Counts::default());
+        let mut needed = 0;
+        let mut add = |batch: &RecordBatch, kept: Kept, _| {
+            needed += match kept {
+                Kept::All => batch.size_in_bytes() as u64,
+                Kept::Rewritten(rewritten) => rewritten.size_in_bytes() as u64,
+                Kept::Nothing => 0,
+            };
+            Ok(true)
+        };
+        self.for_each(group, filter, &mut transactions, &mut counts, &mut add)
+            .map_err(|error| self.unless_gone(group, error))?;
+        self.log.ensure_room(needed, true)?;
+        Ok(Some(needed))
+    }
+
     /// Writes a group into a new segment beside it, and makes that durable. Nothing of it is left if that fails.
     fn rewrite(
         &self,
@@ -122,6 +166,7 @@ impl Cleaning<'_> {
         filter: &Filter<'_>,
         transactions: &mut Transactions,
         counts: &mut Counts,
+        needed: Option<u64>,
     ) -> Result<Segment> {
         let log = self.log;
         let options = SegmentOptions {
@@ -135,6 +180,7 @@ impl Cleaning<'_> {
             batches: Vec::new(),
             places: Vec::new(),
             unsynced_bytes: 0,
+            needed,
         };
         let written = self
             .for_each(
@@ -179,7 +225,13 @@ impl Cleaning<'_> {
 
     fn write(&self, output: &mut Output) -> Result<()> {
         let bytes = output.batches.len();
-        self.log.ensure_room(bytes as u64)?;
+        match &mut output.needed {
+            None => self.log.ensure_room(bytes as u64, false)?,
+            Some(needed) => {
+                self.log.ensure_room(*needed, true)?;
+                *needed = needed.saturating_sub(bytes as u64);
+            }
+        }
         output.flush()?;
         if (self.spend)(bytes) {
             Ok(())
@@ -285,6 +337,7 @@ mod tests {
             batches: Vec::new(),
             places: Vec::new(),
             unsynced_bytes: 0,
+            needed: None,
         };
         let mut builder = BatchBuilder::new(BatchOptions::default());
         builder

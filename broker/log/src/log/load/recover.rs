@@ -3,20 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use forebay_records::{BatchHeader, CompressionType, HEADER_BYTES, NO_SEQUENCE, Offset, ProducerId};
+use forebay_records::Offset;
 
 use super::Loader;
 use super::check::was_compacted;
+use super::marker;
 use crate::error::{Error, Result};
-use crate::producer_state::{Checks, Marker, NO_COORDINATOR_EPOCH, Pending, ProducerStates, ProducerUpdate};
+use crate::producer_state::{Checks, Pending, ProducerStates, ProducerUpdate};
 use crate::segment::{BatchAt, Found, Recovered, Scan, Segment};
 use crate::topic_partition::TopicPartition;
 use crate::transaction_index::AbortedTransaction;
-
-/// A marker has a head and one record: a key of two numbers, a value of two more.
-const MARKER_BYTES: usize = HEADER_BYTES + 17;
-/// So much longer is a marker that compaction has rewritten at most: its time is told by the distance from the delete horizon.
-const HORIZON_BYTES_MAX: usize = 9;
 
 /// Why offsets are missing between two segments.
 enum Gap {
@@ -194,11 +190,7 @@ pub(super) fn replay_batch(
     batch: &BatchAt,
     producers: &mut ProducerStates,
 ) -> Result<Vec<AbortedTransaction>> {
-    let mut header = batch.header;
-    let marker = marker(segment, known, batch)?.map(|(producer_id, marker)| {
-        header.producer_id = producer_id;
-        marker
-    });
+    let (header, marker) = marker::read(segment, known, batch)?;
     if !header.has_producer_id() {
         return Ok(Vec::new());
     }
@@ -215,97 +207,5 @@ pub(super) fn replay_batch(
             tracing::warn!(segment = %segment.path().display(), position = batch.position, %error, "a batch is skipped");
             Ok(Vec::new())
         }
-    }
-}
-
-/// What a marker says, and whose transaction it ends; none if the batch is none. One that was damaged after it was synced is not believed;
-/// but it did end a transaction, and the segment's transaction index has an entry for each that was aborted.
-fn marker(
-    segment: &Segment,
-    known: &[AbortedTransaction],
-    batch: &BatchAt,
-) -> Result<Option<(ProducerId, Marker)>> {
-    let header = &batch.header;
-    // They are in the order of their markers.
-    let entry = known.binary_search_by_key(&header.last_offset(), |one| one.last_offset);
-    let aborted = entry.ok().map(|index| known[index]);
-    if !header.is_control() && aborted.is_none() {
-        return Ok(None);
-    }
-    let read = segment.read_batch(batch)?;
-    let is_intact = read.ensure_valid().is_ok();
-    let parsed = Marker::parse(&read);
-    if is_intact && (!header.is_control() || parsed.is_ok()) {
-        let marker = parsed.ok().flatten().filter(|_| header.is_control());
-        return Ok(marker.map(|marker| (header.producer_id, marker)));
-    }
-    if aborted.is_none() && (!may_be_marker(header) || is_amid_aborted(known, header)) {
-        // Records, by whose damage they look like a marker.
-        return Ok(None);
-    }
-    let producer_id = aborted.map_or(header.producer_id, |aborted| aborted.producer_id);
-    tracing::error!(
-        segment = %segment.path().display(), position = batch.position, offset = %header.last_offset(),
-        %producer_id, is_aborted = aborted.is_some(),
-        "the marker that ended a transaction is damaged; how it ended is taken from the transaction index"
-    );
-    let coordinator_epoch = parsed.ok().flatten().map(|marker| marker.coordinator_epoch);
-    let marker = Marker {
-        coordinator_epoch: coordinator_epoch.unwrap_or(NO_COORDINATOR_EPOCH),
-        commit: aborted.is_none(),
-        timestamp: header.max_timestamp,
-    };
-    Ok(Some((producer_id, marker)))
-}
-
-/// Whether all that a damaged control batch says of itself is as in a marker. A single flipped bit does not make a producer's records
-/// look like one.
-fn may_be_marker(header: &BatchHeader) -> bool {
-    let longest = header.delete_horizon().map_or(0, |_| HORIZON_BYTES_MAX);
-    header.is_transactional()
-        && header.base_sequence == NO_SEQUENCE
-        && (header.count, header.last_offset_delta) == (1, 0)
-        && header
-            .compression_type()
-            .is_ok_and(|codec| codec == CompressionType::None)
-        && (MARKER_BYTES..=MARKER_BYTES + longest).contains(&header.size_in_bytes())
-}
-
-/// Whether the producer had a transaction open behind the batch, too.
-fn is_amid_aborted(known: &[AbortedTransaction], header: &BatchHeader) -> bool {
-    let offset = header.base_offset;
-    let is_around = |one: &AbortedTransaction| one.first_offset <= offset && offset < one.last_offset;
-    known
-        .iter()
-        .any(|one| one.producer_id == header.producer_id && is_around(one))
-}
-
-#[cfg(test)]
-mod tests {
-    use forebay_records::{Sequence, Timestamp};
-
-    use super::*;
-    use crate::testing::{NOW, identity, marker_of};
-
-    #[test]
-    fn markers_have_one_size_until_compaction_writes_their_time_otherwise() {
-        let marker = marker_of(identity(7, 0, -1), true, 3, NOW)
-            .batches
-            .remove(0)
-            .batch;
-        let header = *marker.header();
-        assert!(may_be_marker(&header));
-        for length in [header.length - 1, header.length + 1] {
-            assert!(!may_be_marker(&BatchHeader { length, ..header }), "{length}");
-        }
-        for horizon in [NOW, Timestamp(0), Timestamp(i64::MAX)] {
-            let rewritten = marker.retain(Some(horizon), |_| true).expect("rewritten");
-            assert!(may_be_marker(rewritten.header()), "{horizon:?}");
-        }
-        let of_records = BatchHeader {
-            base_sequence: Sequence(0),
-            ..header
-        };
-        assert!(!may_be_marker(&of_records));
     }
 }

@@ -47,6 +47,30 @@ fn after_the_first_read_none_waits() {
 }
 
 #[test]
+fn many_consumers_of_one_segment_wait_once_each() {
+    let Fixture { log, .. } = fixture(&LogConfig::default());
+    for tag in 0..100 {
+        append(&log, append_of(tag, 1, 300)).expect("appended");
+    }
+    log.release_idle(NOW + 1);
+    let one = |offset: i64| Read {
+        max_bytes: 1,
+        ..read(offset)
+    };
+    for consumer in 0..50 {
+        log.read(&one(consumer)).expect("readable");
+    }
+    for round in 1..50 {
+        for consumer in 0..50 {
+            let read = one(consumer + round);
+            let result = log.read_cached(&read).expect("no need to wait");
+            let next = result.expect("readable").next_offset;
+            assert_eq!(next, read.offset.next(), "{consumer} in round {round}");
+        }
+    }
+}
+
+#[test]
 fn what_was_cut_is_not_remembered() {
     let size_of = |append: Append| append.batches[0].batch.size_in_bytes();
     // As long as a batch of two records, so that one begins where the read had ended: with a later offset.

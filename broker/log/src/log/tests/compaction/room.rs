@@ -61,29 +61,72 @@ fn a_log_for_which_there_is_no_space_lets_others_go_first() {
     assert!(round.cleaned.expect("due").1.is_ok() && values(&dirty).len() == 1);
 }
 
+/// A log whose replaced segments stay for a minute: keys that are written once, of which little goes, or one that is written again and again.
+fn to_be_compacted(directory: &LogDirectory, is_dense: bool) -> Arc<Log> {
+    let log = log_of(directory, "topic");
+    let delayed = LogConfig {
+        file_delete_delay_ms: 60_000,
+        ..compacted()
+    };
+    log.set_config(Arc::new(delayed));
+    for number in 0..24 {
+        let number = number.to_string();
+        set(&log, if is_dense { &number } else { "k" }, &number);
+    }
+    set(&log, "0", "again");
+    roll(&log, NOW);
+    log
+}
+
+fn replaced_files(disk: &FaultyDisk) -> usize {
+    let names = disk
+        .read_dir(std::path::Path::new("/data/topic-0"))
+        .expect("list");
+    let replaced = names
+        .iter()
+        .filter(|entry| entry.name.to_string_lossy().ends_with(".deleted"));
+    replaced.count()
+}
+
+/// Of a small device a twentieth belongs to those who append, of a large one 64 MiB. If there is no more than that, compaction would never
+/// make any again: a group has three quarters of what there is, if that suffices, and the space of what it replaces is free at once.
 #[test]
-fn the_last_space_is_left_to_those_who_append() {
-    // A twentieth of a small device, and 64 MiB of a large one.
+fn what_little_room_there_is_serves_to_make_more() {
     for (total, left) in [(100 * MIB, 5 * MIB), (100_000 * MIB, 64 * MIB)] {
-        let (disk, directory) = on_faulty_disk();
-        let log = log_of(&directory, "topic");
-        for number in 0..12 {
-            set(&log, "k", &number.to_string());
+        // What is there, whether much is kept, whether that suffices, and whether it would without a look at how much is kept.
+        for (usable, is_dense, suffices, is_enough) in [
+            (left + MIB, true, true, true),
+            (left, true, true, false),
+            (300, false, true, false),
+            (300, true, false, false),
+            (0, false, false, false),
+        ] {
+            let (disk, directory) = on_faulty_disk();
+            let log = to_be_compacted(&directory, is_dense);
+            let before = values(&log);
+            disk.set_space(Space { total, usable });
+            let (_, cleaned) = clean(&directory, NOW).cleaned.expect("due");
+            let what = format!("{usable} of {total}: {cleaned:?}");
+            assert!(log.uncleanable_reason().is_none() && directory.check().is_ok());
+            if suffices {
+                cleaned.expect(&what);
+                assert_eq!(values(&log).len(), if is_dense { 24 } else { 2 }, "{what}");
+                assert_eq!(replaced_files(&disk) > 0, is_enough, "{what}");
+            } else {
+                let is_passing =
+                    |error: &CleanerError| matches!(error, CleanerError::Log(error) if error.is_retriable());
+                assert!(cleaned.as_ref().is_err_and(is_passing), "{what}");
+                assert_eq!(values(&log), before, "{what}");
+                let usable = left + MIB;
+                disk.set_space(Space { total, usable });
+                assert!(
+                    cleaned_topic(&clean(&directory, NOW + 14_999)).is_none(),
+                    "{what}"
+                );
+                clean_all(&directory, NOW + 15_000);
+                assert!(values(&log).len() < before.len());
+            }
         }
-        roll(&log, NOW);
-        let before = values(&log);
-        let usable = left;
-        disk.set_space(Space { total, usable });
-        let (_, cleaned) = clean(&directory, NOW).cleaned.expect("due");
-        assert!(
-            matches!(&cleaned, Err(CleanerError::Log(error)) if error.is_retriable()),
-            "{cleaned:?}"
-        );
-        assert!(log.uncleanable_reason().is_none() && values(&log) == before);
-        let usable = left + MIB;
-        disk.set_space(Space { total, usable });
-        clean_all(&directory, NOW + 15_000);
-        assert_eq!(values(&log).len(), 1);
     }
 }
 
