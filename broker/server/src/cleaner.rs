@@ -20,7 +20,7 @@ use crate::shutdown::Shutdown;
 const NAP_MAX: Duration = Duration::from_millis(20);
 
 /// More cleaners are not begun, whatever is configured: the metadata of another time may have any number.
-const CLEANERS_MAX: usize = 256;
+pub(crate) const CLEANERS_MAX: usize = 256;
 
 /// Cleans until the broker stops, with as many cleaners as are configured.
 pub(crate) async fn run(

@@ -9,6 +9,7 @@ use forebay_config::{Config, Properties};
 use forebay_protocol::NodeId;
 use tokio::sync::watch;
 
+use crate::cleaner::CLEANERS_MAX;
 use crate::config::{self, BrokerConfig, CleanerConfig};
 use crate::io_pool::IoPool;
 use crate::metadata::Metadata;
@@ -48,29 +49,46 @@ pub(crate) fn check(then: &Config, now: Option<&Config>) -> Result<(), String> {
     let Some(now) = now else {
         return config::cleaner(then).map(drop).map_err(|error| error.to_string());
     };
-    let threads = |key: &str| (then.get_int(key), now.get_int(key));
-    let (new, old) = threads("log.cleaner.threads");
-    if new != old {
-        if new < 1 {
-            return Err("Log cleaner threads should be at least 1".to_owned());
-        }
-        if new < old / 2 {
-            return Err(format!(
-                "Log cleaner threads cannot be reduced to less than half the current value {old}"
-            ));
-        }
-        if new > old.saturating_mul(2) {
-            return Err(format!(
-                "Log cleaner threads cannot be increased to more than double the current value {old}"
-            ));
-        }
-    }
+    check_cleaners(then, now)?;
     let changes = |key: &&str| then.originals().get(*key) != now.originals().get(*key);
     if CLEANER_KEYS.iter().any(changes) {
         config::cleaner(then).map_err(|error| error.to_string())?;
     }
-    let (new, old) = threads("num.io.threads");
+    check_io_threads(then, now)
+}
+
+/// Half or double at most, unless there are not as many as is said already.
+fn check_cleaners(then: &Config, now: &Config) -> Result<(), String> {
+    let [new, old] = [then, now].map(|values| values.get_int("log.cleaner.threads"));
+    if new == old {
+        return Ok(());
+    }
+    if new < 1 {
+        return Err("Log cleaner threads should be at least 1".to_owned());
+    }
+    if is_mended((new, old), CLEANERS_MAX) || config::cleaner(now).is_err() {
+        return Ok(());
+    }
+    if new < old / 2 {
+        return Err(format!(
+            "Log cleaner threads cannot be reduced to less than half the current value {old}"
+        ));
+    }
+    if new > old.saturating_mul(2) {
+        return Err(format!(
+            "Log cleaner threads cannot be increased to more than double the current value {old}"
+        ));
+    }
+    Ok(())
+}
+
+/// As the cleaners.
+fn check_io_threads(then: &Config, now: &Config) -> Result<(), String> {
+    let [new, old] = [then, now].map(|values| values.get_int("num.io.threads"));
     let failed = format!("Dynamic thread count update validation failed for num.io.threads={new}");
+    if is_mended((new, old), IO_THREADS_MAX) {
+        return Ok(());
+    }
     if new < old / 2 {
         return Err(format!(
             "{failed}, value should be at least half the current value {old}"
@@ -82,6 +100,12 @@ pub(crate) fn check(then: &Config, now: Option<&Config>) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Whether a number that is more than there ever are of them, as an earlier release has taken it, gives way to one that can be.
+fn is_mended((new, old): (i32, i32), max: usize) -> bool {
+    let fits = |number: i32| usize::try_from(number).is_ok_and(|number| number <= max);
+    !fits(old) && fits(new)
 }
 
 /// A rate that may change at any time. Cheap to clone.

@@ -5,6 +5,7 @@ mod incremental;
 mod legacy;
 mod loggers;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use forebay_config::Properties;
@@ -18,7 +19,7 @@ pub use loggers::{LOG_LEVELS, ROOT_LOGGER};
 
 use super::create_topics::too_many_records;
 use crate::controller::{Cluster, RECORDS_PER_REQUEST_MAX};
-use crate::image::{ConfigResource, ResourceType};
+use crate::image::{ConfigResource, MetadataImage, ResourceType};
 use crate::topic_name::validate_topic_name;
 use crate::{ApiError, Record};
 
@@ -31,14 +32,16 @@ const VALUE_LENGTH_MAX: usize = 32767;
 /// What became of a resource.
 type Verdict = Result<(), ApiError>;
 
-/// Decides on resources by their types and names, each by itself: `alter` gives the records of the one at an index.
+/// Decides on resources by their types and names, each by itself: `alter` gives the records of the one at an index. What is set on a broker
+/// and what is set on all hold together, so that either is judged on what the one before it comes to.
 fn alter_all(
     cluster: &Cluster<'_>,
     named: &[(i8, &Utf8Bytes)],
     validate_only: bool,
-    alter: impl Fn(usize) -> Result<Vec<MetadataRecord>, ApiError>,
+    alter: impl Fn(&Cluster<'_>, usize) -> Result<Vec<MetadataRecord>, ApiError>,
 ) -> (Vec<Record>, Vec<Verdict>) {
     let repeated = repeated(named);
+    let mut image = Cow::Borrowed(cluster.image);
     let mut records = Vec::new();
     let mut verdicts = Vec::with_capacity(named.len());
     for (index, resource) in named.iter().enumerate() {
@@ -48,8 +51,17 @@ fn alter_all(
                 "Each resource must appear at most once.",
             ))
         } else {
-            alter(index)
+            let so_far = Cluster {
+                image: &image,
+                ..*cluster
+            };
+            alter(&so_far, index)
         };
+        if let Ok(new) = &outcome
+            && resource.0 == ResourceType::Broker.number()
+        {
+            note(&mut image, new);
+        }
         verdicts
             .push(outcome.map(|new| records.extend(new.into_iter().map(|record| cluster.record(record)))));
     }
@@ -61,6 +73,19 @@ fn alter_all(
         records.clear();
     }
     (records, verdicts)
+}
+
+/// The image with what was decided.
+fn note(image: &mut Cow<'_, MetadataImage>, records: &[MetadataRecord]) {
+    for record in records {
+        if matches!(record, MetadataRecord::Config(_)) {
+            let noted = image.to_mut().apply(record);
+            debug_assert!(
+                noted.is_ok(),
+                "a configuration fits whatever came before it: {noted:?}"
+            );
+        }
+    }
 }
 
 /// What changes to a resource that has `before` set on it come to, if all that would then be set on it is right.

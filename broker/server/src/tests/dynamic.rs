@@ -18,25 +18,36 @@ pub(super) async fn alter(
     key: &str,
     value: Option<&str>,
 ) -> (ErrorCode, String) {
-    let config = AlterableConfig {
-        name: key.into(),
-        config_operation: if value.is_some() { 0 } else { DELETE },
-        value: value.map(Into::into),
-        ..Default::default()
-    };
-    let resource = AlterConfigsResource {
+    alter_together(broker, &[(name, key, value)]).await.remove(0)
+}
+
+/// Of several brokers, or of one and of all, in one request.
+async fn alter_together(
+    broker: &TestBroker,
+    changes: &[(&str, &str, Option<&str>)],
+) -> Vec<(ErrorCode, String)> {
+    let resource = |(name, key, value): &(&str, &str, Option<&str>)| AlterConfigsResource {
         resource_type: BROKER,
-        resource_name: name.into(),
-        configs: vec![config],
+        resource_name: (*name).into(),
+        configs: vec![AlterableConfig {
+            name: (*key).into(),
+            config_operation: if value.is_some() { 0 } else { DELETE },
+            value: value.map(Into::into),
+            ..Default::default()
+        }],
         ..Default::default()
     };
     let request = IncrementalAlterConfigsRequest {
-        resources: vec![resource],
+        resources: changes.iter().map(resource).collect(),
         ..Default::default()
     };
-    let answer = broker.call(1, request).await.responses.remove(0);
-    let text = answer.error_message.map(|text| text.to_string());
-    (ErrorCode::from_i16(answer.error_code), text.unwrap_or_default())
+    let answers = broker.call(1, request).await.responses.into_iter();
+    answers
+        .map(|answer| {
+            let text = answer.error_message.map(|text| text.to_string());
+            (ErrorCode::from_i16(answer.error_code), text.unwrap_or_default())
+        })
+        .collect()
 }
 
 /// A key's value and where it comes from.
@@ -225,6 +236,83 @@ async fn settings_that_would_stop_the_broker_or_void_others_are_refused() {
             .0,
         ErrorCode::None
     );
+}
+
+#[tokio::test]
+async fn what_is_set_on_a_broker_and_on_all_is_judged_together() {
+    let broker = TestBroker::start().await;
+    let (threads, buffer) = ("log.cleaner.threads", "log.cleaner.dedupe.buffer.size");
+    let (hidden, halves) = (
+        [("", threads, Some("200000000")), ("1", threads, None)],
+        [("", threads, Some("2")), ("1", buffer, Some("2097152"))],
+    );
+    for (before, changes) in [
+        // What is hidden as long as the other is there.
+        ("2", hidden),
+        // Each by itself leaves the cleaner what it needs.
+        ("1", halves),
+        ("1", [halves[1], halves[0]]),
+    ] {
+        assert_eq!(
+            alter(&broker, "1", threads, Some(before)).await.0,
+            ErrorCode::None
+        );
+        if before == "1" {
+            assert_eq!(alter(&broker, "1", threads, None).await.0, ErrorCode::None);
+        }
+        let verdicts = alter_together(&broker, &changes).await;
+        let codes: Vec<ErrorCode> = verdicts.iter().map(|(code, _)| *code).collect();
+        assert_eq!(
+            codes,
+            [ErrorCode::None, ErrorCode::InvalidRequest],
+            "{verdicts:?}"
+        );
+        for (name, key) in [("", threads), ("", buffer), ("1", buffer)] {
+            assert_eq!(alter(&broker, name, key, None).await.0, ErrorCode::None);
+        }
+    }
+    let doubled = [("", threads, Some("2")), ("1", threads, Some("4"))];
+    let verdicts = alter_together(&broker, &doubled).await;
+    let codes: Vec<ErrorCode> = verdicts.iter().map(|(code, _)| *code).collect();
+    assert_eq!(
+        codes,
+        [ErrorCode::None; 2],
+        "each is double of what is there by then"
+    );
+    assert_eq!(
+        described(&broker, BROKER, "1", threads).await,
+        ("4".to_owned(), 2)
+    );
+}
+
+/// As an earlier release has taken it.
+#[tokio::test]
+async fn a_number_that_cannot_be_is_put_right_at_once() {
+    let threads = "log.cleaner.threads";
+    let unlimited = ("log.cleaner.dedupe.buffer.size", "9223372036854775807");
+    let broker = TestBroker::start_with(&[(threads, "200000000"), unlimited]).await;
+    let (code, text) = alter(&broker, "1", threads, Some("50000")).await;
+    assert_eq!(code, ErrorCode::InvalidRequest, "it cannot be either: {text}");
+    assert_eq!(
+        alter(&broker, "1", threads, Some("3")).await,
+        (ErrorCode::None, String::new())
+    );
+    let (code, _) = alter(&broker, "1", threads, None).await;
+    assert_eq!(code, ErrorCode::InvalidRequest, "nor does it come back");
+
+    let values = |number: &str| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        config(directory.path(), &[("num.io.threads", number)]).values
+    };
+    for (now, then, allowed) in [
+        ("2000000", "8", true),
+        ("2000000", "2000", false),
+        ("1024", "8", false),
+        ("1024", "512", true),
+    ] {
+        let verdict = crate::dynamic::check(&values(then), Some(&values(now)));
+        assert_eq!(verdict.is_ok(), allowed, "{now} {then} {verdict:?}");
+    }
 }
 
 /// Ten seconds' worth may come at once; the next one is let in later. On the broker, then on the listener.

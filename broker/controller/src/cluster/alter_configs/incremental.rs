@@ -43,7 +43,7 @@ impl Command for IncrementalAlterConfigs {
             .iter()
             .map(|resource| (resource.resource_type, &resource.resource_name))
             .collect();
-        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |index| {
+        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |cluster, index| {
             alter(cluster, &resources[index], self.loggers.as_ref())
         });
         Outcome::new(records, response(resources, &verdicts))

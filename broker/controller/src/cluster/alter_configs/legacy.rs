@@ -37,7 +37,7 @@ impl Command for AlterConfigs {
             .iter()
             .map(|resource| (resource.resource_type, &resource.resource_name))
             .collect();
-        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |index| {
+        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |cluster, index| {
             replace(cluster, &resources[index])
         });
         Outcome::new(records, response(resources, &verdicts))

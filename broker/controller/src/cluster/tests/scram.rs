@@ -121,6 +121,15 @@ fn what_cannot_be_is_refused_user_by_user() {
         (vec![delete("ada", 1), delete("ada", 1)], vec![], 92, twice),
         (vec![delete("ada", 1)], vec![set("ada", 1, 8192)], 92, twice),
         (vec![], vec![set("u", 1, 4096), set("u", 2, 4096)], 92, twice),
+        // Of another mechanism, too (Kafka 4.3.1 was asked).
+        (vec![delete("ada", 1)], vec![set("ada", 2, 4096)], 92, twice),
+        (vec![], vec![set("u", 1, 4096), set("u", 2, 1)], 92, twice),
+        (
+            vec![],
+            vec![set("u", 1, 1), set("u", 2, 4096)],
+            93,
+            "Too few iterations",
+        ),
         // The first error counts.
         (vec![delete("u", 1)], vec![set("u", 1, 4096)], 91, unknown),
     ];
