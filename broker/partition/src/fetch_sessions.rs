@@ -209,6 +209,16 @@ impl FetchSessions {
         if session.uses_topic_ids != request.uses_topic_ids {
             return Err(SessionError::TopicIds);
         }
+        // Judged before anything is put in, by its largest: a request may name millions.
+        let (partitions_left, bytes_left) = (
+            self.partitions_max.saturating_sub(self.partition_count),
+            self.bytes_max.saturating_sub(self.bytes),
+        );
+        let asked = request.partitions.iter().map(|(key, _)| key);
+        if !session.may_grow_by(asked, partitions_left, bytes_left) {
+            self.remove(session_id);
+            return Err(SessionError::NotFound);
+        }
         let before = (session.len(), session.bytes());
         for (key, ask) in &request.partitions {
             session.ask(key, ask);
@@ -227,18 +237,13 @@ impl FetchSessions {
         }
         session.last_used = now;
         session.epoch = next_epoch(session.epoch);
-        let context = FetchContext {
+        Ok(FetchContext {
             partitions: session.asks(),
             kind: Kind::Incremental {
                 session_id,
                 next_epoch: session.epoch,
             },
-        };
-        if self.partition_count > self.partitions_max || self.bytes > self.bytes_max {
-            self.remove(session_id);
-            return Err(SessionError::NotFound);
-        }
-        Ok(context)
+        })
     }
 
     /// Takes in what was found, one for each of the context's partitions, and says what the answer names. `new_id` gives

@@ -1,7 +1,7 @@
 //! One session: its partitions in the order in which they are read, and what the client was last told of each. A partition
 //! that has given records goes to the end, so that the bounds of bytes starve none.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use forebay_protocol::Utf8Bytes;
 use forebay_records::{NO_OFFSET, Offset, Timestamp};
@@ -80,6 +80,30 @@ impl Session {
         self.bytes
     }
 
+    /// Whether there is room for all of these beside those that are there: so many partitions, which are so many bytes.
+    pub(super) fn may_grow_by<'a>(
+        &self,
+        asked: impl Iterator<Item = &'a FetchKey>,
+        partitions_left: usize,
+        bytes_left: usize,
+    ) -> bool {
+        let mut partitions = HashSet::new();
+        let mut topics = HashSet::new();
+        let mut bytes = 0;
+        for key in asked.filter(|key| !self.places.contains_key(*key)) {
+            if partitions.insert(key) {
+                bytes += PARTITION_BYTES;
+                if !self.topics.contains_key(&key.topic) && topics.insert(&key.topic) {
+                    bytes += key.topic.len();
+                }
+            }
+            if partitions.len() > partitions_left || bytes > bytes_left {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Adds a partition, or changes what is asked of it.
     pub(super) fn ask(&mut self, key: &FetchKey, ask: &FetchAsk) {
         if let Some(cached) = self.cached(key) {
@@ -111,6 +135,8 @@ impl Session {
 
     /// The name as it is kept: those of requests lie in their frames, which are not to be.
     fn keep(&mut self, topic: &Utf8Bytes) -> Utf8Bytes {
+        #[cfg(test)]
+        PUT_IN.set(PUT_IN.get() + 1);
         self.bytes += PARTITION_BYTES;
         let topic = match self.topics.get_key_value(topic) {
             Some((kept, _)) => kept.clone(),
@@ -180,4 +206,10 @@ impl Cached {
         self.last_stable_offset = found.last_stable_offset;
         self.log_start_offset = found.log_start_offset;
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many partitions this thread has put into sessions.
+    pub(super) static PUT_IN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

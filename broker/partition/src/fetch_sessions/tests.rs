@@ -2,6 +2,7 @@
 
 mod model;
 
+use super::session::PUT_IN;
 use super::*;
 
 fn key(partition: i32) -> FetchKey {
@@ -255,6 +256,29 @@ fn partitions_of_all_sessions_are_bounded() {
     let grown = fetch(&mut sessions, request(second, 1, &[7]), |_| found(0));
     assert_eq!(grown, Err(SessionError::NotFound));
     assert_eq!((sessions.len(), sessions.partition_count()), (1, 3));
+}
+
+#[test]
+fn what_a_session_would_grow_to_is_judged_before_it_grows() {
+    let size = |partitions| usize::try_from(partitions).expect("few") * PARTITION_BYTES;
+    for (partitions_max, bytes_max) in [(10, usize::MAX), (1_000, 1 + size(10))] {
+        let mut sessions = FetchSessions::bounded(9, partitions_max, bytes_max);
+        let id = open(&mut sessions, 8, false, 0);
+        assert_ne!(id, 0);
+        // Those that are there, and those that are named twice, are not counted again.
+        let just = request(id, 1, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 8]);
+        assert!(sessions.begin(just, Timestamp(0)).is_ok());
+        assert_eq!((sessions.partition_count(), sessions.bytes), (10, 1 + size(10)));
+        let put_in = PUT_IN.get();
+        let many: Vec<i32> = (10..1_000).collect();
+        let refused = sessions.begin(request(id, 2, &many), Timestamp(0));
+        assert_eq!(refused.expect_err("too large"), SessionError::NotFound);
+        assert_eq!(PUT_IN.get(), put_in);
+        assert_eq!(
+            (sessions.len(), sessions.partition_count(), sessions.bytes),
+            (0, 0, 0)
+        );
+    }
 }
 
 #[test]
