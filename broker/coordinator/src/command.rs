@@ -24,14 +24,21 @@ use forebay_protocol::messages::{
 };
 use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 
-use crate::{Completion, EndOfTransaction, Request, RequestContext, ResolvedExpressions};
+use crate::{Completion, EndOfTransaction, JudgedExpression, Request, RequestContext, ResolvedExpressions};
 
 /// What is asked. Authorization, whether topics exist, and topic ids <-> names are behind us: where a message has both, name and id
 /// are filled in (an OffsetCommit of any version brings the id, it is persisted; `Uuid::ZERO` where there is none).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Of a member of a consumer group. The second field is fresh randomness, for the id of a member that has none.
-    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest, u128),
+    /// Of a member of a consumer group ([`Command::consumer_group_heartbeat`]).
+    ConsumerGroupHeartbeat {
+        /// What it says.
+        request: ConsumerGroupHeartbeatRequest,
+        /// Fresh randomness, for the id of a member that has none.
+        random: u128,
+        /// Whether what it subscribes to is a regular expression.
+        expression: JudgedExpression,
+    },
     /// Consumer groups of this partition to describe.
     ConsumerGroupDescribe(Vec<Utf8Bytes>),
     /// Parked until the join phase ends. The second field is fresh randomness, for the member id of a new member.
@@ -80,6 +87,19 @@ pub enum Command {
         /// Which topics its expressions mean; none: nobody knows.
         resolved: Option<ResolvedExpressions>,
     },
+}
+
+impl Command {
+    /// Of a member of a consumer group. Judges its regular expression, which takes milliseconds: not for where others wait.
+    #[must_use]
+    pub fn consumer_group_heartbeat(request: ConsumerGroupHeartbeatRequest, random: u128) -> Self {
+        let expression = JudgedExpression::of(&request);
+        Self::ConsumerGroupHeartbeat {
+            request,
+            random,
+            expression,
+        }
+    }
 }
 
 /// What is answered: the API's own message, ready for the version of the request, or this partition's share of it.
@@ -135,7 +155,7 @@ impl Request {
 fn refusal(command: Command, context: &RequestContext, error: ErrorCode) -> Response {
     let error_code = error.to_i16();
     match command {
-        Command::ConsumerGroupHeartbeat(..) => {
+        Command::ConsumerGroupHeartbeat { .. } => {
             Response::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
                 error_code,
                 ..Default::default()

@@ -27,9 +27,11 @@ pub(crate) use record::{
     decode_value, encode,
 };
 pub(crate) use regular_expression::RegularExpression;
-pub use regular_expression::{ResolvedExpressions, resolve as resolve_expressions};
+pub use regular_expression::{JudgedExpression, ResolvedExpressions, resolve as resolve_expressions};
 #[cfg(test)]
-pub(crate) use regular_expression::{TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX};
+pub(crate) use regular_expression::{
+    LETTERS_AT_A_TIME, TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX, parsed_in_this_thread,
+};
 pub(crate) use target::next_target;
 pub(crate) use work::Work;
 

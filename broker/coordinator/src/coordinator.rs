@@ -42,6 +42,7 @@ use appends::Appends;
 use group::Group;
 use modern::expressions::Expressions;
 use modern::fence::Expired;
+use modern::heartbeat::Heartbeat;
 
 /// The coordinator of the groups of one `__consumer_offsets` partition. See the crate's documentation for how to drive it.
 #[derive(Debug)]
@@ -203,8 +204,18 @@ impl GroupCoordinator {
             api_version: context.api_version,
         };
         match command {
-            Command::ConsumerGroupHeartbeat(heartbeat, random) => {
-                self.consumer_group_heartbeat(asker, &context, (&heartbeat, random), now, &mut outcome);
+            Command::ConsumerGroupHeartbeat {
+                request,
+                random,
+                expression,
+            } => {
+                let heartbeat = Heartbeat {
+                    request: &request,
+                    context: &context,
+                    random,
+                    expression: &expression,
+                };
+                self.consumer_group_heartbeat(asker, heartbeat, now, &mut outcome);
             }
             Command::ConsumerGroupDescribe(groups) => {
                 let described = self.consumer_group_describe(groups);
@@ -245,11 +256,8 @@ impl GroupCoordinator {
                 answer(asker, Response::DescribeGroups(described), &mut outcome);
             }
             Command::ListGroups(list) => {
-                answer(
-                    asker,
-                    Response::ListGroups(Ok(self.list_groups(&list))),
-                    &mut outcome,
-                );
+                let listed = Response::ListGroups(Ok(self.list_groups(&list)));
+                answer(asker, listed, &mut outcome);
             }
             Command::TopicsDeleted(topics) => self.topics_deleted(asker, &topics, now, &mut outcome),
             Command::ExpressionsResolved {

@@ -67,7 +67,8 @@ pub use classic::State;
 pub use command::{Command, Response};
 pub use config::{Config, ConsumerConfig, MigrationPolicy};
 pub use consumer::{
-    ClusterImage, ConsumerGroupState, GroupConfig, NoCluster, ResolvedExpressions, Topic, resolve_expressions,
+    ClusterImage, ConsumerGroupState, GroupConfig, JudgedExpression, NoCluster, ResolvedExpressions, Topic,
+    resolve_expressions,
 };
 pub use coordinator::{Cluster, GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use driver::{

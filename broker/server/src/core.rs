@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) transactions: Arc<Transactions>,
     /// Whose turn it is to hold transactional ids against a pattern.
     pub(crate) listing: Arc<Semaphore>,
+    /// Whose turn it is to have a regular expression judged.
+    pub(crate) judging: Arc<Semaphore>,
     /// What logs in this process, if its levels may change.
     pub(crate) loggers: Option<Arc<Loggers>>,
     /// Ids for idempotent producers.

@@ -2,16 +2,27 @@
 //! matching takes time in the order of name times automaton, and repetitions of repetitions make large automata out of few letters.
 
 mod dialect;
+mod judged;
+mod matcher;
 
 use std::collections::BTreeSet;
+use std::error::Error;
 
 use forebay_protocol::Utf8Bytes;
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::hybrid::dfa::DFA;
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::{MatchKind, util::syntax};
 
 use super::ClusterImage;
 use dialect::Names;
 #[cfg(test)]
 pub(crate) use dialect::{TABLES_MAX, WIDE_MAX};
+pub use judged::JudgedExpression;
+#[cfg(test)]
+pub(crate) use judged::parsed_in_this_thread;
+#[cfg(test)]
+pub(crate) use matcher::LETTERS_AT_A_TIME;
+pub(crate) use matcher::Matcher;
 
 /// The longest expression.
 pub(crate) const TEXT_BYTES_MAX: usize = 4096;
@@ -22,7 +33,7 @@ const MATCHER_BYTES_MAX: usize = 1 << 20;
 
 /// An expression that names are held against.
 #[derive(Debug)]
-pub(crate) struct RegularExpression(Regex);
+pub(crate) struct RegularExpression(DFA);
 
 impl RegularExpression {
     /// Reads an expression for names of topics, which are of ASCII.
@@ -41,9 +52,9 @@ impl RegularExpression {
         compile(&translated(text, Names::Unicode)?, true)
     }
 
-    /// Whether the whole of `name` matches.
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name.as_bytes())
+    /// To hold it against names.
+    pub(crate) fn matcher(&self) -> Matcher<'_> {
+        Matcher::new(&self.0)
     }
 }
 
@@ -59,17 +70,37 @@ fn translated(text: &str, names: Names) -> Result<String, String> {
     dialect::translate(&text, &ast, names)
 }
 
+/// Its states are made as names come by them, and some are forgotten for others: nothing takes more time or memory than its bounds.
 fn compile(text: &str, unicode: bool) -> Result<RegularExpression, String> {
-    RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-        .unicode(unicode)
-        .size_limit(AUTOMATON_BYTES_MAX)
-        .dfa_size_limit(MATCHER_BYTES_MAX)
-        .build()
+    #[cfg(test)]
+    judged::count_parsed();
+    let syntax = syntax::Config::new().unicode(unicode).utf8(false);
+    let automaton = thompson::Config::new()
+        .utf8(false)
+        .which_captures(WhichCaptures::None)
+        .nfa_size_limit(Some(AUTOMATON_BYTES_MAX));
+    let matcher = DFA::config()
+        .match_kind(MatchKind::All)
+        .cache_capacity(MATCHER_BYTES_MAX)
+        .skip_cache_capacity_check(true);
+    DFA::builder()
+        .syntax(syntax)
+        .thompson(automaton)
+        .configure(matcher)
+        .build(&format!(r"\A(?:{text})\z"))
         .map(RegularExpression)
-        .map_err(|error| in_one_line(&error))
+        .map_err(|error| in_one_line(cause(&error)))
 }
 
-fn in_one_line(error: &dyn std::fmt::Display) -> String {
+/// The innermost error: those around it say less.
+fn cause<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+fn in_one_line(error: &(impl std::fmt::Display + ?Sized)) -> String {
     in_words_of_re2(error.to_string().lines().last().unwrap_or_default())
 }
 
@@ -92,6 +123,10 @@ fn in_words_of_re2(error: &str) -> String {
         ("unrecognized escape sequence", "invalid escape sequence"),
         ("look-around", "invalid or unsupported Perl syntax"),
         ("backreferences are not supported", "invalid escape sequence"),
+        (
+            "heap usage during NFA compilation exceeded",
+            "expression is too large",
+        ),
     ];
     let known = words.iter().find(|(ours, _)| error.starts_with(ours));
     known.map_or(error, |(_, re2)| re2).to_owned()
@@ -106,7 +141,7 @@ fn unquote(text: &str) -> String {
         unquoted.push_str(before);
         if let Some(quoted) = after.strip_prefix(r"\Q") {
             let (literal, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
-            unquoted.push_str(&regex::escape(literal));
+            unquoted.push_str(&regex_syntax::escape(literal));
             rest = after;
         } else {
             // The backslash, and whatever it makes special.
@@ -132,11 +167,9 @@ pub fn resolve(
     for text in expressions {
         let mut matching = BTreeSet::new();
         if let Ok(regex) = RegularExpression::parse(&text) {
+            let mut matcher = regex.matcher();
             for name in &names {
-                if !may_go_on() {
-                    return None;
-                }
-                if regex.matches(name) {
+                if matcher.matches(name, may_go_on)? {
                     matching.insert(name.clone());
                 }
             }

@@ -5,7 +5,7 @@ mod classic_members;
 mod describe;
 pub(super) mod expressions;
 pub(super) mod fence;
-mod heartbeat;
+pub(super) mod heartbeat;
 mod leave;
 mod migrate;
 pub(super) mod offsets;

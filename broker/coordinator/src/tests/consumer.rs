@@ -4,6 +4,7 @@ mod classic_client;
 mod classic_members;
 mod client;
 mod costs;
+mod expression_syntax;
 mod golden;
 mod membership;
 mod migration;

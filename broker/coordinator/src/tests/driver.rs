@@ -218,7 +218,7 @@ impl Driver {
             Command::Heartbeat(_) => 4,
             Command::OffsetCommit(_) => 10,
             Command::DescribeGroups(_) => 6,
-            Command::ConsumerGroupHeartbeat(..) | Command::ConsumerGroupDescribe(_) => 1,
+            Command::ConsumerGroupHeartbeat { .. } | Command::ConsumerGroupDescribe(_) => 1,
             Command::DeleteGroups(_) => 2,
             Command::TxnOffsetCommit { .. } => 5,
             Command::OffsetDelete(_)

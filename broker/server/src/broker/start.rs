@@ -80,6 +80,7 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
         groups: Arc::new(groups),
         transactions: Arc::new(Transactions::of_broker(transactions, surroundings, core.clone())),
         listing: Arc::new(tokio::sync::Semaphore::new(1)),
+        judging: Arc::new(tokio::sync::Semaphore::new(1)),
         loggers,
         producer_ids: ProducerIds::new(config.node_id, broker_epoch),
         shutdown: stopped.clone(),

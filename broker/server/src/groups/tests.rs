@@ -477,7 +477,7 @@ async fn who_begins_again_does_not_wait_for_expressions() {
         topic_partitions: Some(Vec::new()),
         ..Default::default()
     };
-    let join = Command::ConsumerGroupHeartbeat(heartbeat(0, Some("a.*")), 1);
+    let join = Command::consumer_group_heartbeat(heartbeat(0, Some("a.*")), 1);
     let Some(Response::ConsumerGroupHeartbeat(joined)) = shard.request(context(), join).await else {
         panic!("joined");
     };
@@ -485,7 +485,7 @@ async fn who_begins_again_does_not_wait_for_expressions() {
     let again = tokio::time::timeout(Duration::from_secs(10), shard.begin_again()).await;
     assert!(again.is_ok(), "it waits for its turn");
     assert!(!shard.is_loading());
-    let beat = Command::ConsumerGroupHeartbeat(heartbeat(joined.member_epoch, None), 1);
+    let beat = Command::consumer_group_heartbeat(heartbeat(joined.member_epoch, None), 1);
     let Some(Response::ConsumerGroupHeartbeat(known)) = shard.request(context(), beat).await else {
         panic!("heard");
     };

@@ -133,7 +133,7 @@ impl GroupCoordinator {
         let owned = subscription.owned(&*image);
         let config = &self.config.consumer;
         let changed =
-            update_subscription(&mut work, id, (&before, metadata)).map_err(|refusal| refusal.error)?;
+            update_subscription(&mut work, id, (&before, metadata), None).map_err(|refusal| refusal.error)?;
         let is_stale = work.target_epoch().epoch < work.epoch();
         if !downgrades {
             work.assign(config, now);

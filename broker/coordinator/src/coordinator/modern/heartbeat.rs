@@ -13,8 +13,8 @@ use super::validate::{check_epoch, fenced, unknown_instance, unreleased, validat
 use super::{Deadline, Refusal, fresh_member_id, rebalance_deadline, refuse, unknown_member};
 use crate::assignment::Assignment;
 use crate::consumer::{
-    CurrentAssignment, LEAVE_EPOCH, Member, MemberMetadata, OwnedPartitions, Reconciliation,
-    RegularExpression, STATIC_LEAVE_EPOCH, Work,
+    CurrentAssignment, JudgedExpression, LEAVE_EPOCH, Member, MemberMetadata, OwnedPartitions,
+    Reconciliation, STATIC_LEAVE_EPOCH, Work,
 };
 use crate::coordinator::{Asker, GroupCoordinator, answer};
 use crate::timers::ExpiryKind;
@@ -24,16 +24,16 @@ impl GroupCoordinator {
     pub(in crate::coordinator) fn consumer_group_heartbeat(
         &mut self,
         asker: Asker,
-        context: &RequestContext,
-        (request, random): (&ConsumerGroupHeartbeatRequest, u128),
+        heartbeat: Heartbeat<'_>,
         now: Now,
         outcome: &mut Outcome,
     ) {
+        let request = heartbeat.request;
         let decided =
             validate(request, asker.api_version, &self.config.consumer).and_then(|()| {
                 match request.member_epoch {
                     LEAVE_EPOCH | STATIC_LEAVE_EPOCH => self.leave_by_heartbeat(request, now, outcome),
-                    _ => self.heartbeat_of_member(context, (request, random), now, outcome),
+                    _ => self.heartbeat_of_member(heartbeat, now, outcome),
                 }
             });
         match decided {
@@ -54,12 +54,12 @@ impl GroupCoordinator {
 
     fn heartbeat_of_member(
         &mut self,
-        context: &RequestContext,
-        (request, random): (&ConsumerGroupHeartbeatRequest, u128),
+        heard: Heartbeat<'_>,
         now: Now,
         outcome: &mut Outcome,
     ) -> Result<(Option<AppendId>, ConsumerGroupHeartbeatResponse), Refusal> {
         let image = Arc::clone(&self.image);
+        let request = heard.request;
         let group_id = request.group_id.detach();
         let joins = request.member_epoch == 0;
         let (mut work, ground) = self.break_ground(&group_id, joins, &*image)?;
@@ -68,11 +68,11 @@ impl GroupCoordinator {
             return Err(full(size_max));
         }
         let id = if request.member_id.is_empty() {
-            fresh_member_id(random)
+            fresh_member_id(heard.random)
         } else {
             request.member_id.detach()
         };
-        let heartbeat = Heartbeat { request, context, id };
+        let heartbeat = OfMember { heard, id };
         let replaced = heartbeat.find_member(&mut work)?;
         let before = work.member(&heartbeat.id).cloned();
         let (after, mut deadlines) = heartbeat.step(&mut work, &self.config.consumer, now)?;
@@ -140,17 +140,29 @@ fn assignment_message(assigned: &OwnedPartitions) -> AssignmentMessage {
     }
 }
 
+/// A heartbeat, with what came with it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::coordinator) struct Heartbeat<'a> {
+    /// What it says.
+    pub(in crate::coordinator) request: &'a ConsumerGroupHeartbeatRequest,
+    /// Who says it.
+    pub(in crate::coordinator) context: &'a RequestContext,
+    /// For the id of a member that has none.
+    pub(in crate::coordinator) random: u128,
+    /// Whether what it subscribes to is a regular expression.
+    pub(in crate::coordinator) expression: &'a JudgedExpression,
+}
+
 /// A heartbeat of a member that joins or stays.
-struct Heartbeat<'a> {
-    request: &'a ConsumerGroupHeartbeatRequest,
-    context: &'a RequestContext,
+struct OfMember<'a> {
+    heard: Heartbeat<'a>,
     id: Utf8Bytes,
 }
 
-impl Heartbeat<'_> {
+impl OfMember<'_> {
     /// Whether the member may be who it says; a static one that comes back gets its place, and whose that was is told.
     fn find_member(&self, work: &mut Work<'_>) -> Result<Option<Utf8Bytes>, Refusal> {
-        let (request, id) = (self.request, &self.id);
+        let (request, id) = (self.heard.request, &self.id);
         let joins = request.member_epoch == 0;
         let owned = self.owned();
         let Some(instance) = &request.instance_id else {
@@ -182,7 +194,7 @@ impl Heartbeat<'_> {
 
     /// What the member says that it owns.
     fn owned(&self) -> Option<Assignment> {
-        let topics = self.request.topic_partitions.as_ref()?.iter();
+        let topics = self.heard.request.topic_partitions.as_ref()?.iter();
         Some(
             topics
                 .flat_map(|topic| {
@@ -197,15 +209,15 @@ impl Heartbeat<'_> {
 
     /// What the member says of itself, and what it has said before of what it does not repeat.
     fn metadata(&self, before: &MemberMetadata) -> MemberMetadata {
-        let request = self.request;
+        let request = self.heard.request;
         let text = |new: &Option<Utf8Bytes>, old: &Option<Utf8Bytes>| {
             new.as_ref().map(Utf8Bytes::detach).or_else(|| old.clone())
         };
         MemberMetadata {
             instance_id: text(&request.instance_id, &before.instance_id),
             rack_id: text(&request.rack_id, &before.rack_id),
-            client_id: self.context.client_id.detach(),
-            client_host: self.context.client_host.detach(),
+            client_id: self.heard.context.client_id.detach(),
+            client_host: self.heard.context.client_host.detach(),
             subscribed_topics: match &request.subscribed_topic_names {
                 Some(names) => names.iter().map(Utf8Bytes::detach).collect(),
                 None => before.subscribed_topics.clone(),
@@ -231,7 +243,8 @@ impl Heartbeat<'_> {
         let before = work.member(&self.id).map(|member| Arc::clone(&member.metadata));
         let before = before.unwrap_or_default();
         let metadata = self.metadata(&before);
-        let changed = update_subscription(work, &self.id, (&before, metadata))?;
+        let changed =
+            update_subscription(work, &self.id, (&before, metadata), self.heard.expression.error())?;
         work.assign(config, now);
         match reconcile(work, &self.id, self.owned().as_ref(), changed)? {
             Some(current) => {
@@ -245,21 +258,24 @@ impl Heartbeat<'_> {
 }
 
 /// Takes down what a member says of itself; a new epoch begins if it subscribes to other topics that are known, or these have changed. Topics
-/// that match a regular expression which nobody subscribed to before are known later. Says whether the subscription is another than before.
+/// that match a regular expression which nobody subscribed to before are known later, if it is one, as far as `error` says. Says whether the
+/// subscription is another than before.
 pub(super) fn update_subscription(
     work: &mut Work<'_>,
     id: &Utf8Bytes,
     (before, metadata): (&MemberMetadata, MemberMetadata),
+    error: Option<&str>,
 ) -> Result<bool, Refusal> {
     let names_changed = metadata.subscribed_topics != before.subscribed_topics;
     let regex_changed = metadata.subscribed_regex != before.subscribed_regex;
     let regexes_matter = before.regex() != metadata.regex();
     let regex = metadata.regex().filter(|_| regexes_matter);
-    if let Some(regex) = regex.filter(|regex| work.subscribers_of_regex(regex) == 0) {
-        RegularExpression::parse(regex).map_err(|error| Refusal {
-            error: ErrorCode::InvalidRegularExpression,
-            message: format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}."),
-        })?;
+    let is_new = |regex: &&Utf8Bytes| work.subscribers_of_regex(regex) == 0;
+    if let Some((regex, error)) = regex.filter(is_new).zip(error) {
+        return refuse(
+            ErrorCode::InvalidRegularExpression,
+            format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}."),
+        );
     }
     let is_known = regexes_matter && regex.is_none_or(|regex| work.resolved().contains_key(regex));
     // What it lets go of is others', whether the new one turns out to mean anything or not.

@@ -150,7 +150,7 @@ impl Driver {
         &mut self,
         request: ConsumerGroupHeartbeatRequest,
     ) -> RequestId {
-        self.ask(Command::ConsumerGroupHeartbeat(request, 42))
+        self.ask(Command::consumer_group_heartbeat(request, 42))
     }
 
     pub(in crate::tests) fn consumer_heard(&mut self, request: RequestId) -> ConsumerGroupHeartbeatResponse {

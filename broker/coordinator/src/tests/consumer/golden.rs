@@ -137,7 +137,7 @@ fn the_same_requests_lead_to_the_same_records() {
             },
             ..request
         };
-        let asked = driver.ask_as(1, client_id, Command::ConsumerGroupHeartbeat(request, 0));
+        let asked = driver.ask_as(1, client_id, Command::consumer_group_heartbeat(request, 0));
         let response = driver.consumer_heard(asked);
         assert_eq!(response.error_code, 0, "{:?}", response.error_message);
         response

@@ -120,7 +120,7 @@ fn before_version_1_the_coordinator_makes_the_member_id() {
     let mut driver = Driver::new();
     driver.cluster.topic("events", 1);
     let client = Client::new("", &["events"]);
-    let command = Command::ConsumerGroupHeartbeat(client.full(), 7);
+    let command = Command::consumer_group_heartbeat(client.full(), 7);
     let request = driver.ask_as(0, "client", command);
     let response = driver.consumer_heard(request);
     assert_eq!(response.error_code, 0);

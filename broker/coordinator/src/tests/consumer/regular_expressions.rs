@@ -1,11 +1,11 @@
 //! Subscriptions by regular expression: resolved by the coordinator, refreshed when topics appear.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forebay_protocol::ErrorCode;
 
 use super::client::Client;
-use crate::consumer::{RegularExpression, TABLES_MAX, TEXT_BYTES_MAX, WIDE_MAX};
+use crate::consumer::parsed_in_this_thread;
 use crate::tests::driver::{Driver, GROUP};
 use crate::{Action, Cluster as _, Command, Config, Event, ResolvedExpressions, resolve_expressions};
 
@@ -14,139 +14,6 @@ fn subscriber(id: &str, regex: &str) -> Client {
         regex: Some(regex.into()),
         ..Client::new(id, &[])
     }
-}
-
-#[test]
-fn names_match_as_a_whole_in_the_syntax_of_re2() {
-    let cases = [
-        ("events", "events", true),
-        ("events", "my-events", false),
-        ("events", "events2", false),
-        ("events|more", "more", true),
-        ("events|more", "events|more", false),
-        ("(?i)EVENTS", "events", true),
-        ("a.*", "abc", true),
-        ("a.c", "a\nc", false),
-        (r"\Qa.b\E.*", "a.bc", true),
-        (r"\Qa.b\E", "axb", false),
-        (r"\Qa.b", "a.b", true),
-        (r"a\\Qb", r"a\Qb", true),
-        ("", "", true),
-        ("[a-c]{2,3}", "abc", true),
-    ];
-    for (regex, name, matches) in cases {
-        let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
-        assert_eq!(regex.matches(name), matches, "{regex:?} {name}");
-    }
-    for (invalid, words) in [
-        ("(", "missing closing )"),
-        ("a)b", "unexpected )"),
-        ("[", "missing closing ]"),
-    ] {
-        assert_eq!(RegularExpression::parse(invalid).expect_err(invalid), words);
-    }
-    for invalid in [
-        "(",
-        "a)(b",
-        "[",
-        "a{2",
-        "(?=a)",
-        r"(a)\1",
-        "*",
-        "a{1000000}{1000}",
-        "(?:[!-~]{0,300}){0,200}",
-        r"(?:\pL{100}){100}",
-    ] {
-        let refused = RegularExpression::parse(invalid);
-        assert!(refused.is_err() || invalid == "a{2", "{invalid} {refused:?}");
-    }
-}
-
-#[test]
-fn classes_are_of_ascii_and_alphabets_have_their_names() {
-    for (regex, name, matches) in [
-        (r"\w+-\d", "a_b-1", true),
-        (r"[^x]+", "abc", true),
-        (r"\pL+", "abc", true),
-        (r"\pL+", "ab1", false),
-        (r"[\PL]+", "1-2", true),
-        (r"(?i)\p{Lu}+", "aB", true),
-        (r"\p{Greek}|a", "a", true),
-        (r"[^ä\p{Cyrillic}]+", "abc", true),
-        ("[a-zäöü]+", "abc", true),
-        ("[x-ü]+", "yz", true),
-        ("(?i)ä|[ö-ü]|b", "B", true),
-        ("aä?", "a", true),
-        (r"(?:\w+-){8}\d", "a-b-c-d-e-f-g-h-1", true),
-    ] {
-        let regex = RegularExpression::parse(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
-        assert_eq!(regex.matches(name), matches, "{regex:?} {name}");
-    }
-    let long = "x".repeat(TEXT_BYTES_MAX);
-    assert!(RegularExpression::parse(&long).is_ok());
-    assert_eq!(
-        RegularExpression::parse(&format!("{long}x")).expect_err("too long"),
-        "it is longer than 4096 bytes"
-    );
-}
-
-/// What makes expressions dear that never come to an automaton: upper and lower case of all letters there are, in a class again and again.
-fn dear() -> Vec<String> {
-    let nested = format!(r"{}\0-\x{{1E943}}]{}", "[".repeat(240), "a]".repeat(239));
-    vec![
-        format!("(?iu){}", r"[\D]".repeat(1_020)),
-        format!("(?i){}", r"[\D]".repeat(1_020)),
-        format!("(?i){}", r"[\0-\x{10FFFF}]".repeat(250)),
-        format!("(?i:{})", "[ä-\u{10FFFF}]".repeat(400)),
-        format!("(?i)[{}a]", r"\D&&".repeat(1_000)),
-        format!("(?i){}", r"\pL".repeat(1_300)),
-        format!("(?iu){nested}"),
-        format!("(?i){}", nested.repeat(4)),
-    ]
-}
-
-#[test]
-fn expressions_are_judged_before_they_are_translated() {
-    for text in dear() {
-        for parse in [RegularExpression::parse, RegularExpression::parse_for_text] {
-            let began = Instant::now();
-            let parsed = parse(&text);
-            let took = began.elapsed();
-            assert!(
-                took < Duration::from_millis(400),
-                "{took:?}: {text:.60} {parsed:.60?}"
-            );
-        }
-        assert!(RegularExpression::parse_for_text(&text).is_err(), "{text:.60}");
-    }
-    for flag in ["(?u)a", "(?-u:a)", "(?x)a", "(?R)a"] {
-        let refused = RegularExpression::parse(flag).expect_err(flag);
-        assert_eq!(refused, "invalid or unsupported Perl syntax");
-    }
-}
-
-#[test]
-fn texts_of_any_alphabet_are_matched_with_classes_of_ascii() {
-    for (regex, text, matches) in [
-        (r"\w+-\d", "a_b-1", true),
-        (r"\w+", "ä", false),
-        (r"[\W]+", "ä-", true),
-        (r"\D\S", "äö", true),
-        (r"ä\b.*", "äa", true),
-        (r"\pL+", "äβ", true),
-        ("(?i)Ä[Ö-Ü]", "äö", true),
-        (".", "ä", true),
-    ] {
-        let regex =
-            RegularExpression::parse_for_text(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
-        assert_eq!(regex.matches(text), matches, "{regex:?} {text}");
-    }
-    let wide = |times| format!("(?i){}", r"[\D]".repeat(times));
-    assert!(RegularExpression::parse_for_text(&wide(WIDE_MAX)).is_ok());
-    assert!(RegularExpression::parse_for_text(&wide(WIDE_MAX + 1)).is_err());
-    let tables = |times| r"\p{Nd}".repeat(times);
-    assert!(RegularExpression::parse(&tables(TABLES_MAX)).is_ok());
-    assert!(RegularExpression::parse(&tables(TABLES_MAX + 1)).is_err());
 }
 
 #[test]
@@ -358,6 +225,24 @@ fn expressions_are_written_in_as_many_appends_as_they_need() {
     driver.restart();
     driver.settle(&mut all);
     driver.coordinator.assert_consistent(true);
+}
+
+/// It takes milliseconds, in which nobody else's heartbeat would be answered.
+#[test]
+fn expressions_are_not_translated_while_the_coordinator_decides() {
+    let mut driver = Driver::new();
+    driver.hold_actions = true;
+    driver.cluster.topic("events", 1);
+    let commands = ["ev.*", "ev.*", "ev", "["].map(|regex| {
+        let client = subscriber("m1", regex);
+        Command::consumer_group_heartbeat(client.full(), 1)
+    });
+    let before = parsed_in_this_thread();
+    assert!(before >= 3, "its driver has found out");
+    for command in commands {
+        driver.ask(command);
+    }
+    assert_eq!(parsed_in_this_thread(), before);
 }
 
 #[test]

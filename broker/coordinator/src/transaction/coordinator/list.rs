@@ -75,8 +75,8 @@ impl Listing {
         self.pattern.is_some()
     }
 
-    /// The response, of all that coordinators have listed: those whose whole id matches. `None` if it may not go on: that is asked before
-    /// each id, which may take long.
+    /// The response, of all that coordinators have listed: those whose whole id matches. `None` if it may not go on: that is asked every
+    /// few letters of an id, as they may take long.
     #[must_use]
     pub fn response(
         self,
@@ -84,10 +84,12 @@ impl Listing {
         may_go_on: &dyn Fn() -> bool,
     ) -> Option<ListTransactionsResponse> {
         if let Some(pattern) = &self.pattern {
+            let mut matcher = pattern.matcher();
             let mut stopped = false;
             listed.retain(|one| {
-                stopped = stopped || !may_go_on();
-                !stopped && pattern.matches(&one.transactional_id)
+                let matches = (!stopped).then(|| matcher.matches(&one.transactional_id, may_go_on));
+                stopped |= matches == Some(None);
+                matches.flatten() == Some(true)
             });
             if stopped {
                 return None;
