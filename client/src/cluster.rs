@@ -97,6 +97,11 @@ impl Cluster {
         lock(&self.0.snapshot).clone()
     }
 
+    /// The level of the feature `transaction.version` (KIP-890), as of the newest that a node said when it was connected to.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.0.connections.features().transaction_version
+    }
+
     /// Whether what is known is older than `metadata.max.age.ms`.
     pub(crate) fn is_old(&self) -> bool {
         let fetched_at = self.snapshot().fetched_at;

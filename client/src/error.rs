@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use forebay_protocol::{ErrorCode, NodeId, TopicPartition};
-use forebay_records::Offset;
+use forebay_records::{Offset, ProducerEpoch, ProducerId};
 
 use crate::transport;
 
@@ -123,6 +123,39 @@ pub enum Error {
     /// The consumer does not have this partition.
     #[error("partition {0} is not assigned to this consumer")]
     NotAssigned(TopicPartition),
+    /// The transaction cannot be committed any more: abort it, and go on (KIP-1050's abortable errors).
+    #[error("the transaction must be aborted: {0}")]
+    TransactionAbortable(Box<Error>),
+    /// A record that was not sent before its transaction was aborted.
+    #[error("Failing batch since transaction was aborted")]
+    TransactionAborted,
+    /// Another producer has the transactional id now, or the coordinator has ended this one's transaction after its time-out. The
+    /// producer can only be closed.
+    #[error("Producer with transactionalId '{transactional_id}'{} has been fenced by another producer with the same transactionalId", identity_of(*.identity))]
+    ProducerFenced {
+        /// The transactional id.
+        transactional_id: Arc<str>,
+        /// Who it was, if it was anybody yet.
+        identity: Option<(ProducerId, ProducerEpoch)>,
+    },
+    /// The transactional producer can only be closed.
+    #[error(
+        "the producer with transactionalId '{transactional_id}' cannot go on and must be closed: {source}"
+    )]
+    TransactionFatal {
+        /// The transactional id.
+        transactional_id: Arc<str>,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// The end was asked for, no answer came, and nobody can be asked any more.
+    #[error("whether the transaction of '{transactional_id}' was committed is not known: {source}")]
+    UnknownOutcome {
+        /// The transactional id.
+        transactional_id: Arc<str>,
+        /// Why it cannot be found out.
+        source: Box<Error>,
+    },
     /// A call that does not fit the state: `subscribe` without `group.id`.
     #[error("{0}")]
     IllegalState(Arc<str>),
@@ -132,6 +165,11 @@ pub enum Error {
     /// The client is closed.
     #[error("the {0} is closed")]
     Closed(&'static str),
+}
+
+fn identity_of(identity: Option<(ProducerId, ProducerEpoch)>) -> String {
+    let written = |(id, epoch)| format!(" and ProducerIdAndEpoch(producerId={id}, epoch={epoch})");
+    identity.map_or_else(String::new, written)
 }
 
 fn offered(theirs: Option<(i16, i16)>) -> String {
@@ -171,11 +209,28 @@ impl Error {
         }
     }
 
+    /// Whether the transaction is lost but not its producer: after an abort it goes on (KIP-1050).
+    pub fn is_abortable(&self) -> bool {
+        matches!(self, Self::TransactionAbortable(_) | Self::TransactionAborted)
+    }
+
+    /// Whether the transactional producer can only be closed.
+    pub fn is_fatal_for_producer(&self) -> bool {
+        matches!(
+            self,
+            Self::ProducerFenced { .. } | Self::TransactionFatal { .. } | Self::UnknownOutcome { .. }
+        )
+    }
+
     /// Kafka's error, if the broker gave one; of a timeout, what the last attempt failed with.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Broker { code, .. } => Some(*code),
             Self::Timeout { last: Some(last), .. } => last.code(),
+            Self::TransactionAbortable(source)
+            | Self::TransactionFatal { source, .. }
+            | Self::UnknownOutcome { source, .. } => source.code(),
+            Self::ProducerFenced { .. } => Some(ErrorCode::ProducerFenced),
             _ => None,
         }
     }

@@ -26,7 +26,7 @@ const GROUPS_VERSION: i16 = 8;
 
 pub(crate) type Offsets = BTreeMap<TopicPartition, OffsetAndMetadata>;
 
-fn by_topic<'a>(
+pub(crate) fn by_topic<'a>(
     partitions: impl IntoIterator<Item = &'a TopicPartition>,
 ) -> BTreeMap<&'a Utf8Bytes, Vec<i32>> {
     let mut topics: BTreeMap<&Utf8Bytes, Vec<i32>> = BTreeMap::new();

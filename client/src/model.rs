@@ -5,6 +5,7 @@
 mod committed;
 mod data;
 mod groups;
+mod transactions;
 mod transport;
 
 use std::{
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 pub(crate) use data::PartitionState;
 use groups::GroupState;
+use transactions::TransactionState;
 
 use crate::{
     LocalNode,
@@ -58,6 +60,9 @@ pub(crate) struct State {
     pub(crate) brokers: BTreeMap<NodeId, bool>,
     pub(crate) topics: BTreeMap<String, TopicState>,
     groups: HashMap<String, GroupState>,
+    transactions: HashMap<String, TransactionState>,
+    /// The level of the feature.
+    transaction_version: i16,
     /// Who a waiting join is.
     joining: HashMap<(String, String, Option<String>), String>,
     /// What each broker offers instead of everything.
@@ -92,6 +97,8 @@ impl Model {
                 brokers: (1..=brokers).map(|id| (NodeId(id), true)).collect(),
                 topics: BTreeMap::new(),
                 groups: HashMap::new(),
+                transactions: HashMap::new(),
+                transaction_version: 0,
                 joining: HashMap::new(),
                 versions: HashMap::new(),
                 auto_create: false,
@@ -173,6 +180,26 @@ impl Model {
         values
             .map(|value| String::from_utf8(value.to_vec()).expect("text"))
             .collect()
+    }
+
+    /// The values of a partition that a reader of what is committed sees, as text.
+    pub fn committed_values(&self, topic: &str, partition: usize) -> Vec<String> {
+        let state = self.lock();
+        let partition = &state.topics[topic].partitions[partition];
+        let batches = partition
+            .batches
+            .iter()
+            .filter(|batch| partition.is_committed(batch));
+        let records = batches.flat_map(|batch| batch.records().expect("sound"));
+        let values = records.map(|record| record.expect("sound").value.expect("a value"));
+        values
+            .map(|value| String::from_utf8(value.to_vec()).expect("text"))
+            .collect()
+    }
+
+    /// Sets the level of the feature `transaction.version`, as new connections are told it.
+    pub fn set_transaction_version(&self, level: i16) {
+        self.lock().transaction_version = level;
     }
 
     /// How many requests of an API came.

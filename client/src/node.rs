@@ -21,8 +21,29 @@ const SOFTWARE_VERSION: Utf8Bytes = Utf8Bytes::from_static(env!("CARGO_PKG_VERSI
 pub(crate) struct Node {
     transport: Arc<dyn Transport>,
     versions: HashMap<ApiKey, RangeInclusive<i16>>,
+    features: Features,
     request_timeout: Duration,
     last_used: std::sync::Mutex<Instant>,
+}
+
+/// What the cluster had finalized when the node was asked (KIP-584).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Features {
+    /// Grows with every change; `None`: the node does not say.
+    pub(crate) epoch: Option<i64>,
+    /// The level of `transaction.version`; 0 where there is none.
+    pub(crate) transaction_version: i16,
+}
+
+impl Features {
+    fn of(answer: &ApiVersionsResponse) -> Self {
+        let mut finalized = answer.finalized_features.iter();
+        let found = finalized.find(|feature| &*feature.name == "transaction.version");
+        Self {
+            epoch: Some(answer.finalized_features_epoch).filter(|epoch| *epoch >= 0),
+            transaction_version: found.map_or(0, |feature| feature.max_version_level),
+        }
+    }
 }
 
 impl Node {
@@ -35,6 +56,7 @@ impl Node {
         let mut node = Self {
             transport,
             versions: HashMap::new(),
+            features: Features::default(),
             request_timeout,
             last_used: std::sync::Mutex::new(Instant::now()),
         };
@@ -63,6 +85,7 @@ impl Node {
             ApiKey::from_i16(api.api_key).map(|key| (key, api.min_version..=api.max_version))
         });
         node.versions = known.collect();
+        node.features = Features::of(&answer);
         Ok(node)
     }
 
@@ -81,6 +104,11 @@ impl Node {
             client_software_version: SOFTWARE_VERSION,
             ..Default::default()
         }
+    }
+
+    /// What the cluster had finalized when the connection was opened.
+    pub(crate) fn features(&self) -> Features {
+        self.features
     }
 
     /// What errors name.

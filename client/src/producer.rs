@@ -9,6 +9,8 @@ mod partitioner;
 mod record;
 mod sender;
 mod sequences;
+mod transaction;
+mod transactions;
 
 use std::{
     fmt,
@@ -35,7 +37,8 @@ use partitioner::Choice;
 use sender::Sender;
 
 /// A producer. Cheap to clone; all clones share its buffer and its connections. When the last one is dropped, what was
-/// accepted is still sent; only [`Producer::close`] waits for it.
+/// accepted is still sent; only [`Producer::close`] waits for it. That of a transaction is not: its coordinator aborts it after
+/// `transaction.timeout.ms`.
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
@@ -84,6 +87,11 @@ impl Producer {
     /// If the record is too large, the topic or partition does not exist, there is no space in time, or the producer is
     /// closed. What happens later, the future tells.
     pub async fn send(&self, record: ProducerRecord<'_>) -> Result<DeliveryFuture, Error> {
+        self.accept(self.send_record(record).await)
+    }
+
+    async fn send_record(&self, record: ProducerRecord<'_>) -> Result<DeliveryFuture, Error> {
+        self.shared.accumulator.check_open()?;
         let now = Instant::now();
         let deadline = now + self.config().max_block;
         let timestamp = record.timestamp.unwrap_or_else(wall_clock);
@@ -108,6 +116,16 @@ impl Producer {
         partition: i32,
         batch: RecordBatch,
     ) -> Result<DeliveryFuture, Error> {
+        self.accept(self.send_whole(topic, partition, batch).await)
+    }
+
+    async fn send_whole(
+        &self,
+        topic: &str,
+        partition: i32,
+        batch: RecordBatch,
+    ) -> Result<DeliveryFuture, Error> {
+        self.shared.accumulator.check_open()?;
         let now = Instant::now();
         let deadline = now + self.config().max_block;
         let record = ProducerRecord::new(topic, None, None).partition(partition);
@@ -137,8 +155,9 @@ impl Producer {
     }
 
     /// Sends what is there, waits until all of it is acknowledged or has failed, and stops; whatever is sent afterwards,
-    /// by a clone too, fails.
+    /// by a clone too, fails. A transaction that is open is aborted first.
     pub async fn close(self) {
+        self.abort_open_transaction();
         self.shared.accumulator.close();
         // Nothing is ever sent on it: it only closes.
         let _ = self.shared.ended.clone().changed().await;
@@ -293,7 +312,11 @@ impl fmt::Debug for Producer {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.accumulator.close();
+        match self.accumulator.config.transactional_id {
+            // Nobody will end the transaction but its coordinator.
+            Some(_) => self.accumulator.abort(),
+            None => self.accumulator.close(),
+        }
     }
 }
 

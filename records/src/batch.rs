@@ -173,7 +173,18 @@ impl RecordBatch {
     /// As [`RecordBatch::with_producer`], without copying the records: for a producer that learns its sequence when it sends.
     #[must_use]
     pub fn assign_producer(&self, producer: ProducerIdentity) -> AssignedBatch {
+        self.assign_as(producer, self.header.is_transactional())
+    }
+
+    /// The same, as a part of a transaction of the producer's.
+    #[must_use]
+    pub fn assign_transactional_producer(&self, producer: ProducerIdentity) -> AssignedBatch {
+        self.assign_as(producer, true)
+    }
+
+    fn assign_as(&self, producer: ProducerIdentity, is_transactional: bool) -> AssignedBatch {
         let mut header = self.header;
+        header.attributes = header.attributes.with_transactional(is_transactional);
         header.producer_id = producer.id;
         header.producer_epoch = producer.epoch;
         header.base_sequence = producer.base_sequence;

@@ -81,6 +81,54 @@ pub struct ProducerState {
 }
 
 impl Admin {
+    /// Fences whatever producer has these transactional ids, and ends what it has left open (Kafka's `fenceProducers`): a producer
+    /// that is made anew under the same id need not wait for the time-out of the old one's transaction. Each outcome comes once
+    /// the transaction has ended.
+    ///
+    /// # Errors
+    /// Of the call as a whole; each has its own.
+    pub async fn fence_producers(
+        &self,
+        transactional_ids: &[&str],
+    ) -> Result<Outcomes<String, (ProducerId, ProducerEpoch)>, Error> {
+        let keys = transactional_ids.iter().map(|id| (*id).to_owned());
+        self.gather("fence producers", keys, |pending| async move {
+            let calls = pending.into_iter().map(|id| async move {
+                let fenced = self.fence_producer(&id).await;
+                (id, fenced)
+            });
+            Ok(join_all(calls).await)
+        })
+        .await
+    }
+
+    async fn fence_producer(&self, id: &str) -> Result<(ProducerId, ProducerEpoch), Error> {
+        let coordinator = self
+            .cluster
+            .coordinator(CoordinatorKind::Transaction, id, Lane::Coordinator)
+            .await?;
+        // Nobody begins a transaction under this epoch, so its time-out does not matter; it has to be one that is allowed.
+        let timeout_ms = self.timeout_ms().max(1);
+        let transactional_id = Some(id.into());
+        let answer = coordinator
+            .node
+            .call(|_| InitProducerIdRequest {
+                transactional_id,
+                transaction_timeout_ms: timeout_ms,
+                producer_id: -1,
+                producer_epoch: -1,
+                ..Default::default()
+            })
+            .await
+            .inspect_err(|error| coordinator.saw(error))?;
+        let action = format!("fence the producer with transactional id {id}");
+        check(action, answer.error_code, None).inspect_err(|error| coordinator.saw(error))?;
+        Ok((
+            ProducerId(answer.producer_id),
+            ProducerEpoch(answer.producer_epoch),
+        ))
+    }
+
     /// The transactions that each broker coordinates.
     ///
     /// # Errors

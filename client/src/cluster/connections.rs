@@ -19,7 +19,7 @@ use crate::{
     backoff::Backoff,
     config::ClientConfig,
     error::Error,
-    node::Node,
+    node::{Features, Node},
     transport::{self, Transport, local::Local, tcp},
 };
 
@@ -80,6 +80,8 @@ pub(super) struct Connections {
     setup_timeout: Backoff,
     backoff: Backoff,
     slots: Mutex<HashMap<(Endpoint, Lane), Arc<Slot>>>,
+    /// The newest that any node has said.
+    features: Mutex<Features>,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +115,7 @@ impl Connections {
                 max: config.reconnect_backoff_max,
             },
             slots: Mutex::default(),
+            features: Mutex::default(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Connections {
         match self.attempt(endpoint, cluster_id, failures.count).await {
             Ok(node) => {
                 *failures = Failures::default();
+                self.learn_features(node.features());
                 let node = Arc::new(node);
                 *lock(&slot.open) = Some(node.clone());
                 Ok(node)
@@ -161,6 +165,18 @@ impl Connections {
     /// Closes the connections to an endpoint, once nobody uses them.
     pub(super) fn forget(&self, endpoint: &Endpoint) {
         lock(&self.slots).retain(|(known, _), _| known != endpoint);
+    }
+
+    /// What the cluster has finalized, as far as is known.
+    pub(super) fn features(&self) -> Features {
+        *lock(&self.features)
+    }
+
+    fn learn_features(&self, features: Features) {
+        let mut known = lock(&self.features);
+        if features.epoch >= known.epoch {
+            *known = features;
+        }
     }
 
     async fn attempt(

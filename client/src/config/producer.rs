@@ -150,16 +150,19 @@ fn delivery_keys(def: ConfigDef) -> ConfigDef {
         ConfigKey::new("transactional.id", ConfigType::String)
             .optional()
             .guards()
-            .validator(Validator::custom("null", |_, id| match id {
-                None => Ok(()),
-                Some(_) => Err("transactions are not supported yet".to_owned()),
-            }))
-            .documentation("The name under which a producer's transactions survive it."),
+            .validator(Validator::NonEmpty)
+            .documentation(
+                "The name under which a producer's transactions survive it: who takes the name over ends what is open, and fences \
+                 the one that had it. With it, records are sent within transactions only.",
+            ),
     )
     .define(
         ConfigKey::new("transaction.timeout.ms", ConfigType::Int)
             .default(60_000)
-            .documentation("How long a transaction may take."),
+            .documentation(
+                "How long a transaction may take before its coordinator aborts it and fences the producer; at most the broker's \
+                 transaction.max.timeout.ms.",
+            ),
     )
 }
 
@@ -255,6 +258,10 @@ pub struct ProducerConfig {
     pub max_in_flight_requests: usize,
     /// `metadata.max.idle.ms`
     pub metadata_max_idle: Duration,
+    /// `transactional.id`
+    pub transactional_id: Option<String>,
+    /// `transaction.timeout.ms`
+    pub transaction_timeout_ms: i32,
     /// `partitioner.ignore.keys`
     pub partitioner_ignore_keys: bool,
     /// Whether `partitioner.class` is RoundRobinPartitioner.
@@ -273,10 +280,11 @@ impl ProducerConfig {
             "1" => Acks::Leader,
             _ => Acks::All,
         };
+        let enable_idempotence = idempotence(&config, acks)?;
         let this = Self {
             client: ClientConfig::from_config(&config),
             acks,
-            enable_idempotence: idempotence(&config, acks)?,
+            enable_idempotence,
             batch_bytes: bytes(&config, "batch.size"),
             linger: milliseconds(&config, "linger.ms"),
             buffer_memory: config.get_long("buffer.memory").try_into().unwrap_or(usize::MAX),
@@ -287,6 +295,8 @@ impl ProducerConfig {
             retries: config.get_int("retries").try_into().unwrap_or(0),
             max_in_flight_requests: bytes(&config, "max.in.flight.requests.per.connection"),
             metadata_max_idle: milliseconds(&config, "metadata.max.idle.ms"),
+            transactional_id: transactional_id(&config, enable_idempotence)?,
+            transaction_timeout_ms: config.get_int("transaction.timeout.ms"),
             partitioner_ignore_keys: config.get_boolean("partitioner.ignore.keys"),
             round_robin: config.get_optional::<&str>("partitioner.class").is_some(),
         };
@@ -338,6 +348,16 @@ fn idempotence(config: &Config, acks: Acks) -> Result<bool, Errors> {
         return Ok(errors.is_empty());
     }
     Errors::check(errors).map(|()| true)
+}
+
+/// Transactions stand on idempotence.
+fn transactional_id(config: &Config, is_idempotent: bool) -> Result<Option<String>, Errors> {
+    let id = config.get_optional::<&str>("transactional.id").map(str::to_owned);
+    if id.is_some() && !is_idempotent {
+        let message = "Cannot set a transactional.id without also enabling idempotence.";
+        return Err(Error::other(message).into());
+    }
+    Ok(id)
 }
 
 fn compression(config: &Config) -> Result<Compression, Errors> {

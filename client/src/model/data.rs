@@ -1,6 +1,6 @@
 //! What the model does with records: metadata, produce with the broker's check of sequences, fetch, offsets.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use forebay_protocol::{
@@ -8,8 +8,8 @@ use forebay_protocol::{
     messages::{
         CreateTopicsRequest, CreateTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
         DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FetchRequest, FetchResponse,
-        InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-        ProduceRequest, ProduceResponse,
+        InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
+        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
         create_topics_response::CreatableTopicResult,
         describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
         describe_topic_partitions_response::{
@@ -23,7 +23,7 @@ use forebay_protocol::{
 };
 use forebay_records::{Assignment, LeaderEpoch, Offset, ProducerEpoch, ProducerId, RecordBatch, Sequence};
 
-use super::{CLUSTER_ID, State};
+use super::{CLUSTER_ID, State, transactions::marker};
 
 /// A partition: its leader, its batches, and what it knows of producers.
 pub(crate) struct PartitionState {
@@ -33,6 +33,9 @@ pub(crate) struct PartitionState {
     pub(crate) log_start: Offset,
     pub(crate) last_stable_offset: Option<Offset>,
     pub(crate) aborted: Vec<(ProducerId, Offset)>,
+    /// Where each open transaction begins, and the aborted ones from their first record to their marker.
+    pub(super) open: BTreeMap<ProducerId, Offset>,
+    pub(super) ended: Vec<(ProducerId, Offset, Offset)>,
     pub(crate) producers: HashMap<ProducerId, ProducerState>,
 }
 
@@ -52,6 +55,8 @@ impl PartitionState {
             log_start: Offset(0),
             last_stable_offset: None,
             aborted: Vec::new(),
+            open: BTreeMap::new(),
+            ended: Vec::new(),
             producers: HashMap::new(),
         }
     }
@@ -108,6 +113,9 @@ impl PartitionState {
             }
         }
         let offset = self.append(batch);
+        if header.is_transactional() {
+            self.open.entry(header.producer_id).or_insert(offset);
+        }
         let state = self
             .producers
             .entry(header.producer_id)
@@ -128,6 +136,41 @@ impl PartitionState {
             state.batches.pop_front();
         }
         Ok(offset)
+    }
+
+    /// Writes the marker of a transaction's end.
+    pub(super) fn end_transaction(&mut self, id: ProducerId, epoch: ProducerEpoch, commit: bool) {
+        let at = self.append(&marker(id, epoch, commit));
+        if let Some(first) = self.open.remove(&id)
+            && !commit
+        {
+            self.ended.push((id, first, at));
+        }
+        let state = self.producers.entry(id).or_insert_with(|| ProducerState {
+            epoch,
+            batches: VecDeque::new(),
+        });
+        if state.epoch != epoch {
+            state.epoch = epoch;
+            state.batches.clear();
+        }
+    }
+
+    /// Whether a reader of what is committed gets the batch.
+    pub(super) fn is_committed(&self, batch: &RecordBatch) -> bool {
+        let header = batch.header();
+        let (id, offset) = (header.producer_id, header.base_offset);
+        let is_aborted = self
+            .ended
+            .iter()
+            .any(|(producer, first, last)| *producer == id && *first <= offset && offset < *last);
+        !header.is_control() && !is_aborted && offset < self.stable()
+    }
+
+    /// The last stable offset.
+    fn stable(&self) -> Offset {
+        let open = self.open.values().min().copied();
+        self.last_stable_offset.or(open).unwrap_or(self.end())
     }
 
     /// Whole batches from `offset` on, at least one, up to a size.
@@ -245,7 +288,14 @@ impl State {
         }
     }
 
-    pub(super) fn init_producer_id(&mut self, refuse: Option<ErrorCode>) -> InitProducerIdResponse {
+    pub(super) fn init_producer_id(
+        &mut self,
+        request: &InitProducerIdRequest,
+        refuse: Option<ErrorCode>,
+    ) -> InitProducerIdResponse {
+        if request.transactional_id.is_some() {
+            return self.init_transactional(request, refuse);
+        }
         self.next_producer_id += 1;
         InitProducerIdResponse {
             error_code: refuse.map_or(0, ErrorCode::to_i16),
@@ -327,7 +377,7 @@ impl State {
 
     pub(super) fn produce(
         &mut self,
-        node: NodeId,
+        (node, version): (NodeId, i16),
         request: &ProduceRequest,
         refuse: Option<ErrorCode>,
     ) -> ProduceResponse {
@@ -345,7 +395,9 @@ impl State {
                 };
                 let result = match refuse {
                     Some(code) => Err(code),
-                    None => self.produce_to(node, &name, data.index, bytes),
+                    None => self
+                        .verify(version, request, (&name, data.index), bytes)
+                        .and_then(|()| self.produce_to(node, &name, data.index, bytes)),
                 };
                 let partition = self.partition(&name, data.index);
                 let mut answered = PartitionProduceResponse {
@@ -374,6 +426,23 @@ impl State {
             response.responses.push(answer);
         }
         response
+    }
+
+    /// As a leader asks the coordinator before it takes a batch of a transaction.
+    fn verify(
+        &mut self,
+        version: i16,
+        request: &ProduceRequest,
+        (topic, partition): (&str, i32),
+        bytes: &Bytes,
+    ) -> Result<(), ErrorCode> {
+        self.expire_transactions();
+        let batch = RecordBatch::new(bytes.clone()).map_err(|_| ErrorCode::CorruptMessage)?;
+        if !batch.header().is_transactional() || self.partition(topic, partition).is_none() {
+            return Ok(());
+        }
+        let id = request.transactional_id.as_deref();
+        self.check_transaction(version, id, (topic, partition), batch.header())
     }
 
     fn produce_to(
@@ -453,9 +522,7 @@ impl State {
                     (None, Some(partition)) if partition.leader == node => {
                         data.leader_epoch = partition.leader_epoch.0;
                         data.offset = match wanted.timestamp {
-                            -1 if request.isolation_level == 1 => {
-                                partition.last_stable_offset.unwrap_or(partition.end()).0
-                            }
+                            -1 if request.isolation_level == 1 => partition.stable().0,
                             -1 => partition.end().0,
                             -2 => partition.log_start.0,
                             timestamp => partition.at(timestamp, &mut data),
@@ -503,7 +570,7 @@ impl PartitionState {
             data.error_code = ErrorCode::OffsetOutOfRange.to_i16();
             return;
         }
-        let stable = self.last_stable_offset.unwrap_or(self.end());
+        let stable = self.stable();
         let end = if isolation_level == 1 { stable } else { self.end() };
         data.high_watermark = self.end().0;
         data.last_stable_offset = stable.0;
@@ -513,7 +580,10 @@ impl PartitionState {
             end,
             wanted.partition_max_bytes,
         )));
-        let aborted = self.aborted.iter().map(|(producer, first)| AbortedTransaction {
+        let ended = self.ended.iter().filter(|(_, _, last)| *last >= offset);
+        let ended = ended.map(|(producer, first, _)| (producer, first));
+        let aborted = self.aborted.iter().map(|(producer, first)| (producer, first));
+        let aborted = aborted.chain(ended).map(|(producer, first)| AbortedTransaction {
             producer_id: producer.0,
             first_offset: first.0,
             ..Default::default()

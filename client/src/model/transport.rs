@@ -8,7 +8,10 @@ use std::sync::{
 use forebay_protocol::{
     ApiKey, ErrorCode, NodeId, Reader, Request, Response, Utf8Bytes, Writer,
     header::{RequestHeader, decode_response},
-    messages::{ApiVersionsResponse, api_versions_response::ApiVersion},
+    messages::{
+        ApiVersionsResponse,
+        api_versions_response::{ApiVersion, FinalizedFeatureKey},
+    },
 };
 use tokio::sync::watch;
 
@@ -105,7 +108,7 @@ impl Transport for ModelTransport {
         } else {
             None
         };
-        let ticket = model.begin(node, &request, refuse);
+        let ticket = model.begin(node, api_version, &request, refuse);
         if fault == Fault::LoseResponse {
             broken.store(true, Ordering::SeqCst);
         }
@@ -147,7 +150,7 @@ pub(super) enum Ticket {
 
 impl Model {
     /// Carries out what happens at once, in the order of the calls.
-    fn begin(&self, node: NodeId, request: &Request, refuse: Option<ErrorCode>) -> Ticket {
+    fn begin(&self, node: NodeId, version: i16, request: &Request, refuse: Option<ErrorCode>) -> Ticket {
         let answer = |response: Response| Ticket::Answer(Box::new(response));
         match request {
             Request::ApiVersions(_) => answer(self.api_versions().into()),
@@ -155,10 +158,28 @@ impl Model {
             Request::DescribeTopicPartitions(request) => {
                 answer(self.lock().describe_topic_partitions(request).into())
             }
-            Request::InitProducerId(_) => answer(self.change(|state| state.init_producer_id(refuse)).into()),
-            Request::Produce(request) => {
-                answer(self.change(|state| state.produce(node, request, refuse)).into())
+            Request::InitProducerId(request) => answer(
+                self.change(|state| state.init_producer_id(request, refuse))
+                    .into(),
+            ),
+            Request::AddPartitionsToTxn(request) => {
+                answer(self.change(|state| state.add_partitions(request, refuse)).into())
             }
+            Request::AddOffsetsToTxn(request) => {
+                answer(self.change(|state| state.add_offsets(request, refuse)).into())
+            }
+            Request::TxnOffsetCommit(request) => answer(
+                self.change(|state| state.commit_offsets(version, request, refuse))
+                    .into(),
+            ),
+            Request::EndTxn(request) => answer(
+                self.change(|state| state.end_transaction(version, request, refuse))
+                    .into(),
+            ),
+            Request::Produce(request) => answer(
+                self.change(|state| state.produce((node, version), request, refuse))
+                    .into(),
+            ),
             Request::CreateTopics(request) => {
                 answer(self.change(|state| state.create_topics(request, refuse)).into())
             }
@@ -226,8 +247,17 @@ impl Model {
                 ..Default::default()
             })
         });
+        let level = state.transaction_version;
+        let finalized = (level > 0).then(|| FinalizedFeatureKey {
+            name: "transaction.version".into(),
+            max_version_level: level,
+            min_version_level: level,
+            ..Default::default()
+        });
         ApiVersionsResponse {
             api_keys: api_keys.collect(),
+            finalized_features_epoch: 1,
+            finalized_features: finalized.into_iter().collect(),
             ..Default::default()
         }
     }

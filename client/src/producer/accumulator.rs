@@ -22,6 +22,7 @@ use super::{
     batch::{Batch, OpenBatch},
     delivery::{Delivery, Outcome},
     partitioner::{RoundRobin, Sticky},
+    transaction::Transactions,
 };
 use crate::{ProducerConfig, error::Error};
 
@@ -31,6 +32,8 @@ pub(super) struct Accumulator {
     pub(super) config: ProducerConfig,
     topics: RwLock<HashMap<Utf8Bytes, Arc<TopicQueues>>>,
     memory: Arc<Semaphore>,
+    /// Of a transactional producer. Locked last: nobody who holds it takes another lock.
+    transactions: Option<Mutex<Transactions>>,
     /// How many callers wait for memory, and how many for a flush: batches then go before `linger.ms` is over.
     waiting: AtomicUsize,
     flushing: AtomicUsize,
@@ -79,10 +82,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Accumulator {
     pub(super) fn new(config: ProducerConfig) -> Self {
         let memory = Arc::new(Semaphore::new(config.buffer_memory.min(Semaphore::MAX_PERMITS)));
+        let timeout_ms = config.transaction_timeout_ms;
+        let transactions = config
+            .transactional_id
+            .as_deref()
+            .map(|id| Mutex::new(Transactions::new(id, timeout_ms)));
         Self {
             config,
             topics: RwLock::default(),
             memory,
+            transactions,
             waiting: AtomicUsize::new(0),
             flushing: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -194,7 +203,7 @@ impl Accumulator {
         }
         let capacity = self.config.batch_bytes.max(HEADER_BYTES.saturating_add(bytes));
         let memory = memory.take().or_else(|| self.try_reserve(capacity))?;
-        queue.seal(&partition.topic_partition);
+        self.seal(partition, &mut queue);
         let topic_partition = partition.topic_partition.clone();
         let mut open = OpenBatch::new(topic_partition, self.config.compression, capacity, memory);
         let mut result = open.append(record, timestamp);
@@ -235,7 +244,7 @@ impl Accumulator {
         );
         let timestamp = batch.timestamp();
         let mut queue = partition.lock();
-        queue.seal(&partition.topic_partition);
+        self.seal(partition, &mut queue);
         let tracked = self.track(&delivery).map(|number| {
             batch.number = number;
             queue.ready.push_back(batch);
@@ -260,12 +269,44 @@ impl Accumulator {
         }
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    /// Whether something may be sent: the producer is open and, with transactions, there is one.
+    pub(super) fn check_open(&self) -> Result<(), Error> {
         if self.closed.load(Ordering::Acquire) {
-            Err(Error::Closed("producer"))
-        } else {
-            Ok(())
+            return Err(Error::Closed("producer"));
         }
+        self.transactions()
+            .map_or(Ok(()), |transactions| transactions.check_send())
+    }
+
+    /// The transactions, if it has any.
+    pub(super) fn transactions(&self) -> Option<MutexGuard<'_, Transactions>> {
+        self.transactions.as_ref().map(locked)
+    }
+
+    /// A record or batch is lost: a transaction cannot be committed without it.
+    pub(super) fn batch_failed(&self, error: &Error) {
+        if let Some(mut transactions) = self.transactions() {
+            transactions.batch_failed(error);
+            drop(transactions);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Ends the partition's open batch, if there is one.
+    pub(super) fn seal(&self, partition: &PartitionQueue, queue: &mut Queue) {
+        if let Some(Err(error)) = queue.open.take().map(|open| {
+            open.seal(&partition.topic_partition)
+                .map(|batch| queue.ready.push_back(batch))
+        }) {
+            self.batch_failed(&error);
+        }
+    }
+
+    /// Whether anything is not settled.
+    pub(super) fn has_incomplete(&self) -> bool {
+        let mut incomplete = locked(&self.incomplete);
+        incomplete.retain(|_, delivery| !delivery.is_done());
+        !incomplete.is_empty()
     }
 
     fn try_reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
@@ -423,12 +464,6 @@ impl PartitionQueue {
 }
 
 impl Queue {
-    /// Ends the open batch, if there is one.
-    pub(super) fn seal(&mut self, topic_partition: &TopicPartition) {
-        self.ready
-            .extend(self.open.take().and_then(|open| open.seal(topic_partition)));
-    }
-
     /// Takes it off the sender's list if it is empty.
     pub(super) fn unlist_if_empty(&mut self) -> bool {
         self.listed = !self.ready.is_empty() || self.open.is_some();

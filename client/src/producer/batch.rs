@@ -91,18 +91,21 @@ impl OpenBatch {
         &self.delivery
     }
 
-    /// Compresses and seals it. If that fails, its records are told, and there is nothing to send.
-    pub(super) fn seal(self, topic_partition: &TopicPartition) -> Option<Batch> {
+    /// Compresses and seals it.
+    ///
+    /// # Errors
+    /// If that fails: its records are told, and there is nothing to send.
+    pub(super) fn seal(self, topic_partition: &TopicPartition) -> Result<Batch, Error> {
         match self.builder.build() {
             Ok(records) => {
                 let mut batch = Batch::new(topic_partition.clone(), records, self.delivery, self.memory);
                 (batch.created, batch.number) = (self.created, self.number);
-                Some(batch)
+                Ok(batch)
             }
             Err(error) => {
-                self.delivery
-                    .complete(Outcome::Failed(Error::Batch(Arc::new(error))));
-                None
+                let error = Error::Batch(Arc::new(error));
+                self.delivery.complete(Outcome::Failed(error.clone()));
+                Err(error)
             }
         }
     }
@@ -139,11 +142,16 @@ impl Batch {
     }
 
     /// The bytes to send, with the producer in their header; the records themselves are not copied.
-    pub(super) fn wire(&self) -> Records {
+    pub(super) fn wire(&self, is_transactional: bool) -> Records {
         let Some(producer) = self.producer else {
             return Records::Memory(self.records.bytes().clone());
         };
-        let pieces = self.records.assign_producer(producer).into_chunks();
+        let assigned = if is_transactional {
+            self.records.assign_transactional_producer(producer)
+        } else {
+            self.records.assign_producer(producer)
+        };
+        let pieces = assigned.into_chunks();
         Records::Chunks(pieces.into_iter().map(Chunk::Bytes).collect())
     }
 

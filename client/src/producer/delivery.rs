@@ -41,6 +41,19 @@ pub(super) enum Outcome {
     Split(Arc<[(u32, Arc<Delivery>)]>),
 }
 
+impl Outcome {
+    /// What failed, if something did.
+    pub(super) fn error(&self) -> Option<Error> {
+        match self {
+            Self::Failed(error) => Some(error.clone()),
+            Self::RecordsFailed { refused, others } => {
+                Some(refused.first().map_or(others, |(_, error)| error).clone())
+            }
+            Self::Acknowledged(_) | Self::Split(_) => None,
+        }
+    }
+}
+
 /// What the broker said.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Acknowledgement {

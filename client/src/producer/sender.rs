@@ -5,6 +5,7 @@
 
 mod answer;
 mod drain;
+mod transaction;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,6 +27,7 @@ use super::{
     batch::Batch,
     delivery::{Delivery, Outcome},
     sequences::{Identity, Sequences},
+    transaction::{Answer, Request},
 };
 use crate::{
     chore::{Chore, at, sooner},
@@ -48,6 +50,7 @@ pub(super) struct Sender {
     /// By when those batches must be settled.
     deadlines: BTreeMap<(Instant, usize), Arc<Delivery>>,
     identity: Chore,
+    transaction: Chore,
     metadata: Chore,
     metadata_wanted: bool,
     seen_version: u64,
@@ -67,6 +70,7 @@ enum Event {
     Connected(NodeId, Result<Arc<Node>, Error>),
     Answered(Box<Answered>),
     Identified(Result<Identity, Error>),
+    Transacted(Box<(Request, Result<Answer, Error>)>),
     Refreshed(Result<Arc<Snapshot>, Error>),
 }
 
@@ -79,7 +83,10 @@ struct Answered {
 
 impl Sender {
     pub(super) fn new(accumulator: Arc<Accumulator>, cluster: Cluster) -> Self {
-        let sequences = accumulator.config.enable_idempotence.then(Sequences::default);
+        let sequences = match &accumulator.config {
+            config if config.transactional_id.is_some() => Some(Sequences::transactional()),
+            config => config.enable_idempotence.then(Sequences::default),
+        };
         Self {
             accumulator,
             cluster,
@@ -90,6 +97,7 @@ impl Sender {
             in_flight: HashMap::new(),
             deadlines: BTreeMap::new(),
             identity: Chore::default(),
+            transaction: Chore::default(),
             metadata: Chore::default(),
             metadata_wanted: false,
             seen_version: 0,
@@ -105,7 +113,7 @@ impl Sender {
             // Looked at first: what was accepted before it was closed, the next step finds.
             let closed = self.accumulator.is_closed();
             let next = self.step(Instant::now());
-            if closed && self.active.is_empty() && self.in_flight.is_empty() {
+            if closed && self.active.is_empty() && self.in_flight.is_empty() && !self.is_ending() {
                 return;
             }
             let accumulator = self.accumulator.clone();
@@ -125,9 +133,11 @@ impl Sender {
         self.expire(now, &mut next);
         self.settle();
         self.identify(now, &mut next);
+        self.drop_unsent();
         self.drain(now, &mut next);
         self.active
             .retain(|partition| !partition.lock().unlist_if_empty());
+        self.transact(now, &mut next);
         self.forget_idle(now, &mut next);
         self.refresh(now, &mut next);
         next
@@ -151,6 +161,7 @@ impl Sender {
                 let failed = self.identified(result);
                 self.identity.ended(!failed, |failures| backoff.delay(failures));
             }
+            Event::Transacted(transacted) => self.transacted(&transacted.0, transacted.1),
             Event::Refreshed(result) => {
                 match &result {
                     Err(error) => said_once(&self.metadata, error),
@@ -201,7 +212,10 @@ impl Sender {
             }
             // It stays at the broker, and counts for the sequences when its answer comes; the user is told now.
             let delivery = entry.remove();
-            delivery.complete(Outcome::Failed(self.too_late(None)));
+            let error = self.too_late(None);
+            if delivery.complete(Outcome::Failed(error.clone())) {
+                self.batch_failed(&error);
+            }
         }
         for partition in &self.active {
             let mut queue = partition.lock();
@@ -210,7 +224,7 @@ impl Sender {
                 .as_ref()
                 .is_some_and(|open| open.created + delivery_timeout <= now)
             {
-                queue.seal(&partition.topic_partition);
+                self.accumulator.seal(partition, &mut queue);
             }
             let mut index = 0;
             while let Some(batch) = queue.ready.get(index) {
@@ -221,9 +235,10 @@ impl Sender {
                     continue;
                 }
                 let batch = queue.ready.remove(index).expect("it was there");
-                batch
-                    .delivery
-                    .complete(Outcome::Failed(self.too_late(batch.last_error)));
+                let error = self.too_late(batch.last_error);
+                if batch.delivery.complete(Outcome::Failed(error.clone())) {
+                    self.batch_failed(&error);
+                }
                 if let (Some(sequences), Some(producer)) = (&mut self.sequences, batch.producer) {
                     sequences.failed(&batch.topic_partition, producer.base_sequence);
                 }
@@ -252,6 +267,12 @@ impl Sender {
         let Some(sequences) = &mut self.sequences else {
             return;
         };
+        for broken in sequences.take_broken() {
+            self.give_up(&broken);
+        }
+        let Some(sequences) = &mut self.sequences else {
+            return;
+        };
         for (topic_partition, renumbering) in sequences.settle() {
             tracing::debug!(
                 "new sequences for {} batches of {topic_partition}",
@@ -273,12 +294,41 @@ impl Sender {
         }
     }
 
-    /// Asks for a producer id if one is needed.
+    /// Fails the batches of a partition that have a sequence: the transaction has a gap there.
+    fn give_up(&self, topic_partition: &TopicPartition) {
+        let gap = Error::broker(
+            format!("send to {topic_partition} within a transaction"),
+            ErrorCode::OutOfOrderSequenceNumber,
+        );
+        self.batch_failed(&gap);
+        let partition = self
+            .active
+            .iter()
+            .find(|partition| partition.topic_partition == *topic_partition);
+        let Some(partition) = partition else { return };
+        partition.lock().ready.retain(|batch| {
+            let is_given_up = batch.producer.is_some();
+            if is_given_up {
+                let error = batch.last_error.clone().unwrap_or_else(|| gap.clone());
+                batch.delivery.complete(Outcome::Failed(error));
+            }
+            !is_given_up
+        });
+    }
+
+    /// Whether a transaction's end, or the producer's beginning, has yet to come.
+    fn is_ending(&self) -> bool {
+        let transactions = self.accumulator.transactions();
+        transactions.is_some_and(|transactions| transactions.is_busy())
+    }
+
+    /// Asks for a producer id if one is needed; that of a transactional producer is its coordinator's to give.
     fn identify(&mut self, now: Instant, next: &mut Option<Instant>) {
         let needed = self
             .sequences
             .as_ref()
-            .is_some_and(|sequences| sequences.identity().is_none());
+            .is_some_and(|sequences| sequences.identity().is_none())
+            && self.accumulator.config.transactional_id.is_none();
         if needed && !self.active.is_empty() && self.identity.begin(now, next) {
             let cluster = self.cluster.clone();
             self.under_way.push(Box::pin(async move {
@@ -307,7 +357,7 @@ impl Sender {
     fn fail_all(&mut self, error: &Error) {
         for partition in &self.active {
             let mut queue = partition.lock();
-            queue.seal(&partition.topic_partition);
+            self.accumulator.seal(partition, &mut queue);
             for batch in queue.ready.drain(..) {
                 batch.delivery.complete(Outcome::Failed(error.clone()));
                 if let (Some(sequences), Some(producer)) = (&mut self.sequences, batch.producer) {

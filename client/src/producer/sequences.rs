@@ -29,6 +29,8 @@ pub(super) struct Identity {
 /// The sequences of all partitions.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
+    /// Of a transactional producer: the coordinator alone gives epochs, so what would need new sequences is given up.
+    is_transactional: bool,
     identity: Option<Identity>,
     partitions: HashMap<TopicPartition, Entry>,
     /// Those that are to be renumbered or have something unresolved.
@@ -76,6 +78,42 @@ pub(super) enum Verdict {
 }
 
 impl Sequences {
+    /// Of a producer that has transactions.
+    pub(super) fn transactional() -> Self {
+        Self {
+            is_transactional: true,
+            ..Self::default()
+        }
+    }
+
+    /// Begins anew as this producer. Nothing of the one before may be on its way.
+    pub(super) fn begin_anew(&mut self, identity: Identity) {
+        debug_assert!(self.partitions.values().all(|entry| entry.pending.is_empty()));
+        self.partitions.clear();
+        self.unsettled.clear();
+        self.identity = Some(identity);
+    }
+
+    /// The partitions in which a transaction's sequences have a gap, once nothing of them is at the broker or in doubt: what is
+    /// pending there can only be given up.
+    pub(super) fn take_broken(&mut self) -> Vec<TopicPartition> {
+        if !self.is_transactional {
+            return Vec::new();
+        }
+        let mut broken = Vec::new();
+        for partition in std::mem::take(&mut self.unsettled) {
+            if let Some(entry) = self.partitions.get_mut(&partition) {
+                entry.resolve();
+                if entry.renumber && entry.is_at_rest() {
+                    self.partitions.remove(&partition);
+                    broken.push(partition.clone());
+                }
+            }
+            self.note(&partition);
+        }
+        broken
+    }
+
     pub(super) fn identity(&self) -> Option<Identity> {
         self.identity
     }
@@ -241,6 +279,9 @@ impl Sequences {
     /// be had first: then [`Sequences::identity`] is none.
     pub(super) fn settle(&mut self) -> Vec<(TopicPartition, Renumbering)> {
         let mut renumbered = Vec::new();
+        if self.is_transactional {
+            return renumbered;
+        }
         for partition in std::mem::take(&mut self.unsettled) {
             if let Some(entry) = self.partitions.get_mut(&partition) {
                 entry.resolve();
@@ -257,12 +298,7 @@ impl Sequences {
     fn renumber(&mut self, partition: &TopicPartition) -> Option<Renumbering> {
         let identity = self.identity?;
         let entry = self.partitions.get_mut(partition)?;
-        if !entry.renumber
-            || entry
-                .pending
-                .iter()
-                .any(|pending| pending.sent || pending.in_doubt)
-        {
+        if !entry.renumber || !entry.is_at_rest() {
             return None;
         }
         if entry.identity == identity {
@@ -321,6 +357,14 @@ impl Entry {
             renumber: false,
             unresolved: Vec::new(),
         }
+    }
+
+    /// Whether nothing of it is at the broker, or may be there.
+    fn is_at_rest(&self) -> bool {
+        !self
+            .pending
+            .iter()
+            .any(|pending| pending.sent || pending.in_doubt)
     }
 
     fn producer(&self, base_sequence: Sequence) -> ProducerIdentity {

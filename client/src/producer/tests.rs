@@ -2,6 +2,7 @@
 
 mod faults;
 mod topics;
+mod transactions;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -238,6 +238,9 @@ impl Sender {
         if let (Some(sequences), Some(producer)) = (&mut self.sequences, batch.producer) {
             sequences.failed(&batch.topic_partition, producer.base_sequence);
         }
+        if let Some(error) = outcome.error() {
+            self.batch_failed(&error);
+        }
         batch.delivery.complete(outcome);
     }
 

@@ -20,11 +20,14 @@ use crate::{
     chore::sooner,
     cluster::Snapshot,
     node::Node,
-    producer::{accumulator::PartitionQueue, batch::Batch},
+    producer::{accumulator::PartitionQueue, batch::Batch, transaction::Version},
 };
 
 /// The first version of Produce that knows topics by their ids.
 const TOPIC_IDS_VERSION: i16 = 13;
+
+/// The newest version of Produce for transactions of version 1.
+const TRANSACTIONS_1_VERSION_MAX: i16 = 11;
 
 /// A request in the making.
 struct Draft {
@@ -121,6 +124,12 @@ impl Sender {
             return None;
         }
         let mut queue = partition.lock();
+        // Also for a batch that still lingers: the coordinator gets to know the partition meanwhile.
+        let may_begin = match self.accumulator.transactions() {
+            Some(_) if queue.ready.is_empty() && queue.open.is_none() => true,
+            Some(mut transactions) => transactions.may_send(topic_partition),
+            None => true,
+        };
         if queue.ready.is_empty() {
             let open = queue.open.as_ref()?;
             let due = open.created + self.accumulator.linger();
@@ -128,12 +137,15 @@ impl Sender {
                 sooner(next, due);
                 return None;
             }
-            queue.seal(topic_partition);
+            self.accumulator.seal(partition, &mut queue);
         }
         let index = match &self.sequences {
             None => 0,
             Some(sequences) => {
-                let allowed = |batch: &Batch| sequences.may_send(topic_partition, batch.base_sequence());
+                let allowed = |batch: &Batch| {
+                    (may_begin || batch.producer.is_some())
+                        && sequences.may_send(topic_partition, batch.base_sequence())
+                };
                 // Those that have a sequence come first, and as long as there is one, none without may go.
                 let sequenced = queue
                     .ready
@@ -165,10 +177,11 @@ impl Sender {
             self.prepare(batch);
         }
         let ids = topic_ids(&batches, snapshot);
-        let newest = if ids.is_some() {
-            i16::MAX
-        } else {
-            TOPIC_IDS_VERSION - 1
+        let newest = match self.transaction_version() {
+            // From the next one on a batch adds its partition to the transaction.
+            Some(Version::V1) => TRANSACTIONS_1_VERSION_MAX,
+            _ if ids.is_some() => i16::MAX,
+            _ => TOPIC_IDS_VERSION - 1,
         };
         self.nodes.entry(id).or_default().in_flight += 1;
         let version = match node.version::<ProduceRequest>(newest) {
@@ -224,18 +237,21 @@ impl Sender {
 
     fn request(&self, batches: &[Batch], ids: Option<&HashMap<Utf8Bytes, Uuid>>) -> ProduceRequest {
         let mut topics: BTreeMap<&Utf8Bytes, Vec<PartitionProduceData>> = BTreeMap::new();
+        let transactional_id = self.accumulator.config.transactional_id.as_deref();
+        let is_transactional = transactional_id.is_some();
         for batch in batches {
             topics
                 .entry(&batch.topic_partition.topic)
                 .or_default()
                 .push(PartitionProduceData {
                     index: batch.topic_partition.partition,
-                    records: Some(batch.wire()),
+                    records: Some(batch.wire(is_transactional)),
                     ..Default::default()
                 });
         }
         let config = &self.accumulator.config;
         ProduceRequest {
+            transactional_id: transactional_id.map(Utf8Bytes::from),
             acks: config.acks.code(),
             timeout_ms: config
                 .client
