@@ -56,7 +56,7 @@ pub(crate) mod update_features;
 pub(crate) mod write_txn_markers;
 
 mod mutations;
-mod repetitions;
+mod room;
 
 use forebay_broker_coordinator::RequestContext;
 

@@ -184,7 +184,7 @@ routes! {
     now DescribeAcls => handlers::describe_acls::handle;
     now CreateAcls => handlers::create_acls::handle;
     now DeleteAcls => handlers::delete_acls::handle;
-    now DescribeConfigs => handlers::describe_configs::handle;
+    wait DescribeConfigs => handlers::describe_configs::handle;
     wait AlterConfigs => handlers::alter_configs::handle;
     now AlterReplicaLogDirs => handlers::alter_replica_log_dirs::handle;
     wait DescribeLogDirs => handlers::describe_log_dirs::handle;

@@ -1,34 +1,59 @@
 //! DeleteGroups: groups without members, with their offsets (KIP-229).
 
+use std::collections::HashSet;
+
 use forebay_broker_coordinator::{Command, Response};
+use forebay_protocol::Utf8Bytes;
+use forebay_protocol::messages::delete_groups_response::DeletableGroupResult;
 use forebay_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
 use super::coordinator_context;
-use super::repetitions::Names;
+use super::room::{ASK_AGAIN, Entry, answer_each};
 use crate::call::Call;
 
 /// Answers a DeleteGroups request.
 pub(crate) async fn handle(call: &Call, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
-    let names = Names::distinct(request.groups_names);
-    let answers = call
-        .core
-        .groups
-        .ask_each(
-            names.wanted.clone(),
-            &coordinator_context(call),
-            Command::DeleteGroups,
-        )
-        .await;
-    let mut results: Vec<_> = answers
-        .into_iter()
-        .flat_map(|answer| match answer {
+    let mut names = request.groups_names;
+    // What is named again counts once.
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    drop(seen);
+    let context = &coordinator_context(call);
+    let delete = async |names| {
+        let coordinators = &call.core.groups;
+        let answers = coordinators.ask_each(names, context, Command::DeleteGroups);
+        let results = answers.await.into_iter().flat_map(|answer| match answer {
             Response::DeleteGroups(results) => results,
             _ => Vec::new(),
-        })
-        .collect();
-    names.sort(&mut results, |result| &result.group_id);
-    DeleteGroupsResponse {
-        results,
-        ..DeleteGroupsResponse::default()
+        });
+        results.collect()
+    };
+    DeletableGroupResult::answer(answer_each(names, call.version, delete).await)
+}
+
+impl Entry for DeletableGroupResult {
+    type Answer = DeleteGroupsResponse;
+
+    fn name(&self) -> &Utf8Bytes {
+        &self.group_id
+    }
+
+    fn refused(id: &Utf8Bytes) -> Self {
+        Self {
+            group_id: id.clone(),
+            error_code: ASK_AGAIN.into(),
+            ..Self::default()
+        }
+    }
+
+    fn answer(results: Vec<Self>) -> DeleteGroupsResponse {
+        DeleteGroupsResponse {
+            results,
+            ..DeleteGroupsResponse::default()
+        }
+    }
+
+    fn entries(answer: DeleteGroupsResponse) -> Vec<Self> {
+        answer.results
     }
 }

@@ -14,53 +14,64 @@ use forebay_protocol::messages::describe_configs_response::{
 use forebay_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use forebay_protocol::{ErrorCode, NodeId};
 
-use super::repetitions::{REPEATED, REPEATED_MESSAGE, Repetitions};
+use super::room::{NO_ROOM, NO_ROOM_MESSAGE, Room, bytes_of};
 use crate::call::Call;
 use crate::loggers::LogLevel;
 
+/// What a key takes of the answer's room that was looked up, and is not asked for.
+const SKIPPED_BYTES: usize = 64;
+/// After so many resources others have their turn.
+const AT_A_TIME: usize = 64;
+
 /// Answers a DescribeConfigs request.
-pub(crate) fn handle(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(crate) async fn handle(call: &Call, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = call.core.metadata.image();
-    let mut asked = Repetitions::of_bounded();
-    let results = request.resources.iter().filter_map(|resource| {
-        let described = if asked.allow(key(resource)) {
-            describe(call, &image, resource, request)
-        } else if asked.tell() {
-            Err((REPEATED, REPEATED_MESSAGE.to_owned()))
+    let mut room = Room::default();
+    let mut response = DescribeConfigsResponse::default();
+    for (index, resource) in request.resources.iter().enumerate() {
+        if index % AT_A_TIME == AT_A_TIME - 1 {
+            tokio::task::yield_now().await;
+        }
+        let described = if room.is_left() {
+            describe(call, &image, resource, &request)
+        } else if room.tell() {
+            Err((NO_ROOM, NO_ROOM_MESSAGE.to_owned()))
         } else {
-            return None;
+            break;
         };
-        let (code, message, results) = match described {
-            // On success Kafka says "" where it could say null.
-            Ok(results) => (ErrorCode::None, String::new(), results),
-            Err((code, message)) => (code, message, Vec::new()),
+        let found = described.as_ref().map_or(0, Vec::len);
+        let result = result_of(resource, described);
+        let skipped = found - result.configs.len();
+        let one = DescribeConfigsResponse {
+            results: vec![result],
+            ..DescribeConfigsResponse::default()
         };
-        let keys = resource.configuration_keys.iter().flatten();
-        let keys: HashSet<&str> = keys.map(|key| &**key).collect();
-        let wanted = |entry: &DescribeConfigsResourceResult| keys.is_empty() || keys.contains(&*entry.name);
-        Some(DescribeConfigsResult {
-            error_code: code.into(),
-            error_message: Some(message.into()),
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name.clone(),
-            configs: results.into_iter().filter(wanted).collect(),
-            ..DescribeConfigsResult::default()
-        })
-    });
-    DescribeConfigsResponse {
-        results: results.collect(),
-        ..DescribeConfigsResponse::default()
+        room.take(1, bytes_of(&one, call.version) + skipped * SKIPPED_BYTES);
+        response.results.extend(one.results);
     }
+    response
 }
 
-/// A resource, however a broker's number is written.
-fn key(resource: &DescribeConfigsResource) -> (i8, Result<i32, &str>) {
-    let name = &*resource.resource_name;
-    let number = match ResourceType::of(resource.resource_type) {
-        Some(ResourceType::Broker | ResourceType::BrokerLogger) => name.parse().ok(),
-        _ => None,
+fn result_of(
+    resource: &DescribeConfigsResource,
+    described: Result<Vec<DescribeConfigsResourceResult>, Refusal>,
+) -> DescribeConfigsResult {
+    let (code, message, results) = match described {
+        // On success Kafka says "" where it could say null.
+        Ok(results) => (ErrorCode::None, String::new(), results),
+        Err((code, message)) => (code, message, Vec::new()),
     };
-    (resource.resource_type, number.ok_or(name))
+    let keys = resource.configuration_keys.iter().flatten();
+    let keys: HashSet<&str> = keys.map(|key| &**key).collect();
+    let wanted = |entry: &DescribeConfigsResourceResult| keys.is_empty() || keys.contains(&*entry.name);
+    DescribeConfigsResult {
+        error_code: code.into(),
+        error_message: Some(message.into()),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        configs: results.into_iter().filter(wanted).collect(),
+        ..DescribeConfigsResult::default()
+    }
 }
 
 type Refusal = (ErrorCode, String);
@@ -76,7 +87,7 @@ fn describe(
     }
     let entries = entries(call, image, resource)?.into_iter();
     Ok(entries
-        .map(|entry| result(entry, request, call.version))
+        .map(|entry| entry_of(entry, request, call.version))
         .collect())
 }
 
@@ -189,7 +200,7 @@ fn of_single_replica(entry: &mut ConfigEntry) {
     }
 }
 
-fn result(
+fn entry_of(
     entry: ConfigEntry,
     request: &DescribeConfigsRequest,
     version: i16,

@@ -6,31 +6,23 @@ use forebay_protocol::messages::describe_groups_response::DescribedGroup;
 use forebay_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::coordinator_context;
-use super::repetitions::{Names, REPEATED, REPEATED_MESSAGE};
+use super::room::{ASK_AGAIN, Entry, NO_ROOM_MESSAGE, answer_each};
 use crate::authorized_operations;
 use crate::call::Call;
 
 /// Answers a DescribeGroups request.
 pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let names = Names::of(request.groups);
-    let answers = call
-        .core
-        .groups
-        .ask_each(
-            names.wanted.clone(),
-            &coordinator_context(call),
-            Command::DescribeGroups,
-        )
-        .await;
-    let mut groups: Vec<_> = answers
-        .into_iter()
-        .flat_map(|answer| match answer {
+    let context = &coordinator_context(call);
+    let describe = async |names| {
+        let coordinators = &call.core.groups;
+        let answers = coordinators.ask_each(names, context, Command::DescribeGroups);
+        let groups = answers.await.into_iter().flat_map(|answer| match answer {
             Response::DescribeGroups(groups) => groups,
             _ => Vec::new(),
-        })
-        .collect();
-    groups.extend(names.refused.iter().map(refused));
-    names.sort(&mut groups, |group| &group.group_id);
+        });
+        groups.collect()
+    };
+    let mut groups: Vec<DescribedGroup> = answer_each(request.groups, call.version, describe).await;
     let asked = call.version >= 3 && request.include_authorized_operations;
     for group in &mut groups {
         let known = asked && group.error_code == 0;
@@ -46,11 +38,30 @@ pub(crate) async fn handle(call: &Call, request: DescribeGroupsRequest) -> Descr
     }
 }
 
-fn refused(id: &Utf8Bytes) -> DescribedGroup {
-    DescribedGroup {
-        group_id: id.clone(),
-        error_code: REPEATED.into(),
-        error_message: Some(Utf8Bytes::from_static(REPEATED_MESSAGE)),
-        ..DescribedGroup::default()
+impl Entry for DescribedGroup {
+    type Answer = DescribeGroupsResponse;
+
+    fn name(&self) -> &Utf8Bytes {
+        &self.group_id
+    }
+
+    fn refused(id: &Utf8Bytes) -> Self {
+        Self {
+            group_id: id.clone(),
+            error_code: ASK_AGAIN.into(),
+            error_message: Some(Utf8Bytes::from_static(NO_ROOM_MESSAGE)),
+            ..Self::default()
+        }
+    }
+
+    fn answer(groups: Vec<Self>) -> DescribeGroupsResponse {
+        DescribeGroupsResponse {
+            groups,
+            ..DescribeGroupsResponse::default()
+        }
+    }
+
+    fn entries(answer: DescribeGroupsResponse) -> Vec<Self> {
+        answer.groups
     }
 }

@@ -10,38 +10,33 @@ use forebay_protocol::messages::{DescribeProducersRequest, DescribeProducersResp
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::{NO_OFFSET, Offset};
 
-use super::repetitions::{Numbers, REPEATED, Repetitions};
+use super::room::Room;
 use crate::call::Call;
 use crate::error_code::ToErrorCode as _;
 
 /// Answers a DescribeProducers request.
 pub(crate) async fn handle(call: &Call, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
-    let mut names = Numbers::default();
-    let mut asked = Repetitions::of_bounded();
+    let mut room = Room::default();
     for topic in request.topics {
-        let name = names.of(&topic.name);
-        response
-            .topics
-            .push(describe(call, topic, (name, &mut asked)).await);
+        response.topics.push(describe(call, topic, &mut room).await);
     }
     response
 }
 
-async fn describe(
-    call: &Call,
-    topic: TopicRequest,
-    (number, asked): (usize, &mut Repetitions<(usize, i32)>),
-) -> TopicResponse {
+async fn describe(call: &Call, topic: TopicRequest, room: &mut Room) -> TopicResponse {
     let mut partitions = Vec::new();
     for partition_index in topic.partition_indexes {
-        let found = if asked.allow((number, partition_index)) {
+        let found = if room.is_left() {
             producers(call, &topic.name, partition_index).await
-        } else if asked.tell() {
-            Err(REPEATED)
+        } else if room.tell() {
+            // Admin clients look for the leader, and ask that for those that are left.
+            Err(ErrorCode::NotLeaderOrFollower)
         } else {
-            continue;
+            break;
         };
+        let count = found.as_ref().map_or(0, Vec::len);
+        room.take(1, count * size_of::<ProducerState>());
         partitions.push(match found {
             Ok(active_producers) => PartitionResponse {
                 partition_index,

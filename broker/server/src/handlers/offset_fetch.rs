@@ -11,23 +11,26 @@ use forebay_protocol::{ErrorCode, Utf8Bytes, Uuid};
 use forebay_records::{NO_LEADER_EPOCH, NO_OFFSET};
 
 use super::coordinator_context;
-use super::repetitions::{Numbers, REPEATED, Repetitions};
+use super::room::{ASK_AGAIN, NO_ROOM, Room};
 use crate::call::{Call, Reply};
 
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 10;
 
+/// The first version that has an error of its own.
+const ERROR_VERSION: i16 = 2;
+
 /// Answers an OffsetFetch request.
 pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
     let require_stable = request.require_stable;
     let mut answers = Vec::new();
-    let mut asked = Asked::default();
+    let mut room = Room::default();
     for mut group in offset_fetch_groups(request, call.version) {
         let image = call.core.metadata.image();
-        let repeated = asked.take_repeated(&mut group);
-        if group.topics.is_none() && !asked.allow_all(&group.group_id) {
-            if asked.groups.tell() {
-                answers.push(refused(group.group_id));
+        let is_named = group.topics.is_some();
+        if !room.is_left() || (is_named && !room.has(least_bytes_of(&group))) {
+            if let Some(hangup) = refuse(&mut answers, group.group_id, (&mut room, call.version)) {
+                return hangup;
             }
             continue;
         }
@@ -60,9 +63,14 @@ pub(crate) async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply {
                 topic.topic_id = Uuid::ZERO;
             }
         }
-        if answer.error_code == 0 {
-            answer.topics.extend(repeated);
+        let bytes = bytes_of(&answer);
+        if is_named && !room.has(bytes) {
+            if let Some(hangup) = refuse(&mut answers, answer.group_id, (&mut room, call.version)) {
+                return hangup;
+            }
+            continue;
         }
+        room.take(1, bytes);
         answers.push(answer);
     }
     offset_fetch_response(answers, call.version).into()
@@ -94,52 +102,42 @@ fn name_topics(image: &MetadataImage, group: &mut OffsetFetchRequestGroup) -> Ve
     unknown
 }
 
-/// What a request asks for more than once: partitions of a group, or all of its offsets.
-#[derive(Default)]
-struct Asked {
-    names: Numbers,
-    partitions: Repetitions<(usize, usize, Uuid, i32)>,
-    groups: Repetitions<usize>,
+/// What an answer holds of the offsets of a group, whatever these are.
+fn least_bytes_of(group: &OffsetFetchRequestGroup) -> usize {
+    let topics = group.topics.iter().flatten();
+    let partitions: usize = topics.map(|topic| topic.partition_indexes.len()).sum();
+    partitions.saturating_mul(size_of::<OffsetFetchResponsePartitions>())
 }
 
-impl Asked {
-    /// Takes partitions out that were asked for too often; gives their answers.
-    fn take_repeated(&mut self, group: &mut OffsetFetchRequestGroup) -> Vec<OffsetFetchResponseTopics> {
-        let of = self.names.of(&group.group_id);
-        let mut repeated = Vec::new();
-        for topic in group.topics.iter_mut().flatten() {
-            let name = self.names.of(&topic.name);
-            let id = topic.topic_id;
-            let indexes = std::mem::take(&mut topic.partition_indexes);
-            let allow = |index: &i32| self.partitions.allow((of, name, id, *index));
-            let (wanted, mut refused): (_, Vec<i32>) = indexes.into_iter().partition(allow);
-            topic.partition_indexes = wanted;
-            refused.retain(|_| self.partitions.tell());
-            if !refused.is_empty() {
-                let refused = OffsetFetchRequestTopics {
-                    name: topic.name.clone(),
-                    topic_id: id,
-                    partition_indexes: refused,
-                    ..OffsetFetchRequestTopics::default()
-                };
-                repeated.push(failed(&refused, REPEATED));
-            }
-        }
-        repeated
-    }
-
-    fn allow_all(&mut self, group: &Utf8Bytes) -> bool {
-        let of = self.names.of(group);
-        self.groups.allow(of)
-    }
+/// What it holds of these. Their metadata costs when it is sent.
+fn bytes_of(group: &OffsetFetchResponseGroup) -> usize {
+    let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions
+        .map(|partition| {
+            let metadata = partition.metadata.as_ref().map_or(0, |text| text.len());
+            size_of::<OffsetFetchResponsePartitions>() + metadata
+        })
+        .sum()
 }
 
-fn refused(group_id: Utf8Bytes) -> OffsetFetchResponseGroup {
-    OffsetFetchResponseGroup {
-        group_id,
-        error_code: REPEATED.into(),
-        ..OffsetFetchResponseGroup::default()
+/// There is no room for what a group has: that is for another request, or if there is nothing else in this one, for several.
+fn refuse(
+    answers: &mut Vec<OffsetFetchResponseGroup>,
+    group_id: Utf8Bytes,
+    (room, version): (&mut Room, i16),
+) -> Option<Reply> {
+    if version < ERROR_VERSION {
+        return Some(Reply::Hangup("the answer has no room for so many offsets"));
     }
+    let code = if answers.is_empty() { NO_ROOM } else { ASK_AGAIN };
+    if room.tell() {
+        answers.push(OffsetFetchResponseGroup {
+            group_id,
+            error_code: code.into(),
+            ..OffsetFetchResponseGroup::default()
+        });
+    }
+    None
 }
 
 fn failed(topic: &OffsetFetchRequestTopics, code: ErrorCode) -> OffsetFetchResponseTopics {

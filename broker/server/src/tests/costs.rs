@@ -5,64 +5,75 @@ use std::time::{Duration, Instant};
 use forebay_protocol::messages::consumer_group_heartbeat_response::Assignment;
 use forebay_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use forebay_protocol::messages::describe_producers_request::TopicRequest;
+use forebay_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use forebay_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use forebay_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, DeleteTopicsRequest,
     DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, ListTransactionsRequest, OffsetFetchRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListTransactionsRequest, OffsetCommitRequest,
+    OffsetFetchRequest,
 };
-use forebay_protocol::{ApiRequest, Utf8Bytes};
+use forebay_protocol::{ApiRequest, Message as _, Utf8Bytes};
 
 use super::groups::find_coordinator;
 use super::*;
 
 const BROKER: i8 = 4;
 const TIMES: usize = 1_000;
-/// The first time, and the repetitions that are answered.
-const ANSWERED: usize = 1 + 16;
+/// About what an answer may hold, and what it may be larger by: its last entry, and those that are refused.
+const ANSWER_BYTES: std::ops::Range<usize> = 24 << 20..48 << 20;
 
-fn refused(codes: impl Iterator<Item = i16>) -> (usize, usize) {
-    let codes: Vec<i16> = codes.collect();
-    let refused = ErrorCode::InvalidRequest.to_i16();
-    (codes.len(), codes.iter().filter(|code| **code != refused).count())
+/// How many are answered without an error, and how many with this one.
+fn count(codes: impl Iterator<Item = i16>, refused: ErrorCode) -> (usize, usize) {
+    let codes: Vec<ErrorCode> = codes.map(ErrorCode::from_i16).collect();
+    let refused = codes.iter().filter(|code| **code == refused).count();
+    (codes.len() - refused, refused)
 }
 
+fn names(count: usize) -> Vec<Utf8Bytes> {
+    vec![Utf8Bytes::from("g"); count]
+}
+
+/// This broker, however it is named.
+fn this_broker(count: usize) -> Vec<DescribeConfigsResource> {
+    let named = |zeros: usize| DescribeConfigsResource {
+        resource_type: BROKER,
+        resource_name: format!("{}1", "0".repeat(zeros % 100)).into(),
+        ..Default::default()
+    };
+    (0..count).map(named).collect()
+}
+
+/// As Kafka does.
 #[tokio::test]
-async fn what_is_named_again_and_again_is_answered_a_few_times() {
+async fn what_is_named_again_and_again_is_answered_each_time() {
     let broker = TestBroker::start().await;
     broker.create_topic("t", 1, &[]).await;
     find_coordinator(&broker, "g").await;
-    let names = || vec![Utf8Bytes::from("g"); TIMES];
+    let again = ErrorCode::CoordinatorLoadInProgress;
 
     let request = DescribeGroupsRequest {
-        groups: names(),
+        groups: names(TIMES),
         ..Default::default()
     };
     let groups = broker.call(6, request).await.groups;
-    assert_eq!(
-        refused(groups.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
+    assert_eq!(count(groups.iter().map(|one| one.error_code), again), (TIMES, 0));
 
     let request = ConsumerGroupDescribeRequest {
-        group_ids: names(),
+        group_ids: names(TIMES),
         ..Default::default()
     };
     let groups = broker.call(1, request).await.groups;
-    assert_eq!(
-        refused(groups.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
+    assert_eq!(count(groups.iter().map(|one| one.error_code), again), (TIMES, 0));
 
     let request = DescribeTransactionsRequest {
-        transactional_ids: names(),
+        transactional_ids: names(TIMES),
         ..Default::default()
     };
     let states = broker.call(0, request).await.transaction_states;
-    assert_eq!(
-        refused(states.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
+    assert_eq!(states.len(), TIMES);
 
     let request = DescribeProducersRequest {
         topics: vec![TopicRequest {
@@ -73,61 +84,137 @@ async fn what_is_named_again_and_again_is_answered_a_few_times() {
         ..Default::default()
     };
     let partitions = broker.call(0, request).await.topics.remove(0).partitions;
-    assert_eq!(
-        refused(partitions.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
+    assert!(partitions.iter().all(|one| one.error_code == 0));
+    assert_eq!(partitions.len(), TIMES);
 
-    // All of these are this broker.
-    let resources = (0..TIMES).map(|zeros| DescribeConfigsResource {
-        resource_type: BROKER,
-        resource_name: format!("{}1", "0".repeat(zeros)).into(),
-        ..Default::default()
-    });
-    let request = DescribeConfigsRequest {
-        resources: resources.collect(),
-        ..Default::default()
-    };
-    let results = broker.call(4, request).await.results;
-    assert_eq!(
-        refused(results.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
-}
-
-#[tokio::test]
-async fn offsets_that_are_asked_for_again_and_again_are_answered_a_few_times() {
-    let broker = TestBroker::start().await;
-    find_coordinator(&broker, "g").await;
     let group = |topics: Option<Vec<OffsetFetchRequestTopics>>| OffsetFetchRequestGroup {
         group_id: "g".into(),
         topics,
         ..Default::default()
     };
-    let request = OffsetFetchRequest {
-        groups: vec![group(None); TIMES],
-        ..Default::default()
-    };
-    let groups = broker.call(9, request).await.groups;
-    assert_eq!(
-        refused(groups.iter().map(|one| one.error_code)),
-        (TIMES, ANSWERED)
-    );
     let topic = OffsetFetchRequestTopics {
         name: "t".into(),
-        partition_indexes: vec![0; TIMES / 2],
+        partition_indexes: vec![0; TIMES],
         ..Default::default()
     };
-    let request = OffsetFetchRequest {
-        groups: vec![group(Some(vec![topic])); 2],
+    for topics in [None, Some(vec![topic])] {
+        let request = OffsetFetchRequest {
+            groups: vec![group(topics.clone()); TIMES / 10],
+            ..Default::default()
+        };
+        let groups = broker.call(9, request).await.groups;
+        assert!(groups.iter().all(|one| one.error_code == 0));
+        let partitions: usize = groups
+            .iter()
+            .flat_map(|group| &group.topics)
+            .map(|topic| topic.partitions.len())
+            .sum();
+        let expected = topics.map_or(0, |_| TIMES * TIMES / 10);
+        assert_eq!((groups.len(), partitions), (TIMES / 10, expected));
+    }
+}
+
+/// A megabyte of request for gigabytes of answer.
+#[tokio::test]
+async fn an_answer_ends_where_its_room_does() {
+    let broker = TestBroker::start().await;
+    let request = DescribeConfigsRequest {
+        resources: this_broker(3 * TIMES),
+        include_synonyms: true,
+        include_documentation: true,
         ..Default::default()
     };
-    let groups = broker.call(9, request).await.groups;
-    let partitions = groups
-        .iter()
-        .flat_map(|group| &group.topics)
-        .flat_map(|topic| &topic.partitions);
-    assert_eq!(refused(partitions.map(|one| one.error_code)), (TIMES, ANSWERED));
+    let response = broker.call(4, request).await;
+    let (answered, refused) = count(
+        response.results.iter().map(|one| one.error_code),
+        ErrorCode::InvalidRequest,
+    );
+    assert_eq!(answered + refused, 3 * TIMES);
+    assert!(refused > 0 && response.results[answered].configs.is_empty());
+    let size = response.to_bytes(4).expect("it can be written").len();
+    assert!(ANSWER_BYTES.contains(&size), "{answered}: {size}");
+
+    // Keys that are not wanted are looked up all the same.
+    let mut resources = this_broker(20 * TIMES);
+    for resource in &mut resources {
+        resource.configuration_keys = Some(vec!["x".into()]);
+    }
+    let request = DescribeConfigsRequest {
+        resources,
+        ..Default::default()
+    };
+    let results = broker.call(4, request).await.results;
+    let codes = results.iter().map(|one| one.error_code);
+    let (answered, refused) = count(codes, ErrorCode::InvalidRequest);
+    assert!(
+        answered < 10 * TIMES && answered + refused == 20 * TIMES,
+        "{answered}"
+    );
+}
+
+/// A metadata of 1000 bytes in each of them, and it is there but once.
+#[tokio::test]
+async fn offsets_that_are_asked_for_again_and_again_are_no_more_than_an_answer_holds() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1, &[]).await;
+    find_coordinator(&broker, "g").await;
+    let partition = OffsetCommitRequestPartition {
+        committed_offset: 1,
+        committed_metadata: Some("m".repeat(1_000).into()),
+        ..Default::default()
+    };
+    let topic = OffsetCommitRequestTopic {
+        name: "t".into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    loop {
+        let code = broker.call(8, request.clone()).await.topics[0].partitions[0].error_code;
+        if ErrorCode::from_i16(code) != ErrorCode::CoordinatorLoadInProgress {
+            assert_eq!(code, 0);
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let fetch = |times: usize, groups: usize| {
+        let topic = OffsetFetchRequestTopics {
+            name: "t".into(),
+            partition_indexes: vec![0; times],
+            ..Default::default()
+        };
+        let group = OffsetFetchRequestGroup {
+            group_id: "g".into(),
+            topics: Some(vec![topic]),
+            ..Default::default()
+        };
+        let request = OffsetFetchRequest {
+            groups: vec![group; groups],
+            ..Default::default()
+        };
+        broker.call(9, request)
+    };
+    // By its metadata, and by what it holds in any case.
+    for times in [40 * TIMES, TIMES * TIMES] {
+        let response = fetch(times, 1).await;
+        let code = ErrorCode::from_i16(response.groups[0].error_code);
+        assert_eq!(code, ErrorCode::InvalidRequest, "it never has room");
+        assert!(response.groups[0].topics.is_empty());
+    }
+    let response = fetch(20 * TIMES, 3).await;
+    let codes = response.groups.iter().map(|one| one.error_code);
+    assert_eq!(
+        count(codes, ErrorCode::CoordinatorLoadInProgress),
+        (1, 2),
+        "they have for themselves"
+    );
+    let size = response.to_bytes(9).expect("it can be written").len();
+    assert!(size < ANSWER_BYTES.end, "{size}");
 }
 
 /// With an order of n * n each of these takes a minute.
@@ -252,62 +339,28 @@ async fn expressions_are_resolved_beside_the_heartbeat_and_large_ones_refused() 
 
 #[tokio::test]
 async fn refusals_are_not_dearer_than_what_is_refused() {
+    const MANY: usize = 400 * TIMES;
+    /// What an answer has room for, and those that are told that it has not.
+    const TOLD: std::ops::Range<usize> = 150 * TIMES..250 * TIMES;
     let broker = TestBroker::start().await;
     find_coordinator(&broker, "g").await;
-    let names = || vec![Utf8Bytes::from("g"); 100 * TIMES];
-    let refused = TIMES;
-    let request = DescribeGroupsRequest {
-        groups: names(),
-        ..Default::default()
-    };
-    assert_eq!(broker.call(6, request).await.groups.len(), ANSWERED + refused);
     let request = DescribeTransactionsRequest {
-        transactional_ids: names(),
+        transactional_ids: names(MANY),
         ..Default::default()
     };
-    assert_eq!(
-        broker.call(0, request).await.transaction_states.len(),
-        ANSWERED + refused
-    );
-    let resource = DescribeConfigsResource {
-        resource_type: BROKER,
-        resource_name: "1".into(),
-        configuration_keys: Some(vec!["x".into()]),
-        ..Default::default()
-    };
-    let request = DescribeConfigsRequest {
-        resources: vec![resource; 100 * TIMES],
-        ..Default::default()
-    };
-    assert_eq!(broker.call(4, request).await.results.len(), ANSWERED + refused);
+    let told = broker.call(0, request).await.transaction_states.len();
+    assert!(TOLD.contains(&told), "{told}");
     let topic = TopicRequest {
         name: "t".into(),
-        partition_indexes: vec![0; 100 * TIMES],
+        partition_indexes: vec![0; MANY],
         ..Default::default()
     };
     let request = DescribeProducersRequest {
         topics: vec![topic],
         ..Default::default()
     };
-    let described = broker.call(0, request).await.topics;
-    assert_eq!(described[0].partitions.len(), ANSWERED + refused);
-    let topic = OffsetFetchRequestTopics {
-        name: "t".into(),
-        partition_indexes: vec![0; 100 * TIMES],
-        ..Default::default()
-    };
-    let group = OffsetFetchRequestGroup {
-        group_id: "g".into(),
-        topics: Some(vec![topic]),
-        ..Default::default()
-    };
-    let request = OffsetFetchRequest {
-        groups: vec![group],
-        ..Default::default()
-    };
-    let topics = broker.call(8, request).await.groups.remove(0).topics;
-    let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
-    assert_eq!(partitions, ANSWERED + refused);
+    let told = broker.call(0, request).await.topics[0].partitions.len();
+    assert!(TOLD.contains(&told), "{told}");
 }
 
 /// Minutes of matching: nobody else waits for them, and they end with whoever has asked.
