@@ -27,7 +27,7 @@ pub use forebay_config_derive::{Configuration, Setting};
 pub use key::{ConfigKey, Importance, Recommender, Synonym, Unit, Width};
 pub use nearest::nearest;
 pub use unknown::{UnknownKey, UnknownKeys, Warning};
-pub use validator::{CustomCheck, Validator};
+pub use validator::{CustomCheck, OwnCheck, Validator};
 pub use value::{ConfigType, Password, Value};
 
 /// Settings as they come: keys and values as strings, sorted by key.

@@ -39,7 +39,17 @@ pub enum Validator {
         /// Gives the reason if the value is not allowed.
         check: CustomCheck,
     },
+    /// The same, where Kafka's error has words of its own and no reason; see [`Validator::own`].
+    Own {
+        /// Shown under "Valid Values".
+        description: String,
+        /// Gives the error if the value is not allowed.
+        check: OwnCheck,
+    },
 }
+
+/// The function of [`Validator::Own`]: the key, the value, and the error, which names the key.
+pub type OwnCheck = Arc<dyn Fn(&str, Option<&Value>) -> Result<(), Error> + Send + Sync>;
 
 /// The function of [`Validator::Custom`]: the key, the value, and the reason why it is not allowed.
 pub type CustomCheck = Arc<dyn Fn(&str, Option<&Value>) -> Result<(), String> + Send + Sync>;
@@ -102,8 +112,24 @@ impl Validator {
         }
     }
 
+    /// A check whose error is told as it is.
+    pub fn own(
+        description: impl Into<String>,
+        check: impl Fn(&str, Option<&Value>) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Own {
+            description: description.into(),
+            check: Arc::new(check),
+        }
+    }
+
     /// Whether `value` is allowed for `key`.
     pub fn check(&self, key: &str, value: Option<&Value>) -> Result<(), Error> {
+        match self {
+            Self::Own { check, .. } => return check(key, value),
+            Self::All(validators) => return validators.iter().try_for_each(|one| one.check(key, value)),
+            _ => {}
+        }
         self.reason(key, value).map_err(|reason| {
             let shown = match (self, value) {
                 // Of a list that may only hold certain strings, the one that it may not.
@@ -148,6 +174,7 @@ impl Validator {
                 value => validator.reason(key, value),
             },
             Self::Custom { check, .. } => check(key, value),
+            Self::Own { check, .. } => check(key, value).map_err(|error| error.to_string()),
         }
     }
 }
@@ -262,7 +289,7 @@ impl fmt::Display for Validator {
                 f.write_str(&shown.join(", "))
             }
             Self::NullOr(validator) => write!(f, "null or {validator}"),
-            Self::Custom { description, .. } => f.write_str(description),
+            Self::Custom { description, .. } | Self::Own { description, .. } => f.write_str(description),
         }
     }
 }

@@ -1,0 +1,173 @@
+//! The keys that a connector has for its transformations and predicates, as a form shows them (Kafka's `ConnectorConfig.enrich`).
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use forebay_connect_api::Timestamp;
+use forebay_connect_api::config::{
+    ConfigDef, ConfigKey, ConfigType, Error, Importance, Properties, Recommender, Value, Values, Width,
+};
+
+use super::Chain;
+use crate::{predicate, transformation};
+
+pub(super) const TRANSFORMS: &str = "transforms";
+pub(super) const PREDICATES: &str = "predicates";
+
+/// The aliases that a configuration lists, each once.
+pub(super) fn aliases(properties: &Properties, key: &str) -> Vec<String> {
+    let listed = properties.get(key).map_or("", String::as_str);
+    let mut aliases: Vec<String> = Vec::new();
+    for alias in listed.split(',').map(str::trim).filter(|alias| !alias.is_empty()) {
+        if !aliases.iter().any(|known| known == alias) {
+            aliases.push(alias.to_owned());
+        }
+    }
+    aliases
+}
+
+/// One of the two kinds.
+struct Kind {
+    /// The key that lists the aliases.
+    key: &'static str,
+    /// The heading of a form.
+    group: &'static str,
+    /// What Kafka calls it.
+    name: &'static str,
+    classes: Vec<&'static str>,
+    find: fn(&str) -> Option<ConfigDef>,
+}
+
+fn kinds() -> [Kind; 2] {
+    [
+        Kind {
+            key: TRANSFORMS,
+            group: "Transforms",
+            name: "Transformation",
+            classes: transformation::CLASSES.iter().map(|class| class.class).collect(),
+            find: |name| transformation::find(name).map(|class| with_condition((class.config_def)())),
+        },
+        Kind {
+            key: PREDICATES,
+            group: "Predicates",
+            name: "Predicate",
+            classes: predicate::CLASSES.iter().map(|class| class.class).collect(),
+            find: |name| predicate::find(name).map(|class| (class.config_def)()),
+        },
+    ]
+}
+
+/// What every transformation has beside its own keys.
+fn with_condition(def: ConfigDef) -> ConfigDef {
+    def.define(
+        ConfigKey::new("predicate", ConfigType::String)
+            .optional()
+            .importance(Importance::Medium)
+            .documentation("The alias of the predicate that says to which records the transformation applies; none: to all."),
+    )
+    .define(
+        ConfigKey::new("negate", ConfigType::Boolean)
+            .default(false)
+            .importance(Importance::Medium)
+            .documentation("Whether it applies to those records that the predicate does not mean."),
+    )
+}
+
+/// The classes that may be named.
+struct Classes(Vec<&'static str>);
+
+impl Recommender for Classes {
+    fn valid_values(&self, _key: &str, _parsed: &Values) -> Vec<Value> {
+        self.0
+            .iter()
+            .map(|class| Value::Class((*class).to_owned()))
+            .collect()
+    }
+
+    fn visible(&self, _key: &str, _parsed: &Values) -> bool {
+        true
+    }
+}
+
+/// The keys of each transformation and predicate of a configuration, without `transforms` and `predicates` themselves. Of one whose
+/// class is not known only `type` is there.
+pub fn chain_def(properties: &Properties) -> ConfigDef {
+    let mut def = ConfigDef::new();
+    for kind in kinds() {
+        for alias in aliases(properties, kind.key) {
+            let prefix = format!("{}.{alias}.", kind.key);
+            let group = format!("{}: {alias}", kind.group);
+            let type_key = format!("{prefix}type");
+            let class = properties.get(&type_key).map_or("", |class| class.trim());
+            let find = kind.find;
+            def = def.define(
+                ConfigKey::new(&type_key, ConfigType::Class)
+                    .importance(Importance::High)
+                    .group(&group, 0)
+                    .width(Width::Long)
+                    .display_name(format!("{} type for {alias}", kind.name))
+                    .documentation(format!(
+                        "Class of the {} '{alias}': the full name of Kafka's Java class, or that without its package.",
+                        kind.name.to_lowercase()
+                    ))
+                    .validator(known_class(find))
+                    .recommender(Arc::new(Classes(kind.classes.clone()))),
+            );
+            if let Some(own) = find(class) {
+                def = def.embed(&prefix, &group, 1, &sorted(&own));
+            }
+        }
+    }
+    def
+}
+
+fn known_class(find: fn(&str) -> Option<ConfigDef>) -> forebay_connect_api::config::Validator {
+    forebay_connect_api::config::Validator::custom("a class of this worker", move |_, value| match value {
+        Some(Value::Class(class)) if find(class).is_none() => {
+            Err(format!("Class {class} could not be found."))
+        }
+        _ => Ok(()),
+    })
+}
+
+/// In the order in which a form shows what has no order of its own: required keys first, then by importance, then by name.
+fn sorted(def: &ConfigDef) -> ConfigDef {
+    let mut keys: Vec<&ConfigKey> = def.keys().iter().collect();
+    keys.sort_by(|a, b| compare(a, b));
+    keys.into_iter()
+        .fold(ConfigDef::new(), |def, key| def.define(key.clone()))
+}
+
+fn compare(a: &ConfigKey, b: &ConfigKey) -> Ordering {
+    let rank = |key: &ConfigKey| match key.importance {
+        Importance::High => 0,
+        Importance::Medium => 1,
+        Importance::Low => 2,
+    };
+    let by_need = b.is_required().cmp(&a.is_required());
+    by_need
+        .then(rank(a).cmp(&rank(b)))
+        .then_with(|| a.name.cmp(&b.name))
+}
+
+/// What is wrong with the transformations as a whole, once each of their keys is right by itself: Kafka says that when a task starts.
+pub fn check(properties: &Properties, now: Timestamp) -> Vec<Error> {
+    let mut errors: Vec<Error> = match Chain::new(properties, now) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.into_iter().collect(),
+    };
+    for alias in aliases(properties, TRANSFORMS) {
+        let key = |name: &str| format!("{TRANSFORMS}.{alias}.{name}");
+        if properties.contains_key(&key("negate")) && !properties.contains_key(&key("predicate")) {
+            errors.push(Error::Other {
+                message: format!(
+                    "Config '{}' was provided but there is no config '{}' defining a predicate to be negated.",
+                    key("negate"),
+                    key("predicate")
+                ),
+                key: Some(key("type")),
+            });
+        }
+    }
+    errors
+}
