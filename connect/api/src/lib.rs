@@ -17,6 +17,7 @@ mod future;
 mod headers;
 mod plugin;
 pub mod schema;
+mod simple;
 mod sink;
 mod source;
 mod text;
@@ -33,6 +34,7 @@ pub use future::BoxFuture;
 pub use headers::{Header, Headers};
 pub use plugin::{Constructor, NotFound, Plugin, PluginType, Plugins};
 pub use schema::{Field, Schema, SchemaBuilder};
+pub use simple::{SimpleSink, SimpleSource};
 pub use sink::{
     AssignedPartition, ErrantRecordReporter, Offsets, RawRecords, SinkBatch, SinkConnector, SinkRecord,
     SinkRecords, SinkTask, SinkTaskContext, TopicPartition, ValueFormat,
