@@ -45,8 +45,8 @@ mod classic;
 mod command;
 mod config;
 mod consumer;
+mod contract;
 mod coordinator;
-mod driver;
 mod offset;
 mod partition_for;
 mod persisted;
@@ -70,11 +70,11 @@ pub use consumer::{
     ClusterImage, ConsumerGroupState, GroupConfig, JudgedExpression, NoCluster, ResolvedExpressions, Topic,
     resolve_expressions,
 };
-pub use coordinator::{Cluster, GroupCoordinator, offset_fetch_groups, offset_fetch_response};
-pub use driver::{
+pub use contract::{
     Action, Append, AppendId, Completion, Coordinator, EndOfTransaction, Event, Now, Outcome, OutcomeOf,
     Record, Request, RequestContext, RequestId, TransactionPart,
 };
+pub use coordinator::{Cluster, GroupCoordinator, offset_fetch_groups, offset_fetch_response};
 pub use partition_for::partition_for;
 pub use persisted::Source;
 pub use record::Error;

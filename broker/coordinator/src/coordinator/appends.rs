@@ -2,6 +2,8 @@
 //! answers go out when they are committed; an append that fails takes all later ones with it, newest first. One that is part of a
 //! transaction goes alone (`refused`): its producer can have the log refuse it at any time, and that is nobody else's affair.
 
+mod follow;
+mod group_write;
 mod refused;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,14 +13,11 @@ use forebay_records::{HEADER_BYTES, record_bytes};
 
 use super::group::{Group, Kind};
 use super::{Asker, GroupCoordinator, answer};
-use crate::classic::ClassicGroup;
 use crate::command::append_error;
-use crate::consumer::{ConsumerGroup, ConsumerKey, ConsumerValue, Part};
-use crate::offset::OffsetKey;
 use crate::record::CoordinatorRecord;
 use crate::timers::Timer;
-use crate::turn::{GroupWrite, Replacement, Then, Turn};
-use crate::{Append, AppendId, Event, Now, Outcome, Response, TransactionPart};
+use crate::turn::{Then, Turn};
+use crate::{Append, AppendId, Now, Outcome, Response, TransactionPart};
 
 /// The appends that are not committed, oldest first.
 #[derive(Debug, Default)]
@@ -368,130 +367,6 @@ impl GroupCoordinator {
             turn.dissolve(group, error);
             outcome.completed.append(&mut turn.completed);
         }
-    }
-
-    /// Does to the groups what a record of ours implies: an offset brings its group into being, a tombstone removes it.
-    fn follow(&mut self, record: &CoordinatorRecord, append: &mut Uncommitted, now: Now) {
-        match record {
-            CoordinatorRecord::Offset(OffsetKey { group: id, .. }, Some(_))
-            | CoordinatorRecord::Group(id, Some(_))
-                if self.is_unknown(id) =>
-            {
-                let group = Group::classic(ClassicGroup::new(id.clone(), now.timestamp), Some(append.id));
-                self.groups.insert(id.clone(), group);
-                append.created.push(id.clone());
-            }
-            CoordinatorRecord::Group(id, None) => {
-                if let Some(mut group) = self.groups.remove(id) {
-                    if let Some(classic) = group.as_classic_mut() {
-                        classic.forget_pending_members(|member| self.timers.cancel_session(id, member));
-                    }
-                    append.deleted.push(group);
-                }
-            }
-            CoordinatorRecord::Consumer(key, value) => {
-                append.consumer_groups.insert(key.group.clone());
-                self.follow_consumer(key, value.as_ref(), append);
-            }
-            _ => {}
-        }
-    }
-
-    /// A consumer group is its records; with the one of its epoch it goes.
-    fn follow_consumer(
-        &mut self,
-        key: &ConsumerKey,
-        value: Option<&ConsumerValue>,
-        append: &mut Uncommitted,
-    ) {
-        let id = &key.group;
-        if key.part == Part::Epoch && value.is_none() {
-            append.deleted.extend(self.groups.remove(id));
-            self.timers.cancel_members(id);
-            self.expressions.remove(id);
-            return;
-        }
-        if value.is_some() && !self.groups.contains_key(id) {
-            let group = Group::consumer(ConsumerGroup::new(id.clone()), Some(append.id));
-            self.groups.insert(id.clone(), group);
-            append.created.push(id.clone());
-        }
-        if let Some(group) = self.groups.get_mut(id).and_then(Group::as_consumer_mut) {
-            group.apply(&key.part, value);
-        }
-    }
-
-    fn is_unknown(&self, group: &Utf8Bytes) -> bool {
-        !self.groups.contains_key(group) && !self.persisted.is_other_group(group)
-    }
-
-    /// A successor that waited and was fenced by the next one has left nobody behind who knows its id: should its own record not
-    /// be written either, it must not keep the place.
-    fn give_up_fenced(&mut self, group: &Utf8Bytes, then: &Then) {
-        let Then::Replace(Replacement {
-            old,
-            old_was_waiting: true,
-            ..
-        }) = then
-        else {
-            return;
-        };
-        for append in &mut self.appends.uncommitted {
-            if let Some((written, Then::Replace(earlier))) = &mut append.then
-                && written == group
-                && earlier.new == *old
-            {
-                earlier.given_up = true;
-            }
-        }
-    }
-
-    /// Writes what a step has decided about a group. If that cannot even be tried, it has failed already.
-    pub(super) fn write_group(
-        &mut self,
-        group: &Utf8Bytes,
-        write: GroupWrite,
-        now: Now,
-        outcome: &mut Outcome,
-    ) -> Option<AppendId> {
-        let GroupWrite { metadata, then } = write;
-        self.give_up_fenced(group, &then);
-        match self.append(
-            &[CoordinatorRecord::Group(group.clone(), Some(metadata))],
-            now,
-            outcome,
-        ) {
-            Ok(id) => {
-                if !matches!(then, Then::Nothing) {
-                    self.be_patient_with(id, now);
-                }
-                if let Some(append) = self.appends.get_mut(id) {
-                    append.then = Some((group.clone(), then));
-                }
-                Some(id)
-            }
-            Err(error) => {
-                self.not_written(group, then, error, now, outcome);
-                None
-            }
-        }
-    }
-
-    fn not_written(
-        &mut self,
-        group: &Utf8Bytes,
-        then: Then,
-        error: ErrorCode,
-        now: Now,
-        outcome: &mut Outcome,
-    ) {
-        outcome.events.push(Event::MetadataNotWritten {
-            group: group.clone(),
-            error,
-        });
-        self.decide(group, now, outcome, |turn: &mut Turn<'_>, group| {
-            turn.not_written(group, then, error);
-        });
     }
 }
 

@@ -6,7 +6,7 @@ use forebay_protocol::ErrorCode;
 use forebay_records::RecordBatch;
 
 use super::GroupCoordinator;
-use crate::driver::{Coordinator, OutcomeOf};
+use crate::contract::{Coordinator, OutcomeOf};
 use crate::{Action, AppendId, Command, Completion, Event, Now, Request, Response, record};
 
 impl Coordinator for GroupCoordinator {
@@ -26,6 +26,10 @@ impl Coordinator for GroupCoordinator {
 
     fn activate(&mut self, now: Now) -> OutcomeOf<Self> {
         self.activate(now)
+    }
+
+    fn set_append_bytes_max(&mut self, bytes: usize) {
+        self.config.append_bytes_max = bytes;
     }
 
     fn handle(&mut self, request: Request, now: Now) -> OutcomeOf<Self> {

@@ -23,6 +23,9 @@ use crate::record::CoordinatorRecord;
 use crate::timers::{Expiry, ExpiryKind, Timer};
 use crate::{AppendId, Now, Outcome};
 
+/// How much later than it should a session may end.
+const SESSION_GRAIN: Duration = Duration::from_millis(100);
+
 /// Why a request is refused, in Kafka's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refusal {
@@ -173,7 +176,8 @@ impl GroupCoordinator {
                         group: group.clone(),
                         member,
                     };
-                    self.timers.schedule(timer, now.elapsed.saturating_add(after));
+                    let at = now.elapsed.saturating_add(after);
+                    self.timers.schedule(timer, end_of_session(at));
                 }
                 Deadline::Set(member, expiry, after) => {
                     self.timers
@@ -217,6 +221,13 @@ impl GroupCoordinator {
         self.set_deadlines(group, deadlines, now);
         Ok(append)
     }
+}
+
+/// Sessions that end shortly after each other end together: each time members are out the whole group is looked at, and a fleet that falls
+/// silent does so member by member.
+fn end_of_session(at: Duration) -> Duration {
+    let grains = at.as_nanos().div_ceil(SESSION_GRAIN.as_nanos());
+    u32::try_from(grains).map_or(at, |grains| SESSION_GRAIN.saturating_mul(grains))
 }
 
 /// A member that has to let go of partitions has its rebalance timeout for that. One of the classic protocol has other deadlines.

@@ -1,5 +1,6 @@
 //! One coordinator of whichever kind: its partition, the requests that wait for it, and its clock.
 
+mod appends;
 mod batch;
 mod load;
 mod phase;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay_broker_coordinator::{
-    Append, AppendId, Completion, Coordinator, Now, Outcome, OutcomeOf, Request, RequestContext, RequestId,
+    Completion, Coordinator, Now, Outcome, OutcomeOf, Request, RequestContext, RequestId,
 };
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 use forebay_records::Offset;
@@ -20,10 +21,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::clock;
-use crate::error_code::HasErrorCode;
 use crate::metrics::LoadTimes;
-use crate::replicas::{self, Replica};
+use crate::replicas::Replica;
 use crate::shutdown::Shutdown;
+use appends::InFlight;
 pub(crate) use phase::Phase;
 
 /// How long loading waits before it is tried again after the log could not be read.
@@ -75,9 +76,6 @@ pub(crate) struct Shard<D: Driver> {
     load_times: Arc<LoadTimes>,
 }
 
-/// Hears when an append is committed, or is not.
-type Written = oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::Error>>;
-
 enum State<D: Driver> {
     Loading,
     Active(Box<Active<D>>),
@@ -95,15 +93,6 @@ struct Active<D: Driver> {
     committing: bool,
     /// What the coordinator wanted done and has not been told of.
     under_way: JoinSet<()>,
-}
-
-struct InFlight {
-    id: AppendId,
-    result: Written,
-    /// If it fails, those after it stand.
-    alone: bool,
-    /// One before it has failed, and the coordinator has taken back all that were decided on top of that.
-    taken_back: bool,
 }
 
 impl<D: Driver> Shard<D> {
@@ -184,6 +173,7 @@ impl<D: Driver> Shard<D> {
             active.next_request += 1;
             let (sender, receiver) = oneshot::channel();
             active.waiting.insert(id, sender);
+            active.coordinator.set_append_bytes_max(self.append_bytes_max());
             let outcome = active
                 .coordinator
                 .handle(Request { id, context, command }, self.now());
@@ -310,6 +300,7 @@ impl<D: Driver> Shard<D> {
 
     fn tick(self: &Arc<Self>) {
         if let State::Active(active) = &mut *self.state() {
+            active.coordinator.set_append_bytes_max(self.append_bytes_max());
             let outcome = active.coordinator.tick(self.now());
             self.carry_out(active, outcome);
         }
@@ -330,20 +321,7 @@ impl<D: Driver> Shard<D> {
                 let _gone = sender.send(response);
             }
         }
-        for append in appends {
-            let (id, alone) = (append.id, append.transaction.is_some());
-            let result = self.append(append);
-            active.appends.push_back(InFlight {
-                id,
-                result,
-                alone,
-                taken_back: false,
-            });
-        }
-        if !active.committing && !active.appends.is_empty() {
-            active.committing = true;
-            tokio::spawn(Arc::clone(self).commit());
-        }
+        self.write(active, appends);
         for work in actions
             .into_iter()
             .filter_map(|action| self.driver.perform(action))
@@ -362,71 +340,6 @@ impl<D: Driver> Shard<D> {
             // One that has resigned since has a successor, which finds in the log what is left to be done.
             let _noted = shard.request_of_its_own(command).await;
         });
-    }
-
-    /// Queues the records of an append. One that cannot be queued is one that fails in its turn.
-    fn append(&self, append: Append) -> Written {
-        let new = batch::of(append).map_err(|error| {
-            tracing::error!(partition = self.partition, %error, "records of a {} cannot be encoded", D::WHAT);
-            replicas::Error::Lost
-        });
-        let queued = new.and_then(|new| self.replica.append(new));
-        queued.unwrap_or_else(|error| {
-            let (sender, receiver) = oneshot::channel();
-            // The receiver is right here.
-            let _kept = sender.send(Err(error));
-            receiver
-        })
-    }
-
-    /// Tells the coordinator what became of its appends, one after the other, until none is on its way.
-    async fn commit(self: Arc<Self>) {
-        loop {
-            let next = match &mut *self.state() {
-                State::Active(active) => {
-                    let next = active.appends.pop_front();
-                    active.committing = next.is_some();
-                    next
-                }
-                State::Loading | State::Resigned => None,
-            };
-            let Some(InFlight {
-                id,
-                result,
-                alone,
-                taken_back,
-            }) = next
-            else {
-                return;
-            };
-            let result = result.await.unwrap_or(Err(replicas::Error::Lost));
-            match result {
-                // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
-                Ok(_) if taken_back => return self.reload().await,
-                Err(_) if taken_back => {}
-                result => self.settle(id, alone, result.map(drop)),
-            }
-        }
-    }
-
-    /// An append is in the log and committed, or is not.
-    fn settle(self: &Arc<Self>, id: AppendId, alone: bool, result: Result<(), replicas::Error>) {
-        let mut state = self.state();
-        let State::Active(active) = &mut *state else {
-            return;
-        };
-        let outcome = match result {
-            Ok(()) => active.coordinator.committed(id, self.now()),
-            Err(error) => {
-                for later in active.appends.iter_mut().filter(|_| !alone) {
-                    later.taken_back = true;
-                }
-                active
-                    .coordinator
-                    .append_failed(id, error.error_code(), self.now())
-            }
-        };
-        self.carry_out(active, outcome);
     }
 
     /// Begins again from what the log says, unless it has resigned meanwhile.
@@ -463,6 +376,11 @@ impl<D: Driver> Shard<D> {
                 None
             }
         }
+    }
+
+    /// The largest batch that its partition takes by now.
+    fn append_bytes_max(&self) -> usize {
+        self.replica.config().max_message_bytes
     }
 
     fn now(&self) -> Now {

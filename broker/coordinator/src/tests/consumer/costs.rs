@@ -49,6 +49,37 @@ fn members_that_expire_together_go_together() {
     }
 }
 
+/// Each was heard of at another time, and each time all the others would be looked at.
+#[test]
+fn members_that_fall_silent_one_after_the_other_go_a_few_at_a_time() {
+    let mut driver = Driver::new();
+    driver.cluster.topic("events", 1);
+    let mut clients: Vec<Client> = (0..FLEET)
+        .map(|number| Client::new(&format!("m{number}"), &["events"]))
+        .collect();
+    for client in &mut clients {
+        client.join(&mut driver);
+    }
+    let mut all: Vec<&mut Client> = clients.iter_mut().collect();
+    driver.settle(&mut all);
+    for client in &mut clients {
+        driver.advance(Duration::from_millis(10));
+        client.beat(&mut driver);
+    }
+    driver.hold = true;
+    driver.advance(driver.config.consumer.session_timeout - Duration::from_millis(10 * FLEET as u64));
+    assert!(driver.written.is_empty(), "nobody goes too early");
+    driver.advance(Duration::from_millis(10 * FLEET as u64 + 100));
+    assert!(
+        (2..=8).contains(&driver.written.len()),
+        "{}",
+        driver.written.len()
+    );
+    driver.hold = false;
+    driver.commit();
+    assert_eq!(driver.epochs().0, "Empty");
+}
+
 #[test]
 fn the_last_consumer_member_leaves_although_the_classic_group_would_be_too_large_to_write() {
     let mut driver = Driver::with(Config {

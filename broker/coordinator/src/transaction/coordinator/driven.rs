@@ -6,7 +6,7 @@ use forebay_protocol::ErrorCode;
 use forebay_records::RecordBatch;
 
 use super::TransactionCoordinator;
-use crate::driver::Coordinator;
+use crate::contract::Coordinator;
 use crate::transaction::{Action, Command, Completion, Error, Event, Outcome, Request, Response};
 use crate::{AppendId, Now};
 
@@ -27,6 +27,10 @@ impl Coordinator for TransactionCoordinator {
 
     fn activate(&mut self, now: Now) -> Outcome {
         self.activate(now)
+    }
+
+    fn set_append_bytes_max(&mut self, bytes: usize) {
+        self.config.append_bytes_max = bytes;
     }
 
     fn handle(&mut self, request: Request, now: Now) -> Outcome {

@@ -31,6 +31,8 @@ pub trait Coordinator: Sized {
     fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), Self::Error>;
     /// All records are read.
     fn activate(&mut self, now: Now) -> OutcomeOf<Self>;
+    /// How large a batch may be from now on: an append of more bytes is not decided.
+    fn set_append_bytes_max(&mut self, bytes: usize);
     /// Decides what a request asks.
     fn handle(&mut self, request: Request<Self::Command>, now: Now) -> OutcomeOf<Self>;
     /// When `tick` has something to do, on the monotonic clock.
