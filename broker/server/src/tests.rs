@@ -10,6 +10,7 @@ mod crashes;
 mod delete_records;
 mod dynamic;
 mod exactly_once;
+mod expressions;
 mod failed_disk;
 mod fetch_sessions;
 mod groups;

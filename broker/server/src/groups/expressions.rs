@@ -18,21 +18,42 @@ const QUICK: Duration = Duration::from_millis(20);
 /// What it is given after all that need no more than that.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// How many groups may wait in a line. All others are not looked at, and ask again by their members' next heartbeats.
+const WAITING_MAX: usize = 1_000;
+/// How many expressions that take long may wait for more time.
+const SLOW_WAITING_MAX: usize = 100;
+
+/// Who waits for one thing after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) turn: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Line {
+    /// A line of so many at most.
+    pub(super) fn of(places: usize) -> Self {
+        Self {
+            turn: Arc::new(Semaphore::new(1)),
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+}
+
 /// Whose turn it is.
 #[derive(Debug, Clone)]
 pub(super) struct Turns {
-    pub(super) new: Arc<Semaphore>,
-    known: Arc<Semaphore>,
-    slow: Arc<Semaphore>,
+    pub(super) new: Line,
+    pub(super) known: Line,
+    pub(super) slow: Line,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        let one = || Arc::new(Semaphore::new(1));
         Self {
-            new: one(),
-            known: one(),
-            slow: one(),
+            new: Line::of(WAITING_MAX),
+            known: Line::of(WAITING_MAX),
+            slow: Line::of(SLOW_WAITING_MAX),
         }
     }
 }
@@ -45,15 +66,22 @@ pub(super) async fn resolve(
 ) -> Option<ResolvedExpressions> {
     let abandoned = Abandoned::default();
     let first = if are_new { &turns.new } else { &turns.known };
+    let _place = first.places.try_acquire().ok()?;
     let mut resolved: Option<ResolvedExpressions> = None;
     for expression in expressions {
-        let attempt = |turns, budget| attempt((&cluster, &abandoned), turns, &expression, budget);
+        let attempt = |line, budget| attempt((&cluster, &abandoned), line, &expression, budget);
         let one = match attempt(first, QUICK).await? {
             Some(one) => one,
-            None => attempt(&turns.slow, SLOW).await?.unwrap_or_else(|| {
-                tracing::warn!(%expression, "a subscription's regular expression takes too long: it means what it has meant, if anything");
-                ResolvedExpressions::given_up(expression.clone(), &*cluster.image())
-            }),
+            None => {
+                let slow = match turns.slow.places.try_acquire() {
+                    Ok(_place) => attempt(&turns.slow, SLOW).await?,
+                    Err(_too_many) => None,
+                };
+                slow.unwrap_or_else(|| {
+                    tracing::warn!(%expression, "a subscription's regular expression takes too long: it means what it has meant, if anything");
+                    ResolvedExpressions::given_up(expression.clone(), &*cluster.image())
+                })
+            }
         };
         match &mut resolved {
             Some(resolved) => resolved.extend(one),
@@ -66,11 +94,11 @@ pub(super) async fn resolve(
 /// What an expression means, if that can be had in such a time; none at all if it is not to be.
 async fn attempt(
     (cluster, abandoned): (&Arc<dyn Cluster>, &Abandoned),
-    turns: &Arc<Semaphore>,
+    line: &Line,
     expression: &Utf8Bytes,
     budget: Duration,
 ) -> Option<Option<ResolvedExpressions>> {
-    let turn = Arc::clone(turns).acquire_owned().await.ok()?;
+    let turn = Arc::clone(&line.turn).acquire_owned().await.ok()?;
     let (image, abandoned, expression) = (cluster.image(), abandoned.flag(), expression.clone());
     let work = move || {
         // Until it is over, even if nobody waits.
@@ -80,4 +108,34 @@ async fn attempt(
         resolve_expressions(vec![expression], &*image, &may_go_on)
     };
     spawn_blocking(work).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use forebay_broker_coordinator::NoCluster;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_has_an_end_and_who_finds_it_full_is_not_kept() {
+        let turns = Turns {
+            new: Line::of(2),
+            slow: Line::of(0),
+            ..Turns::default()
+        };
+        let held = Arc::clone(&turns.new.turn).acquire_owned().await.expect("open");
+        let resolve = |are_new| resolve(Arc::new(NoCluster), &turns, (vec!["a.*".into()], are_new));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = (pin!(resolve(true)), pin!(resolve(true)));
+        assert!(waiting.0.as_mut().poll(&mut context).is_pending());
+        assert!(waiting.1.as_mut().poll(&mut context).is_pending());
+        assert_eq!(pin!(resolve(true)).poll(&mut context), Poll::Ready(None), "full");
+        assert!(resolve(false).await.is_some(), "another line");
+        drop(held);
+        assert!(waiting.0.await.is_some() && waiting.1.await.is_some());
+        assert!(resolve(true).await.is_some(), "there is room again");
+    }
 }

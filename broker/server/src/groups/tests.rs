@@ -466,7 +466,7 @@ async fn a_topic_that_goes_while_the_disk_is_full_is_forgotten() {
 async fn who_begins_again_does_not_wait_for_expressions() {
     let bench = Bench::new();
     let turns = Turns::default();
-    let held = Arc::clone(&turns.new).acquire_owned().await.expect("open");
+    let held = Arc::clone(&turns.new.turn).acquire_owned().await.expect("open");
     let shard = bench.shard_with("", turns.clone());
     let heartbeat = |epoch, regex: Option<&str>| ConsumerGroupHeartbeatRequest {
         group_id: "g".into(),
@@ -493,5 +493,5 @@ async fn who_begins_again_does_not_wait_for_expressions() {
     drop(held);
     shard.resign();
     // What was under way is over, and nobody has kept a turn.
-    let _turn = turns.new.acquire().await.expect("open");
+    let _turn = turns.new.turn.acquire().await.expect("open");
 }
