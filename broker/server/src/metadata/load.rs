@@ -138,7 +138,8 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
     );
     writer.begin_epoch(config.node_id)?;
     let bootstrap = if writer.controller.image().is_empty() {
-        snapshots::bootstrap_records(&**directory.disk(), directory.path())?
+        let trial = Controller::new(options(start));
+        snapshots::bootstrap_records(&**directory.disk(), directory.path(), trial)?
     } else {
         Vec::new()
     };

@@ -226,21 +226,22 @@ impl Snapshots {
     /// The snapshot at which the log is to start, if that is to change.
     fn next_start(&self, now: Timestamp) -> Option<SnapshotId> {
         let config = &self.options.config;
-        let mut state = self.state();
-        let mut oldest = state.found.known.iter_mut();
-        let ((oldest_id, oldest), (next, _)) = (oldest.next()?, oldest.next()?);
-        let next = *next;
-        let timestamp = match oldest.timestamp {
-            Some(timestamp) => timestamp,
-            None => {
-                // Nobody has asked for its age yet. What cannot be read is as old as can be.
-                let path = file_name::path(&self.folder, *oldest_id);
-                let contents = read::read(&*self.disk, &path, &mut |_, _| Ok(()));
-                *oldest
-                    .timestamp
-                    .insert(contents.map_or(Timestamp(0), |read| read.timestamp))
-            }
+        let (oldest, known, next) = {
+            let known = &self.state().found.known;
+            let mut known = known.iter().map(|(id, known)| (*id, *known));
+            let ((oldest, known), (next, _)) = (known.next()?, known.next()?);
+            (oldest, known, next)
         };
+        let timestamp = known.timestamp.unwrap_or_else(|| {
+            // Nobody has asked for its age yet. What cannot be read is as old as can be. Whoever counts does not wait for it.
+            let path = file_name::path(&self.folder, oldest);
+            let contents = read::read(&*self.disk, &path, &mut |_, _| Ok(()));
+            contents.map_or(Timestamp(0), |read| read.timestamp)
+        });
+        let mut state = self.state();
+        if let Some(known) = state.found.known.get_mut(&oldest) {
+            known.timestamp = Some(timestamp);
+        }
         let too_old = config.retention_ms >= 0 && now - timestamp > config.retention_ms;
         let snapshots: u64 = state.found.known.values().map(|known| known.bytes).sum();
         let total = self.options.log.size_in_bytes().saturating_add(snapshots);
