@@ -1,5 +1,5 @@
-//! The one map from what can go wrong in the rooms below to Kafka's error codes. Exhaustive: a new variant does not compile
-//! until it has its code here.
+//! Kafka's error codes for what can go wrong in the rooms below that do not know the protocol, and in this one. Exhaustive: a new variant does
+//! not compile until it has its code here. The machines (partitions, coordinators, the controller) speak in codes by themselves.
 
 use forebay_broker_log as log;
 use forebay_broker_partition as partition;

@@ -10,6 +10,9 @@ use forebay_broker_controller::{ClientQuotaEntity, ClientQuotas};
 /// The name of an entity; `None`: all that have none of their own.
 type Name = Option<Arc<str>>;
 
+/// Whoever has a longer name shares one budget with those whose names begin alike: they are kept, and clients choose them.
+const NAME_BYTES_MAX: usize = 256;
+
 /// Who shares one budget: the user and the client's id that count, each empty where it does not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Share {
@@ -79,10 +82,11 @@ impl Limits {
 
     /// The quota of a client of a user, and who shares it.
     pub(crate) fn of_client(&self, user: &str, client_id: &str) -> Option<(Share, f64)> {
+        let known = |name: &str| name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned();
         let share = |user: &str, client_id: &str, limit: &f64| {
             let share = Share {
-                user: user.to_owned(),
-                client_id: client_id.to_owned(),
+                user: known(user),
+                client_id: known(client_id),
             };
             Some((share, *limit))
         };
@@ -176,6 +180,21 @@ mod tests {
         }
         assert_eq!(limits(&[]).of_client("u", "c"), None);
         assert!(limits(&[]).is_empty());
+    }
+
+    #[test]
+    fn of_a_long_name_no_more_is_kept_than_tells_most_from_each_other() {
+        let quotas = limits(&[(&[(C, None)], 8.0)]);
+        let of = |client_id: &str| quotas.of_client("u", client_id).map(|(share, _)| share.client_id);
+        let just = "c".repeat(NAME_BYTES_MAX);
+        assert_eq!(of(&just), Some(just.clone()));
+        assert_eq!(of(&format!("{just}d")), Some(just.clone()));
+        let before = &just[1..];
+        assert_eq!(
+            of(&format!("{before}é")).as_deref(),
+            Some(before),
+            "no half of a letter"
+        );
     }
 
     #[test]
