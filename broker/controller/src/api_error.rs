@@ -35,6 +35,14 @@ impl ApiError {
         self.message.as_deref().map(Utf8Bytes::from)
     }
 
+    /// The error of a request that would write too much at once.
+    pub(crate) fn too_many_records() -> Self {
+        Self::new(
+            ErrorCode::PolicyViolation,
+            "Unable to perform excessively large batch operation.",
+        )
+    }
+
     pub(crate) fn invalid_request(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, message)
     }

@@ -14,7 +14,6 @@ use forebay_protocol::messages::alter_client_quotas_response::{
 use forebay_protocol::messages::client_quota_record;
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::create_topics::too_many_records;
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
 use crate::image::ClientQuotaEntity;
 use crate::{ApiError, Record};
@@ -58,7 +57,7 @@ impl Command for AlterClientQuotas {
         if records.len() > RECORDS_PER_REQUEST_MAX {
             records.clear();
             for (_, error) in &mut results {
-                *error = Some(too_many_records());
+                *error = Some(ApiError::too_many_records());
             }
         }
         if self.request.validate_only {

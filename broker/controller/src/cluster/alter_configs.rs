@@ -17,7 +17,6 @@ pub use incremental::IncrementalAlterConfigs;
 pub use legacy::AlterConfigs;
 pub use loggers::{LOG_LEVELS, ROOT_LOGGER};
 
-use super::create_topics::too_many_records;
 use crate::controller::{Cluster, RECORDS_PER_REQUEST_MAX};
 use crate::image::{ConfigResource, MetadataImage, ResourceType};
 use crate::topic_name::validate_topic_name;
@@ -67,7 +66,7 @@ fn alter_all(
     }
     if records.len() > RECORDS_PER_REQUEST_MAX {
         records.clear();
-        verdicts.fill(Err(too_many_records()));
+        verdicts.fill(Err(ApiError::too_many_records()));
     }
     if validate_only {
         records.clear();

@@ -12,7 +12,6 @@ use forebay_protocol::messages::alter_partition_reassignments_response::{
 use forebay_protocol::{ErrorCode, NodeId, Utf8Bytes};
 
 use super::assignment;
-use super::create_topics::too_many_records;
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
 use crate::image::{PartitionImage, topic};
 use crate::{ApiError, Record};
@@ -62,7 +61,7 @@ impl Command for AlterPartitionReassignments {
         }
         if records.len() > RECORDS_PER_REQUEST_MAX {
             records.clear();
-            let error = too_many_records();
+            let error = ApiError::too_many_records();
             response.error_code = error.code.into();
             response.error_message = error.text();
             response.responses.clear();

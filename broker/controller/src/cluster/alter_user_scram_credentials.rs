@@ -14,7 +14,6 @@ use forebay_protocol::messages::alter_user_scram_credentials_response::{
 use forebay_protocol::messages::{RemoveUserScramCredentialRecord, UserScramCredentialRecord};
 use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::create_topics::too_many_records;
 use crate::ApiError;
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
 use crate::image::ScramMechanism;
@@ -52,7 +51,7 @@ impl Command for AlterUserScramCredentials {
         }
         if changes.values().filter(|change| change.is_ok()).count() > RECORDS_PER_REQUEST_MAX {
             for change in changes.values_mut() {
-                *change = Err(too_many_records());
+                *change = Err(ApiError::too_many_records());
             }
         }
         let records = changes.values().filter_map(|change| change.as_ref().ok());

@@ -9,7 +9,6 @@ use forebay_protocol::messages::create_partitions_response::{
 };
 use forebay_protocol::{ErrorCode, NodeId};
 
-use super::create_topics::too_many_records;
 use super::{assignment, placement};
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
 use crate::image::{PartitionImage, TopicImage, topic};
@@ -104,7 +103,7 @@ fn create(
     let topic = cluster.image.topic(&request.name).ok_or_else(unknown)?;
     let additional = additional_count(request, topic)?;
     if additional > records_left {
-        return Err(Refusal::Request(too_many_records()));
+        return Err(Refusal::Request(ApiError::too_many_records()));
     }
     let partitions = match &request.assignments {
         Some(_) => assign(cluster, request, topic)?,

@@ -55,7 +55,7 @@ impl Command for CreateTopics {
             );
         }
         if creation.records.len() > RECORDS_PER_REQUEST_MAX {
-            return Outcome::unchanged(refuse_all(request, &too_many_records()));
+            return Outcome::unchanged(refuse_all(request, &ApiError::too_many_records()));
         }
         for name in &duplicates {
             results.push(failure(name, &ApiError::invalid_request("Duplicate topic name.")));
@@ -320,14 +320,6 @@ fn too_large() -> ApiError {
     ApiError::new(
         ErrorCode::PolicyViolation,
         "Excessively large number of partitions per request.",
-    )
-}
-
-/// The error of a request that would write too much at once.
-pub(super) fn too_many_records() -> ApiError {
-    ApiError::new(
-        ErrorCode::PolicyViolation,
-        "Unable to perform excessively large batch operation.",
     )
 }
 

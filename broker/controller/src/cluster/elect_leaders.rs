@@ -8,7 +8,6 @@ use forebay_protocol::messages::elect_leaders_response::{
 };
 
 use super::broker_restart;
-use super::create_topics::too_many_records;
 use super::partition_change::Election;
 use crate::controller::{Cluster, Command, Outcome, RECORDS_PER_REQUEST_MAX};
 use crate::{ApiError, Record};
@@ -61,7 +60,7 @@ impl Command for ElectLeaders {
                 .collect(),
         };
         if records.len() > RECORDS_PER_REQUEST_MAX {
-            return Outcome::unchanged(refuse_all(&self.request, &too_many_records()));
+            return Outcome::unchanged(refuse_all(&self.request, &ApiError::too_many_records()));
         }
         let response = ElectLeadersResponse {
             replica_election_results: results,
