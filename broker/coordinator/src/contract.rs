@@ -43,6 +43,8 @@ pub trait Coordinator: Sized {
     fn committed(&mut self, append: AppendId, now: Now) -> OutcomeOf<Self>;
     /// An append could not be written, and no later one is to be; but one that is part of a transaction is alone in this.
     fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> OutcomeOf<Self>;
+    /// Appends that are parts of transactions could not be written, and all others stand.
+    fn appends_refused(&mut self, refused: &[(AppendId, ErrorCode)], now: Now) -> OutcomeOf<Self>;
     /// Leadership is lost.
     fn resign(self, now: Now) -> Vec<Completion<Self::Response>>;
     /// Whether an operator should act on an event, not only be able to find it.

@@ -20,7 +20,8 @@
 //!    answers their requests with the error that Kafka maps `error` to. The driver then throws away the records of those
 //!    appends; should the log hold some of them after all, the log is right: the driver resigns this coordinator and loads
 //!    another. An append that is part of a transaction is taken back alone, and the driver goes on with the later ones: a log
-//!    refuses such for its producer's sake, which any client can bring about. Both calls return an [`Outcome`] of their own.
+//!    refuses such for its producer's sake, which any client can bring about; all of which that is known at a time come in one
+//!    `appends_refused([(id, error)], now)`. Each call returns an [`Outcome`] of its own.
 //! 5. **Act.** What an [`Action`] asks for is done beside the coordinator, and told by a command.
 //! 6. **Resign.** When leadership goes, `resign(now)` answers everything that is parked or waits with NOT_COORDINATOR; the
 //!    value is then dropped.

@@ -52,6 +52,9 @@ pub(crate) struct Persisted {
     /// Groups of other types. They are neither served nor harmed.
     other_groups: BTreeSet<Utf8Bytes>,
     unknown_records: u64,
+    /// How often an append was written, for tests.
+    #[cfg(test)]
+    pub(crate) parts_written: usize,
 }
 
 impl Persisted {
@@ -123,6 +126,10 @@ impl Persisted {
         records: &[CoordinatorRecord],
         transaction: Option<TransactionPart>,
     ) {
+        #[cfg(test)]
+        {
+            self.parts_written += 1;
+        }
         for record in records {
             match transaction {
                 Some(TransactionPart::Records { producer_id, .. }) => {

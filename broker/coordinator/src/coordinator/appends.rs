@@ -41,6 +41,8 @@ struct Uncommitted {
     transaction: Option<TransactionPart>,
     /// What it says, for as long as one before it may yet be taken out from under it.
     records: Vec<CoordinatorRecord>,
+    /// The last one up to here that is part of a transaction.
+    last_part: Option<AppendId>,
 }
 
 /// An answer that goes out when its append is committed.
@@ -61,6 +63,12 @@ impl Appends {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.uncommitted.is_empty()
+    }
+
+    /// The last one that is part of a transaction, and may yet be taken out alone.
+    fn last_part(&self) -> Option<AppendId> {
+        let (oldest, last) = (self.uncommitted.front()?, self.uncommitted.back()?);
+        last.last_part.filter(|part| *part >= oldest.id)
     }
 
     fn get_mut(&mut self, id: AppendId) -> Option<&mut Uncommitted> {
@@ -114,11 +122,10 @@ impl GroupCoordinator {
     /// The log refused `from` with `error`. If that is part of a transaction, it alone is taken back. Otherwise so is every later append, even
     /// one that is committed, whose answers have not gone out; see the crate's documentation for what the driver does with such a log.
     pub fn append_failed(&mut self, from: AppendId, error: ErrorCode, now: Now) -> Outcome {
-        let mut outcome = Outcome::default();
         if self.appends.is_of_transaction(from) {
-            self.refused(from, error, now, &mut outcome);
-            return outcome;
+            return self.appends_refused(&[(from, error)], now);
         }
+        let mut outcome = Outcome::default();
         self.persisted.revert(from);
         let kept = self
             .appends
@@ -289,11 +296,7 @@ impl GroupCoordinator {
         }
         let id = AppendId(self.appends.next);
         self.appends.next += 1;
-        let may_change_below = self
-            .appends
-            .uncommitted
-            .iter()
-            .any(|one| one.transaction.is_some());
+        let last_part = self.appends.last_part();
         let mut append = Uncommitted {
             id,
             is_committed: false,
@@ -303,11 +306,12 @@ impl GroupCoordinator {
             deleted: Vec::new(),
             consumer_groups: BTreeSet::new(),
             transaction,
-            records: if may_change_below {
+            records: if last_part.is_some() {
                 records.to_vec()
             } else {
                 Vec::new()
             },
+            last_part: transaction.map(|_| id).or(last_part),
         };
         self.persisted.write_part(id, records, transaction);
         for record in records {

@@ -60,6 +60,11 @@ impl GroupCoordinator {
         )
     }
 
+    /// How often appends were written, those that were said once more included.
+    pub(crate) fn parts_written(&self) -> usize {
+        self.persisted.parts_written
+    }
+
     /// Every group fits together, has the timers that its waiting members rely on and no others; groups exist if anything persisted says
     /// so. `settled`: nothing is written that is not committed, so a stable group is what was persisted.
     pub(crate) fn assert_consistent(&self, settled: bool) {

@@ -52,6 +52,10 @@ impl Coordinator for GroupCoordinator {
         self.append_failed(from, error, now)
     }
 
+    fn appends_refused(&mut self, refused: &[(AppendId, ErrorCode)], now: Now) -> OutcomeOf<Self> {
+        self.appends_refused(refused, now)
+    }
+
     fn resign(self, now: Now) -> Vec<Completion> {
         self.resign(now)
     }

@@ -186,12 +186,18 @@ impl Driver {
 
     /// The log refuses the oldest append from the `from`th on that is part of a transaction, and that alone.
     pub(super) fn refuse(&mut self, from: usize, error: ErrorCode) {
-        let is_part = |append: &Append| append.transaction.is_some();
-        let refused = (from..self.written.len()).find(|index| is_part(&self.written[*index]));
-        if let Some(append) = refused.and_then(|index| self.written.remove(index)) {
-            let outcome = self.coordinator.append_failed(append.id, error, self.now);
-            self.take(outcome);
-        }
+        self.refuse_some(from, 1, error);
+    }
+
+    /// The same of the `count` oldest, at once.
+    pub(super) fn refuse_some(&mut self, from: usize, count: usize, error: ErrorCode) {
+        let parts = self.written.iter().skip(from);
+        let parts = parts.filter(|append| append.transaction.is_some());
+        let refused: Vec<_> = parts.take(count).map(|append| (append.id, error)).collect();
+        self.written
+            .retain(|append| refused.iter().all(|(id, _)| *id != append.id));
+        let outcome = self.coordinator.appends_refused(&refused, self.now);
+        self.take(outcome);
     }
 
     pub(super) fn ask_as(&mut self, api_version: i16, client_id: &str, command: Command) -> RequestId {

@@ -93,9 +93,10 @@ enum Step {
         kept: usize,
         error: ErrorCode,
     },
-    /// The log refuses a part of a transaction for its producer's sake.
+    /// The log refuses parts of transactions for their producers' sake: so many of the oldest from one on, at once.
     Refused {
         from: usize,
+        count: usize,
     },
     TakeOver,
 }
@@ -135,7 +136,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|milliseconds| Step::Pass { milliseconds }),
         6 => (1..4_usize).prop_map(|appends| Step::Committed { appends }),
         1 => (0..3_usize, error).prop_map(|(kept, error)| Step::Failed { kept, error }),
-        3 => (0..4_usize).prop_map(|from| Step::Refused { from }),
+        3 => (0..4_usize, 1..4_usize).prop_map(|(from, count)| Step::Refused { from, count }),
         1 => Just(Step::TakeOver),
     ]
 }
@@ -249,7 +250,10 @@ impl World {
                 let kept = kept.min(self.driver.written.len());
                 self.driver.fail(kept, error);
             }
-            Step::Refused { from } => self.driver.refuse(from, ErrorCode::InvalidProducerEpoch),
+            Step::Refused { from, count } => {
+                self.driver
+                    .refuse_some(from, count, ErrorCode::InvalidProducerEpoch);
+            }
             Step::TakeOver => self.driver.restart(),
         }
     }

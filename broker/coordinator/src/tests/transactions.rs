@@ -273,6 +273,47 @@ fn what_is_wrong_with_a_producer_is_no_affair_of_others() {
     }
 }
 
+/// However many are refused at once, what was decided after them is said once more, not once for each.
+#[test]
+fn many_that_are_refused_at_once_cost_little_more_than_one() {
+    const EACH: usize = 300;
+    let driver = || {
+        let mut driver = Driver::new();
+        driver.hold = true;
+        let mut asked = Vec::new();
+        for number in 0..EACH {
+            let group = format!("group-{}", number % 100);
+            let part = driver.ask(Command::TxnOffsetCommit {
+                request: txn_commit(&group, 9 + number as i64, &[("t", 0, 5)]),
+                verification: 7,
+            });
+            let group = format!("group-{}", number % 150);
+            asked.push((part, commit_later(&mut driver, &group)));
+        }
+        (driver, asked)
+    };
+    let error = ErrorCode::InvalidProducerEpoch;
+    let (mut at_once, asked) = driver();
+    let before = at_once.coordinator.parts_written();
+    at_once.refuse_some(0, EACH, error);
+    assert_eq!(at_once.coordinator.parts_written() - before, EACH);
+    // And come to the same as one after the other.
+    let (mut one_by_one, _) = driver();
+    for _ in 0..EACH {
+        one_by_one.refuse(0, error);
+    }
+    for mut driver in [at_once, one_by_one] {
+        driver.coordinator.assert_consistent(false);
+        driver.commit();
+        for (part, later) in &asked {
+            assert_eq!(told(&mut driver, *part), Some(error));
+            assert_eq!(told(&mut driver, *later), Some(ErrorCode::None));
+        }
+        assert_eq!(driver.coordinator.group_count(), 150);
+        driver.coordinator.assert_consistent(true);
+    }
+}
+
 /// The group that it would have brought into being is there for those who have joined it since, and for nobody else.
 #[test]
 fn a_group_that_a_refused_commit_would_have_made() {

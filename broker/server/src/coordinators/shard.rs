@@ -355,7 +355,7 @@ impl<D: Driver> Shard<D> {
         let (appends, mut under_way) = self.dismiss(active);
         // What is on its way may be in the log yet, behind the end that loading would see now.
         for append in appends {
-            let _either_way = append.result.await;
+            let _either_way = append.result().await;
         }
         // The next one has the same epoch: nobody could tell what was done for this one from what is done for that. A marker that
         // came late might end the next transaction.

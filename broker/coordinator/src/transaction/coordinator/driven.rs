@@ -53,6 +53,15 @@ impl Coordinator for TransactionCoordinator {
         self.append_failed(from, error, now)
     }
 
+    /// None of its records is part of a transaction: it says what becomes of them.
+    fn appends_refused(&mut self, refused: &[(AppendId, ErrorCode)], now: Now) -> Outcome {
+        debug_assert!(refused.is_empty(), "no append of its own is refused alone");
+        let first = refused.iter().min_by_key(|(append, _)| *append);
+        first.map_or_else(Outcome::default, |(append, error)| {
+            self.append_failed(*append, *error, now)
+        })
+    }
+
     fn resign(self, now: Now) -> Vec<Completion> {
         self.resign(now)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forebay_broker_coordinator::{Append, AppendId, Coordinator};
+use forebay_protocol::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::{Active, Driver, Shard, State, batch};
@@ -15,11 +16,36 @@ type Written = oneshot::Receiver<Result<forebay_broker_log::Appended, replicas::
 /// An append that is on its way.
 pub(super) struct InFlight {
     id: AppendId,
-    pub(super) result: Written,
+    result: Written,
+    /// What has come of it, where somebody has looked before its turn.
+    known: Option<Result<(), replicas::Error>>,
     /// If it fails, those after it stand.
     alone: bool,
     /// One before it has failed, and the coordinator has taken back all that were decided on top of that.
     taken_back: bool,
+}
+
+impl InFlight {
+    /// Its error, if it is one that fails alone and that is known already.
+    fn refused(&mut self) -> Option<(AppendId, ErrorCode)> {
+        if !self.alone || self.taken_back {
+            return None;
+        }
+        if self.known.is_none() {
+            self.known = self.result.try_recv().ok().map(|result| result.map(drop));
+        }
+        match &self.known {
+            Some(Err(error)) => Some((self.id, error.error_code())),
+            _ => None,
+        }
+    }
+
+    pub(super) async fn result(self) -> Result<(), replicas::Error> {
+        match self.known {
+            Some(known) => known,
+            None => self.result.await.unwrap_or(Err(replicas::Error::Lost)).map(drop),
+        }
+    }
 }
 
 impl<D: Driver> Shard<D> {
@@ -31,6 +57,7 @@ impl<D: Driver> Shard<D> {
             active.appends.push_back(InFlight {
                 id,
                 result,
+                known: None,
                 alone,
                 taken_back: false,
             });
@@ -67,21 +94,18 @@ impl<D: Driver> Shard<D> {
                 }
                 State::Loading | State::Resigned => None,
             };
-            let Some(InFlight {
+            let Some(next) = next else { return };
+            let InFlight {
                 id,
-                result,
                 alone,
                 taken_back,
-            }) = next
-            else {
-                return;
-            };
-            let result = result.await.unwrap_or(Err(replicas::Error::Lost));
-            match result {
+                ..
+            } = next;
+            match next.result().await {
                 // It was decided on top of one that failed, and taken back; yet it is in the log. The log is right.
-                Ok(_) if taken_back => return self.reload().await,
+                Ok(()) if taken_back => return self.reload().await,
                 Err(_) if taken_back => {}
-                result => self.settle(id, alone, result.map(drop)),
+                result => self.settle(id, alone, result),
             }
         }
     }
@@ -94,8 +118,20 @@ impl<D: Driver> Shard<D> {
         };
         let outcome = match result {
             Ok(()) => active.coordinator.committed(id, self.now()),
+            Err(error) if alone => {
+                // All that the same write has refused, at once: each time, all that was decided later is decided once more.
+                let mut refused = vec![(id, error.error_code())];
+                active.appends.retain_mut(|later| match later.refused() {
+                    Some(one) => {
+                        refused.push(one);
+                        false
+                    }
+                    None => true,
+                });
+                active.coordinator.appends_refused(&refused, self.now())
+            }
             Err(error) => {
-                for later in active.appends.iter_mut().filter(|_| !alone) {
+                for later in &mut active.appends {
                     later.taken_back = true;
                 }
                 active
