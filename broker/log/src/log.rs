@@ -26,7 +26,7 @@ use crate::directory_state::DirectoryState;
 use crate::error::{Error, Result};
 use crate::file_name;
 use crate::leader_epochs::LeaderEpochs;
-use crate::locks::{read_lock, write_lock};
+use crate::locks::{lock, read_lock, write_lock};
 use crate::log_directory::deleted_folder_name;
 use crate::partition_metadata;
 use crate::producer_state::{ProducerStates, Undecided};
@@ -325,8 +325,19 @@ impl Log {
         self.begin_segment(writer, self.log_end_offset(), now)
     }
 
-    /// A folder with records that was there before this log is that of a deleted topic, whose deletion had no room: it gets out of the
-    /// way, for the next start to remove.
+    /// If nothing of the log is on the disk yet, neither is anything of another one of its name afterwards.
+    pub(crate) fn make_way(&self, now: Timestamp) -> Result<()> {
+        let writer = lock(&self.writer);
+        match self.folder.parent() {
+            Some(directory) if !writer.folder_exists && !writer.closed => {
+                self.set_leftovers_aside(directory, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A folder that was there before this log, with records or the id of another topic, is that of a deleted topic, whose deletion had no
+    /// room: it gets out of the way, for the next start to remove.
     fn set_leftovers_aside(&self, directory: &Path, now: Timestamp) -> Result<()> {
         let names = match self.disk.read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -337,7 +348,13 @@ impl Log {
             let name = entry.name.to_string_lossy();
             file_name::parse(&name).is_some_and(|(_, kind)| kind == file_name::LOG)
         });
-        if has_records {
+        let own = self.topic_id();
+        let is_of_another = || match partition_metadata::read(&*self.disk, &self.folder) {
+            Ok(found) => Ok(found.is_some_and(|found| found != own && own != TopicId::NONE)),
+            Err(Error::InvalidFile { .. }) => Ok(true),
+            Err(error) => Err(error),
+        };
+        if has_records || is_of_another()? {
             let unique = u128::from(now.value().unsigned_abs());
             let aside = directory.join(deleted_folder_name(&self.partition, unique));
             tracing::warn!(folder = %self.folder.display(), aside = %aside.display(), "what a deleted topic has left gets out of the way");
@@ -407,7 +424,7 @@ impl Log {
 impl Log {
     /// Closes the active segment.
     fn roll_for_test(&self, offset: Offset, now: Timestamp) {
-        let mut writer = crate::locks::lock(&self.writer);
+        let mut writer = lock(&self.writer);
         self.roll(&mut writer, offset, now).expect("rolled");
     }
 }

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod claim;
 mod clean;
+mod delete;
 mod load;
 mod recovery;
 
@@ -28,6 +29,8 @@ use crate::uuid::{DirectoryId, TopicId};
 
 use checkpoints::Checkpoints;
 pub use clean::CleaningRound;
+pub(crate) use delete::deleted_folder_name;
+use delete::{DELETE_SUFFIX, Undeleted};
 pub use load::LoadSummary;
 pub use recovery::Recovery;
 
@@ -38,9 +41,6 @@ pub const TAIL_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
 const LOCK_FILE: &str = ".lock";
 const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
-const DELETE_SUFFIX: &str = "-delete";
-/// What a file system allows.
-const FILE_NAME_BYTES_MAX: usize = 255;
 
 /// How to open a data directory.
 #[derive(Debug, Clone)]
@@ -80,6 +80,8 @@ pub struct LogDirectory {
     recovery: Arc<Recovery>,
     /// Folders of deleted partitions, and when they may go.
     doomed: Mutex<Vec<(Timestamp, PathBuf)>>,
+    /// Deleted partitions whose folders may still have their names after a loss of power.
+    undeleted: Mutex<BTreeMap<TopicPartition, Undeleted>>,
     _lock: Box<dyn Lock>,
 }
 
@@ -122,6 +124,7 @@ impl LogDirectory {
             checkpoints: Mutex::new(Checkpoints::read(&**disk, path)?),
             recovery: options.recovery,
             doomed: Mutex::default(),
+            undeleted: Mutex::default(),
             _lock: held,
             path: options.path,
             disk: options.disk,
@@ -243,75 +246,6 @@ impl LogDirectory {
         open.collect()
     }
 
-    /// Deletes logs: from now on they refuse everything, their folders are renamed to
-    /// `<topic>-<partition>.<unique>-delete`, and removed by [`LogDirectory::purge`] after `file.delete.delay.ms`. Those
-    /// that are not here are passed over. `unique` is a random number, so that a topic of the same name can be deleted
-    /// again meanwhile.
-    ///
-    /// # Errors
-    /// Storage errors; the logs are gone from here nevertheless.
-    pub fn delete(&self, partitions: &[TopicPartition], unique: u128, now: Timestamp) -> Result<()> {
-        self.state.check()?;
-        let mut folders = Vec::new();
-        let mut abandoned = Vec::new();
-        let mut logs = write_lock(&self.logs);
-        for partition in partitions {
-            match logs.remove(partition) {
-                Some(Slot::Open(log)) => {
-                    log.abandon();
-                    folders.push((partition, log.config().file_delete_delay_ms));
-                    abandoned.push(log);
-                }
-                Some(Slot::Failed(_)) => folders.push((partition, 0)),
-                None => {}
-            }
-        }
-        drop(logs);
-        abandoned.iter().for_each(|log| log.await_cleaner());
-        // First the checkpoints: a topic made anew must not find offsets of the old one there.
-        let mut checkpoints = lock(&self.checkpoints);
-        if let Err(error) = checkpoints.forget(&*self.disk, &self.path, partitions) {
-            let error = self.state.judge(error);
-            if !error.is_retriable() {
-                return Err(error);
-            }
-            // The folders may be what makes room again. Whoever makes a log of that name has this done before.
-            tracing::warn!(%error, "the checkpoints still name deleted partitions");
-        }
-        drop(checkpoints);
-        for (partition, delay_ms) in folders {
-            let doomed = self.path.join(deleted_folder_name(partition, unique));
-            match self.disk.rename(&self.path.join(partition.to_string()), &doomed) {
-                Ok(()) => lock(&self.doomed).push((now + delay_ms, doomed)),
-                // Nothing was ever appended.
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(self.state.judge(error.into())),
-            }
-        }
-        let synced = self.disk.sync_dir(&self.path);
-        synced.map_err(|error| self.state.judge(error.into()))
-    }
-
-    /// Removes deleted segments and partitions whose delay is over. Call it now and then.
-    pub fn purge(&self, now: Timestamp) {
-        for log in self.logs() {
-            log.purge(now);
-        }
-        let mut doomed = lock(&self.doomed);
-        let mut due: Vec<_> = doomed.extract_if(.., |(due, _)| *due <= now).collect();
-        // Who deletes the next topic does not wait for the files of this one.
-        drop(doomed);
-        due.retain(|(_, folder)| match self.disk.remove_dir_all(folder) {
-            Ok(()) => false,
-            Err(error) if error.is_not_found() => false,
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "a deleted partition's folder stays for now");
-                true
-            }
-        });
-        lock(&self.doomed).append(&mut due);
-    }
-
     /// Cuts all records of a log at and after `offset`, for good. Gives whether there were any.
     ///
     /// # Errors
@@ -389,15 +323,6 @@ impl LogDirectory {
             tail_budget: Arc::clone(&self.tail_budget),
         }
     }
-}
-
-/// `<topic>-<partition>.<unique>-delete`; a long topic name is shortened so that it is still a file name.
-pub(crate) fn deleted_folder_name(partition: &TopicPartition, unique: u128) -> String {
-    let suffix = format!("-{}.{unique:032x}{DELETE_SUFFIX}", partition.partition());
-    let topic = partition.topic();
-    // Topic names are ASCII.
-    let kept = topic.len().min(FILE_NAME_BYTES_MAX - suffix.len());
-    format!("{}{suffix}", &topic[..kept])
 }
 
 /// Calls `work` for each item on up to `threads` threads; the results are in the order of the items.

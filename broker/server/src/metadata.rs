@@ -174,8 +174,8 @@ impl Metadata {
                 bytes: writer.bytes,
             }
         };
-        // The log says which folders are still to be deleted, a snapshot would not.
-        if !self.replicas.has_undeleted() {
+        // The log says which folders are still to be deleted, a snapshot would not. They are tried again meanwhile.
+        if !self.replicas.shared().directory.has_undeleted() {
             self.snapshots.round(&committed, now);
         }
     }

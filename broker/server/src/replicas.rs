@@ -7,7 +7,6 @@ mod meters;
 mod replica;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -120,8 +119,6 @@ pub(crate) struct Replicas {
     topics: RwLock<HashMap<Utf8Bytes, Topic>>,
     /// Topics that are gone, for the group coordinators to forget their offsets.
     deleted: Mutex<Vec<(Utf8Bytes, Uuid)>>,
-    /// Folders of deleted topics could not be taken away: the next start must.
-    undeleted: AtomicBool,
 }
 
 impl Replicas {
@@ -135,13 +132,7 @@ impl Replicas {
             checkpointed,
             topics: RwLock::default(),
             deleted: Mutex::default(),
-            undeleted: AtomicBool::new(false),
         }
-    }
-
-    /// Whether folders of deleted topics are left for the next start to take away.
-    pub(crate) fn has_undeleted(&self) -> bool {
-        self.undeleted.load(Ordering::Relaxed)
     }
 
     /// What all partitions share.
@@ -256,8 +247,7 @@ impl Replicas {
             })
             .collect();
         if let Err(error) = self.shared.directory.delete(&names, random_bits(), now) {
-            tracing::error!(%error, "folders of deleted topics stay behind");
-            self.undeleted.store(true, Ordering::Relaxed);
+            tracing::error!(%error, "folders of deleted topics stay behind for now; until they are gone no snapshot of the metadata is written");
             report(&error.into());
         }
     }

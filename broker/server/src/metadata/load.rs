@@ -1,12 +1,14 @@
 //! The start: the log directory is opened, the metadata log replayed from its newest snapshot on, this broker registered, every partition's log loaded. All of
 //! it on one thread that may wait for the disk.
 
+mod folders;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use forebay_broker_controller::{
-    Activate, ApiError, CLUSTER_METADATA, ConfigSchema, Controller, InternalTopics, MetadataImage, Options,
-    Record, RegisterBroker, UnfenceBroker,
+    Activate, ApiError, CLUSTER_METADATA, ConfigSchema, Context, Controller, InternalTopics, MetadataImage,
+    Options, Record, RegisterBroker, UnfenceBroker,
 };
 use forebay_broker_log::{self as log, Log, LogConfig, LogDirectory, Read};
 use forebay_config::Properties;
@@ -25,7 +27,7 @@ use super::snapshots::{self, Found, QuorumRecords, Restored, Snapshots};
 use crate::clock;
 use crate::config::{BrokerConfig, MetadataLogConfig};
 use crate::network::endpoint::Endpoint;
-use crate::random::{random_bits, random_uuid};
+use crate::random::random_uuid;
 use crate::replicas::{ProducerRules, Replicas, Shared, read_whole};
 
 /// The largest batch of metadata records; a command makes 10,000 of them at most.
@@ -71,6 +73,11 @@ pub enum Error {
     /// A snapshot cannot be read, or understood.
     #[error("the metadata snapshot cannot be used: {0}")]
     ReadSnapshot(#[from] snapshots::ReadError),
+    /// What a new cluster is to begin with is not for this version.
+    #[error(
+        "bootstrap.checkpoint, with which a new cluster begins, is for another version of Kafka, or damaged; nothing was written: {0}"
+    )]
+    Bootstrap(#[source] forebay_broker_controller::Error),
     /// The records do not make sense together.
     #[error(transparent)]
     Replay(#[from] forebay_broker_controller::Error),
@@ -136,13 +143,13 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
         found,
         now,
     );
-    writer.begin_epoch(config.node_id)?;
-    let bootstrap = if writer.controller.image().is_empty() {
-        let trial = Controller::new(options(start));
-        snapshots::bootstrap_records(&**directory.disk(), directory.path(), trial)?
+    let is_new = writer.controller.image().is_empty();
+    let bootstrap = if is_new {
+        bootstrap(start, directory)?
     } else {
         Vec::new()
     };
+    writer.begin_epoch(config.node_id)?;
     writer.decide(Activate { bootstrap })?;
     let request = registration(start, summary.broker_epoch);
     let broker_epoch = writer
@@ -156,7 +163,10 @@ pub(crate) fn load(start: &Start<'_>) -> Result<Loaded, Error> {
     writer.commit()?;
 
     let image = writer.publish();
-    forget_deleted(directory, &removed, now)?;
+    folders::forget_deleted(directory, &removed, now)?;
+    if !is_new {
+        folders::set_strays_aside(directory, &image, config.node_id)?;
+    }
     let expiration = config.upkeep.producer_id_expiration.as_millis();
     let producers = ProducerRules {
         expiration_ms: i64::try_from(expiration).unwrap_or(i64::MAX),
@@ -235,23 +245,24 @@ fn metadata_config(config: &MetadataLogConfig) -> LogConfig {
     }
 }
 
-/// Folders of topics whose deletion was committed, but that the last process had no time to remove.
-fn forget_deleted(
-    directory: &LogDirectory,
-    removed: &HashSet<log::TopicId>,
-    now: Timestamp,
-) -> Result<(), log::Error> {
-    let left: Vec<_> = directory
-        .logs()
-        .iter()
-        .filter(|log| removed.contains(&log.topic_id()))
-        .map(|log| log.partition().clone())
-        .collect();
-    if left.is_empty() {
-        Ok(())
-    } else {
-        directory.delete(&left, random_bits(), now)
+/// What a new cluster is to begin with. It comes from outside: it is tried first, as every start replays what is in the log once.
+fn bootstrap(start: &Start<'_>, directory: &LogDirectory) -> Result<Vec<Record>, Error> {
+    let bootstrap = snapshots::bootstrap_records(&**directory.disk(), directory.path())?;
+    let mut controller = Controller::new(options(start));
+    let context = Context {
+        now: clock::now(),
+        next_offset: Offset::ZERO,
+        seed: 0,
+    };
+    let activate = Activate {
+        bootstrap: bootstrap.clone(),
+    };
+    for (offset, record) in (0..).zip(&controller.handle(activate, context).records) {
+        controller
+            .replay(Offset(offset), record)
+            .map_err(Error::Bootstrap)?;
     }
+    Ok(bootstrap)
 }
 
 fn options(start: &Start<'_>) -> Options {

@@ -1,5 +1,7 @@
 //! Snapshots of the metadata: the log before them goes, a start reads them, and no moment of all that loses anything.
 
+mod folders;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -345,56 +347,6 @@ async fn a_log_that_ends_before_its_snapshot_begins_anew_at_it() {
     broker.create_topic("four", 1, &[]).await;
     let expected = topics(&broker.handle);
     assert_eq!(topics(&broker.crash_and_restart().await.handle), expected);
-}
-
-/// The same with another `metadata.version`.
-fn with_level(bootstrap: &[u8], level: u8) -> Vec<u8> {
-    let mut bytes = bootstrap.to_vec();
-    let key = b"metadata.version";
-    let at = bytes.windows(key.len()).position(|window| window == key);
-    bytes[at.expect("it is there") + key.len() + 1] = level;
-    // The second batch is changed: its checksum is of what lies behind it.
-    let batch = 12 + usize::from(bytes[11]);
-    let end = batch + 12 + usize::from(bytes[batch + 11]);
-    let mut crc = u32::MAX;
-    for byte in &bytes[batch + 21..end] {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
-        }
-    }
-    bytes[batch + 17..batch + 21].copy_from_slice(&(!crc).to_be_bytes());
-    bytes
-}
-
-/// What `kafka-storage format` of Kafka 3.9.1 has left for a cluster that never ran: its levels, not ours.
-#[tokio::test]
-async fn a_new_cluster_begins_with_its_bootstrap_checkpoint() {
-    const BOOTSTRAP: &[u8] = include_bytes!("kafka-3.9.1-bootstrap.checkpoint");
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let file = directory.path().join("bootstrap.checkpoint");
-    fs::write(&file, &BOOTSTRAP[..BOOTSTRAP.len() - 3]).expect("writable");
-    let error = launch(directory.path(), &disk, &NEVER)
-        .await
-        .expect_err("it is torn");
-    assert!(error.to_string().contains("bootstrap.checkpoint"), "{error}");
-    // Of a later Kafka: it is refused before it is in the log, where it would be found at every later start.
-    fs::write(&file, with_level(BOOTSTRAP, 99)).expect("writable");
-    let error = launch(directory.path(), &disk, &NEVER)
-        .await
-        .expect_err("it is not known");
-    let text = error.to_string();
-    assert!(
-        text.contains("bootstrap.checkpoint") && text.contains("99"),
-        "{text}"
-    );
-    fs::write(&file, BOOTSTRAP).expect("writable");
-    let broker = launch(directory.path(), &disk, &NEVER).await.expect("it starts");
-    let image = broker.handle().core().metadata.image();
-    assert_eq!(image.metadata_version().level(), 21);
-    assert_eq!(image.feature_level("transaction.version"), 0);
-    broker.crash().await;
 }
 
 macro_rules! kafkas {
