@@ -31,21 +31,28 @@ const VALUE_LENGTH_MAX: usize = 32767;
 /// What became of a resource.
 type Verdict = Result<(), ApiError>;
 
-/// Decides on resources by their types and names, each by itself: `alter` gives the records of the one at an index. What is set on a broker
+/// A resource as either request has it.
+trait Resource {
+    /// Its type's number, and its name.
+    fn named(&self) -> (i8, &Utf8Bytes);
+}
+
+/// Decides on resources, each by itself: `alter` gives the records of one. What is set on a broker
 /// and what is set on all hold together, so that either is judged on what the one before it comes to.
-fn alter_all(
+fn alter_all<R: Resource>(
     cluster: &Cluster<'_>,
-    named: &[(i8, &Utf8Bytes)],
+    resources: &[R],
     validate_only: bool,
-    alter: impl Fn(&Cluster<'_>, usize) -> Result<Vec<MetadataRecord>, ApiError>,
+    alter: impl Fn(&Cluster<'_>, &R) -> Result<Vec<MetadataRecord>, ApiError>,
 ) -> (Vec<Record>, Vec<Verdict>) {
-    let repeated = repeated(named);
+    let named: Vec<_> = resources.iter().map(Resource::named).collect();
+    let repeated = repeated(&named);
     let mut image = Cow::Borrowed(cluster.image);
     let mut records = Vec::new();
-    let mut verdicts = Vec::with_capacity(named.len());
-    for (index, resource) in named.iter().enumerate() {
+    let mut verdicts = Vec::with_capacity(resources.len());
+    for (resource, named) in resources.iter().zip(&named) {
         // (Kafka never answers an AlterConfigs that names one twice.)
-        let outcome = if repeated.contains(resource) {
+        let outcome = if repeated.contains(named) {
             Err(ApiError::invalid_request(
                 "Each resource must appear at most once.",
             ))
@@ -54,10 +61,10 @@ fn alter_all(
                 image: &image,
                 ..*cluster
             };
-            alter(&so_far, index)
+            alter(&so_far, resource)
         };
         if let Ok(new) = &outcome
-            && resource.0 == ResourceType::Broker.number()
+            && named.0 == ResourceType::Broker.number()
         {
             note(&mut image, new);
         }

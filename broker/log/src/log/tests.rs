@@ -19,7 +19,7 @@ mod zeros;
 
 use std::sync::Arc;
 
-use forebay_disk::{FaultyDisk, MemoryDisk};
+use forebay_disk::{Disk, FaultyDisk, MemoryDisk};
 use forebay_records::{AppendOrigin, LeaderEpoch, Offset, ProducerIdentity, Timestamp};
 
 use crate::testing::*;
@@ -49,6 +49,15 @@ fn faulty_fixture(config: &LogConfig) -> (FaultyDisk, Fixture) {
         .log_or_create(&partition(), topic_id(), &Arc::new(config.clone()))
         .expect("created");
     (faulty, Fixture { disk, directory, log })
+}
+
+/// What lies in a folder.
+fn names(disk: &dyn Disk, folder: &str) -> Vec<String> {
+    let entries = disk.read_dir(std::path::Path::new(folder)).expect("list");
+    entries
+        .into_iter()
+        .map(|entry| entry.name.into_string().expect("text"))
+        .collect()
 }
 
 fn append(log: &Log, append: Append) -> crate::Result<crate::Appended> {
@@ -217,15 +226,12 @@ fn segments_roll_when_they_are_full() {
 
 #[test]
 fn nothing_is_on_disk_before_the_first_append() {
-    let Fixture { disk, log, directory } = fixture(&LogConfig::default());
-    let names = || {
-        use forebay_disk::Disk as _;
-        let entries = disk.read_dir(directory.path()).expect("list");
-        entries
-            .into_iter()
-            .map(|entry| entry.name.into_string().expect("text"))
-            .collect::<Vec<_>>()
-    };
+    let Fixture {
+        disk,
+        log,
+        directory: _directory,
+    } = fixture(&LogConfig::default());
+    let names = || names(&disk, "/data");
     assert_eq!(names(), [".lock", "meta.properties"]);
     assert_eq!(log.sync(NOW).expect("nothing to do"), Offset(0));
     assert_eq!(log.read(&read(0)).expect("empty").size_in_bytes, 0);

@@ -59,7 +59,7 @@ impl LogDirectory {
             let aside = self.path.join(folder_name(partition, unique, STRAY_SUFFIX));
             match self.disk.rename(&self.path.join(partition.to_string()), &aside) {
                 Ok(()) => {
-                    tracing::warn!(%partition, aside = %aside.display(), "a partition of no topic is set aside")
+                    tracing::warn!(%partition, aside = %aside.display(), "a partition of no topic is set aside");
                 }
                 Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(self.state.judge(error.into())),

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use forebay_config::Properties;
-use forebay_protocol::ErrorCode;
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -11,8 +10,9 @@ use forebay_protocol::messages::incremental_alter_configs_request::{
 use forebay_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
+use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::{Verdict, alter_all, check_names, known_resource, loggers, records_of};
+use super::{Resource, Verdict, alter_all, check_names, known_resource, loggers, records_of};
 use crate::ApiError;
 use crate::controller::{Cluster, Command, Outcome};
 use crate::image::{ConfigResource, ResourceType};
@@ -39,14 +39,17 @@ impl Command for IncrementalAlterConfigs {
 
     fn decide(self, cluster: &Cluster<'_>) -> Outcome<IncrementalAlterConfigsResponse> {
         let resources = &self.request.resources;
-        let named: Vec<_> = resources
-            .iter()
-            .map(|resource| (resource.resource_type, &resource.resource_name))
-            .collect();
-        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |cluster, index| {
-            alter(cluster, &resources[index], self.loggers.as_ref())
+        let validate_only = self.request.validate_only;
+        let (records, verdicts) = alter_all(cluster, resources, validate_only, |cluster, resource| {
+            alter(cluster, resource, self.loggers.as_ref())
         });
         Outcome::new(records, response(resources, &verdicts))
+    }
+}
+
+impl Resource for AlterConfigsResource {
+    fn named(&self) -> (i8, &Utf8Bytes) {
+        (self.resource_type, &self.resource_name)
     }
 }
 

@@ -2,14 +2,14 @@
 //! (`ConfigurationControlManager.legacyAlterConfigs`).
 
 use forebay_config::Properties;
-use forebay_protocol::ErrorCode;
 use forebay_protocol::internal_record::MetadataRecord;
 use forebay_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use forebay_protocol::messages::alter_configs_response::{
     AlterConfigsResourceResponse, AlterConfigsResponse,
 };
+use forebay_protocol::{ErrorCode, Utf8Bytes};
 
-use super::{Verdict, alter_all, check_names, known_resource, records_of};
+use super::{Resource, Verdict, alter_all, check_names, known_resource, records_of};
 use crate::ApiError;
 use crate::controller::{Cluster, Command, Outcome};
 use crate::image::ResourceType;
@@ -33,14 +33,17 @@ impl Command for AlterConfigs {
 
     fn decide(self, cluster: &Cluster<'_>) -> Outcome<AlterConfigsResponse> {
         let resources = &self.request.resources;
-        let named: Vec<_> = resources
-            .iter()
-            .map(|resource| (resource.resource_type, &resource.resource_name))
-            .collect();
-        let (records, verdicts) = alter_all(cluster, &named, self.request.validate_only, |cluster, index| {
-            replace(cluster, &resources[index])
+        let validate_only = self.request.validate_only;
+        let (records, verdicts) = alter_all(cluster, resources, validate_only, |cluster, resource| {
+            replace(cluster, resource)
         });
         Outcome::new(records, response(resources, &verdicts))
+    }
+}
+
+impl Resource for AlterConfigsResource {
+    fn named(&self) -> (i8, &Utf8Bytes) {
+        (self.resource_type, &self.resource_name)
     }
 }
 

@@ -7,14 +7,6 @@ use crate::{LogDirectory, Uuid};
 
 const FOLDER: &str = "/data/topic-0";
 
-fn names(disk: &MemoryDisk, folder: &str) -> Vec<String> {
-    let entries = disk.read_dir(std::path::Path::new(folder)).expect("list");
-    entries
-        .into_iter()
-        .map(|entry| entry.name.into_string().expect("text"))
-        .collect()
-}
-
 fn reopen(disk: &MemoryDisk, config: &LogConfig) -> (LogDirectory, Arc<Log>) {
     let directory = open(Arc::new(disk.clone()), config).expect("open");
     let log = directory.log(&partition()).expect("open").expect("there");

@@ -4,26 +4,30 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use forebay_disk::{Disk, DiskExt, MemoryDisk, Operation, Survivors};
+use forebay_disk::{DiskExt, MemoryDisk, Operation, Survivors};
 
 use super::*;
 
 const DAY_MS: i64 = 86_400_000;
 
-fn names(disk: &MemoryDisk) -> Vec<String> {
-    let entries = disk
-        .read_dir(std::path::Path::new("/data/topic-0"))
-        .expect("list");
-    entries
-        .into_iter()
-        .map(|entry| entry.name.into_string().expect("text"))
-        .collect()
+/// How many of the log's files have a name that ends so.
+fn count(disk: &MemoryDisk, suffix: &str) -> usize {
+    let names = names(disk, "/data/topic-0").into_iter();
+    names.filter(|name| name.ends_with(suffix)).count()
 }
 
 fn append_at(log: &Log, tag: u8, timestamp: Timestamp) {
     let value = [tag; 150];
     let batch = batch_at(&[(&value, timestamp)], ProducerIdentity::NONE);
     append(log, request(batch)).expect("appended");
+}
+
+/// Records 0 to 9, in segments of four, each as old as `age_ms` says of its number.
+fn append_ten(log: &Log, age_ms: impl Fn(i64) -> i64) {
+    for tag in 0..10 {
+        append_at(log, tag, NOW - age_ms(i64::from(tag)));
+    }
+    assert_eq!(log.segment_count(), 3, "offsets 0-3, 4-7, 8-9");
 }
 
 #[test]
@@ -33,10 +37,7 @@ fn by_time_whole_segments_and_all_of_them_if_all_are_old() {
         ..small_segments()
     };
     let Fixture { log, disk, .. } = fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW + i64::from(tag) * 1000);
-    }
-    assert_eq!(log.segment_count(), 3, "offsets 0-3, 4-7, 8-9");
+    append_ten(&log, |number| -1000 * number);
     let all = Offset(10);
     let delete = |after_ms: i64| {
         log.delete_old_segments(all, NOW + DAY_MS + after_ms)
@@ -63,27 +64,14 @@ fn by_time_whole_segments_and_all_of_them_if_all_are_old() {
     assert_eq!(delete(99 * DAY_MS), 0, "an empty segment stays");
     append_at(&log, 10, NOW);
     assert_eq!(read_all(&log), [(10, 10)]);
-    assert!(
-        names(&disk)
-            .iter()
-            .filter(|name| name.ends_with(".log.deleted"))
-            .count()
-            == 3
-    );
-    log.purge(NOW + DAY_MS + 3001 + config.file_delete_delay_ms - 1);
-    assert!(names(&disk).contains(&"00000000000000000000.log.deleted".to_owned()));
-    log.purge(NOW + DAY_MS + 3001 + config.file_delete_delay_ms);
-    assert!(!names(&disk).contains(&"00000000000000000000.log.deleted".to_owned()));
+    assert_eq!(count(&disk, ".log.deleted"), 3);
+    let first_due = NOW + DAY_MS + 3001 + config.file_delete_delay_ms;
+    for (now, left) in [(first_due - 1, 1), (first_due, 0)] {
+        log.purge(now);
+        assert_eq!(count(&disk, "00000000000000000000.log.deleted"), left);
+    }
     log.purge(NOW + 900 * DAY_MS);
-    assert_eq!(
-        names(&disk)
-            .iter()
-            .filter(|name| name.contains("deleted"))
-            .count(),
-        0,
-        "{:?}",
-        names(&disk)
-    );
+    assert_eq!(count(&disk, ".deleted"), 0);
     let crashed = open(Arc::new(disk.crash(Survivors::Everything)), &config).expect("open");
     let log = crashed.log(&partition()).expect("open").expect("there");
     assert_eq!(
@@ -132,9 +120,7 @@ fn deleted_records_stay_deleted() {
         ..small_segments()
     };
     let Fixture { log, disk, directory } = fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW);
-    }
+    append_ten(&log, |_| 0);
     log.sync(NOW).expect("synced");
     let beyond = log.delete_records_before(Offset(8), Offset(7));
     assert!(
@@ -171,9 +157,7 @@ fn a_reader_keeps_the_file_of_a_deleted_segment() {
         ..small_segments()
     };
     let Fixture { log, .. } = fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW);
-    }
+    append_ten(&log, |_| 0);
     log.release_idle(NOW + 1);
     let slow = log.read(&read(0)).expect("a range of the first segment's file");
     assert!(matches!(slow.chunks[..], [Chunk::File(_)]));
@@ -255,9 +239,7 @@ fn what_lies_before_the_start_goes_without_the_rest() {
         ..small_segments()
     };
     let Fixture { log, .. } = fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW);
-    }
+    append_ten(&log, |_| 0);
     let (end, much_later) = (Offset(10), NOW + DAY_MS);
     log.delete_records_before(Offset(5), end).expect("deleted");
     let deleted = log.delete_segments_before_start(end, much_later);
@@ -274,9 +256,7 @@ fn a_deletion_up_to_a_segment_lasts_before_its_names_are_synced() {
         ..small_segments()
     };
     let Fixture { log, disk, directory } = fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW);
-    }
+    append_ten(&log, |_| 0);
     log.sync(NOW).expect("synced");
     log.delete_records_before(Offset(4), Offset(10)).expect("deleted");
     directory.checkpoint(None).expect("written");
@@ -313,9 +293,7 @@ fn an_append_does_not_wait_for_files_that_are_removed() {
         ..small_segments()
     };
     let (disk, Fixture { log, .. }) = faulty_fixture(&config);
-    for tag in 0..10 {
-        append_at(&log, tag, NOW);
-    }
+    append_ten(&log, |_| 0);
     log.delete_records_before(Offset(10), Offset(10))
         .expect("deleted");
     assert!(
@@ -339,9 +317,7 @@ fn an_append_does_not_wait_for_files_that_are_removed() {
 fn the_greatest_timestamp_is_found_while_segments_go() {
     let (disk, Fixture { log, .. }) = faulty_fixture(&small_segments());
     // The first segment has the greatest.
-    for tag in 0..10 {
-        append_at(&log, tag, NOW - i64::from(tag));
-    }
+    append_ten(&log, |number| number);
     for _ in 0..2 {
         log.release_idle(Timestamp(i64::MAX));
     }

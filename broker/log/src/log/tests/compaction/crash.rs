@@ -1,5 +1,7 @@
 //! Damage, interruptions and crashes while a log is compacted: nothing that should be there goes, nothing comes back.
 
+use forebay_disk::Space;
+
 use super::*;
 
 /// Damaged is what is not what it was: nothing is dropped for it.
@@ -225,21 +227,38 @@ const OPERATIONS: [Operation; 7] = [
     Operation::SetLength,
 ];
 
+const EFFECTS: [Effect; 3] = [Effect::Freeze, Effect::Fail, Effect::NoSpace];
+
+/// A disk that fails when it is told to, on one with plenty of room, or so little that what is replaced goes at once.
+fn disks(is_short: bool) -> (MemoryDisk, FaultyDisk) {
+    let memory = MemoryDisk::new();
+    let small = FaultyDisk::new(Arc::new(memory.clone()));
+    if is_short {
+        small.set_space(Space {
+            total: 1 << 40,
+            usable: 100_000,
+        });
+    }
+    (memory, FaultyDisk::new(Arc::new(small)))
+}
+
 #[test]
 fn a_crash_at_any_moment_leaves_the_old_segments_or_the_new_one() {
-    let counter = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let (directory, log) = filled(&counter);
-    let expected = newest(&log);
-    counter.clear();
-    clean_all(&directory, NOW);
-    assert_eq!((newest(&log), contents(&log).len()), (expected.clone(), 7));
     let mut tried = 0;
-    for operation in OPERATIONS {
-        for nth in 1..=counter.count(operation) {
-            for effect in [Effect::Freeze, Effect::Fail, Effect::NoSpace] {
-                let what = format!("{operation:?} {nth} {effect:?}");
-                let memory = MemoryDisk::new();
-                let disk = FaultyDisk::new(Arc::new(memory.clone()));
+    for is_short in [false, true] {
+        let (_, counter) = disks(is_short);
+        let (directory, log) = filled(&counter);
+        let expected = newest(&log);
+        counter.clear();
+        clean_all(&directory, NOW);
+        assert_eq!((newest(&log), contents(&log).len()), (expected.clone(), 7));
+        let counted = OPERATIONS.map(|operation| (operation, counter.count(operation)));
+        let removed = counter.count(Operation::Remove);
+        assert!(!is_short || removed > 0, "what is replaced goes at once");
+        for (operation, count) in counted {
+            for (nth, effect) in (1..=count).flat_map(|nth| EFFECTS.map(|effect| (nth, effect))) {
+                let what = format!("{operation:?} {nth} {effect:?}, {is_short}");
+                let (memory, disk) = disks(is_short);
                 let (directory, log) = filled(&disk);
                 let fault = Fault {
                     operation,
@@ -260,7 +279,7 @@ fn a_crash_at_any_moment_leaves_the_old_segments_or_the_new_one() {
             }
         }
     }
-    assert!(tried > 500, "{tried} crashes were tried");
+    assert!(tried > 1000, "{tried} crashes were tried");
 }
 
 /// At the start the policies of topics are not known yet; and where nothing was kept Kafka leaves an empty segment. What lies

@@ -79,13 +79,8 @@ fn to_be_compacted(directory: &LogDirectory, is_dense: bool) -> Arc<Log> {
 }
 
 fn replaced_files(disk: &FaultyDisk) -> usize {
-    let names = disk
-        .read_dir(std::path::Path::new("/data/topic-0"))
-        .expect("list");
-    let replaced = names
-        .iter()
-        .filter(|entry| entry.name.to_string_lossy().ends_with(".deleted"));
-    replaced.count()
+    let names = names(disk, "/data/topic-0").into_iter();
+    names.filter(|name| name.ends_with(".deleted")).count()
 }
 
 /// Of a small device a twentieth belongs to those who append, of a large one 64 MiB. If there is no more than that, compaction would never

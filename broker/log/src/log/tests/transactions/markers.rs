@@ -52,14 +52,9 @@ fn asking_for_aborted_transactions_does_not_wait() {
 
 /// The files of the log's segments.
 pub(super) fn segments(disk: &MemoryDisk) -> Vec<PathBuf> {
-    let entries = disk.read_dir(Path::new(FOLDER)).expect("list").into_iter();
-    let names = entries.map(|entry| entry.name.into_string().expect("text"));
-    let mut segments: Vec<_> = names.filter(|name| name.ends_with(".log")).collect();
-    segments.sort_unstable();
-    segments
-        .into_iter()
-        .map(|name| Path::new(FOLDER).join(name))
-        .collect()
+    let names = names(disk, FOLDER).into_iter();
+    let segments = names.filter(|name| name.ends_with(".log"));
+    segments.map(|name| Path::new(FOLDER).join(name)).collect()
 }
 
 /// Flips a bit, in the file and at the position.
