@@ -138,9 +138,11 @@ async fn a_snapshot_comes_with_bytes_or_with_time_and_not_without_news() {
         broker.create_topic(&format!("t{number}"), 1, &[]).await;
     }
     upkeep_at(&broker, now + 200_001).await;
-    assert_eq!(count(), 2, "many bytes");
+    // A round that came by itself may have found enough of them halfway.
+    let many = count();
+    assert!((2..=3).contains(&many), "many bytes: {many}");
     upkeep_at(&broker, now + 300_000).await;
-    assert_eq!(count(), 2, "nothing is new");
+    assert_eq!(count(), many, "nothing is new");
     let log = metadata_log(&broker);
     assert_eq!(log.log_start_offset().0, 0, "both are young and small");
     // A week later.
