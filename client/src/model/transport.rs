@@ -9,13 +9,13 @@ use forebay_protocol::{
     ApiKey, ErrorCode, NodeId, Reader, Request, Response, Utf8Bytes, Writer,
     header::{RequestHeader, decode_response},
     messages::{
-        ApiVersionsResponse,
+        ApiVersionsResponse, DescribeClusterResponse,
         api_versions_response::{ApiVersion, FinalizedFeatureKey},
     },
 };
 use tokio::sync::watch;
 
-use super::{Fault, LATENCY, Model};
+use super::{CLUSTER_ID, Fault, LATENCY, Model};
 use crate::{
     cluster::Connect,
     transport::{CallFuture, Error, Transport},
@@ -155,6 +155,14 @@ impl Model {
         match request {
             Request::ApiVersions(_) => answer(self.api_versions().into()),
             Request::Metadata(request) => answer(self.change(|state| state.metadata(request)).into()),
+            Request::DescribeCluster(_) => answer(
+                DescribeClusterResponse {
+                    cluster_id: CLUSTER_ID.into(),
+                    controller_id: 1,
+                    ..Default::default()
+                }
+                .into(),
+            ),
             Request::DescribeTopicPartitions(request) => {
                 answer(self.lock().describe_topic_partitions(request).into())
             }

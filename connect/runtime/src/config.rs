@@ -65,6 +65,7 @@ impl Config {
     /// # Errors
     /// Every value that is wrong.
     pub fn new(properties: &Properties) -> Result<Self, Errors> {
+        let properties = &crate::provider::resolve_worker(properties)?;
         let config = config_def().parse(properties)?;
         refuse_what_is_not_there_yet(&config)?;
         refuse_what_breaks_guarantees(&config)?;
@@ -135,11 +136,6 @@ impl Config {
 /// What would change how records are delivered or what is read must not be ignored.
 fn refuse_what_is_not_there_yet(config: &Parsed) -> Result<(), Errors> {
     let mut errors = Vec::new();
-    if !config.get_list("config.providers").is_empty() {
-        let providers = config.get_list("config.providers").join(",");
-        let reason = "config providers are not supported yet; write the values themselves";
-        errors.push(Error::invalid("config.providers", providers, reason));
-    }
     let exactly_once = config.get_string("exactly.once.source.support");
     if !exactly_once.eq_ignore_ascii_case("disabled") {
         let reason = "exactly-once source connectors are not supported yet; only disabled is";
@@ -265,7 +261,6 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_refused() {
         for (key, value) in [
-            ("config.providers", "file"),
             ("exactly.once.source.support", "enabled"),
             ("offset.storage.partitions", "0"),
             ("connector.client.config.override.policy", "com.example.Mine"),

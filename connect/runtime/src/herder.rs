@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::provider::Providers;
 use crate::service;
 use crate::store::config::ConfigStore;
 use crate::store::offset::OffsetStore;
@@ -55,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) worker_id: String,
     /// What its connectors may reach.
     pub(crate) access: Access,
+    /// Whether only this machine can create connectors.
+    pub(crate) is_loopback: bool,
 }
 
 /// The head of the worker.
@@ -93,9 +96,11 @@ impl Herder {
             OffsetStore::open(client, &config),
         )?;
         let cluster = Arc::new(Cluster::new(configs));
+        let providers = Providers::new(&config.originals, &place.access, place.is_loopback)?;
         let context = Arc::new(Context {
             client: client.clone(),
             config,
+            providers,
             access: place.access,
             plugins,
             worker_id: place.worker_id,

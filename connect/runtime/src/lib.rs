@@ -12,6 +12,7 @@ mod converter;
 mod guarantees;
 mod herder;
 mod outage;
+mod provider;
 mod rest;
 mod service;
 mod store;
@@ -19,5 +20,6 @@ mod validate;
 mod worker;
 
 pub use config::{Config, config_def};
+pub use provider::{redact, resolve_worker};
 pub use service::{Error, Service};
 pub use store::Error as StorageError;

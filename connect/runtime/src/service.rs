@@ -18,6 +18,9 @@ pub enum Error {
     /// One of the topics in which it keeps its state cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A config provider cannot be used.
+    #[error(transparent)]
+    Config(#[from] forebay_config::Errors),
     /// The cluster does not do what is asked.
     #[error("the Connect worker cannot use its cluster: {0}")]
     Client(#[from] forebay_client::Error),
@@ -46,6 +49,7 @@ impl Service {
         let place = Place {
             worker_id: worker_id(&config, &listeners),
             access: config.access(listeners.are_loopback()),
+            is_loopback: listeners.are_loopback(),
         };
         let herder = Herder::start(client, config, plugins, place).await?;
         let router = rest::router(Arc::clone(&herder));

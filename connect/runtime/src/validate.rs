@@ -5,14 +5,18 @@ mod infos;
 mod overrides;
 mod sink;
 
+use std::sync::Arc;
+
 use forebay_config::{ConfigDef, ConfigValue, Origin, Properties, UnknownKeys, Warning};
 use forebay_connect_api::{PluginType, Plugins};
+use forebay_connect_transforms::chain_def;
 
 use crate::config::OverridePolicy;
 use crate::connector_config::topic_creation::topic_creation_def;
 use crate::connector_config::{OPEN_PREFIXES, connector_def};
 use crate::converter::{self, Role};
 use crate::herder::Error;
+use crate::provider::Providers;
 use crate::worker::AnyConnector;
 use infos::ConfigInfo;
 pub(crate) use infos::{ConfigInfos, ConfigKeyInfo};
@@ -27,12 +31,20 @@ type RawConfig = std::collections::BTreeMap<String, Option<String>>;
 pub(crate) fn validate(
     plugins: &Plugins,
     policy: OverridePolicy,
+    providers: &Providers,
     config: &RawConfig,
 ) -> Result<ConfigInfos, Error> {
-    let properties: Properties = config
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
-        .collect();
+    let raw: Arc<Properties> = Arc::new(
+        config
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+            .collect(),
+    );
+    let (resolved, unresolved) = match providers.resolve(&raw) {
+        Ok(resolved) => (resolved.properties, None),
+        Err(errors) => (Arc::clone(&raw), Some(errors)),
+    };
+    let properties = &*resolved;
     let Some(class) = properties.get("connector.class") else {
         return Err(Error::BadRequest(
             "Connector config contains no connector type".to_owned(),
@@ -43,38 +55,65 @@ pub(crate) fn validate(
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let connector = AnyConnector::new(plugin);
     let connector = connector.connector();
-    let common = common_def(plugin.plugin_type(), &properties);
+    let common = common_def(plugin.plugin_type(), properties);
     let own = connector.config();
 
-    let mut values = common.validate(&properties);
+    let mut values = common.validate(properties);
     if plugin.plugin_type() == PluginType::Sink {
-        sink::check(&properties, &mut values);
+        sink::check(properties, &mut values);
     }
     refuse_nulls(config, &mut values);
-    values.extend(connector.validate(&properties));
-    refuse_references(&properties, &mut values);
-    let unknown = unknown_keys(&common, &own, &properties);
+    check_transformations(properties, &mut values);
+    values.extend(connector.validate(properties));
+    for error in unresolved.iter().flatten() {
+        add_error(
+            &mut values,
+            error.key().unwrap_or_default(),
+            None,
+            error.to_string(),
+        );
+    }
+    let unknown = unknown_keys(&common, &own, properties);
 
     let mut infos = ConfigInfos::new(class, &[&common, &own], values);
     infos
         .configs
         .splice(0..0, unknown.into_iter().map(ConfigInfo::without_definition));
-    for part in overrides::validate(policy, plugin.plugin_type(), &properties) {
+    for part in overrides::validate(policy, plugin.plugin_type(), properties) {
         infos.append(part);
     }
     for role in [Role::Header, Role::Key, Role::Value] {
-        infos.append(converter_infos(role, &properties));
+        infos.append(converter_infos(role, properties));
     }
     infos.count_errors();
+    infos.hide_resolved(&raw, properties);
     Ok(infos)
 }
 
 /// The keys of every connector, and those of the topics that a source connector makes.
 fn common_def(plugin_type: PluginType, properties: &Properties) -> ConfigDef {
-    let def = connector_def(plugin_type);
+    let def = connector_def(plugin_type).extend(&chain_def(properties));
     match plugin_type {
         PluginType::Source => def.extend(&topic_creation_def(properties)),
         PluginType::Sink => def,
+    }
+}
+
+/// What is wrong with transformations as a whole. Kafka says most of it when a task starts.
+fn check_transformations(properties: &Properties, values: &mut Vec<ConfigValue>) {
+    let is_about =
+        |value: &&ConfigValue| value.name.starts_with("transforms") || value.name.starts_with("predicates");
+    let are_right = values
+        .iter()
+        .filter(is_about)
+        .all(|value| value.errors.is_empty());
+    for error in forebay_connect_transforms::check(properties, are_right) {
+        add_error(
+            values,
+            error.key().unwrap_or("transforms"),
+            None,
+            error.to_string(),
+        );
     }
 }
 
@@ -83,35 +122,6 @@ fn refuse_nulls(config: &RawConfig, values: &mut Vec<ConfigValue>) {
         let reason = "Null value can not be supplied as the configuration value.";
         add_error(values, key, None, reason.to_owned());
     }
-}
-
-/// A reference to a config provider must not be taken for the value itself: a password would be `${env:PASSWORD}`.
-fn refuse_references(properties: &Properties, values: &mut Vec<ConfigValue>) {
-    for (key, value) in properties {
-        if let Some(provider) = provider_of(value) {
-            let reason = format!(
-                "config providers are not supported yet: ${{{provider}:…}} cannot be resolved; write the value itself"
-            );
-            add_error(values, key, None, reason);
-        }
-    }
-}
-
-/// The provider of the first reference `${provider:…}` in a value.
-fn provider_of(value: &str) -> Option<&str> {
-    let mut rest = value;
-    while let Some((_, after)) = rest.split_once("${") {
-        let name = after.split_once(':').map_or("", |(name, _)| name);
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        if is_name && after.contains('}') {
-            return Some(name);
-        }
-        rest = after;
-    }
-    None
 }
 
 /// Adds an error to a key's value, made if it is not there.

@@ -10,6 +10,7 @@ mod source_task;
 mod stage;
 mod supervisor;
 mod task;
+mod transformations;
 
 use std::collections::HashMap;
 use std::hash::Hash;

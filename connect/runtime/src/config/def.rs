@@ -221,7 +221,11 @@ fn policy_keys(def: ConfigDef) -> ConfigDef {
         ConfigKey::new("config.providers", ConfigType::List)
             .default("")
             .guards()
-            .documentation("Config providers; not supported yet."),
+            .documentation(
+                "Names of config providers, which references as ${name:path:key} in configurations mean; config.providers.NAME.class says \
+                 which: FileConfigProvider, DirectoryConfigProvider or EnvVarConfigProvider, and config.providers.NAME.param.* what it \
+                 may read (allowed.paths, allowlist.pattern).",
+            ),
     )
     .define(
         ConfigKey::new("exactly.once.source.support", ConfigType::String)

@@ -69,8 +69,14 @@ fn common_keys() -> ConfigDef {
         .define(converter_key("key.converter", 5, "Key converter class", converter::is_converter))
         .define(converter_key("value.converter", 6, "Value converter class", converter::is_converter))
         .define(converter_key("header.converter", 7, "Header converter class", converter::is_header_converter))
-        .define(not_yet("transforms", (TRANSFORMS, 8), "Transforms"))
-        .define(not_yet("predicates", (PREDICATES, 9), "Predicates"))
+        .define(
+            aliases("transforms", (TRANSFORMS, 8), "Transforms", "unique transformation aliases")
+                .documentation("Aliases of the transformations that records go through, in their order."),
+        )
+        .define(
+            aliases("predicates", (PREDICATES, 9), "Predicates", "unique predicate aliases")
+                .documentation("Aliases of the predicates that transformations use."),
+        )
         .define(
             key("config.action.reload", ConfigType::String, (COMMON, 10), Width::Medium, "Reload Action")
                 .default("restart")
@@ -79,16 +85,14 @@ fn common_keys() -> ConfigDef {
         )
 }
 
-/// Keys beginning so are for converters, clients and transforms, which read them themselves.
-pub(crate) const OPEN_PREFIXES: [&str; 9] = [
+/// Keys beginning so are for converters and clients, which read them themselves.
+pub(crate) const OPEN_PREFIXES: [&str; 7] = [
     "key.converter.",
     "value.converter.",
     "header.converter.",
     "producer.override.",
     "consumer.override.",
     "admin.override.",
-    "transforms.",
-    "predicates.",
     "topic.creation.",
 ];
 
@@ -125,19 +129,11 @@ fn converter_key(name: &str, order: i32, display_name: &str, is_known: fn(&str) 
     .documentation("Converts between Connect's data and bytes; the worker's, unless given.")
 }
 
-/// A key that would change records must never be ignored.
-fn not_yet(name: &str, place: (&str, i32), display_name: &str) -> ConfigKey {
-    let what = name.to_owned();
-    let check = move |_: &str, aliases: Option<&Value>| match aliases {
-        Some(Value::List(aliases)) if aliases.iter().any(|alias| !alias.is_empty()) => {
-            Err(format!("{what} are not supported yet; remove the key"))
-        }
-        _ => Ok(()),
-    };
+/// A key that lists names, each once.
+fn aliases(name: &str, place: (&str, i32), display_name: &str, what: &str) -> ConfigKey {
     key(name, ConfigType::List, place, Width::Long, display_name)
         .default("")
-        .validator(Validator::custom("none yet", check))
-        .documentation(format!("Aliases of {name}; not supported yet."))
+        .validator(unique(what))
 }
 
 fn error_keys(def: ConfigDef) -> ConfigDef {
@@ -258,7 +254,7 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         key("topic.creation.groups", ConfigType::List, (TOPIC_CREATION, 1), Width::Long, "Topic Creation Groups")
             .default("")
-            .validator(unique())
+            .validator(unique("unique topic creation groups"))
             .documentation("Groups of configurations for topics created by source connectors"),
     )
     .define(
@@ -310,8 +306,8 @@ fn exactly_once_support() -> Validator {
     ])
 }
 
-fn unique() -> Validator {
-    Validator::custom("unique topic creation groups", |_, aliases| match aliases {
+fn unique(what: &str) -> Validator {
+    Validator::custom(what, |_, aliases| match aliases {
         Some(Value::List(aliases)) if aliases.iter().collect::<BTreeSet<_>>().len() < aliases.len() => {
             Err("Duplicate alias provided.".to_owned())
         }

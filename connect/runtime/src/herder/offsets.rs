@@ -136,6 +136,12 @@ impl Herder {
         config: &Arc<Properties>,
         offsets: &[AlteredOffset],
     ) -> Result<bool, Error> {
+        let config = &self
+            .context
+            .resolve(config)
+            .await
+            .map_err(Error::Connector)?
+            .properties;
         let plugin = self.context.plugin(config).map_err(Error::Connector)?;
         let AnyConnector::Source(connector) = AnyConnector::new(plugin) else {
             return Ok(false);
@@ -215,6 +221,12 @@ impl Herder {
     }
 
     async fn ask_sink(&self, config: &Arc<Properties>, offsets: &SinkOffsets) -> Result<bool, Error> {
+        let config = &self
+            .context
+            .resolve(config)
+            .await
+            .map_err(Error::Connector)?
+            .properties;
         let plugin = self.context.plugin(config).map_err(Error::Connector)?;
         match AnyConnector::new(plugin) {
             AnyConnector::Sink(connector) => {

@@ -43,7 +43,8 @@ impl Herder {
     pub(crate) async fn validate(&self, config: RawConfig) -> Result<ConfigInfos, Error> {
         let context = Arc::clone(&self.context);
         let validated = tokio::task::spawn_blocking(move || {
-            validate::validate(&context.plugins, context.config.override_policy, &config)
+            let policy = context.config.override_policy;
+            validate::validate(&context.plugins, policy, &context.providers, &config)
         });
         validated
             .await

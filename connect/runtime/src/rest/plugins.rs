@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::routing::{get, put};
 use forebay_config::ConfigDef;
 use forebay_connect_api::PluginType;
+use forebay_connect_transforms::{predicate, transformation};
 use serde_json::{Value, json};
 
 use super::body::{self, bad};
@@ -25,7 +26,7 @@ pub(super) fn router() -> Router<Arc<Herder>> {
         .route("/connector-plugins/{plugin}/config/validate", put(validate))
 }
 
-/// Sinks, sources, converters, header converters, as Kafka orders them.
+/// Sinks, sources, transformations, predicates, converters, header converters, as Kafka orders them.
 async fn list(State(herder): Shared, query: Query) -> Result {
     let mut plugins = Vec::new();
     for plugin_type in [PluginType::Sink, PluginType::Source] {
@@ -37,6 +38,10 @@ async fn list(State(herder): Shared, query: Query) -> Result {
     }
     if !flag(&query, "connectorsOnly").unwrap_or(true) {
         let version = env!("CARGO_PKG_VERSION");
+        let transformations = transformation::CLASSES.iter();
+        plugins.extend(transformations.map(|class| entry(class.class, "transformation", version)));
+        let predicates = predicate::CLASSES.iter();
+        plugins.extend(predicates.map(|class| entry(class.class, "predicate", version)));
         let data = converter::CLASSES.iter().filter(|class| class.converts_data);
         plugins.extend(data.map(|class| entry(class.class, "converter", version)));
         let headers = converter::CLASSES.iter().filter(|class| class.converts_headers);
@@ -53,6 +58,10 @@ async fn config(State(herder): Shared, Path(plugin): Path<String>) -> Result {
     let def: ConfigDef = if let Ok(found) = herder.plugins().find(&plugin) {
         AnyConnector::new(found).connector().config()
     } else if let Some(class) = converter::find(&plugin) {
+        (class.config_def)()
+    } else if let Some(class) = transformation::find(&plugin) {
+        (class.config_def)()
+    } else if let Some(class) = predicate::find(&plugin) {
         (class.config_def)()
     } else {
         return Err(Error::NotFound(format!("Unknown plugin {plugin}.")));

@@ -1,7 +1,9 @@
 //! What validation answers (Kafka's `ConfigInfos`, `ConfigInfo`, `ConfigKeyInfo`, `ConfigValueInfo`), with the names of its JSON.
 
-use forebay_config::{ConfigDef, ConfigKey, ConfigValue};
+use forebay_config::{ConfigDef, ConfigKey, ConfigValue, Properties};
 use serde::Serialize;
+
+use crate::provider::redact;
 
 /// The verdict on a configuration.
 #[derive(Debug, Default, Serialize)]
@@ -39,7 +41,7 @@ pub(crate) struct ConfigKeyInfo {
     width: &'static str,
     display_name: String,
     dependents: Vec<String>,
-    order: i32,
+    order_in_group: i32,
 }
 
 /// What a key is set to.
@@ -69,7 +71,7 @@ impl ConfigKeyInfo {
             width: key.width.name(),
             display_name: key.display_name.clone(),
             dependents: key.dependents.clone(),
-            order: key.order_in_group,
+            order_in_group: key.order_in_group,
         }
     }
 }
@@ -171,6 +173,24 @@ impl ConfigInfos {
             }
         }
         self.configs.extend(part.configs);
+    }
+
+    /// Puts references back where config providers gave a value, and takes what they gave out of messages.
+    pub(super) fn hide_resolved(&mut self, raw: &Properties, resolved: &Properties) {
+        let was_reference = |key: &str| raw.get(key).filter(|text| resolved.get(key) != Some(text));
+        self.name = redact(&self.name).into_owned();
+        for value in self.configs.iter_mut().filter_map(|config| config.value.as_mut()) {
+            if let (Some(text), Some(shown)) = (was_reference(&value.name), &mut value.value) {
+                // What is hidden stays so.
+                if shown != "[hidden]" {
+                    shown.clone_from(text);
+                }
+            }
+            let texts = value.value.iter_mut().chain(&mut value.errors);
+            for text in texts.chain(&mut value.recommended_values) {
+                *text = redact(text).into_owned();
+            }
+        }
     }
 
     pub(super) fn count_errors(&mut self) {

@@ -1,3 +1,5 @@
+mod transformations;
+
 use std::sync::Arc;
 
 use forebay_config::{ConfigKey, ConfigType};
@@ -66,7 +68,7 @@ fn validated(policy: OverridePolicy, class: &str, pairs: &[(&str, Option<&str>)]
     .map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)))
     .collect();
     config.retain(|_, value| value.as_deref() != Some("(none)"));
-    validate(&plugins, policy, &config).expect("the class is known")
+    validate(&plugins, policy, &Providers::default(), &config).expect("the class is known")
 }
 
 /// The errors of each key.
@@ -117,10 +119,11 @@ fn what_is_wrong_with_any_connector_is_said_of_its_key() {
             ),
             (&[("file", Some("(none)"))], "file", missing),
             (&[("file", None)], "file", "Null value can not be supplied"),
+            (&[("transforms", Some("a"))], "transforms.a.type", missing),
             (
-                &[("transforms", Some("a"))],
+                &[("transforms", Some("a,a"))],
                 "transforms",
-                "transforms are not supported yet",
+                "Invalid value [a, a] for configuration transforms: Duplicate alias provided.",
             ),
             (
                 &[("value.converter", Some("com.example.X"))],
@@ -130,7 +133,7 @@ fn what_is_wrong_with_any_connector_is_said_of_its_key() {
             (
                 &[("file.password", Some("${env:PW}"))],
                 "file.password",
-                "config providers are not supported",
+                "there is no config provider env",
             ),
             (
                 &[("file.pasword", Some("x"))],
@@ -310,7 +313,7 @@ fn the_form_is_kafkas_and_secrets_stay_hidden() {
             "definition": {
                 "name": "tasks.max", "type": "INT", "required": false, "default_value": "1", "importance": "HIGH",
                 "documentation": "Maximum number of tasks to use for this connector.", "group": "Common",
-                "width": "SHORT", "display_name": "Tasks max", "dependents": [], "order": 3
+                "width": "SHORT", "display_name": "Tasks max", "dependents": [], "order_in_group": 3
             },
             "value": {"name": "tasks.max", "value": "1", "recommended_values": [], "errors": [], "visible": true}
         })
@@ -322,19 +325,4 @@ fn the_form_is_kafkas_and_secrets_stay_hidden() {
         serde_json::json!(["file"])
     );
     assert!(!json.to_string().contains("s3cret"));
-}
-
-#[test]
-fn a_reference_is_told_from_a_template() {
-    for (value, provider) in [
-        ("${env:HOME}", Some("env")),
-        ("a${file:/etc/passwd:x}b", Some("file")),
-        ("${topic}", None),
-        ("${a b:c}", None),
-        ("$${directory:/d:f}", Some("directory")),
-        ("${x", None),
-        ("${env:x", None),
-    ] {
-        assert_eq!(provider_of(value), provider, "{value}");
-    }
 }

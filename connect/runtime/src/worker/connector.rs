@@ -16,6 +16,7 @@ use super::context::Context;
 use super::supervisor::{Command, Failure, Unit};
 use crate::connector_config::ConnectorConfig;
 use crate::herder::cluster::Cluster;
+use crate::provider::{Resolved, without_secrets};
 use crate::store::config::TargetState;
 use crate::store::status::State;
 
@@ -158,6 +159,9 @@ impl Unit for ConnectorUnit {
 struct Started<'a> {
     unit: &'a ConnectorUnit,
     plugin: &'a Plugin,
+    /// The configuration as it is stored.
+    raw: Arc<Properties>,
+    resolved: Resolved,
     config: ConnectorConfig,
     connector: AnyConnector,
     requests: mpsc::Receiver<Request>,
@@ -174,8 +178,12 @@ impl ConnectorUnit {
         properties: &Arc<Properties>,
         command: &mut watch::Receiver<Command>,
     ) -> Result<(), Failure> {
-        let plugin = self.context.plugin(properties).map_err(Failure::Start)?;
-        let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(properties))
+        let resolved = self.context.resolve(properties).await.map_err(Failure::Start)?;
+        let plugin = self
+            .context
+            .plugin(&resolved.properties)
+            .map_err(Failure::Start)?;
+        let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(&resolved.properties))
             .map_err(|errors| Failure::Start(Error::Config(errors)))?;
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let context = Arc::new(RunningContext {
@@ -184,7 +192,11 @@ impl ConnectorUnit {
             requests: sender,
         });
         let mut connector = AnyConnector::new(plugin);
-        if let Err(error) = connector.connector_mut().start(context, properties).await {
+        if let Err(error) = connector
+            .connector_mut()
+            .start(context, &resolved.properties)
+            .await
+        {
             connector.connector_mut().stop().await;
             return Err(Failure::Start(error));
         }
@@ -192,6 +204,8 @@ impl ConnectorUnit {
         let mut started = Started {
             unit: self,
             plugin,
+            raw: Arc::clone(properties),
+            resolved,
             config,
             connector,
             requests,
@@ -206,6 +220,8 @@ impl Started<'_> {
     async fn work(&mut self, command: &mut watch::Receiver<Command>) -> Result<(), Error> {
         let mut publish = true;
         let mut may_ask = true;
+        let (context, resolved) = (Arc::clone(&self.unit.context), self.resolved.clone());
+        let mut changed = Box::pin(async move { context.providers.changed(&resolved).await });
         let mut delay = PUBLISH_RETRY_DELAY;
         let mut publish_at = tokio::time::Instant::now();
         loop {
@@ -215,6 +231,7 @@ impl Started<'_> {
                         return Ok(());
                     }
                 }
+                () = &mut changed => return Ok(()), // To be started with what the references stand for now.
                 request = self.requests.recv(), if may_ask => match request {
                     Some(Request::Reconfigure) => {
                         publish = true;
@@ -258,13 +275,13 @@ impl Started<'_> {
             .into_iter()
             .map(|mut task| {
                 task.extend(framework.clone());
-                task
+                without_secrets(&self.raw, task)
             })
             .collect();
         let published = self
             .unit
             .cluster
-            .publish_tasks(&self.unit.name, properties, &tasks)
+            .publish_tasks(&self.unit.name, &self.raw, &tasks)
             .await;
         published
             .map_err(|error| Error::retriable("the task configurations cannot be written").with_source(error))

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use forebay_client::Client;
+use forebay_config::Properties;
 use forebay_connect_api::{Access, Error, Plugin, Plugins, TaskId};
 
 use crate::config::Config;
+use crate::provider::{Providers, Resolved, redact};
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, Status, StatusStore};
 
@@ -19,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     /// The worker's configuration.
     pub(crate) config: Config,
+    /// What references in configurations stand for.
+    pub(crate) providers: Providers,
     /// What connectors may reach.
     pub(crate) access: Access,
     /// The connectors that there are.
@@ -33,10 +37,15 @@ pub(crate) struct Context {
 
 impl Context {
     /// The plugin that `connector.class` names.
-    pub(crate) fn plugin(&self, properties: &forebay_config::Properties) -> Result<&Plugin, Error> {
+    pub(crate) fn plugin(&self, properties: &Properties) -> Result<&Plugin, Error> {
         let class = properties.get("connector.class").map_or("", String::as_str);
         let found = self.plugins.find(class);
         found.map_err(|error| Error::fatal(error.to_string()))
+    }
+
+    /// A configuration with what its references stand for.
+    pub(crate) async fn resolve(&self, raw: &Arc<Properties>) -> Result<Resolved, Error> {
+        self.providers.resolve_later(raw).await.map_err(Error::Config)
     }
 
     /// Says what a connector is doing.
@@ -52,7 +61,8 @@ impl Context {
     fn status(&self, state: State, trace: Option<String>) -> Status {
         Status {
             state,
-            trace,
+            // Errors may have what config providers gave.
+            trace: trace.map(|trace| redact(&trace).into_owned()),
             worker_id: self.worker_id.clone(),
             generation: GENERATION,
         }
@@ -60,7 +70,7 @@ impl Context {
 }
 
 /// The group of a sink connector's consumers.
-pub(crate) fn sink_group(connector: &Arc<forebay_config::Properties>, name: &str) -> String {
+pub(crate) fn sink_group(connector: &Arc<Properties>, name: &str) -> String {
     connector
         .get("consumer.override.group.id")
         .cloned()

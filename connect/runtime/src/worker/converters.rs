@@ -38,6 +38,8 @@ pub(crate) struct Converters {
 pub(crate) struct Rejected {
     /// Where it failed.
     pub(crate) stage: Stage,
+    /// The Java class that failed, where the stage does not tell.
+    pub(crate) class: Option<&'static str>,
     /// Why.
     pub(crate) error: ConnectError,
 }
@@ -122,7 +124,7 @@ impl Converters {
             Stage::KeyConverter => Role::Key,
             Stage::ValueConverter => Role::Value,
             Stage::HeaderConverter => Role::Header,
-            Stage::TaskPut | Stage::KafkaProduce => return None,
+            Stage::Transformation | Stage::TaskPut | Stage::KafkaProduce => return None,
         };
         converter::class_of(role, &self.connector, &self.worker)
     }
@@ -179,6 +181,7 @@ impl Converters {
                 Err(error) => {
                     return Err(Rejected {
                         stage,
+                        class: None,
                         error: error.into(),
                     });
                 }
@@ -200,6 +203,7 @@ impl Converters {
                 Err(error) => {
                     return Err(Rejected {
                         stage,
+                        class: None,
                         error: error.into(),
                     });
                 }
@@ -228,13 +232,18 @@ impl Converters {
                 Err(error) => {
                     return Err(Rejected {
                         stage,
+                        class: None,
                         error: error.into(),
                     });
                 }
             };
             if give_up.is_some_and(|at| Instant::now() + delay > at) {
                 let error = ConnectError::from(error).into_fatal();
-                return Err(Rejected { stage, error });
+                return Err(Rejected {
+                    stage,
+                    class: None,
+                    error,
+                });
             }
             tracing::warn!(%error, stage = stage.name(), "a converter has to wait; trying again");
             tokio::time::sleep(delay).await;

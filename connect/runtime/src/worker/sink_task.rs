@@ -24,6 +24,7 @@ use super::clients;
 use super::context::Context;
 use super::converters::Converters;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
+use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, Topics};
 use crate::outage::Outage;
 use crate::store::config::TargetState;
@@ -56,6 +57,7 @@ pub(super) struct SinkTaskRunner {
     context: Arc<Context>,
     id: TaskId,
     config: ConnectorConfig,
+    transformations: Transformations,
     converters: Converters,
     consumer: Consumer,
     task: Box<dyn SinkTask>,
@@ -102,6 +104,7 @@ impl SinkTaskRunner {
         let consumer = clients::sink_consumer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's consumer").with_source(error))?;
         Ok(Self {
+            transformations: Transformations::new(&config)?,
             converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
             context,
             id,
@@ -172,6 +175,7 @@ impl SinkTaskRunner {
         self.requests = Some(Arc::clone(&requests));
         self.task.start(requests, properties).await?;
         let format = self.converters.value_format.clone();
+        let format = format.filter(|_| self.transformations.is_empty());
         self.raw = format.filter(|format| self.task.takes_raw(format));
         let subscription = match self.config.topics().map_err(Error::Config)? {
             Topics::Named(topics) => Subscription::topics(topics),

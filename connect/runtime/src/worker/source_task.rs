@@ -27,6 +27,7 @@ use super::context::Context;
 use super::converters::Converters;
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
+use super::transformations::Transformations;
 use crate::connector_config::ConnectorConfig;
 use crate::store::Error as StoreError;
 use crate::store::config::TargetState;
@@ -80,6 +81,7 @@ pub(super) struct SourceTaskRunner {
     context: Arc<Context>,
     id: TaskId,
     config: ConnectorConfig,
+    transformations: Transformations,
     converters: Converters,
     producer: Producer,
     topics: Topics,
@@ -111,6 +113,7 @@ impl SourceTaskRunner {
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
         let topics = Topics::new(&context, &config)?;
         Ok(Self {
+            transformations: Transformations::new(&config)?,
             converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
             context,
             id,
@@ -229,6 +232,10 @@ impl SourceTaskRunner {
     async fn send(&mut self, records: Vec<SourceRecord>) -> Result<(), Error> {
         for mut record in records {
             let offset = record.source_offset.take();
+            if !self.transformations.source(&self.id, &mut record)? {
+                self.submitted.submit(&record.source_partition, offset, None);
+                continue;
+            }
             let encoded = match self.converters.encode(&record).await {
                 Ok(encoded) => encoded,
                 Err(rejected) => {

@@ -7,6 +7,8 @@ use crate::connector_config::ErrorHandling;
 /// Kafka's `Stage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// In a transformation.
+    Transformation,
     /// In `put`.
     TaskPut,
     /// Between the key's data and its bytes.
@@ -23,6 +25,7 @@ impl Stage {
     /// Kafka's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Transformation => "TRANSFORMATION",
             Self::TaskPut => "TASK_PUT",
             Self::KeyConverter => "KEY_CONVERTER",
             Self::ValueConverter => "VALUE_CONVERTER",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_config::Properties;
 use forebay_connect_api::{BoxFuture, Constructor, Error, PluginType, TaskId};
 use tokio::sync::watch;
 
@@ -13,6 +14,7 @@ use super::source_task::SourceTaskRunner;
 use super::supervisor::{Command, Failure, Unit};
 use crate::connector_config::ConnectorConfig;
 use crate::herder::plan::TaskSpec;
+use crate::provider::Resolved;
 use crate::store::status::State;
 
 /// A task to be supervised.
@@ -28,28 +30,39 @@ impl Unit for TaskUnit {
     fn run(
         self: Arc<Self>,
         spec: TaskSpec,
-        command: watch::Receiver<Command>,
+        mut command: watch::Receiver<Command>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let (context, id) = (Arc::clone(&self.context), self.id.clone());
-            let plugin = self.context.plugin(&spec.connector).map_err(Failure::Start)?;
-            let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(&spec.connector))
-                .map_err(|errors| Failure::Start(Error::Config(errors)))?;
-            match &plugin.constructor {
-                Constructor::Source(new) => {
-                    let task = new().task();
-                    let runner = SourceTaskRunner::new(context, id, config, task).map_err(Failure::Start)?;
-                    runner.run(spec.task, command).await
+            loop {
+                let (resolved, task) = self.resolve(&spec).await.map_err(Failure::Start)?;
+                if resolved.lasts() && task.lasts() {
+                    return self.run_with(&resolved, task.properties, command).await;
                 }
-                Constructor::Sink(new) => {
-                    let parts = sink_task::Parts {
-                        task: new().task(),
-                        task_class: task_class(plugin),
-                        command,
-                    };
-                    let runner = SinkTaskRunner::new(context, id, config, parts).map_err(Failure::Start)?;
-                    runner.run(spec.task).await
+                let changed = async {
+                    tokio::select! {
+                        () = self.context.providers.changed(&resolved) => {}
+                        () = self.context.providers.changed(&task) => {}
+                    }
+                };
+                let (forward, commands) = watch::channel(*command.borrow_and_update());
+                let mut running = Box::pin(self.run_with(&resolved, task.properties.clone(), commands));
+                let mut changed = Box::pin(changed);
+                loop {
+                    tokio::select! {
+                        outcome = &mut running => return outcome,
+                        told = command.changed() => {
+                            let now = *command.borrow_and_update();
+                            forward.send_replace(if told.is_ok() { now } else { Command::Stop });
+                            if told.is_err() {
+                                return running.await;
+                            }
+                        }
+                        () = &mut changed => break,
+                    }
                 }
+                // What its references stand for is something else now.
+                forward.send_replace(Command::Stop);
+                running.await?;
             }
         })
     }
@@ -66,6 +79,43 @@ impl Unit for TaskUnit {
 }
 
 impl TaskUnit {
+    /// The configurations of the connector and of the task with what their references stand for.
+    async fn resolve(&self, spec: &TaskSpec) -> Result<(Resolved, Resolved), Error> {
+        let connector = self.context.resolve(&spec.connector).await?;
+        Ok((connector, self.context.resolve(&spec.task).await?))
+    }
+
+    async fn run_with(
+        &self,
+        connector: &Resolved,
+        properties: Arc<Properties>,
+        command: watch::Receiver<Command>,
+    ) -> Result<(), Failure> {
+        let (context, id) = (Arc::clone(&self.context), self.id.clone());
+        let plugin = self
+            .context
+            .plugin(&connector.properties)
+            .map_err(Failure::Start)?;
+        let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(&connector.properties))
+            .map_err(|errors| Failure::Start(Error::Config(errors)))?;
+        match &plugin.constructor {
+            Constructor::Source(new) => {
+                let task = new().task();
+                let runner = SourceTaskRunner::new(context, id, config, task).map_err(Failure::Start)?;
+                runner.run(properties, command).await
+            }
+            Constructor::Sink(new) => {
+                let parts = sink_task::Parts {
+                    task: new().task(),
+                    task_class: task_class(plugin),
+                    command,
+                };
+                let runner = SinkTaskRunner::new(context, id, config, parts).map_err(Failure::Start)?;
+                runner.run(properties).await
+            }
+        }
+    }
+
     /// Lets others have the partitions of a sink task.
     pub(super) async fn leave(context: &Context, spec: &TaskSpec, id: &TaskId) {
         let plugin_type = context.plugin(&spec.connector).map(|plugin| plugin.plugin_type());

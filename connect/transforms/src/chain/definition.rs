@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use forebay_connect_api::Timestamp;
 use forebay_connect_api::config::{
-    ConfigDef, ConfigKey, ConfigType, Error, Importance, Properties, Recommender, Value, Values, Width,
+    ConfigDef, ConfigKey, ConfigType, Error, Importance, Properties, Recommender, Validator, Value, Values,
+    Width,
 };
 
 use super::Chain;
@@ -73,14 +74,14 @@ fn with_condition(def: ConfigDef) -> ConfigDef {
     )
 }
 
-/// The classes that may be named.
-struct Classes(Vec<&'static str>);
+/// What a form offers.
+struct Choices(ConfigType, Vec<&'static str>);
 
-impl Recommender for Classes {
+impl Recommender for Choices {
     fn valid_values(&self, _key: &str, _parsed: &Values) -> Vec<Value> {
-        self.0
+        self.1
             .iter()
-            .map(|class| Value::Class((*class).to_owned()))
+            .filter_map(|choice| self.0.parse(choice).ok())
             .collect()
     }
 
@@ -111,18 +112,43 @@ pub fn chain_def(properties: &Properties) -> ConfigDef {
                         kind.name.to_lowercase()
                     ))
                     .validator(known_class(find))
-                    .recommender(Arc::new(Classes(kind.classes.clone()))),
+                    .recommender(Arc::new(Choices(ConfigType::Class, kind.classes.clone()))),
             );
-            if let Some(own) = find(class) {
-                def = def.embed(&prefix, &group, 1, &sorted(&own));
+            let own = find(class);
+            def = def.define(version_key(&prefix, &group, kind.name, &alias, own.is_some()));
+            if let Some(own) = own {
+                let own = sorted(&own).keys().iter().fold(ConfigDef::new(), |def, key| {
+                    def.define(without_prefix(&prefix, key))
+                });
+                def = def.embed(&prefix, &group, 2, &own);
             }
         }
     }
     def
 }
 
-fn known_class(find: fn(&str) -> Option<ConfigDef>) -> forebay_connect_api::config::Validator {
-    forebay_connect_api::config::Validator::custom("a class of this worker", move |_, value| match value {
+/// There is one version of each; the key is known because Kafka has it (KIP-891).
+fn version_key(prefix: &str, group: &str, kind: &str, alias: &str, is_known: bool) -> ConfigKey {
+    let key = ConfigKey::new(format!("{prefix}plugin.version"), ConfigType::String)
+        .importance(Importance::High)
+        .group(group, 1)
+        .width(Width::Long)
+        .display_name(format!("{kind} version for {alias}"))
+        .documentation(format!(
+            "Version of the {} '{alias}'. There is one of each here, and it is taken whatever this says.",
+            kind.to_lowercase()
+        ));
+    if is_known {
+        let versions = vec![env!("CARGO_PKG_VERSION")];
+        key.default(env!("CARGO_PKG_VERSION"))
+            .recommender(Arc::new(Choices(ConfigType::String, versions)))
+    } else {
+        key.optional()
+    }
+}
+
+fn known_class(find: fn(&str) -> Option<ConfigDef>) -> Validator {
+    Validator::custom("a class of this worker", move |_, value| match value {
         Some(Value::Class(class)) if find(class).is_none() => {
             Err(format!("Class {class} could not be found."))
         }
@@ -150,12 +176,22 @@ fn compare(a: &ConfigKey, b: &ConfigKey) -> Ordering {
         .then_with(|| a.name.cmp(&b.name))
 }
 
-/// What is wrong with the transformations as a whole, once each of their keys is right by itself: Kafka says that when a task starts.
-pub fn check(properties: &Properties, now: Timestamp) -> Vec<Error> {
-    let mut errors: Vec<Error> = match Chain::new(properties, now) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors.into_iter().collect(),
-    };
+/// The errors of a key under a prefix name it without, as Kafka's do.
+fn without_prefix(prefix: &str, key: &ConfigKey) -> ConfigKey {
+    let mut key = key.clone();
+    if let Some(inner) = key.validator.take() {
+        let (prefix, description) = (prefix.to_owned(), inner.to_string());
+        key.validator = Some(Validator::own(description, move |key, value| {
+            inner.check(key.strip_prefix(&prefix).unwrap_or(key), value)
+        }));
+    }
+    key
+}
+
+/// What is wrong with the transformations of a configuration as a whole: a predicate that is negated and not there and, if each of
+/// their keys `are_right` by itself, what Kafka says only when a task starts.
+pub fn check(properties: &Properties, are_right: bool) -> Vec<Error> {
+    let mut errors = Vec::new();
     for alias in aliases(properties, TRANSFORMS) {
         let key = |name: &str| format!("{TRANSFORMS}.{alias}.{name}");
         if properties.contains_key(&key("negate")) && !properties.contains_key(&key("predicate")) {
@@ -168,6 +204,10 @@ pub fn check(properties: &Properties, now: Timestamp) -> Vec<Error> {
                 key: Some(key("type")),
             });
         }
+    }
+    // Whatever the time is.
+    if are_right && let Err(of_chain) = Chain::new(properties, Timestamp(0)) {
+        errors.extend(of_chain);
     }
     errors
 }

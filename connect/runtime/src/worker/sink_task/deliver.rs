@@ -193,15 +193,16 @@ impl SinkTaskRunner {
         for record in batch.records().map_err(damaged)? {
             let record = record.map_err(damaged)?;
             let partition = topic_partition.partition;
-            match self
+            let decoded = self
                 .converters
                 .decode(&topic, partition, timestamp_type, &record)
-                .await
-            {
-                Ok(record) => converted.push(record),
+                .await;
+            match decoded.and_then(|record| self.transformations.sink(record)) {
+                Ok(record) => converted.extend(record),
                 Err(rejected) => {
                     let report = Report {
                         stage: rejected.stage,
+                        class: rejected.class,
                         topic_partition,
                         record: &record,
                         error: rejected.error,

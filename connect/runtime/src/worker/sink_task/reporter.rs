@@ -25,6 +25,7 @@ use super::super::context::Context;
 use super::super::converters::Converters;
 use super::super::stage::Stage;
 use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
+use crate::provider::redact;
 
 /// How many records may be on their way to the queue.
 const PENDING_MAX: usize = 1_000;
@@ -70,6 +71,8 @@ impl fmt::Debug for Reporter {
 pub(super) struct Report<'a> {
     /// Where it failed.
     pub(super) stage: Stage,
+    /// The Java class that failed, where the stage does not tell.
+    pub(super) class: Option<&'static str>,
     /// The partition that it is from.
     pub(super) topic_partition: &'a TopicPartition,
     /// The record as it was consumed.
@@ -115,6 +118,7 @@ impl Reporter {
     pub(super) async fn report_record(&self, report: Report<'_>) -> Result<(), Error> {
         let Report {
             stage,
+            class,
             topic_partition,
             record,
             error,
@@ -136,7 +140,7 @@ impl Reporter {
             })
             .collect();
         if queue.config.context_headers {
-            headers.extend(self.context_headers(stage, topic_partition, record.offset, &error));
+            headers.extend(self.context_headers((stage, class), topic_partition, record.offset, &error));
         }
         let headers: Headers = headers.into_iter().collect();
         let delivery = queue.producer.send(ProducerRecord {
@@ -213,7 +217,7 @@ impl Reporter {
 
     fn context_headers(
         &self,
-        stage: Stage,
+        (stage, class): (Stage, Option<&'static str>),
         topic_partition: &TopicPartition,
         offset: Offset,
         error: &Error,
@@ -226,7 +230,8 @@ impl Reporter {
             Error::Fatal { .. } => "org.apache.kafka.connect.errors.DataException",
             Error::Config(_) => "org.apache.kafka.common.config.ConfigException",
         };
-        let class = self.converters.class(stage).unwrap_or(&self.task_class);
+        let class = class.or_else(|| self.converters.class(stage));
+        let class = class.unwrap_or(&self.task_class);
         [
             ("topic", topic_partition.topic.to_string()),
             ("partition", topic_partition.partition.to_string()),
@@ -236,8 +241,8 @@ impl Reporter {
             ("stage", stage.name().to_owned()),
             ("class.name", class.to_owned()),
             ("exception.class.name", exception.to_owned()),
-            ("exception.message", error.to_string()),
-            ("exception.stacktrace", error.trace()),
+            ("exception.message", redact(&error.to_string()).into_owned()),
+            ("exception.stacktrace", redact(&error.trace()).into_owned()),
         ]
         .map(|(key, value)| (format!("__connect.errors.{key}"), Some(value.into())))
     }
@@ -310,6 +315,7 @@ impl ErrantRecordReporter for Reporter {
             let record = self.original(batch, offset).await?;
             self.report_record(Report {
                 stage: Stage::TaskPut,
+                class: None,
                 topic_partition: &batch.topic_partition,
                 record: &record,
                 error,

@@ -2,6 +2,7 @@
 //! every broken promise. Time is virtual.
 
 mod ledger;
+mod transformed;
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -15,6 +16,7 @@ use forebay_records::{
 
 use super::*;
 use crate::config::Config;
+use crate::provider::Providers;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 use ledger::{Answer, Book, Ledger};
@@ -38,6 +40,7 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
     let client = model.client(&[]);
     Arc::new(Context {
         config: Config::new(&Properties::new()).expect("every key has a default"),
+        providers: Providers::default(),
         access: Access::unrestricted(),
         plugins: Plugins::default(),
         worker_id: "w".to_owned(),

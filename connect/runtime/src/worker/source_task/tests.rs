@@ -37,9 +37,14 @@ impl SourceTask for Counter {
 }
 
 fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
+    runner_with(model, records, &[])
+}
+
+fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> SourceTaskRunner {
     let client = model.client(&[]);
     let context = Arc::new(Context {
         config: Config::new(&Properties::new()).expect("every key has a default"),
+        providers: crate::provider::Providers::default(),
         access: Access::unrestricted(),
         plugins: Plugins::default(),
         worker_id: "w".to_owned(),
@@ -56,6 +61,7 @@ fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
     ];
     let properties: Properties = properties
         .iter()
+        .chain(more)
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect();
     let config = ConnectorConfig::new(PluginType::Source, Arc::new(properties)).expect("sound");
@@ -113,4 +119,52 @@ async fn what_can_be_delivered_while_it_stops_is() {
         "it waits for the answer"
     );
     assert_eq!(model.values("t", 0), ["2", "1", "0"]);
+}
+
+/// Records go through the connector's transformations before they are converted; what is filtered, or skipped with an error that is
+/// tolerated, holds up nobody.
+#[tokio::test(start_paused = true)]
+async fn records_are_transformed_before_they_are_converted() {
+    let route = [
+        ("transforms", "r"),
+        ("transforms.r.type", "RegexRouter"),
+        ("transforms.r.regex", "t"),
+        ("transforms.r.replacement", "u"),
+    ];
+    let filter = [("transforms", "f"), ("transforms.f.type", "Filter")];
+    let fail = [
+        ("transforms", "x"),
+        ("transforms.x.type", "ExtractField$Value"),
+        ("transforms.x.field", "a"),
+    ];
+    let tolerant = [&fail[..], &[("errors.tolerance", "all")]].concat();
+    for (keys, routed, failure) in [
+        (&route[..], &["2", "1", "0"][..], None),
+        (&filter, &[], None),
+        (&tolerant, &[], None),
+        (
+            &fail,
+            &[],
+            Some("Only Struct objects supported for [field extraction], found: java.lang.String"),
+        ),
+    ] {
+        let model = Model::new(1);
+        model.create_topic("t", 1);
+        model.create_topic("u", 1);
+        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
+        let running = tokio::spawn(runner_with(&model, 3, keys).run(Arc::default(), commands));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(model.values("t", 0), [""; 0]);
+        assert_eq!(model.values("u", 0), routed);
+        assert_eq!(running.is_finished(), failure.is_some());
+        command.send_replace(Command::Stop);
+        let ended = running.await.expect("no panic");
+        match (ended, failure) {
+            (Ok(()), None) => {}
+            (Err(Failure::Run(error)), Some(message)) => {
+                assert!(error.trace().ends_with(message), "{}", error.trace());
+            }
+            (ended, _) => panic!("{ended:?}"),
+        }
+    }
 }
