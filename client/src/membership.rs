@@ -27,7 +27,7 @@ use crate::{
 pub(crate) use heartbeat::run as keep_alive;
 pub use join::Protocol;
 pub(crate) use join::{Attempt, is_worth_another};
-pub use member::{Joined, Member, MemberMetadata};
+pub use member::{Election, Joined, Member, MemberMetadata, Shares};
 
 /// Which group, and how its coordinator knows that the member lives.
 #[derive(Debug, Clone)]

@@ -23,6 +23,22 @@ pub struct MemberMetadata {
     pub metadata: Bytes,
 }
 
+/// What the leader of a generation has to share out for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// The generation that begins.
+    pub generation_id: i32,
+    /// The leader's own id.
+    pub member_id: String,
+    /// The protocol that was chosen.
+    pub protocol: String,
+    /// All members, the leader too.
+    pub members: Vec<MemberMetadata>,
+}
+
+/// What each member gets, by member id.
+pub type Shares = Vec<(String, Bytes)>;
+
 /// What joining has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
@@ -60,15 +76,14 @@ impl Member {
         }
     }
 
-    /// Joins once. What the member tells is asked for as late as possible; where it leads, `assign` is given the protocol
-    /// that was chosen and all members, and gives each its share.
+    /// Joins once. Where the member leads, `assign` says what each gets.
     ///
     /// # Errors
     /// [`Member::is_worth_another`] says whether to try again, as whom the member knows by itself. What `assign` fails with.
     pub async fn join(
         &self,
         protocols: &[Protocol],
-        assign: impl FnOnce(&str, Vec<MemberMetadata>) -> Result<Vec<(String, Bytes)>, Error>,
+        assign: impl FnOnce(Election) -> Result<Shares, Error>,
     ) -> Result<Joined, Error> {
         let attempt = Attempt::begin(&self.membership).await?;
         let result = Self::exchange(&attempt, protocols, assign).await;
@@ -78,7 +93,7 @@ impl Member {
     async fn exchange(
         attempt: &Attempt,
         protocols: &[Protocol],
-        assign: impl FnOnce(&str, Vec<MemberMetadata>) -> Result<Vec<(String, Bytes)>, Error>,
+        assign: impl FnOnce(Election) -> Result<Shares, Error>,
     ) -> Result<Joined, Error> {
         let answer = attempt.join(protocols).await?;
         let chosen = answer.protocol_name.as_deref().unwrap_or_default();
@@ -95,7 +110,12 @@ impl Member {
                 member_id: member.member_id.to_string(),
                 metadata: member.metadata.clone(),
             });
-            let shares = assign(chosen, members.collect())?;
+            let shares = assign(Election {
+                generation_id: answer.generation_id,
+                member_id: answer.member_id.to_string(),
+                protocol: chosen.to_owned(),
+                members: members.collect(),
+            })?;
             assignments.extend(shares.into_iter().map(|(member_id, assignment)| {
                 SyncGroupRequestAssignment {
                     member_id: member_id.into(),

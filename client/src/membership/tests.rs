@@ -6,7 +6,7 @@ use bytes::Bytes;
 use forebay_protocol::{ErrorCode, Request};
 use tokio::time::{Instant, sleep};
 
-use super::{Joined, Member, MemberMetadata, Options, Protocol};
+use super::{Election, Joined, Member, Options, Protocol, Shares};
 use crate::{
     error::Error,
     model::{Fault, Model},
@@ -27,10 +27,10 @@ fn member(model: &Arc<Model>) -> Member {
 }
 
 /// Each gets back what it told, with the number of members behind it.
-fn echo(protocol: &str, members: Vec<MemberMetadata>) -> Result<Vec<(String, Bytes)>, Error> {
-    assert_eq!(protocol, "two");
-    let count = members.len();
-    let shares = members.into_iter().map(|member| {
+fn echo(election: Election) -> Result<Shares, Error> {
+    assert_eq!(election.protocol, "two");
+    let count = election.members.len();
+    let shares = election.members.into_iter().map(|member| {
         let told = String::from_utf8_lossy(&member.metadata).into_owned();
         (member.member_id, Bytes::from(format!("{told}/{count}")))
     });

@@ -1,6 +1,7 @@
 //! The worker's keys, under Kafka's names (`WorkerConfig`, `DistributedConfig`), read into a struct.
 
 mod def;
+mod group;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use forebay_config::{Config as Parsed, Error, Errors, Properties};
 use forebay_connect_api::Access;
 
+use crate::group::Algorithm;
 use crate::guarantees::{self, Client, Level};
+use crate::herder::MemberOptions;
 
 pub use def::config_def;
 
@@ -22,6 +25,29 @@ pub(crate) struct StorageTopic {
     pub(crate) partitions: Option<i32>,
     /// `….storage.replication.factor`; `None` leaves it to the broker.
     pub(crate) replication_factor: Option<i16>,
+}
+
+/// Where the worker keeps its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// In topics that the workers of a group share.
+    Topics,
+    /// Nowhere but for source offsets (Kafka's standalone mode).
+    Alone {
+        /// `offset.storage.file.filename`
+        offsets: PathBuf,
+    },
+}
+
+/// How requests between workers are signed (`inter.worker.*`, KIP-507).
+#[derive(Debug, Clone)]
+pub(crate) struct InterWorker {
+    pub(crate) signature: Algorithm,
+    pub(crate) verification: Vec<Algorithm>,
+    pub(crate) key_generation: Algorithm,
+    pub(crate) key_bytes: usize,
+    /// Zero: for ever.
+    pub(crate) key_ttl: Duration,
 }
 
 /// Which client keys a connector may override (`connector.client.config.override.policy`).
@@ -38,6 +64,10 @@ pub(crate) enum OverridePolicy {
 /// The keys, read.
 #[derive(Debug, Clone)]
 pub struct Config {
+    pub(crate) storage: Storage,
+    /// Of [`Storage::Topics`]; the URL is not known yet.
+    group: MemberOptions,
+    pub(crate) inter_worker: InterWorker,
     pub(crate) config_topic: StorageTopic,
     pub(crate) offset_topic: StorageTopic,
     pub(crate) status_topic: StorageTopic,
@@ -65,12 +95,35 @@ impl Config {
     /// # Errors
     /// Every value that is wrong.
     pub fn new(properties: &Properties) -> Result<Self, Errors> {
+        Self::with_storage(properties, Storage::Topics)
+    }
+
+    /// The same for a worker that runs alone and keeps its state in a file (`connect-standalone`).
+    ///
+    /// # Errors
+    /// Every value that is wrong, or that no such file is named.
+    pub fn standalone(properties: &Properties) -> Result<Self, Errors> {
+        let key = "offset.storage.file.filename";
+        let file = properties.get(key).map(|file| file.trim());
+        let Some(file) = file.filter(|file| !file.is_empty()) else {
+            let message = format!("Missing required configuration \"{key}\" which has no default value.");
+            return Err(Error::other(message).into());
+        };
+        let offsets = PathBuf::from(file);
+        Self::with_storage(properties, Storage::Alone { offsets })
+    }
+
+    fn with_storage(properties: &Properties, storage: Storage) -> Result<Self, Errors> {
         let properties = &crate::provider::resolve_worker(properties)?;
         let config = config_def().parse(properties)?;
         refuse_what_is_not_there_yet(&config)?;
         refuse_what_breaks_guarantees(&config)?;
+        let inter_worker = group::inter_worker(&config)?;
         let milliseconds = |key| Duration::from_millis(config.get_long(key).unsigned_abs());
         Ok(Self {
+            storage,
+            group: group::member(&config)?,
+            inter_worker,
             config_topic: storage_topic(&config, "config"),
             offset_topic: storage_topic(&config, "offset"),
             status_topic: storage_topic(&config, "status"),
@@ -108,6 +161,13 @@ impl Config {
                 .map(str::to_owned),
             originals: Arc::new(with_default_converters(&config)),
         })
+    }
+
+    /// The worker's place in its group; `None` if it runs alone.
+    pub(crate) fn group(&self, url: &str) -> Option<MemberOptions> {
+        let mut options = self.group.clone();
+        url.clone_into(&mut options.url);
+        Some(options).filter(|_| self.storage == Storage::Topics)
     }
 
     /// What connectors may reach: everything while only this machine can create them, else what is allowed by name.
@@ -256,6 +316,61 @@ mod tests {
             ("producer.acks", "-1"),
         ];
         assert!(Config::new(&properties(&allowed)).is_ok());
+    }
+
+    #[test]
+    fn a_worker_alone_needs_a_file_and_no_group() {
+        let error = Config::standalone(&Properties::new()).expect_err("no file is named");
+        assert!(
+            error.to_string().contains("offset.storage.file.filename"),
+            "{error}"
+        );
+        let given = properties(&[("offset.storage.file.filename", "/tmp/offsets")]);
+        let alone = Config::standalone(&given).expect("nothing else is needed");
+        assert!(alone.group("u").is_none());
+        let group = Config::new(&given)
+            .expect("it is not used")
+            .group("u")
+            .expect("it has one");
+        assert_eq!((group.url.as_str(), group.delay_max), ("u", Duration::ZERO));
+        assert_eq!(group.membership.session_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn keys_of_the_group_are_judged_together() {
+        for (pairs, cure) in [
+            (
+                &[("heartbeat.interval.ms", "10000")][..],
+                "lower than session.timeout.ms",
+            ),
+            (&[("connect.protocol", "lazy")], "connect.protocol"),
+            (&[("inter.worker.signature.algorithm", "HmacMD5")], "HmacSHA256"),
+            (
+                &[("inter.worker.signature.algorithm", "HmacSHA512")],
+                "inter.worker.verification.algorithms",
+            ),
+            (&[("inter.worker.key.size", "7")], "inter.worker.key.size"),
+            (
+                &[("scheduled.rebalance.max.delay.ms", "-1")],
+                "scheduled.rebalance.max.delay.ms",
+            ),
+        ] {
+            let error = Config::new(&properties(pairs)).expect_err(cure).to_string();
+            assert!(error.contains(cure), "{pairs:?}: {error}");
+        }
+        let both = [
+            ("inter.worker.signature.algorithm", "HmacSHA512"),
+            ("inter.worker.verification.algorithms", "HmacSHA256,HmacSHA512"),
+            ("inter.worker.key.size", "512"),
+        ];
+        let config = Config::new(&properties(&both)).expect("they fit");
+        assert_eq!(
+            (
+                config.inter_worker.verification.len(),
+                config.inter_worker.key_bytes
+            ),
+            (2, 64)
+        );
     }
 
     #[test]

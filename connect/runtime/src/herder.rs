@@ -1,13 +1,18 @@
-//! Answers requests and keeps the worker in step with the config topic (Kafka's `DistributedHerder`, of one worker so far).
+//! Answers requests and keeps the worker in step with the config topic and its group (Kafka's `DistributedHerder`, and its
+//! `StandaloneHerder` where there is no group).
 //!
 //! A request that changes something writes records and returns once they are read back; what follows from them is done by the
-//! loop, which compares what should run (`plan`) with what does. So a restart of the process, a change by a user and, later,
-//! one by another worker go the same way.
+//! loop, which compares what should run (`plan`, and of it what the group gives this worker) with what does. So a restart of
+//! the process, a change by a user and one by another worker go the same way.
 
+mod chores;
 pub(crate) mod cluster;
 mod error;
+mod internal;
+mod member;
 mod offsets;
 pub(crate) mod plan;
+mod remote;
 mod request;
 mod view;
 
@@ -21,7 +26,8 @@ use forebay_connect_api::{Access, Plugins, TaskId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Storage};
+use crate::group::{Group, Session};
 use crate::provider::Providers;
 use crate::service;
 use crate::store::config::ConfigStore;
@@ -29,9 +35,14 @@ use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 use crate::worker::{Context, Worker};
 use cluster::Cluster;
-pub(crate) use error::Error;
+pub(crate) use error::{Error, Target};
+pub(crate) use internal::RequestSignature;
+use member::GroupMember;
+pub(crate) use member::Options as MemberOptions;
 pub(crate) use offsets::ConnectorOffsets;
-pub(crate) use request::{RawConfig, RestartRequest};
+use remote::Remote;
+pub(crate) use remote::{Request as RemoteRequest, encoded};
+pub(crate) use request::RawConfig;
 use view::{ConnectorInfo, ConnectorStateInfo};
 
 /// How many restarts may wait for the loop.
@@ -54,6 +65,8 @@ enum Order {
 pub(crate) struct Place {
     /// What states name as the worker.
     pub(crate) worker_id: String,
+    /// Where other workers reach its REST API.
+    pub(crate) url: String,
     /// What its connectors may reach.
     pub(crate) access: Access,
     /// Whether only this machine can create connectors.
@@ -67,6 +80,7 @@ pub(crate) struct Herder {
     orders: mpsc::Sender<Order>,
     cluster_id: Option<String>,
     looping: Mutex<Option<JoinHandle<()>>>,
+    chores: JoinHandle<()>,
 }
 
 impl fmt::Debug for Herder {
@@ -77,8 +91,14 @@ impl fmt::Debug for Herder {
     }
 }
 
+impl Drop for Herder {
+    fn drop(&mut self) {
+        self.chores.abort();
+    }
+}
+
 impl Herder {
-    /// Reads everything that the cluster keeps, and starts what should run.
+    /// Reads everything that is kept, and starts what should run.
     pub(crate) async fn start(
         client: &Client,
         config: Config,
@@ -90,13 +110,16 @@ impl Herder {
             .describe_cluster()
             .await?
             .cluster_id;
-        let (configs, statuses, offsets) = tokio::try_join!(
-            ConfigStore::open(client, &config),
-            StatusStore::open(client, &config),
-            OffsetStore::open(client, &config),
-        )?;
+        let (configs, statuses, offsets) = open_stores(client, &config).await?;
         let cluster = Arc::new(Cluster::new(configs));
         let providers = Providers::new(&config.originals, &place.access, place.is_loopback)?;
+        let remote = Remote::new(config.inter_worker.signature, config.request_timeout)?;
+        let member = match config.group(&place.url) {
+            Some(options) => Some(GroupMember::new(client, options, Arc::clone(&cluster))?),
+            None => None,
+        };
+        let group = member.as_ref().map_or_else(Group::alone, GroupMember::group);
+        cluster.join(group, remote);
         let context = Arc::new(Context {
             client: client.clone(),
             config,
@@ -106,18 +129,24 @@ impl Herder {
             worker_id: place.worker_id,
             statuses,
             offsets,
+            session: member.as_ref().map_or_else(Session::alone, GroupMember::session),
         });
-        forget_the_gone(&context, &cluster);
-        let worker = Worker::new(Arc::clone(&context), Arc::clone(&cluster));
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+        let looping = Loop {
+            worker: Worker::new(Arc::clone(&context), Arc::clone(&cluster)),
+            cluster: Arc::clone(&cluster),
+            context: Arc::clone(&context),
+            restarts_from: cluster.state().offset(),
+            member,
+        };
         let version = cluster.version();
-        let looping = tokio::spawn(run(worker, Arc::clone(&cluster), version, receiver));
         Ok(Arc::new(Self {
+            looping: Mutex::new(Some(tokio::spawn(looping.run(version, receiver)))),
+            chores: tokio::spawn(chores::run(Arc::clone(&context), Arc::clone(&cluster))),
             context,
             cluster,
             orders,
             cluster_id,
-            looping: Mutex::new(Some(looping)),
         }))
     }
 
@@ -147,6 +176,11 @@ impl Herder {
         &self.context.plugins
     }
 
+    /// The way to other workers.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.cluster.remote()
+    }
+
     /// Whether the loop runs.
     pub(crate) fn is_alive(&self) -> bool {
         !self.orders.is_closed()
@@ -158,51 +192,108 @@ impl Herder {
     }
 }
 
-/// States of connectors and tasks that are deleted may be left where a worker was killed in between.
-fn forget_the_gone(context: &Context, cluster: &Cluster) {
-    let plan = plan::plan(&cluster.state());
-    for name in context.statuses.connectors() {
-        if !plan.connectors.contains_key(&*name) {
-            context.statuses.remove_connector(&name);
-            continue;
-        }
-        for id in context.statuses.tasks(&name) {
-            if !plan.tasks.contains_key(&id) {
-                context.statuses.remove_task(&id);
+async fn open_stores(
+    client: &Client,
+    config: &Config,
+) -> Result<(ConfigStore, StatusStore, OffsetStore), service::Error> {
+    if let Storage::Alone { offsets } = &config.storage {
+        return Ok((
+            ConfigStore::in_memory(),
+            StatusStore::in_memory(),
+            OffsetStore::in_file(config, offsets).await?,
+        ));
+    }
+    Ok(tokio::try_join!(
+        ConfigStore::open(client, config),
+        StatusStore::open(client, config),
+        OffsetStore::open(client, config),
+    )?)
+}
+
+/// The loop: the only one that makes, changes and ends what runs.
+struct Loop {
+    worker: Worker,
+    cluster: Arc<Cluster>,
+    context: Arc<Context>,
+    member: Option<GroupMember>,
+    /// Restarts that were asked for before this offset are done, or were not for this process.
+    restarts_from: i64,
+}
+
+impl Loop {
+    async fn run(mut self, mut version: watch::Receiver<u64>, mut orders: mpsc::Receiver<Order>) {
+        let mut ending = self.worker.ending();
+        loop {
+            version.borrow_and_update();
+            let is_settled = *ending.borrow_and_update() == 0;
+            self.look(is_settled);
+            tokio::select! {
+                changed = version.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("the config topic is read no more; connectors stay as they are");
+                        std::future::pending::<()>().await;
+                    }
+                }
+                // The worker has the sender.
+                _ = ending.changed() => {}
+                event = event(self.member.as_mut()) => {
+                    if let Some(member) = &mut self.member {
+                        member.handle(event);
+                    }
+                }
+                order = orders.recv() => match order {
+                    Some(Order::RestartConnector(name)) => self.worker.restart_connector(&name),
+                    Some(Order::RestartTask(id)) => self.worker.restart_task(&id),
+                    Some(Order::Stop(ended)) => {
+                        self.stop().await;
+                        // Nobody waits any more: fine.
+                        let _ = ended.send(());
+                        return;
+                    }
+                    None => return self.stop().await,
+                },
             }
+        }
+    }
+
+    /// Brings what runs in step with what should. `is_settled`: nothing that was told to end before runs any more.
+    fn look(&mut self, is_settled: bool) {
+        let (all, offset, restarts) = {
+            let state = self.cluster.state();
+            let restarts = state.restarts_since(self.restarts_from);
+            (plan::plan(&state), state.offset(), restarts)
+        };
+        match &mut self.member {
+            Some(member) => {
+                member.configured(offset, &all);
+                member.look();
+                let was_ending = *self.worker.ending().borrow();
+                self.worker.apply(all.within(&member.runs()), &all);
+                if is_settled && *self.worker.ending().borrow() == was_ending {
+                    member.join(&self.context);
+                }
+            }
+            None => self.worker.apply(all.clone(), &all),
+        }
+        self.restarts_from = self.restarts_from.max(offset);
+        for (name, request) in restarts {
+            self.worker.restart(&name, request);
+        }
+    }
+
+    async fn stop(self) {
+        self.worker.stop().await;
+        if let Some(member) = &self.member {
+            // Others may say from now on what becomes of it.
+            self.context.statuses.flush(STATUS_FLUSH_TIMEOUT).await;
+            member.leave().await;
         }
     }
 }
 
-/// The loop: the only one that makes, changes and ends what runs.
-async fn run(
-    mut worker: Worker,
-    cluster: Arc<Cluster>,
-    mut version: watch::Receiver<u64>,
-    mut orders: mpsc::Receiver<Order>,
-) {
-    loop {
-        version.borrow_and_update();
-        let plan = plan::plan(&cluster.state());
-        worker.apply(plan);
-        tokio::select! {
-            changed = version.changed() => {
-                if changed.is_err() {
-                    tracing::error!("the config topic is read no more; connectors stay as they are");
-                    std::future::pending::<()>().await;
-                }
-            }
-            order = orders.recv() => match order {
-                Some(Order::RestartConnector(name)) => worker.restart_connector(&name),
-                Some(Order::RestartTask(id)) => worker.restart_task(&id),
-                Some(Order::Stop(ended)) => {
-                    worker.stop().await;
-                    // Nobody waits any more: fine.
-                    let _ = ended.send(());
-                    return;
-                }
-                None => return worker.stop().await,
-            },
-        }
+async fn event(member: Option<&mut GroupMember>) -> member::Event {
+    match member {
+        Some(member) => member.event().await,
+        None => std::future::pending().await,
     }
 }

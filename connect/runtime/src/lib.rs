@@ -9,6 +9,7 @@
 mod config;
 mod connector_config;
 mod converter;
+mod group;
 mod guarantees;
 mod herder;
 mod outage;
@@ -21,5 +22,5 @@ mod worker;
 
 pub use config::{Config, config_def};
 pub use provider::{redact, resolve_worker};
-pub use service::{Error, Service};
+pub use service::{ConnectorError, Error, NewConnector, Service};
 pub use store::Error as StorageError;

@@ -4,6 +4,7 @@
 mod body;
 mod config;
 mod connectors;
+mod forward;
 mod offsets;
 mod plugins;
 mod root;
@@ -39,6 +40,10 @@ pub(crate) fn router(herder: Arc<Herder>) -> Router {
         .merge(topics::router())
         .merge(offsets::router())
         .merge(plugins::router())
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&herder),
+            forward::forward,
+        ))
         .with_state(herder)
 }
 

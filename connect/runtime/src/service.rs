@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forebay_client::Client;
+use forebay_config::Properties;
 use forebay_connect_api::Plugins;
 use forebay_http::{Listeners, Options, Server};
 
 use crate::config::Config;
 use crate::herder::{Herder, Place};
+use crate::store::config::TargetState;
 use crate::{rest, store};
 
 /// Why the worker could not start.
@@ -24,7 +26,26 @@ pub enum Error {
     /// The cluster does not do what is asked.
     #[error("the Connect worker cannot use its cluster: {0}")]
     Client(#[from] forebay_client::Error),
+    /// Requests to other workers cannot be made.
+    #[error("the Connect worker cannot make an HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
 }
+
+/// A connector to be created.
+#[derive(Debug, Clone)]
+pub struct NewConnector {
+    /// Its name.
+    pub name: String,
+    /// Its keys.
+    pub config: Properties,
+    /// `RUNNING`, `PAUSED` or `STOPPED` (KIP-980).
+    pub initial_state: Option<String>,
+}
+
+/// Why a connector cannot be created.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConnectorError(String);
 
 /// A running worker.
 #[derive(Debug)]
@@ -46,8 +67,10 @@ impl Service {
         listeners: Listeners,
         options: Options,
     ) -> Result<Self, Error> {
+        let worker_id = advertised(&config, &listeners);
         let place = Place {
-            worker_id: worker_id(&config, &listeners),
+            url: format!("http://{worker_id}/"),
+            worker_id,
             access: config.access(listeners.are_loopback()),
             is_loopback: listeners.are_loopback(),
         };
@@ -64,6 +87,29 @@ impl Service {
         self.server.addresses()
     }
 
+    /// Creates a connector, as `POST /connectors` does.
+    ///
+    /// # Errors
+    /// What the REST API would answer.
+    pub async fn create(&self, connector: NewConnector) -> Result<(), ConnectorError> {
+        let initial_state = connector.initial_state.as_deref().map(|state| {
+            TargetState::from_initial(state).ok_or_else(|| {
+                ConnectorError(format!(
+                    "\"initial_state\" must be RUNNING, PAUSED or STOPPED, not {state}"
+                ))
+            })
+        });
+        let config = connector.config.into_iter();
+        let config = config.map(|(key, value)| (key, Some(value))).collect();
+        let created = self
+            .herder
+            .put_connector(&connector.name, config, initial_state.transpose()?, false)
+            .await;
+        created
+            .map(drop)
+            .map_err(|error| ConnectorError(error.to_string()))
+    }
+
     /// Takes no more requests, stops all tasks within `task.shutdown.graceful.timeout.ms`, and commits their offsets.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -71,13 +117,21 @@ impl Service {
     }
 }
 
-/// What states name as the worker: its advertised host and port.
-fn worker_id(config: &Config, listeners: &Listeners) -> String {
-    let first = listeners
-        .addresses()
-        .first()
-        .map(|address| address.ip().to_string());
-    let host = config.rest_advertised_host.clone().or(first).unwrap_or_default();
+/// The worker's advertised host and port, by which states name it and other workers reach it.
+fn advertised(config: &Config, listeners: &Listeners) -> String {
     let port = config.rest_advertised_port.unwrap_or_else(|| listeners.port());
-    format!("{host}:{port}")
+    if let Some(host) = &config.rest_advertised_host {
+        return format!("{host}:{port}");
+    }
+    match listeners.addresses().first().map(SocketAddr::ip) {
+        Some(address) if !address.is_unspecified() => SocketAddr::new(address, port).to_string(),
+        // It listens everywhere, and so under the machine's name.
+        _ => format!("{}:{port}", host_name().unwrap_or_else(|| "localhost".to_owned())),
+    }
+}
+
+/// The machine's name, where it can be read.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

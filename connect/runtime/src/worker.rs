@@ -20,12 +20,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 use forebay_records::Timestamp;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::herder::cluster::Cluster;
 use crate::herder::plan::{Plan, TaskSpec};
-use crate::store::config::TargetState;
-use crate::store::status::State;
+use crate::store::config::{RestartRequest, TargetState};
+use crate::store::status::{State, Status};
 pub(crate) use connector::AnyConnector;
 use connector::ConnectorUnit;
 pub(crate) use context::{Context, sink_group};
@@ -39,6 +40,24 @@ pub(crate) struct Worker {
     cluster: Arc<Cluster>,
     connectors: Running<Arc<str>, Arc<Properties>>,
     tasks: Running<TaskId, TaskSpec>,
+    /// How many units were told to end and may still run.
+    ending: watch::Sender<usize>,
+}
+
+/// Counts a unit as ending for as long as it is there.
+struct Ending(watch::Sender<usize>);
+
+impl Ending {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// Units of one kind by name.
@@ -77,13 +96,19 @@ impl Worker {
             cluster,
             connectors: Running::new(),
             tasks: Running::new(),
+            ending: watch::channel(0).0,
         }
     }
 
-    /// Starts, changes and stops what has to be.
-    pub(crate) fn apply(&mut self, plan: Plan) {
-        self.retire_tasks(&plan);
-        self.retire_connectors(&plan);
+    /// How many units were told to end and may still run.
+    pub(crate) fn ending(&self) -> watch::Receiver<usize> {
+        self.ending.subscribe()
+    }
+
+    /// Starts, changes and stops what has to be. What is in `all` and not in `plan` is another worker's now, or has to wait.
+    pub(crate) fn apply(&mut self, plan: Plan, all: &Plan) {
+        self.retire_tasks(&plan, all);
+        self.retire_connectors(&plan, all);
         for (name, (config, state)) in plan.connectors {
             self.want_connector(name, config, state);
         }
@@ -111,6 +136,29 @@ impl Worker {
         if let Some(desired) = known.map(|(_, desired)| desired.clone()) {
             self.context.task_is(id, State::Restarting, None);
             self.want_task(id.clone(), desired.spec, desired.target_state);
+        }
+    }
+
+    /// Starts a connector and its tasks anew, as far as they run here and are asked for (KIP-745).
+    pub(crate) fn restart(&mut self, name: &Arc<str>, request: RestartRequest) {
+        let statuses = &self.context.statuses;
+        let is_meant = |status: Option<Status>| {
+            let state = status.map_or(State::Unassigned, |status| status.state);
+            !request.only_failed || state == State::Failed
+        };
+        let connector = self.connectors.supervisors.contains_key(name) && is_meant(statuses.connector(name));
+        let tasks: Vec<TaskId> = self
+            .tasks
+            .supervisors
+            .keys()
+            .filter(|id| request.include_tasks && id.connector == *name && is_meant(statuses.task(id)))
+            .cloned()
+            .collect();
+        if connector {
+            self.restart_connector(name);
+        }
+        for id in tasks {
+            self.restart_task(&id);
         }
     }
 
@@ -181,8 +229,8 @@ impl Worker {
         self.tasks.supervisors.insert(id, (supervisor, desired));
     }
 
-    /// Stops the tasks that are wanted no more, and forgets their states.
-    fn retire_tasks(&mut self, plan: &Plan) {
+    /// Stops the tasks that are not this worker's, and forgets the states of those that are nobody's.
+    fn retire_tasks(&mut self, plan: &Plan, all: &Plan) {
         let gone: Vec<TaskId> = self
             .tasks
             .supervisors
@@ -195,17 +243,24 @@ impl Worker {
                 continue;
             };
             let (context, task) = (Arc::clone(&self.context), id.clone());
+            let (is_deleted, ending) = (!all.tasks.contains_key(&id), Ending::new(&self.ending));
             let ended = supervisor.retire(async move {
-                TaskUnit::leave(&context, &desired.spec, &task).await;
-                context.statuses.remove_task(&task);
+                if is_deleted {
+                    TaskUnit::leave(&context, &desired.spec, &task).await;
+                    context.statuses.remove_task(&task);
+                } else {
+                    // Whoever has it next takes its place in the group of consumers.
+                    context.task_is(&task, State::Unassigned, None);
+                }
+                drop(ending);
             });
             self.tasks.restarts.remove(&id);
             self.tasks.retiring.insert(id, ended);
         }
     }
 
-    /// Stops the connectors that are deleted, and forgets their states once their tasks have ended, too.
-    fn retire_connectors(&mut self, plan: &Plan) {
+    /// Stops the connectors that are not this worker's, and forgets the states of those that are deleted.
+    fn retire_connectors(&mut self, plan: &Plan, all: &Plan) {
         let gone: Vec<Arc<str>> = self
             .connectors
             .supervisors
@@ -218,15 +273,23 @@ impl Worker {
                 continue;
             };
             let (context, connector) = (Arc::clone(&self.context), Arc::clone(&name));
-            let ended = supervisor.retire(async move { context.statuses.remove_connector(&connector) });
+            let (is_deleted, ending) = (!all.connectors.contains_key(&name), Ending::new(&self.ending));
+            let ended = supervisor.retire(async move {
+                if is_deleted {
+                    context.statuses.remove_connector(&connector);
+                } else {
+                    context.connector_is(&connector, State::Unassigned, None);
+                }
+                drop(ending);
+            });
             self.connectors.restarts.remove(&name);
             self.connectors.retiring.insert(name, ended);
         }
     }
 }
 
-/// The time for states.
-fn now() -> Timestamp {
+/// The time for states and keys.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

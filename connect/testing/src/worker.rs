@@ -20,7 +20,11 @@ pub(crate) struct RunningWorker {
 impl RunningWorker {
     pub(crate) fn start(client: &Client, properties: &Properties, plugins: Vec<Plugin>) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| Error::Worker(error.to_string());
-        let config = Config::new(properties).map_err(|error| failed(&error))?;
+        // One that is started again takes the place of the one that was dropped, and need not wait for its session.
+        let mut properties = properties.clone();
+        let instance_id = properties.entry("group.instance.id".to_owned());
+        instance_id.or_insert_with(|| "worker".to_owned());
+        let config = Config::new(&properties).map_err(|error| failed(&error))?;
         let runtime = runtime("worker")?;
         let service = runtime.block_on(async {
             let listeners = Listeners::loopback("connect", 0)

@@ -1,11 +1,13 @@
 //! The definition of every key that the worker reads or knows to have no meaning here. Those of the client
 //! (`bootstrap.servers`, …) are the client's.
 
+mod group;
+
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
 
 /// The definition of every key of the worker, without those of its clients.
 pub fn config_def() -> ConfigDef {
-    let def = storage_keys(ConfigDef::new());
+    let def = group::keys(storage_keys(ConfigDef::new()));
     let def = rest_keys(timing_keys(policy_keys(converter_keys(def))));
     let prefixes = [
         "key.converter.",
@@ -24,16 +26,11 @@ pub fn config_def() -> ConfigDef {
         .fold(def, |def, (key, instead)| def.meaningless(*key, *instead))
 }
 
-const ONE_WORKER: &str = "a worker runs alone so far; the distributed group comes later";
 const METRICS: &str = "metrics are at the console's /metrics";
 
-const MEANINGLESS: [(&str, &str); 25] = [
+const MEANINGLESS: [(&str, &str); 12] = [
     ("plugin.path", "the connectors are part of the binary"),
     ("plugin.discovery", "the connectors are part of the binary"),
-    (
-        "offset.storage.file.filename",
-        "offsets are kept in offset.storage.topic, standalone too",
-    ),
     (
         "internal.key.converter",
         "internal topics are always JSON without schemas",
@@ -42,19 +39,7 @@ const MEANINGLESS: [(&str, &str); 25] = [
         "internal.value.converter",
         "internal topics are always JSON without schemas",
     ),
-    ("session.timeout.ms", ONE_WORKER),
-    ("heartbeat.interval.ms", ONE_WORKER),
-    ("rebalance.timeout.ms", ONE_WORKER),
-    ("worker.sync.timeout.ms", ONE_WORKER),
-    ("worker.unsync.backoff.ms", ONE_WORKER),
-    ("scheduled.rebalance.max.delay.ms", ONE_WORKER),
-    ("connect.protocol", ONE_WORKER),
-    ("inter.worker.key.generation.algorithm", ONE_WORKER),
-    ("inter.worker.key.size", ONE_WORKER),
-    ("inter.worker.key.ttl.ms", ONE_WORKER),
-    ("inter.worker.signature.algorithm", ONE_WORKER),
-    ("inter.worker.verification.algorithms", ONE_WORKER),
-    ("rest.advertised.listener", ONE_WORKER),
+    ("rest.advertised.listener", "workers reach each other over http"),
     ("admin.listeners", "there is one listener, --connect-port"),
     ("rest.extension.classes", "there are no Java classes here"),
     (
@@ -80,8 +65,8 @@ fn storage_keys(mut def: ConfigDef) -> ConfigDef {
             .validator(Validator::NonEmpty)
             .importance(Importance::High)
             .documentation(
-                "A unique string that identifies the Connect cluster group this worker belongs to. A worker runs alone so far: \
-                 two with the same storage topics would run every connector twice.",
+                "A unique string that identifies the Connect cluster group this worker belongs to. Workers of one group have the \
+                 same storage topics, and share their connectors and tasks; no consumer group may have its name.",
             ),
     );
     for (which, what, partitions) in [
@@ -117,7 +102,15 @@ fn storage_keys(mut def: ConfigDef) -> ConfigDef {
             );
         }
     }
-    def
+    def.define(
+        ConfigKey::new("offset.storage.file.filename", ConfigType::String)
+            .optional()
+            .importance(Importance::High)
+            .documentation(
+                "The file in which a worker that runs alone (connect-standalone) keeps source connector offsets, as Kafka's does; \
+                 workers of a group have offset.storage.topic.",
+            ),
+    )
 }
 
 fn replicas_or_partitions() -> Validator {

@@ -1,13 +1,16 @@
 //! One decision at a time: a change of the config topic is decided on a state that no other change alters before it is
-//! written and read back.
+//! written and read back; and by the leader of the workers only, whose changes nobody else's mix with.
 
-use std::sync::{Arc, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, RwLockReadGuard};
 
 use forebay_config::Properties;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
+use super::Error;
 use super::plan::must_publish;
-use crate::store::Error;
+use super::remote::Remote;
+use crate::group::{Group, Leader};
+use crate::store;
 use crate::store::config::{ClusterConfig, ConfigStore, TargetState};
 
 /// The config topic and the right to change it.
@@ -15,6 +18,14 @@ use crate::store::config::{ClusterConfig, ConfigStore, TargetState};
 pub(crate) struct Cluster {
     configs: ConfigStore,
     writing: Mutex<()>,
+    place: OnceLock<Place>,
+}
+
+/// The worker's place among others.
+#[derive(Debug)]
+struct Place {
+    group: Group,
+    remote: Remote,
 }
 
 impl Cluster {
@@ -22,7 +33,14 @@ impl Cluster {
         Self {
             configs,
             writing: Mutex::new(()),
+            place: OnceLock::new(),
         }
+    }
+
+    /// Said once, before anything is changed: the group, and the way to other workers.
+    pub(super) fn join(&self, group: Group, remote: Remote) {
+        let is_first = self.place.set(Place { group, remote }).is_ok();
+        debug_assert!(is_first, "a worker has one place");
     }
 
     /// What holds now.
@@ -35,38 +53,103 @@ impl Cluster {
         self.configs.version()
     }
 
-    /// The right to change it. A request that has begun to write finishes even if nobody waits for its answer any more.
-    pub(crate) async fn change(self: &Arc<Self>) -> Change<'_> {
+    /// Waits until everything that is in the config topic has been applied.
+    pub(super) async fn refresh(&self) -> Result<(), store::Error> {
+        self.configs.refresh().await
+    }
+
+    /// The right to change it, which the leader alone has. A request that has begun to write finishes even if nobody waits for
+    /// its answer any more.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] with `why`.
+    pub(crate) async fn change(&self, why: &'static str) -> Result<Change<'_>, Error> {
+        self.lead(why).await?;
+        let change = self.change_of_any().await;
+        // While it waited another may have been elected.
+        self.lead(why).await?;
+        Ok(change)
+    }
+
+    /// The right to change what any worker may.
+    pub(super) async fn change_of_any(&self) -> Change<'_> {
         Change {
             _writing: self.writing.lock().await,
             configs: &self.configs,
         }
     }
 
-    /// Writes the tasks that a connector has made of a configuration, unless they are there already, or the connector has
-    /// another configuration by now, or is not to have tasks.
+    /// Waits for the end of a rebalance.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] with `why` if this worker does not lead then.
+    pub(super) async fn lead(&self, why: &'static str) -> Result<(), Error> {
+        let view = match self.place.get() {
+            Some(place) => place.group.settled().await,
+            None => None,
+        };
+        let url = match view.map(|view| (view.leader, view.is_rebalancing)) {
+            None | Some((Leader::Me(_), false)) => return Ok(()),
+            Some((Leader::At(url), _)) => Some(url),
+            Some((Leader::Unknown | Leader::Me(_), _)) => None,
+        };
+        Err(Error::NotLeader { why, url })
+    }
+
+    /// The group; `None` before the worker has a place, and of a worker alone.
+    pub(super) fn group(&self) -> Group {
+        self.place
+            .get()
+            .map_or_else(Group::alone, |place| place.group.clone())
+    }
+
+    /// The way to other workers.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        Some(&self.place.get()?.remote)
+    }
+
+    /// Has the tasks that a connector has made of a configuration written, unless they are there already, or the connector has
+    /// another configuration by now, or is not to have tasks. If another worker leads, it is asked to.
     pub(crate) async fn publish_tasks(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         made_of: &Arc<Properties>,
         tasks: &[Properties],
     ) -> Result<(), Error> {
-        let change = self.change().await;
-        let is_wanted = {
-            let state = self.state();
-            let is_current = state.get(name).is_some_and(|connector| {
-                connector.config == *made_of && connector.target_state != TargetState::Stopped
-            });
-            is_current && must_publish(&state, name, tasks)
-        };
-        if is_wanted {
-            change.configs.put_tasks(name, tasks).await?;
+        if !self.is_wanted(name, made_of, tasks) {
+            return Ok(());
         }
-        Ok(())
+        match self
+            .change("Only the leader may write task configurations.")
+            .await
+        {
+            Ok(change) => {
+                if self.is_wanted(name, made_of, tasks) {
+                    change.configs.put_tasks(name, tasks).await?;
+                }
+                Ok(())
+            }
+            Err(Error::NotLeader { why, url }) => match (self.remote(), url) {
+                (Some(remote), Some(url)) => {
+                    let key = self.state().session_key().cloned();
+                    remote.put_tasks(&url, name, tasks, key.as_deref()).await
+                }
+                (_, url) => Err(Error::NotLeader { why, url }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_wanted(&self, name: &str, made_of: &Arc<Properties>, tasks: &[Properties]) -> bool {
+        let state = self.state();
+        let is_current = state.get(name).is_some_and(|connector| {
+            connector.config == *made_of && connector.target_state != TargetState::Stopped
+        });
+        is_current && must_publish(&state, name, tasks)
     }
 }
 
-/// While it is held, nobody else changes the config topic.
+/// While it is held, this worker changes nothing else in the config topic.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     _writing: MutexGuard<'a, ()>,

@@ -1,5 +1,7 @@
 //! Why a request is refused, in Kafka's words, and under which HTTP status (`ConnectExceptionMapper`).
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use forebay_connect_api::Error as ConnectError;
@@ -25,6 +27,28 @@ pub(crate) enum Error {
     /// It cannot be done now.
     #[error("{0}")]
     Conflict(String),
+    /// Another worker has to do it: the leader, or the one that has the connector or task.
+    #[error("{why}")]
+    NotLeader {
+        /// In Kafka's words.
+        why: &'static str,
+        /// Where its REST API is, if that is known.
+        url: Option<Arc<str>>,
+    },
+    /// The worker that was asked in turn refuses.
+    #[error("{message}")]
+    Remote {
+        /// Its status.
+        status: StatusCode,
+        /// Why.
+        message: String,
+    },
+    /// The sender of a request cannot be told from anybody else.
+    #[error("Internal request contained invalid signature.")]
+    Signature,
+    /// Not yet.
+    #[error("{0}")]
+    Unavailable(&'static str),
     /// The connector refuses, or fails to answer.
     #[error("{}", .0.trace())]
     Connector(ConnectError),
@@ -53,12 +77,29 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether it may work if it is tried again by itself.
+    pub(crate) fn is_retriable(&self) -> bool {
+        matches!(
+            self,
+            Self::NotLeader { .. }
+                | Self::Conflict(_)
+                | Self::Remote { .. }
+                | Self::Unavailable(_)
+                | Self::Store(_)
+                | Self::Client { .. }
+                | Self::Internal(_)
+        )
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::AlreadyExists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Signature => StatusCode::FORBIDDEN,
+            Self::NotLeader { .. } => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Remote { status, .. } => *status,
             Self::Connector(_)
             | Self::Store(_)
             | Self::Client { .. }
@@ -68,8 +109,16 @@ impl Error {
     }
 }
 
+/// In a response: where the request belongs. Whoever sends requests on looks for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Target(pub(crate) Option<Arc<str>>);
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        ErrorBody::new(self.status(), self.to_string()).into_response()
+        let mut response = ErrorBody::new(self.status(), self.to_string()).into_response();
+        if let Self::NotLeader { url, .. } = self {
+            response.extensions_mut().insert(Target(url));
+        }
+        response
     }
 }

@@ -36,6 +36,9 @@ pub(crate) struct ConnectorOffsets {
     pub(crate) offsets: Vec<ConnectorOffset>,
 }
 
+/// Why a request belongs to the leader.
+const OFFSETS: &str = "Only the leader can process external offsets modification requests";
+
 /// The offsets of a sink connector to change; `None` forgets one.
 type SinkOffsets = BTreeMap<TopicPartition, Option<Offset>>;
 
@@ -74,7 +77,7 @@ impl Herder {
             let message = "Partitions / offsets need to be provided for an alter offsets request";
             return Err(Error::BadRequest(message.to_owned()));
         }
-        let _change = self.cluster.change().await;
+        let _change = self.cluster.change(OFFSETS).await?;
         let connector = self.stopped_connector(name)?;
         let is_known = match self.plugin_type(&connector.config)? {
             PluginType::Source => {
@@ -91,7 +94,7 @@ impl Herder {
 
     /// Forgets all offsets. Gives what to tell the user.
     pub(crate) async fn reset_offsets(&self, name: &str) -> Result<String, Error> {
-        let _change = self.cluster.change().await;
+        let _change = self.cluster.change(OFFSETS).await?;
         let connector = self.stopped_connector(name)?;
         let is_known = match self.plugin_type(&connector.config)? {
             PluginType::Source => {

@@ -1,5 +1,5 @@
 //! Decides what has to run, purely from what the config topic says. A worker alone runs all of it; in a group, the assignment
-//! will say which part.
+//! says which part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 
+use crate::group::Work;
 use crate::store::config::{ClusterConfig, TargetState};
 
 /// What a task is run with: the connector's configuration that the task was made of, and its own.
@@ -19,12 +20,28 @@ pub(crate) struct TaskSpec {
 }
 
 /// Everything that has to be there.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Connectors with their configurations.
     pub(crate) connectors: BTreeMap<Arc<str>, (Arc<Properties>, TargetState)>,
     /// Tasks; those of a stopped connector, or of one whose tasks are not complete, are not there.
     pub(crate) tasks: BTreeMap<TaskId, (TaskSpec, TargetState)>,
+}
+
+impl Plan {
+    /// What of it this worker has to run.
+    pub(crate) fn within(&self, work: &Work) -> Self {
+        let connectors = work.connectors.iter();
+        let tasks = work.tasks.iter();
+        Self {
+            connectors: connectors
+                .filter_map(|name| Some((Arc::clone(name), self.connectors.get(name)?.clone())))
+                .collect(),
+            tasks: tasks
+                .filter_map(|id| Some((id.clone(), self.tasks.get(id)?.clone())))
+                .collect(),
+        }
+    }
 }
 
 /// What has to run.

@@ -7,7 +7,8 @@ use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 
 use super::{ConnectorInfo, ConnectorStateInfo, Error, Herder, Order};
-use crate::store::config::TargetState;
+use crate::group::{Leader, View};
+use crate::store::config::{RestartRequest, TargetState};
 use crate::store::status::State;
 use crate::validate::{self, ConfigInfos};
 
@@ -23,14 +24,8 @@ pub(crate) struct Created {
     pub(crate) info: ConnectorInfo,
 }
 
-/// What to restart (KIP-745).
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RestartRequest {
-    /// The tasks, too.
-    pub(crate) include_tasks: bool,
-    /// Only what is FAILED.
-    pub(crate) only_failed: bool,
-}
+/// Why a request belongs to the leader.
+const CONFIGS: &str = "Only the leader can set connector configs.";
 
 impl RestartRequest {
     fn restarts(self, state: &str) -> bool {
@@ -68,7 +63,7 @@ impl Herder {
         if infos.error_count > 0 {
             return Err(Error::BadRequest(infos.message()));
         }
-        let change = self.cluster.change().await;
+        let change = self.cluster.change(CONFIGS).await?;
         let exists = self.cluster.state().get(name).is_some();
         if exists && !replace {
             return Err(Error::AlreadyExists(name.to_owned()));
@@ -111,7 +106,10 @@ impl Herder {
 
     /// Deletes a connector.
     pub(crate) async fn delete_connector(&self, name: &str) -> Result<(), Error> {
-        let change = self.cluster.change().await;
+        let change = self
+            .cluster
+            .change("Only the leader can delete connector configs.")
+            .await?;
         self.connector(name)?;
         change.configs.remove_connector(name).await?;
         tracing::info!(connector = name, "the connector is deleted");
@@ -120,7 +118,14 @@ impl Herder {
 
     /// Pauses, resumes or stops a connector.
     pub(crate) async fn set_target_state(&self, name: &str, state: TargetState) -> Result<(), Error> {
-        let change = self.cluster.change().await;
+        let change = match state {
+            TargetState::Stopped => {
+                let why = "Only the leader can transition connectors to the STOPPED state.";
+                self.cluster.change(why).await?
+            }
+            // Any worker may.
+            TargetState::Started | TargetState::Paused => self.cluster.change_of_any().await,
+        };
         let unknown = || match state {
             TargetState::Stopped => Error::NotFound(format!("Connector {name} not found")),
             _ => Error::NotFound(format!("Unknown connector {name}")),
@@ -139,18 +144,33 @@ impl Herder {
 
     /// Restarts a connector, failed or not, and none of its tasks.
     pub(crate) async fn restart_connector(&self, name: &str) -> Result<(), Error> {
+        let view = self.settled_view().await?;
         if self.cluster.state().get(name).is_none() {
             return Err(Error::NotFound(format!("Unknown connector: {name}")));
         }
-        self.begin_restart(Order::RestartConnector(name.into())).await
+        if let Some(view) = view.filter(|view| !view.owned.connectors.contains(name)) {
+            return Err(match view.leader {
+                Leader::Me(owners) => Error::NotLeader {
+                    why: "Cannot restart connector since it is not assigned to this member",
+                    url: owners.of_connector(name).cloned(),
+                },
+                other => other_leader("Only the leader can process restart requests.", other),
+            });
+        }
+        self.context.connector_is(name, State::Restarting, None);
+        self.order(Order::RestartConnector(name.into())).await
     }
 
-    /// Restarts a connector and its tasks as asked, and says what is going to happen.
+    /// Restarts a connector and its tasks as asked, wherever they run, and says what is going to happen.
     pub(crate) async fn restart(
         &self,
         name: &str,
         request: RestartRequest,
     ) -> Result<ConnectorStateInfo, Error> {
+        let change = self
+            .cluster
+            .change("Only the leader can process restart requests.")
+            .await?;
         if self.cluster.state().get(name).is_none() {
             return Err(Error::NotFound(format!("Unknown connector: {name}")));
         }
@@ -158,43 +178,49 @@ impl Herder {
         if request.restarts(status.connector.state) {
             status.connector.state = State::Restarting.name();
             status.connector.trace = None;
-            self.begin_restart(Order::RestartConnector(name.into())).await?;
         }
         for state in &mut status.tasks {
-            let Some(task) = state
-                .id
-                .filter(|_| request.include_tasks && request.restarts(state.state))
-            else {
-                continue;
-            };
-            state.state = State::Restarting.name();
-            state.trace = None;
-            let connector = name.into();
-            self.begin_restart(Order::RestartTask(TaskId { connector, task }))
-                .await?;
+            if request.include_tasks && request.restarts(state.state) {
+                state.state = State::Restarting.name();
+                state.trace = None;
+            }
         }
+        change.configs.put_restart(name, request).await?;
         Ok(status)
     }
 
     /// Restarts a task.
     pub(crate) async fn restart_task(&self, id: TaskId) -> Result<(), Error> {
+        let view = self.settled_view().await?;
         let state = self.cluster.state().get(&id.connector).cloned();
         let connector =
             state.ok_or_else(|| Error::NotFound(format!("Unknown connector: {}", id.connector)))?;
         if id.task as usize >= connector.tasks.len() {
             return Err(Error::NotFound(format!("Unknown task: {id}")));
         }
-        self.begin_restart(Order::RestartTask(id)).await
+        if let Some(view) = view.filter(|view| !view.owned.tasks.contains(&id)) {
+            let why = "Cannot restart task since it is not assigned to this member";
+            return Err(match view.leader {
+                Leader::Me(owners) => Error::NotLeader {
+                    why,
+                    url: owners.of_task(&id).cloned(),
+                },
+                other => other_leader(why, other),
+            });
+        }
+        self.context.task_is(&id, State::Restarting, None);
+        self.order(Order::RestartTask(id)).await
     }
 
-    /// Orders a restart. From the answer on nobody sees the state from before: who waits for RUNNING waits for the restart.
-    async fn begin_restart(&self, order: Order) -> Result<(), Error> {
-        match &order {
-            Order::RestartConnector(name) => self.context.connector_is(name, State::Restarting, None),
-            Order::RestartTask(id) => self.context.task_is(id, State::Restarting, None),
-            Order::Stop(_) => {}
+    /// The group once no rebalance is under way; `None`: the worker is alone.
+    async fn settled_view(&self) -> Result<Option<View>, Error> {
+        let view = self.cluster.group().settled().await;
+        if view.as_ref().is_some_and(|view| view.is_rebalancing) {
+            let message = "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config \
+                           change)";
+            return Err(Error::Conflict(message.to_owned()));
         }
-        self.order(order).await
+        Ok(view)
     }
 
     async fn order(&self, order: Order) -> Result<(), Error> {
@@ -203,6 +229,14 @@ impl Herder {
             Error::Conflict("Cannot complete request because the worker is stopping.".to_owned())
         })
     }
+}
+
+fn other_leader(why: &'static str, leader: Leader) -> Error {
+    let url = match leader {
+        Leader::At(url) => Some(url),
+        Leader::Unknown | Leader::Me(_) => None,
+    };
+    Error::NotLeader { why, url }
 }
 
 /// The configuration with its name, which must be the one that the request names, if it has one.

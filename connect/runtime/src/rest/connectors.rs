@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{self, bad};
 use super::{Query, Result, Shared, ok, run};
-use crate::herder::{Error, Herder};
+use crate::herder::{Error, Herder, encoded};
 use crate::store::config::TargetState;
 
 pub(super) fn router() -> Router<Arc<Herder>> {
@@ -100,16 +100,8 @@ async fn create(State(herder): Shared, body: Bytes) -> Result {
 }
 
 fn initial_state(state: &Value) -> Result<TargetState> {
-    let states = [
-        ("RUNNING", TargetState::Started),
-        ("PAUSED", TargetState::Paused),
-        ("STOPPED", TargetState::Stopped),
-    ];
-    let text = state.as_str().unwrap_or_default();
-    let found = states
-        .into_iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(text));
-    found.map(|(_, state)| state).ok_or_else(|| {
+    let found = TargetState::from_initial(state.as_str().unwrap_or_default());
+    found.ok_or_else(|| {
         bad(format!(
             "\"initial_state\" must be RUNNING, PAUSED or STOPPED, not {state}"
         ))
@@ -119,16 +111,7 @@ fn initial_state(state: &Value) -> Result<TargetState> {
 /// 201 with the place of what was made.
 pub(super) fn created_answer(name: &str, info: &impl serde::Serialize) -> Result {
     let mut response = super::json(StatusCode::CREATED, info)?;
-    // A name may hold what no URL does.
-    let encoded: String = name
-        .bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
+    let encoded = encoded(name);
     if let Ok(location) = HeaderValue::try_from(format!("/connectors/{encoded}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }

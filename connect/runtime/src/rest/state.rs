@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 
 use super::{Query, Result, Shared, flag, ok, run};
-use crate::herder::{Herder, RestartRequest};
-use crate::store::config::TargetState;
+use crate::herder::Herder;
+use crate::store::config::{RestartRequest, TargetState};
 
 pub(super) fn router() -> Router<Arc<Herder>> {
     Router::new()
@@ -55,9 +55,17 @@ async fn restart(State(herder): Shared, Path(connector): Path<String>, query: Qu
         only_failed: flag(&query, "onlyFailed").unwrap_or(false),
     };
     if !request.include_tasks && !request.only_failed {
-        herder.restart_connector(&connector).await?;
+        let worker = Arc::clone(&herder);
+        run(&herder, "restarting the connector", async move {
+            worker.restart_connector(&connector).await
+        })
+        .await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let state = herder.restart(&connector, request).await?;
+    let worker = Arc::clone(&herder);
+    let state = run(&herder, "restarting the connector and its tasks", async move {
+        worker.restart(&connector, request).await
+    });
+    let state = state.await?;
     super::json(StatusCode::ACCEPTED, &state)
 }

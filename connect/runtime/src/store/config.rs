@@ -3,21 +3,22 @@
 mod record;
 mod state;
 
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::fmt;
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use forebay_client::Client;
 use forebay_client::topic_table::KeyValue;
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
+use forebay_records::Offset;
 use tokio::sync::watch;
 
 use super::Error;
 use super::table::{Purpose, StorageTable};
 use crate::config::Config;
 
-#[cfg(test)]
-pub(crate) use record::Record;
+pub(crate) use record::{Record, RestartRequest, SessionKey};
 pub(crate) use state::{ClusterConfig, ConnectorConfig, TargetState};
 
 /// How long a write may take until it is read back (Kafka's `READ_WRITE_TOTAL_TIMEOUT_MS`).
@@ -29,10 +30,28 @@ const PURPOSE: Purpose = Purpose {
     single_partition: true,
 };
 
+/// Where records go.
+enum Log {
+    Topic(StorageTable),
+    /// Nowhere: they are applied, and that is all.
+    Memory(Mutex<Apply>),
+}
+
+type Apply = Box<dyn FnMut(Offset, &[u8], Option<&[u8]>) + Send>;
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(table) => table.fmt(f),
+            Self::Memory(_) => f.write_str("Memory"),
+        }
+    }
+}
+
 /// The config topic, and what it says.
 #[derive(Debug)]
 pub(crate) struct ConfigStore {
-    log: StorageTable,
+    log: Log,
     state: Arc<RwLock<ClusterConfig>>,
     version: watch::Receiver<u64>,
 }
@@ -40,24 +59,20 @@ pub(crate) struct ConfigStore {
 impl ConfigStore {
     /// Reads all configurations.
     pub(crate) async fn open(client: &Client, config: &Config) -> Result<Self, Error> {
-        let state = Arc::new(RwLock::new(ClusterConfig::default()));
-        let (sender, version) = watch::channel(0);
-        let applied = Arc::clone(&state);
-        let apply = move |key: &[u8], value: Option<&[u8]>| match record::parse(key, value) {
-            Ok(record) => {
-                let mut state = applied.write().expect("nobody panics with the state");
-                state.replay(record);
-                drop(state);
-                sender.send_modify(|version| *version += 1);
-            }
-            Err(error) => {
-                let key = String::from_utf8_lossy(key);
-                tracing::error!(%key, %error, "a record of the config topic is left out");
-            }
-        };
+        let (state, changes) = (Arc::default(), watch::channel(0));
+        let (apply, version) = (applied(&state, changes.0), changes.1);
         let topic = &config.config_topic;
-        let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
+        let log = StorageTable::open_with_offsets(client, topic, PURPOSE, config.init_timeout, apply).await?;
+        let log = Log::Topic(log);
         Ok(Self { log, state, version })
+    }
+
+    /// One that lasts as long as the worker, which runs alone.
+    pub(crate) fn in_memory() -> Self {
+        let (state, changes) = (Arc::default(), watch::channel(0));
+        let (apply, version) = (applied(&state, changes.0), changes.1);
+        let log = Log::Memory(Mutex::new(Box::new(apply)));
+        Self { log, state, version }
     }
 
     /// What holds now.
@@ -109,7 +124,54 @@ impl ConfigStore {
         self.write(&[record::commit(name, tasks.len())]).await
     }
 
+    /// Asks the workers that have it to restart a connector and its tasks (KIP-745).
+    pub(crate) async fn put_restart(&self, name: &str, request: RestartRequest) -> Result<(), Error> {
+        self.write(&[record::restart(name, request)]).await
+    }
+
+    /// Gives all workers the key with which they sign requests to each other (KIP-507).
+    pub(crate) async fn put_session_key(&self, key: &SessionKey) -> Result<(), Error> {
+        self.write(&[record::session_key(key)]).await
+    }
+
+    /// Waits until everything that is in the topic now has been applied.
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        match &self.log {
+            Log::Topic(table) => table.read_to_end().await,
+            Log::Memory(_) => Ok(()),
+        }
+    }
+
     async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
-        self.log.write_and_read(records, WRITE_TIMEOUT).await
+        match &self.log {
+            Log::Topic(table) => table.write_and_read(records, WRITE_TIMEOUT).await,
+            Log::Memory(apply) => {
+                let mut apply = apply.lock().expect("nobody panics with it");
+                for (key, value) in records {
+                    let offset = Offset(self.state().offset().max(0));
+                    apply(offset, key, value.as_deref());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Applies records to a state, and counts them.
+fn applied(
+    state: &Arc<RwLock<ClusterConfig>>,
+    changes: watch::Sender<u64>,
+) -> impl FnMut(Offset, &[u8], Option<&[u8]>) + Send + 'static {
+    let state = Arc::clone(state);
+    move |offset: Offset, key: &[u8], value: Option<&[u8]>| {
+        let record = record::parse(key, value).unwrap_or_else(|error| {
+            let key = String::from_utf8_lossy(key);
+            tracing::error!(%key, %error, "a record of the config topic is left out");
+            Record::Other
+        });
+        let mut state = state.write().expect("nobody panics with the state");
+        state.replay_at(offset, record);
+        drop(state);
+        changes.send_modify(|version| *version += 1);
     }
 }

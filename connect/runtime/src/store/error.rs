@@ -43,6 +43,14 @@ pub enum Error {
         /// How many it has.
         partitions: usize,
     },
+    /// The file of a worker that runs alone cannot be read or written.
+    #[error("the file {path} (offset.storage.file.filename) cannot be used: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The topic could not be read, or what was written was not read back, in time.
     #[error("the storage topic {topic} could not be {what} within {timeout_ms} ms; is its leader available?")]
     TimedOut {

@@ -1,7 +1,10 @@
 //! The offset topic: where source tasks go on (Kafka's `KafkaOffsetBackingStore`, `OffsetStorageReader`, `OffsetStorageWriter`).
 //! Keys are the JSON array `["connector",{source partition}]` with sorted fields, values the JSON of the source offset.
 
-use std::collections::HashMap;
+mod file;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use forebay_connect_api::{AlteredOffset, BoxFuture, Error as ConnectError, Offse
 use super::Error;
 use super::table::{Purpose, StorageTable};
 use crate::config::Config;
+use file::OffsetFile;
 
 const PURPOSE: Purpose = Purpose {
     key: "offset.storage.topic",
@@ -25,10 +29,48 @@ const ALTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Source offsets by source partition, by connector. The partition is its canonical JSON.
 type Offsets = HashMap<Arc<str>, HashMap<String, OffsetMap>>;
 
-/// The offset topic, and what it says. Cheap to clone.
+/// Where offsets are kept.
+#[derive(Debug)]
+enum Log {
+    Topic(StorageTable),
+    File(OffsetFile),
+}
+
+impl Log {
+    fn name(&self) -> &str {
+        match self {
+            Self::Topic(table) => table.topic(),
+            Self::File(file) => file.name(),
+        }
+    }
+
+    async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
+        match self {
+            Self::Topic(table) => table.write(records).await.map(drop),
+            Self::File(file) => file.write(records).await,
+        }
+    }
+
+    async fn write_and_read(&self, records: &[KeyValue], timeout: Duration) -> Result<(), Error> {
+        match self {
+            Self::Topic(table) => table.write_and_read(records, timeout).await,
+            Self::File(file) => file.write(records).await,
+        }
+    }
+
+    /// Nobody else writes to the file.
+    async fn read_to_end(&self) -> Result<(), Error> {
+        match self {
+            Self::Topic(table) => table.read_to_end().await,
+            Self::File(_) => Ok(()),
+        }
+    }
+}
+
+/// The offset topic or file, and what it says. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetStore {
-    log: Arc<StorageTable>,
+    log: Arc<Log>,
     offsets: Arc<RwLock<Offsets>>,
     timeout: Duration,
 }
@@ -48,7 +90,18 @@ impl OffsetStore {
         let topic = &config.offset_topic;
         let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
         Ok(Self {
-            log: Arc::new(log),
+            log: Arc::new(Log::Topic(log)),
+            offsets,
+            timeout: config.offset_flush_timeout,
+        })
+    }
+
+    /// The same from a file, for a worker that runs alone.
+    pub(crate) async fn in_file(config: &Config, path: &Path) -> Result<Self, Error> {
+        let offsets = Arc::new(RwLock::new(Offsets::new()));
+        let file = OffsetFile::open(path, Arc::clone(&offsets)).await?;
+        Ok(Self {
+            log: Arc::new(Log::File(file)),
             offsets,
             timeout: config.offset_flush_timeout,
         })
@@ -58,7 +111,7 @@ impl OffsetStore {
     #[cfg(test)]
     pub(crate) fn detached(client: &Client) -> Self {
         Self {
-            log: Arc::new(StorageTable::detached(client, PURPOSE)),
+            log: Arc::new(Log::Topic(StorageTable::detached(client, PURPOSE))),
             offsets: Arc::default(),
             timeout: Duration::ZERO,
         }
@@ -80,7 +133,7 @@ impl OffsetStore {
     /// Writes such records, within `offset.flush.timeout.ms`.
     pub(crate) async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
         let written = tokio::time::timeout(self.timeout, self.log.write(records)).await;
-        written.map_or_else(|_| Err(self.timed_out()), |written| written.map(drop))
+        written.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
     /// Writes such records and waits until they can be read.
@@ -96,7 +149,7 @@ impl OffsetStore {
 
     fn timed_out(&self) -> Error {
         Error::TimedOut {
-            topic: self.log.topic().to_owned(),
+            topic: self.log.name().to_owned(),
             what: "written",
             timeout_ms: self.timeout.as_millis(),
         }
@@ -156,6 +209,21 @@ impl OffsetReader for Reader {
             Ok(found.collect())
         })
     }
+}
+
+/// The records that say all of it, by key.
+fn entries(offsets: &Offsets) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let of_connector = |(connector, of): (&Arc<str>, &HashMap<String, OffsetMap>)| {
+        let name = serde_json::Value::from(&**connector);
+        let entry = |(partition, offset): (&String, &OffsetMap)| {
+            (
+                format!("[{name},{partition}]").into_bytes(),
+                offset.to_string().into_bytes(),
+            )
+        };
+        of.iter().map(entry).collect::<Vec<_>>()
+    };
+    offsets.iter().flat_map(of_connector).collect()
 }
 
 fn key(connector: &str, partition: &OffsetMap) -> Vec<u8> {

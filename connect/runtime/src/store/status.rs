@@ -87,6 +87,19 @@ pub(crate) struct Status {
     pub(crate) generation: i32,
 }
 
+impl Status {
+    /// Whether it must not be said over another one (Kafka's `putSafe`): that something has ended or failed here says nothing of
+    /// what another worker does with it since.
+    fn yields_to(&self, known: &Self) -> bool {
+        matches!(self.state, State::Unassigned | State::Failed) && self.is_obsolete_by(known)
+    }
+
+    /// Whether another worker says so in a later generation.
+    fn is_obsolete_by(&self, other: &Self) -> bool {
+        self.worker_id != other.worker_id && self.generation < other.generation
+    }
+}
+
 /// A topic that a connector writes or reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopicStatus {
@@ -146,12 +159,20 @@ impl StatusStore {
         Ok(Self { shared, writer })
     }
 
-    /// One without a topic: what is said is seen here only.
-    #[cfg(test)]
-    pub(crate) fn detached() -> Self {
+    /// One without a topic: what is said is seen here only, for as long as the worker runs.
+    pub(crate) fn in_memory() -> Self {
+        let shared = Arc::new(Shared::default());
+        let said = Arc::clone(&shared);
+        let forget = async move {
+            loop {
+                said.table().forget_unread();
+                said.written.notify_waiters();
+                said.pending.notified().await;
+            }
+        };
         Self {
-            shared: Arc::default(),
-            writer: tokio::spawn(std::future::pending()),
+            shared,
+            writer: tokio::spawn(forget),
         }
     }
 
@@ -263,6 +284,12 @@ impl StatusStore {
 
     fn put(&self, key: Key, status: Option<Status>) {
         let mut table = self.shared.table();
+        let known = table.statuses.get(&key);
+        if let (Some(known), Some(status)) = (known, &status)
+            && status.yields_to(known)
+        {
+            return;
+        }
         let bytes = status.as_ref().map(Status::to_bytes);
         match status {
             Some(status) => table.statuses.insert(key.clone(), status),
@@ -297,7 +324,16 @@ impl Table {
             if said.as_deref() == value && !self.unwritten.contains(&key) {
                 self.unread.remove(&key);
             }
-            return;
+            let said = said_status(self.unread.get(&key));
+            if !said
+                .zip(value.and_then(Status::parse))
+                .is_some_and(|(said, read)| said.is_obsolete_by(&read))
+            {
+                return;
+            }
+            // This worker was out of the group when it said so.
+            self.unread.remove(&key);
+            self.unwritten.remove(&key);
         }
         match (key, value) {
             (Key::Topic { topic, connector }, Some(_)) => {
@@ -317,6 +353,12 @@ impl Table {
         }
     }
 
+    /// Nothing is ever written nor read back.
+    fn forget_unread(&mut self) {
+        self.unread.clear();
+        self.unwritten.clear();
+    }
+
     /// What is to be written now.
     fn take_unwritten(&mut self) -> Vec<(Key, KeyValue)> {
         let keys = std::mem::take(&mut self.unwritten);
@@ -327,6 +369,10 @@ impl Table {
         });
         records.collect()
     }
+}
+
+fn said_status(said: Option<&Option<Vec<u8>>>) -> Option<Status> {
+    Status::parse(said?.as_deref()?)
 }
 
 /// Writes for ever what is said; of what is said twice in the meantime, the last.
@@ -393,5 +439,39 @@ mod tests {
         assert_eq!(state(&table), Some(State::Paused));
         table.read(&bytes, None);
         assert_eq!(state(&table), None);
+    }
+
+    #[tokio::test]
+    async fn what_ended_here_is_not_said_over_what_another_worker_has_begun_since() {
+        let store = StatusStore::in_memory();
+        let of = |worker: &str, generation, state| Status {
+            worker_id: worker.to_owned(),
+            generation,
+            ..status(state)
+        };
+        let known = || {
+            store
+                .connector("c")
+                .map(|status| (status.worker_id, status.state))
+        };
+        let b_runs = Some(("b".to_owned(), State::Running));
+        store.put_connector("c", of("b", 5, State::Running));
+        store.put_connector("c", of("a", 4, State::Unassigned));
+        store.put_connector("c", of("a", 4, State::Failed));
+        assert_eq!(known(), b_runs);
+        store.put_connector("c", of("a", 5, State::Unassigned));
+        assert_eq!(known(), Some(("a".to_owned(), State::Unassigned)));
+        // The generations of a group that was forgotten begin anew.
+        store.put_connector("c", of("b", 1, State::Running));
+        assert_eq!(known(), b_runs);
+        // What is on its way here is not written over what has been read.
+        let key = Key::Connector("c".to_owned());
+        let mut table = Table::default();
+        table.say(key.clone(), Some(of("a", 4, State::Running).to_bytes()));
+        table.read(&key.to_bytes(), Some(&of("b", 4, State::Running).to_bytes()));
+        assert_eq!(table.unwritten.len(), 1);
+        table.read(&key.to_bytes(), Some(&of("b", 5, State::Running).to_bytes()));
+        assert!(table.unwritten.is_empty() && table.unread.is_empty());
+        assert_eq!(table.statuses[&key].worker_id, "b");
     }
 }

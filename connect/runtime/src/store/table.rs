@@ -5,6 +5,7 @@ use std::time::Duration;
 use forebay_client::config::IsolationLevel;
 use forebay_client::topic_table::{self, Apply, KeyValue, Options, TopicTable, Written};
 use forebay_client::{Client, Error as ClientError};
+use forebay_records::Offset;
 
 use super::Error;
 use crate::config::StorageTopic;
@@ -34,7 +35,19 @@ impl StorageTable {
         topic: &StorageTopic,
         purpose: Purpose,
         timeout: Duration,
-        apply: impl FnMut(&[u8], Option<&[u8]>) + Send + 'static,
+        mut apply: impl FnMut(&[u8], Option<&[u8]>) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let apply = move |_: Offset, key: &[u8], value: Option<&[u8]>| apply(key, value);
+        Self::open_with_offsets(client, topic, purpose, timeout, apply).await
+    }
+
+    /// The same; `apply` is told the offset of each record, too.
+    pub(super) async fn open_with_offsets(
+        client: &Client,
+        topic: &StorageTopic,
+        purpose: Purpose,
+        timeout: Duration,
+        apply: impl FnMut(Offset, &[u8], Option<&[u8]>) + Send + 'static,
     ) -> Result<Self, Error> {
         let options = Options {
             topic: topic.name.clone(),
@@ -89,9 +102,9 @@ impl StorageTable {
     }
 }
 
-fn keyed(mut apply: impl FnMut(&[u8], Option<&[u8]>) + Send + 'static) -> Apply {
+fn keyed(mut apply: impl FnMut(Offset, &[u8], Option<&[u8]>) + Send + 'static) -> Apply {
     Box::new(move |record| match &record.record.key {
-        Some(key) => apply(key, record.record.value.as_deref()),
+        Some(key) => apply(record.record.offset, key, record.record.value.as_deref()),
         None => tracing::warn!(
             topic = %record.topic, partition = record.partition, offset = %record.record.offset,
             "a record without key is left out"

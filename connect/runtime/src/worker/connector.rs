@@ -13,7 +13,7 @@ use forebay_connect_api::{
 use tokio::sync::{mpsc, watch};
 
 use super::context::Context;
-use super::supervisor::{Command, Failure, Unit};
+use super::supervisor::{Command, Failure, Unit, stopped};
 use crate::connector_config::ConnectorConfig;
 use crate::herder::cluster::Cluster;
 use crate::provider::{Resolved, without_secrets};
@@ -153,6 +153,10 @@ impl Unit for ConnectorUnit {
     fn stop_timeout(&self) -> Duration {
         self.context.config.task_shutdown_graceful_timeout
     }
+
+    fn session_over(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.context.session.over())
+    }
 }
 
 /// A connector that has started.
@@ -241,7 +245,7 @@ impl Started<'_> {
                     Some(Request::Fail(error)) => return Err(error),
                     None => may_ask = false, // The connector did not keep its context: it has nothing to ask.
                 },
-                () = tokio::time::sleep_until(publish_at), if publish => match self.publish().await {
+                () = tokio::time::sleep_until(publish_at), if publish => match self.publish_unless_stopped(command).await {
                     Ok(()) => publish = false,
                     Err(error) if error.is_retriable() => {
                         let connector = &self.unit.name;
@@ -252,6 +256,15 @@ impl Started<'_> {
                     Err(error) => return Err(error),
                 },
             }
+        }
+    }
+
+    /// Publishes; a rebalance, which it waits for, may want the connector to stop.
+    async fn publish_unless_stopped(&self, command: &watch::Receiver<Command>) -> Result<(), Error> {
+        let mut command = command.clone();
+        tokio::select! {
+            published = self.publish() => published,
+            () = stopped(&mut command) => Err(Error::retriable("the connector is stopping")),
         }
     }
 
@@ -283,8 +296,14 @@ impl Started<'_> {
             .cluster
             .publish_tasks(&self.unit.name, &self.raw, &tasks)
             .await;
-        published
-            .map_err(|error| Error::retriable("the task configurations cannot be written").with_source(error))
+        published.map_err(|error| {
+            let message = "the task configurations cannot be written";
+            if error.is_retriable() {
+                Error::retriable(message).with_source(error)
+            } else {
+                Error::fatal(message).with_source(error)
+            }
+        })
     }
 
     fn check_count(&self, count: usize) -> Result<(), Error> {

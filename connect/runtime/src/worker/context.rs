@@ -7,12 +7,10 @@ use forebay_config::Properties;
 use forebay_connect_api::{Access, Error, Plugin, Plugins, TaskId};
 
 use crate::config::Config;
+use crate::group::Session;
 use crate::provider::{Providers, Resolved, redact};
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, Status, StatusStore};
-
-/// The generation of the workers' group; a worker alone has but one.
-const GENERATION: i32 = 0;
 
 /// What a connector or task may use.
 #[derive(Debug)]
@@ -33,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) statuses: StatusStore,
     /// Where source offsets are.
     pub(crate) offsets: OffsetStore,
+    /// How long all of it may run.
+    pub(crate) session: Session,
 }
 
 impl Context {
@@ -64,7 +64,7 @@ impl Context {
             // Errors may have what config providers gave.
             trace: trace.map(|trace| redact(&trace).into_owned()),
             worker_id: self.worker_id.clone(),
-            generation: GENERATION,
+            generation: self.session.generation(),
         }
     }
 }

@@ -94,6 +94,9 @@ pub(crate) trait Unit: Send + Sync + 'static {
 
     /// How long it may take to stop before it is aborted.
     fn stop_timeout(&self) -> Duration;
+
+    /// Ready when it must not run any more, stopped or not: another worker may run it.
+    fn session_over(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The handle of a supervised unit. Dropping it stops the unit, too.
@@ -197,10 +200,11 @@ async fn run_once<U: Unit>(
         }
     }
     command.send_replace(Command::Stop);
-    if tokio::time::timeout(unit.stop_timeout(), &mut running)
-        .await
-        .is_err()
-    {
+    let stopped = tokio::select! {
+        stopped = tokio::time::timeout(unit.stop_timeout(), &mut running) => stopped.is_ok(),
+        () = unit.session_over() => false,
+    };
+    if !stopped {
         tracing::warn!("a connector or task did not stop in time and is aborted");
         running.abort();
         // Wait: the next one must not begin while this one still holds what it holds.

@@ -76,6 +76,10 @@ impl Unit for TaskUnit {
     fn stop_timeout(&self) -> Duration {
         self.context.config.task_shutdown_graceful_timeout
     }
+
+    fn session_over(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.context.session.over())
+    }
 }
 
 impl TaskUnit {

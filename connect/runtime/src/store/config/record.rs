@@ -1,8 +1,13 @@
 //! The records of the config topic (Kafka's `KafkaConfigBackingStore`): keys with a prefix, values of JSON without schema.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use forebay_client::topic_table::KeyValue;
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
+use forebay_records::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::state::TargetState;
@@ -11,14 +16,40 @@ const CONNECTOR: &str = "connector-";
 const TASK: &str = "task-";
 const COMMIT: &str = "commit-";
 const TARGET_STATE: &str = "target-state-";
+const RESTART: &str = "restart-connector-";
+const SESSION_KEY: &str = "session-key";
 
-/// Records that workers of Apache Kafka write and a worker alone has no use for.
-const OTHERS: [&str; 4] = [
-    "restart-connector-",
-    "tasks-fencing-",
-    "session-key",
-    "logger-cluster-",
-];
+/// Records that workers of Apache Kafka write and ours have no use for.
+const OTHERS: [&str; 2] = ["tasks-fencing-", "logger-cluster-"];
+
+/// What to restart (KIP-745).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RestartRequest {
+    /// The tasks, too.
+    pub(crate) include_tasks: bool,
+    /// Only what is FAILED.
+    pub(crate) only_failed: bool,
+}
+
+/// The key with which workers sign requests to each other (KIP-507). Its bytes are in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SessionKey {
+    /// The key.
+    pub(crate) key: Vec<u8>,
+    /// What it was made for: `HmacSHA256`.
+    pub(crate) algorithm: String,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionKey")
+            .field("algorithm", &self.algorithm)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
 
 /// A record, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +62,10 @@ pub(crate) enum Record {
     Commit(String, u32),
     /// What the user wants of the connector; `None`: nothing in particular.
     TargetState(String, Option<TargetState>),
+    /// The connector is to be restarted by the workers that have it.
+    Restart(String, RestartRequest),
+    /// Workers sign with this key from now on.
+    SessionKey(SessionKey),
     /// Nothing for us.
     Other,
 }
@@ -76,6 +111,24 @@ pub(crate) fn target_state(name: &str, state: Option<TargetState>) -> KeyValue {
     (format!("{TARGET_STATE}{name}").into_bytes(), value)
 }
 
+pub(crate) fn restart(name: &str, request: RestartRequest) -> KeyValue {
+    let value = json!({ "include-tasks": request.include_tasks, "only-failed": request.only_failed });
+    let value = value.to_string().into_bytes();
+    (format!("{RESTART}{name}").into_bytes(), Some(value))
+}
+
+pub(crate) fn session_key(key: &SessionKey) -> KeyValue {
+    let value = json!({
+        "key": BASE64.encode(&key.key),
+        "algorithm": key.algorithm,
+        "creation-timestamp": key.created_at.0,
+    });
+    (
+        SESSION_KEY.as_bytes().to_vec(),
+        Some(value.to_string().into_bytes()),
+    )
+}
+
 fn properties_value(config: &Properties) -> Vec<u8> {
     json!({ "properties": config }).to_string().into_bytes()
 }
@@ -105,6 +158,17 @@ pub(crate) fn parse(key: &[u8], value: Option<&[u8]>) -> Result<Record, Error> {
             name.to_owned(),
             tasks.ok_or(Error::Field("tasks"))?,
         ))
+    } else if let Some(name) = key.strip_prefix(RESTART) {
+        let value = object(value.ok_or(Error::Field("include-tasks"))?)?;
+        let flag = |field: &str| value.get(field).and_then(Value::as_bool).unwrap_or(false);
+        let request = RestartRequest {
+            include_tasks: flag("include-tasks"),
+            only_failed: flag("only-failed"),
+        };
+        Ok(Record::Restart(name.to_owned(), request))
+    } else if key == SESSION_KEY {
+        let value = object(value.ok_or(Error::Field("key"))?)?;
+        session_key_of(&value).map(Record::SessionKey)
     } else if OTHERS.iter().any(|prefix| key.starts_with(prefix)) {
         Ok(Record::Other)
     } else {
@@ -128,6 +192,22 @@ fn properties_of(value: &Map<String, Value>) -> Result<Properties, Error> {
             Ok((key.clone(), value.to_owned()))
         })
         .collect()
+}
+
+fn session_key_of(value: &Map<String, Value>) -> Result<SessionKey, Error> {
+    let text = |field: &'static str| {
+        value
+            .get(field)
+            .and_then(Value::as_str)
+            .ok_or(Error::Field(field))
+    };
+    let key = BASE64.decode(text("key")?).map_err(|_| Error::Field("key"))?;
+    let created_at = value.get("creation-timestamp").and_then(Value::as_i64);
+    Ok(SessionKey {
+        key,
+        algorithm: text("algorithm")?.to_owned(),
+        created_at: Timestamp(created_at.ok_or(Error::Field("creation-timestamp"))?),
+    })
 }
 
 fn state_of(value: &Map<String, Value>) -> Result<TargetState, Error> {
@@ -159,6 +239,15 @@ mod tests {
 
     #[test]
     fn the_bytes_are_kafkas_and_are_read_back() {
+        let all = RestartRequest {
+            include_tasks: true,
+            only_failed: false,
+        };
+        let key = SessionKey {
+            key: vec![1, 2, 3, 255],
+            algorithm: "HmacSHA256".to_owned(),
+            created_at: Timestamp(1_700_000_000_000),
+        };
         let cases = [
             (
                 connector("my-file", Some(&config())),
@@ -196,6 +285,18 @@ mod tests {
                 None,
                 Record::TargetState("my-file".to_owned(), None),
             ),
+            (
+                restart("my-file", all),
+                "restart-connector-my-file",
+                Some(r#"{"include-tasks":true,"only-failed":false}"#),
+                Record::Restart("my-file".to_owned(), all),
+            ),
+            (
+                session_key(&key),
+                "session-key",
+                Some(r#"{"key":"AQID/w==","algorithm":"HmacSHA256","creation-timestamp":1700000000000}"#),
+                Record::SessionKey(key.clone()),
+            ),
         ];
         for ((key, value), expected_key, expected_value, record) in cases {
             assert_eq!(key, expected_key.as_bytes());
@@ -215,12 +316,7 @@ mod tests {
             parse("connector-a", r#"{"properties":{"k":null}}"#),
             Ok(Record::Connector("a".to_owned(), Some(Properties::new())))
         );
-        for key in [
-            "session-key",
-            "tasks-fencing-a",
-            "restart-connector-a",
-            "logger-cluster-x",
-        ] {
+        for key in ["tasks-fencing-a", "logger-cluster-x"] {
             assert_eq!(parse(key, "{}"), Ok(Record::Other), "{key}");
         }
         for (key, value) in [
@@ -231,6 +327,11 @@ mod tests {
             ("connector-a", "["),
             ("connector-a", r#"{"properties":{"k":1}}"#),
             ("target-state-a", r#"{"state":"GONE"}"#),
+            ("session-key", "{}"),
+            (
+                "session-key",
+                r#"{"key":"*","algorithm":"HmacSHA256","creation-timestamp":1}"#,
+            ),
         ] {
             assert!(parse(key, value).is_err(), "{key} {value}");
         }

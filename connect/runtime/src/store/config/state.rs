@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use forebay_config::Properties;
 
-use super::record::Record;
+use forebay_records::Offset;
+
+use super::record::{Record, RestartRequest, SessionKey};
 
 /// What the user wants of a connector (Kafka's `TargetState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,19 @@ impl TargetState {
             Self::Paused => "PAUSED",
             Self::Stopped => "STOPPED",
         }
+    }
+
+    /// As `initial_state` has it (KIP-980), in any case.
+    pub(crate) fn from_initial(name: &str) -> Option<Self> {
+        let states = [
+            ("RUNNING", Self::Started),
+            ("PAUSED", Self::Paused),
+            ("STOPPED", Self::Stopped),
+        ];
+        let found = states
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, state)| state)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -50,9 +65,14 @@ pub(crate) struct ConnectorConfig {
     pub(crate) applied: Option<Arc<Properties>>,
 }
 
-/// All connectors.
-#[derive(Debug, Clone, Default)]
+/// All connectors, and what else workers share.
+#[derive(Debug, Clone)]
 pub(crate) struct ClusterConfig {
+    /// The offset behind the last record; -1 if there was none.
+    offset: i64,
+    session_key: Option<Arc<SessionKey>>,
+    /// The last restart that was asked for of each connector, and the offset of its record.
+    restarts: BTreeMap<Arc<str>, (i64, RestartRequest)>,
     connectors: BTreeMap<Arc<str>, ConnectorConfig>,
     /// By connector: task configurations that wait for their commit.
     uncommitted: BTreeMap<Arc<str>, BTreeMap<u32, Arc<Properties>>>,
@@ -60,7 +80,47 @@ pub(crate) struct ClusterConfig {
     early_target_states: BTreeMap<Arc<str>, TargetState>,
 }
 
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            offset: -1,
+            session_key: None,
+            restarts: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+            uncommitted: BTreeMap::new(),
+            early_target_states: BTreeMap::new(),
+        }
+    }
+}
+
 impl ClusterConfig {
+    /// How far the topic has been read: the offset behind the last record, -1 if there was none. Workers of Kafka compare it.
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// The key with which workers sign requests to each other.
+    pub(crate) fn session_key(&self) -> Option<&Arc<SessionKey>> {
+        self.session_key.as_ref()
+    }
+
+    /// The restarts that were asked for at this offset or behind it.
+    pub(crate) fn restarts_since(&self, offset: i64) -> Vec<(Arc<str>, RestartRequest)> {
+        let restarts = self.restarts.iter().filter(|(_, (at, _))| *at >= offset);
+        restarts
+            .map(|(name, (_, request))| (Arc::clone(name), *request))
+            .collect()
+    }
+
+    /// Applies the record of an offset.
+    pub(crate) fn replay_at(&mut self, offset: Offset, record: Record) {
+        if let Record::Restart(name, request) = &record {
+            self.restarts.insert(name.as_str().into(), (offset.0, *request));
+        }
+        self.replay(record);
+        self.offset = offset.0 + 1;
+    }
+
     /// The connectors by name.
     pub(crate) fn connectors(&self) -> &BTreeMap<Arc<str>, ConnectorConfig> {
         &self.connectors
@@ -82,7 +142,8 @@ impl ClusterConfig {
             }
             Record::Commit(name, count) => self.commit(&name, count),
             Record::TargetState(name, state) => self.set_target_state(name.into(), state),
-            Record::Other => {}
+            Record::SessionKey(key) => self.session_key = Some(Arc::new(key)),
+            Record::Restart(..) | Record::Other => {}
         }
     }
 
@@ -104,6 +165,7 @@ impl ClusterConfig {
     fn remove(&mut self, name: &str) {
         self.connectors.remove(name);
         self.uncommitted.remove(name);
+        self.restarts.remove(name);
     }
 
     /// Takes the task configurations before the commit as a whole, or, if one is missing, none: compaction may have removed it,

@@ -16,6 +16,7 @@ use forebay_records::{
 
 use super::*;
 use crate::config::Config;
+use crate::group::Session;
 use crate::provider::Providers;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
@@ -44,8 +45,9 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
         access: Access::unrestricted(),
         plugins: Plugins::default(),
         worker_id: "w".to_owned(),
-        statuses: StatusStore::detached(),
+        statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
+        session: Session::alone(),
         client,
     })
 }

@@ -6,6 +6,7 @@ use forebay_protocol::{ErrorCode, Request};
 
 use super::*;
 use crate::config::Config;
+use crate::group::Session;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 
@@ -48,8 +49,9 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
         access: Access::unrestricted(),
         plugins: Plugins::default(),
         worker_id: "w".to_owned(),
-        statuses: StatusStore::detached(),
+        statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
+        session: Session::alone(),
         client,
     });
     let string = "org.apache.kafka.connect.storage.StringConverter";

@@ -63,6 +63,10 @@ impl Unit for Probe {
     fn stop_timeout(&self) -> Duration {
         Duration::from_secs(5)
     }
+
+    fn session_over(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 struct Fixture {
