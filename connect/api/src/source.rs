@@ -158,4 +158,14 @@ pub trait OffsetReader: Send + Sync {
         &'a self,
         partitions: &'a [OffsetMap],
     ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>>;
+
+    /// Every committed source partition of this connector with its offset, for sources that do not know beforehand which there
+    /// are. Kafka's reader has no such call.
+    ///
+    /// # Errors
+    /// If the offsets cannot be had, or the worker has no such call either.
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, Error>> {
+        let error = Error::fatal("this worker cannot list the source offsets of a connector");
+        Box::pin(std::future::ready(Err(error)))
+    }
 }

@@ -264,14 +264,21 @@ impl OffsetReader for Context {
         &'a self,
         partitions: &'a [OffsetMap],
     ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        let through_json = |map: &OffsetMap| {
-            OffsetMap::from_json(&map.to_string())
-                .map_err(|error| Error::fatal(format!("{map} is no offset")).with_source(error))
-        };
         let found = partitions.iter().map(|partition| {
             let known = self.committed.iter().find(|(known, _)| known == partition);
             known.map(|(_, offset)| through_json(offset)).transpose()
         });
         Box::pin(std::future::ready(found.collect()))
     }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, Error>> {
+        let all = self.committed.iter();
+        let all = all.map(|(partition, offset)| Ok((through_json(partition)?, through_json(offset)?)));
+        Box::pin(std::future::ready(all.collect()))
+    }
+}
+
+fn through_json(map: &OffsetMap) -> Result<OffsetMap, Error> {
+    OffsetMap::from_json(&map.to_string())
+        .map_err(|error| Error::fatal(format!("{map} is no offset")).with_source(error))
 }

@@ -189,24 +189,34 @@ pub(crate) struct Reader {
     connector: Arc<str>,
 }
 
+impl Reader {
+    /// Reads the topic to its end: another worker may have committed.
+    async fn refresh(&self) -> Result<(), ConnectError> {
+        let read = self.store.log.read_to_end().await;
+        read.map_err(|error| ConnectError::retriable("Failed to fetch offsets.").with_source(error))
+    }
+}
+
 impl OffsetReader for Reader {
-    /// Reads the topic to its end first: another worker may have committed.
     fn offsets<'a>(
         &'a self,
         partitions: &'a [OffsetMap],
     ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, ConnectError>> {
         Box::pin(async move {
-            self.store
-                .log
-                .read_to_end()
-                .await
-                .map_err(|error| ConnectError::retriable("Failed to fetch offsets.").with_source(error))?;
+            self.refresh().await?;
             let offsets = self.store.offsets.read().expect("nobody panics with the offsets");
             let ours = offsets.get(&self.connector);
             let found = partitions
                 .iter()
                 .map(|partition| ours?.get(&partition.to_string()).cloned());
             Ok(found.collect())
+        })
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, ConnectError>> {
+        Box::pin(async move {
+            self.refresh().await?;
+            Ok(self.store.of_connector(&self.connector))
         })
     }
 }
