@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
 /// The crates of this program: they are loggers before they have logged.
-const CRATES: [&str; 24] = [
+const CRATES: [&str; 25] = [
     "forebay",
     "forebay_broker_controller",
     "forebay_broker_coordinator",
@@ -25,6 +25,7 @@ const CRATES: [&str; 24] = [
     "forebay_connect_api",
     "forebay_connect_runtime",
     "forebay_connect_transforms",
+    "forebay_connectors_datagen",
     "forebay_connectors_file",
     "forebay_connectors_http",
     "forebay_connectors_object_store",

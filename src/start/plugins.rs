@@ -7,6 +7,7 @@ pub(super) fn all() -> Plugins {
     Plugins::new(
         forebay_connectors_file::plugins()
             .into_iter()
+            .chain(forebay_connectors_datagen::plugins())
             .chain(forebay_connectors_http::plugins())
             .chain(forebay_connectors_object_store::plugins()),
     )
