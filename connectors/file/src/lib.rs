@@ -1,17 +1,24 @@
 //! FileStreamSource and FileStreamSink: lines of a file to a topic and back (Kafka's `connect/file`), under Kafka's class names
-//! and keys. See [`source`] and [`sink`] for what they promise and where they differ.
+//! and keys; and DirectorySource: all files of a directory, by many tasks. See [`source`], [`sink`] and [`directory`] for what
+//! they promise and where they differ.
 
+pub mod directory;
 mod open;
 pub mod sink;
 pub mod source;
 
 use forebay_connect_api::Plugin;
 
-/// Both connectors, for the worker's table.
-pub fn plugins() -> [Plugin; 2] {
+/// All of them, for the worker's table.
+pub fn plugins() -> [Plugin; 3] {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     [
         Plugin::source(source::CLASS, VERSION, source::FileStreamSourceConnector::default),
+        Plugin::source(
+            directory::CLASS,
+            VERSION,
+            directory::DirectorySourceConnector::default,
+        ),
         Plugin::sink(sink::CLASS, VERSION, sink::FileStreamSinkConnector::default),
     ]
 }

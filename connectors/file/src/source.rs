@@ -22,6 +22,8 @@ mod task;
 
 use std::sync::Arc;
 
+pub(crate) use siblings::is_namesake;
+
 use forebay_connect_api::{
     Access, AlteredOffset, BoxFuture, Connector, ConnectorContext, Error, ExactlyOnceSupport, OffsetValue,
     SourceConnector, SourceTask,

@@ -73,7 +73,6 @@ pub(super) fn definition() -> ConfigDef {
         .define(
             ConfigKey::new(BATCH_SIZE, ConfigType::Int)
                 .default(2000)
-                .validator(count())
                 .documentation(
                     "The maximum number of records the source task can read from the file each time it is polled",
                 ),
@@ -123,7 +122,8 @@ impl Config {
             file: (!filename.is_empty()).then(|| PathBuf::from(filename)),
             filename: filename.into(),
             topic: config.get_string(TOPIC).into(),
-            batch_size: size(BATCH_SIZE),
+            // Kafka's task takes any number, and gives out one record at least.
+            batch_size: usize::try_from(config.get_int(BATCH_SIZE)).unwrap_or(1).max(1),
             complete: config.get_boolean(FILE_COMPLETE),
             line_bytes_max: size(MAX_LINE_BYTES),
             invalid_utf8: match config.get_string(INVALID_UTF8) {
@@ -135,5 +135,97 @@ impl Config {
                 _ => OnTruncation::Fail,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_connect_api::config::{ConfigValue, Width};
+
+    fn validated(given: &[(&str, &str)]) -> Vec<ConfigValue> {
+        let given = given
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        definition().validate(&given.collect())
+    }
+
+    /// What a worker of Kafka 4.3.1 answered to `PUT /connector-plugins/FileStreamSource/config/validate`.
+    #[test]
+    fn kafkas_keys_are_defined_as_by_kafka() {
+        let definition = definition();
+        let documentation = [
+            "Source filename. If not specified, the standard input will be used",
+            "The topic to publish data to",
+            "The maximum number of records the source task can read from the file each time it is polled",
+        ];
+        let importance = [Importance::High, Importance::High, Importance::Low];
+        let types = [ConfigType::String, ConfigType::String, ConfigType::Int];
+        for (index, name) in [FILE, TOPIC, BATCH_SIZE].into_iter().enumerate() {
+            let key = &definition.keys()[index];
+            let found = (
+                key.name.as_str(),
+                key.config_type,
+                key.importance,
+                key.documentation.as_str(),
+            );
+            assert_eq!(
+                found,
+                (name, types[index], importance[index], documentation[index])
+            );
+            assert_eq!(
+                (key.is_required(), key.display_name.as_str()),
+                (name == TOPIC, name)
+            );
+            assert_eq!(
+                (&key.group, key.order_in_group, key.width),
+                (&None, -1, Width::None)
+            );
+            assert!(key.dependents.is_empty());
+        }
+    }
+
+    #[test]
+    fn values_are_judged_as_by_kafka() {
+        type Answer<'a> = (Option<&'a str>, &'a [&'a str]);
+        type Case<'a> = (&'a [(&'a str, &'a str)], [Answer<'a>; 3]);
+        let cases: [Case<'_>; 3] = [
+            (
+                &[],
+                [
+                    (None, &[]),
+                    (
+                        None,
+                        &["Missing required configuration \"topic\" which has no default value."],
+                    ),
+                    (Some("2000"), &[]),
+                ],
+            ),
+            (
+                &[(TOPIC, ""), (BATCH_SIZE, "x"), (FILE, "")],
+                [
+                    (Some(""), &[]),
+                    (
+                        Some(""),
+                        &["Invalid value  for configuration topic: String must be non-empty"],
+                    ),
+                    (
+                        None,
+                        &["Invalid value x for configuration batch.size: Not a number of type INT"],
+                    ),
+                ],
+            ),
+            (
+                &[(TOPIC, "t"), (BATCH_SIZE, "0")],
+                [(None, &[]), (Some("t"), &[]), (Some("0"), &[])],
+            ),
+        ];
+        for (given, expected) in cases {
+            for (found, (value, errors)) in validated(given).iter().zip(expected) {
+                let shown = found.value.as_ref().map(ToString::to_string);
+                assert_eq!(shown.as_deref(), value, "{given:?}");
+                assert_eq!(found.errors, errors, "{given:?}");
+            }
+        }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn of(path: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> + '
 }
 
 /// Whether a name is one that those who rotate give: `app.log.1`, `app.log-20261121`, `app-2026-11-21.log` for `app.log`.
-fn is_namesake(path: &Path, sibling: &Path) -> bool {
+pub(crate) fn is_namesake(path: &Path, sibling: &Path) -> bool {
     let (Some(stem), Some(name)) = (path.file_stem(), sibling.file_name()) else {
         return false;
     };
