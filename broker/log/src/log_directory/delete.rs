@@ -103,17 +103,16 @@ impl LogDirectory {
         let mut logs = write_lock(&self.logs);
         for partition in partitions {
             match logs.remove(partition) {
-                Some(Slot::Open(log)) => {
-                    log.abandon();
-                    gone.push((partition.clone(), Some(log)));
-                }
+                Some(Slot::Open(log)) => gone.push((partition.clone(), Some(log))),
                 Some(Slot::Failed(_)) => gone.push((partition.clone(), None)),
                 None => {}
             }
         }
+        // Only the deletion waits for who writes, not whoever asks for another log.
         drop(logs);
-        let open = gone.iter().filter_map(|(_, log)| log.as_ref());
-        open.for_each(|log| log.await_cleaner());
+        let open = || gone.iter().filter_map(|(_, log)| log.as_ref());
+        open().for_each(|log| log.abandon());
+        open().for_each(|log| log.await_cleaner());
         gone
     }
 

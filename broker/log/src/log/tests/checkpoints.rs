@@ -65,6 +65,30 @@ fn nobody_waits_for_the_writers_of_other_logs() {
     assert!(directory.log(&name("gone")).expect("no log").is_none());
 }
 
+/// Neither who asks for another log while one is deleted.
+#[test]
+fn only_the_deletion_waits_for_the_writer_of_its_log() {
+    let (_, disk, directory) = logs(&["gone", "other"]);
+    let gone = log_of(&directory, "gone");
+    let (told, outcome) = mpsc::channel();
+    let (deleting, asking) = (Arc::clone(&directory), Arc::clone(&directory));
+    disk.call_at(Operation::Write, 1, move || {
+        let (sender, answer) = mpsc::channel();
+        std::thread::spawn(move || deleting.delete(&[name("gone")], 1, NOW));
+        std::thread::spawn(move || {
+            while asking.log(&name("gone")).expect("open").is_some() {
+                std::thread::yield_now();
+            }
+            sender.send(asking.log(&name("other")).expect("open").is_some())
+        });
+        told.send(answer.recv_timeout(Duration::from_secs(5)))
+            .expect("the test waits");
+        None
+    });
+    append(&gone, append_of(1, 1, 1)).expect("it was there when that began");
+    assert_eq!(outcome.recv().expect("something is written"), Ok(true));
+}
+
 /// What was said of its end is not true any more.
 #[test]
 fn a_log_may_be_cut_while_checkpoints_are_prepared() {
