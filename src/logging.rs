@@ -2,7 +2,7 @@
 //! somebody changes the levels of the running broker's loggers. A logger is a crate or a module of one.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal as _, Stderr, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use forebay_broker_server::{LogLevel, LogLevels, Loggers};
@@ -55,8 +55,8 @@ pub(crate) fn to_stderr() -> Arc<Loggers> {
         .with(filter)
         .with(
             fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal()),
+                .with_writer(|| Redacting(io::stderr()))
+                .with_ansi(io::stderr().is_terminal()),
         )
         .with(seen)
         .init();
@@ -68,6 +68,22 @@ pub(crate) fn to_stderr() -> Arc<Loggers> {
             let _ = handle.reload(self::filter(levels, &others));
         },
     ))
+}
+
+/// Writes no secret that a config provider has given to a connector: the reference to it stands in its place.
+struct Redacting(Stderr);
+
+impl Write for Redacting {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0
+            .write_all(forebay_connect_runtime::redact(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn filter(levels: &LogLevels, others: &[String]) -> EnvFilter {

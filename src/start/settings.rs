@@ -115,7 +115,10 @@ impl Settings {
         )?;
         let mut sections = BTreeMap::new();
         for role in Role::ALL.into_iter().filter(|role| *role != Role::Broker) {
-            let own = entries.remove(&role).unwrap_or_default();
+            let mut own = entries.remove(&role).unwrap_or_default();
+            if role == Role::Connect {
+                own = resolved(&own)?;
+            }
             judge(role, &own)?;
             sections.insert(role, own.to_properties());
         }
@@ -165,6 +168,20 @@ impl Settings {
             ..forebay_http::Options::default()
         }
     }
+}
+
+/// The Connect worker's keys with what their references to its config providers stand for.
+fn resolved(own: &Entries) -> anyhow::Result<Entries> {
+    let values = forebay_connect_runtime::resolve_worker(&own.to_properties()).context("[connect]")?;
+    let mut resolved = Entries::new();
+    for entry in own {
+        let mut entry = entry.clone();
+        if let Some(value) = values.get(&entry.key) {
+            entry.value.clone_from(value);
+        }
+        resolved.push(entry);
+    }
+    Ok(resolved)
 }
 
 /// Refuses what is wrong with a service's keys, and says what is odd about them.
@@ -347,5 +364,27 @@ mod tests {
             let error = format!("{:#}", settings(&[text]).unwrap_err());
             assert!(error.contains(cure), "{text}: {error}");
         }
+    }
+    #[test]
+    fn references_of_the_worker_are_resolved_before_they_are_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.properties");
+        std::fs::write(&file, "interval=7\n").unwrap();
+        let interval = format!(
+            "connect.offset.flush.interval.ms=${{file:{}:interval}}",
+            file.display()
+        );
+        let providers = [
+            "connect.config.providers=file",
+            "connect.config.providers.file.class=FileConfigProvider",
+        ];
+        let found = settings(&[&providers[..], &[&interval]].concat()).unwrap();
+        assert_eq!(found.of_service(Role::Connect)["offset.flush.interval.ms"], "7");
+        let missing = settings(&[&providers[..], &["connect.group.id=${file:/none:x}"]].concat());
+        let error = format!("{:#}", missing.unwrap_err());
+        assert!(
+            error.contains("Could not read properties from file /none"),
+            "{error}"
+        );
     }
 }

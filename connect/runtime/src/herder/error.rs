@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use forebay_connect_api::Error as ConnectError;
 use forebay_http::ErrorBody;
 
+use crate::provider::redact;
 use crate::store;
 
 /// Why a request is refused.
@@ -115,7 +116,9 @@ pub(crate) struct Target(pub(crate) Option<Arc<str>>);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let mut response = ErrorBody::new(self.status(), self.to_string()).into_response();
+        // A connector's errors may have what config providers gave.
+        let message = redact(&self.to_string()).into_owned();
+        let mut response = ErrorBody::new(self.status(), message).into_response();
         if let Self::NotLeader { url, .. } = self {
             response.extensions_mut().insert(Target(url));
         }
