@@ -349,7 +349,8 @@ impl ConfigSchema {
         if properties.contains_key(&key.name) {
             synonyms.push((key.name.clone(), value.clone(), ConfigSource::Topic));
         }
-        synonyms.extend(self.synonyms(&key.synonyms, broker));
+        let first = key.synonyms.first().map(|synonym| synonym.name.as_str());
+        synonyms.extend(self.synonyms(&key.synonyms, first, broker));
         hide(is_sensitive, &mut synonyms);
         ConfigEntry {
             name: key.name.clone(),
@@ -363,11 +364,12 @@ impl ConfigSchema {
         }
     }
 
-    /// The places that set a broker's key under any of its names, then its defaults. As Kafka's, the list opens with the first
-    /// name: `retention.ms` shows nothing where only `log.retention.hours` is set.
+    /// The places that set a broker's key under any of its names, then its defaults. As Kafka's, the list opens with one name:
+    /// `retention.ms` shows nothing where only `log.retention.hours` is set.
     fn synonyms(
         &self,
         names: &[Synonym],
+        first: Option<&str>,
         broker: &Broker<'_>,
     ) -> Vec<(String, Option<String>, ConfigSource)> {
         let mut found = Vec::new();
@@ -383,11 +385,18 @@ impl ConfigSchema {
                 found.push((name.clone(), Some(value), ConfigSource::Default));
             }
         }
-        let first = names.first().map(|synonym| synonym.name.as_str());
         found
             .into_iter()
             .skip_while(|(name, _, _)| Some(name.as_str()) != first)
             .collect()
+    }
+
+    /// All names of a broker's key, those of finer units first (`brokerConfigSynonyms`): those under which a topic's key knows it.
+    fn names_of<'a>(&'a self, own: &'a [Synonym; 1]) -> &'a [Synonym] {
+        let mut of_topics = self.topic.keys().iter().map(|key| key.synonyms.as_slice());
+        of_topics
+            .find(|names| names.iter().any(|synonym| synonym.name == own[0].name))
+            .unwrap_or(own)
     }
 
     /// Every key of this broker by name, as DescribeConfigs tells.
@@ -436,11 +445,11 @@ impl ConfigSchema {
     }
 
     fn broker_entry(&self, key: &ConfigKey, broker: &Broker<'_>) -> ConfigEntry {
-        let own = Synonym {
+        let own = [Synonym {
             name: key.name.clone(),
             unit: forebay_config::Unit::Same,
-        };
-        let mut synonyms = self.synonyms(&[own], broker);
+        }];
+        let mut synonyms = self.synonyms(self.names_of(&own), Some(key.name.as_str()), broker);
         let (value, source) = match synonyms.first() {
             Some((_, value, source)) => (value.clone(), *source),
             None => (None, ConfigSource::Default),

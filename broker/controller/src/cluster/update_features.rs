@@ -12,7 +12,8 @@ use forebay_protocol::{ErrorCode, Utf8Bytes};
 use super::alter_configs::{self, MIN_INSYNC_REPLICAS};
 use crate::controller::{Cluster, Command, Outcome};
 use crate::image::{
-    ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, ResourceType, SupportedFeature,
+    ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, ResourceType, SUPPORTED_FEATURES,
+    SupportedFeature,
 };
 use crate::{ApiError, Record};
 
@@ -142,6 +143,10 @@ impl UpdateFeatures {
         }
         if name == METADATA_VERSION && level < current {
             return Err(metadata_downgrade(current, level, upgrade_type));
+        }
+        // Level 0 is within the bounds of what nobody supports.
+        if !SUPPORTED_FEATURES.iter().any(|known| known.name == name) {
+            return invalid(&format!("Feature {name} not found."));
         }
         Ok(records(cluster, &update.feature, current, level))
     }

@@ -350,6 +350,43 @@ fn each_resource_stands_alone_and_comes_once() {
 }
 
 #[test]
+fn a_brokers_key_tells_of_its_other_names_behind_its_own() {
+    let mut cluster = TestCluster::with_options(Options {
+        schema: Arc::new(schema(&[("log.retention.hours", "1")])),
+        ..options()
+    });
+    cluster.add_broker(0, None);
+    let synonyms = |cluster: &mut TestCluster, name: &str| -> Vec<(String, Option<String>, ConfigSource)> {
+        let schema = Arc::clone(&cluster.controller.options().schema);
+        let entries = schema.describe_broker(&cluster.image(), NodeId(0));
+        let entry = entries.into_iter().find(|entry| entry.name == name);
+        entry.expect("it is a key").synonyms
+    };
+    let said = |name: &str, value: &str, source| (name.to_owned(), Some(value.to_owned()), source);
+    let hours = [
+        said("log.retention.hours", "1", ConfigSource::StaticBroker),
+        said("log.retention.hours", "168", ConfigSource::Default),
+    ];
+    assert_eq!(synonyms(&mut cluster, "log.retention.ms"), []);
+    run(
+        &mut cluster,
+        vec![
+            resource(4, "0", &[("log.retention.ms", SET, Some("5"))]),
+            resource(4, "", &[("log.retention.ms", SET, Some("6"))]),
+        ],
+        false,
+    );
+    let mut expected = vec![
+        said("log.retention.ms", "5", ConfigSource::DynamicBroker),
+        said("log.retention.ms", "6", ConfigSource::DynamicDefaultBroker),
+    ];
+    expected.extend(hours.clone());
+    assert_eq!(synonyms(&mut cluster, "log.retention.ms"), expected);
+    assert_eq!(synonyms(&mut cluster, "log.retention.minutes"), []);
+    assert_eq!(synonyms(&mut cluster, "log.retention.hours"), hours);
+}
+
+#[test]
 fn entries_tell_where_they_come_from() {
     let broker = [("log.retention.hours", "1"), ("ssl.keystore.password", "secret")];
     let mut cluster = TestCluster::with_options(Options {

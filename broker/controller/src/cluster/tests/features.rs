@@ -34,6 +34,7 @@ fn update(cluster: &mut TestCluster, feature: &str, level: i16, upgrade_type: i8
 #[rustfmt::skip] // A table.
 const REFUSED: &[(&str, i16, i8, &str)] = &[
     ("bogus", 1, 1, "Invalid update version 1 for feature bogus. Local controller 0 does not support this feature."),
+    ("bogus", 0, 2, "Invalid update version 0 for feature bogus. Feature bogus not found."),
     // A log may have it, but this node does not do what it promises.
     ("share.version", 1, 1, "Invalid update version 1 for feature share.version. Local controller 0 does not support this feature."),
     ("metadata.version", 99, 1, "Invalid update version 99 for feature metadata.version. Local controller 0 only supports versions 7-30"),
