@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use forebay_client::Admin;
-use forebay_client::admin::GroupListing;
+use forebay_client::admin::{GroupDescription, GroupListing};
 use forebay_config::Properties;
 use forebay_protocol::TopicPartition;
 
@@ -133,7 +133,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     super::run_tool(&TOOL, arguments, |options| async move {
         check(&options)?;
         if let Some(regex) = options.value("validate-regex")? {
-            return Ok(validate(regex));
+            say!("{}", validate(regex));
+            return Ok(ExitCode::SUCCESS);
         }
         let server = options.required("bootstrap-server")?;
         match super::patiently(server, act(&options)).await {
@@ -147,15 +148,16 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     })
 }
 
-fn validate(regex: &str) -> ExitCode {
+/// What is said of an expression; it is no failure of the tool's if it is invalid.
+fn validate(regex: &str) -> String {
     match regex::Regex::new(regex) {
-        Ok(_) => {
-            say!("The regular expression `{regex}` is valid.");
-            ExitCode::SUCCESS
-        }
+        Ok(_) => format!("The regular expression `{regex}` is valid."),
         Err(error) => {
-            say!("The regular expression `{regex}` is invalid: {error}.");
-            ExitCode::FAILURE
+            // The last of several lines that show where.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            format!("The regular expression `{regex}` is invalid: {reason}.")
         }
     }
 }
@@ -250,6 +252,27 @@ async fn groups(admin: &Admin, options: &Options) -> Result<Vec<String>, Stop> {
         .into_iter()
         .map(|group| group.group_id)
         .collect())
+}
+
+/// Groups as they are described; one that is not of consumers ends it all, as in Kafka.
+async fn described(admin: &Admin, groups: &[String]) -> Result<BTreeMap<String, GroupDescription>, Stop> {
+    let ids: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let mut described = BTreeMap::new();
+    for (id, outcome) in admin.describe_groups(&ids).await? {
+        let group = outcome?;
+        check_consumers(&id, &group.protocol_type)?;
+        described.insert(id, group);
+    }
+    Ok(described)
+}
+
+fn check_consumers(group: &str, protocol_type: &str) -> Result<(), Stop> {
+    match protocol_type {
+        "consumer" | "" => Ok(()),
+        other => Err(Stop::Failed(format!(
+            "java.lang.IllegalArgumentException: GroupId {group} is not a consumer group ({other})."
+        ))),
+    }
 }
 
 /// The groups of consumers: what Connect's workers and others have together is not one.

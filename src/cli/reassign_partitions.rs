@@ -147,9 +147,12 @@ async fn act(action: &str, options: &Options) -> Result<(), Stop> {
         return generate(&admin, options).await;
     }
     let text = super::text_file(options.required("reassignment-json-file")?)?;
-    let plan = plan::read(&text)?;
+    let parts = plan::read(&text)?;
+    if action == "execute" {
+        return execute(&admin, &plan::executable(parts)?, options.has("additional")).await;
+    }
+    let plan: Plan = parts.into_iter().collect();
     match action {
-        "execute" => execute(&admin, &plan, options.has("additional")).await,
         "verify" => verify(&admin, &plan, options.has("preserve-throttles")).await,
         _ => cancel(&admin, &plan, options.has("preserve-throttles")).await,
     }
@@ -185,6 +188,7 @@ async fn generate(admin: &Admin, options: &Options) -> Result<(), Stop> {
     let wanted = plan::topics(&super::text_file(options.required("topics-to-move-json-file")?)?)?;
     let names: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
     let present = present(admin, &names).await?;
+    let proposed = plan::spread(&present, &brokers, &live(admin).await?)?;
     let directories = directories(admin, &present).await?;
     say!(
         "Current partition replica assignment\n{}\n",
@@ -192,9 +196,15 @@ async fn generate(admin: &Admin, options: &Options) -> Result<(), Stop> {
     );
     say!(
         "Proposed partition reassignment configuration\n{}",
-        json(&plan::spread(&present, &brokers)?, &Directories::new())
+        json(&proposed, &Directories::new())
     );
     Ok(())
+}
+
+/// The brokers that are there.
+async fn live(admin: &Admin) -> Result<BTreeSet<NodeId>, Stop> {
+    let cluster = admin.describe_cluster().await?;
+    Ok(cluster.nodes.iter().map(|node| node.id).collect())
 }
 
 async fn execute(admin: &Admin, plan: &Plan, additional: bool) -> Result<(), Stop> {
@@ -207,13 +217,7 @@ async fn execute(admin: &Admin, plan: &Plan, additional: bool) -> Result<(), Sto
                 .to_owned(),
         ));
     }
-    let known: BTreeSet<NodeId> = admin
-        .describe_cluster()
-        .await?
-        .nodes
-        .iter()
-        .map(|node| node.id)
-        .collect();
+    let known = live(admin).await?;
     if let Some(unknown) = plan.values().flatten().find(|id| !known.contains(id)) {
         return Err(Stop::Failed(format!("Unknown broker id {unknown}")));
     }

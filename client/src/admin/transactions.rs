@@ -350,6 +350,9 @@ impl Admin {
     /// Of the call.
     pub async fn force_terminate_transaction(&self, transactional_id: &str) -> Result<(), Error> {
         let action = format!("force terminate the transaction of {transactional_id}");
+        // The new producer's, which a description of the id shows; Kafka's client gives it as long as a request.
+        let timeout = self.config.client.request_timeout.as_millis();
+        let timeout = i32::try_from(timeout).unwrap_or(i32::MAX);
         self.retry(&action, || async {
             let coordinator = self
                 .cluster
@@ -360,7 +363,7 @@ impl Admin {
                 .node
                 .call(|_| InitProducerIdRequest {
                     transactional_id: id,
-                    transaction_timeout_ms: 1,
+                    transaction_timeout_ms: timeout,
                     ..Default::default()
                 })
                 .await

@@ -1,5 +1,7 @@
 //! Whose configuration: types and names of entities, as `--entity-type` and `--entity-name` give them or the short forms do.
 
+use std::net::ToSocketAddrs as _;
+
 use super::super::options::{Options, Stop};
 
 /// What is asked for: types, and a name for each of the first of them; the empty name is the default.
@@ -93,6 +95,7 @@ impl Entities {
         }
         let entities = Self { types, names };
         entities.check_broker_ids()?;
+        entities.check_addresses()?;
         Ok(entities)
     }
 
@@ -115,6 +118,21 @@ impl Entities {
                 return failed(format!(
                     "The entity name for {} must be a valid integer broker id, but it is: {id}",
                     self.kind()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), Stop> {
+        let hosts = self
+            .names
+            .iter()
+            .filter(|name| !name.is_empty() && self.is(&["ips"]));
+        for host in hosts {
+            if (host.as_str(), 0).to_socket_addrs().is_err() {
+                return failed(format!(
+                    "The entity name for ips must be a valid IP or resolvable host, but it is: {host}"
                 ));
             }
         }

@@ -12,6 +12,16 @@ fn options(arguments: &str) -> Options {
 }
 
 #[test]
+fn an_address_is_one() {
+    let entities = |host: &str| Entities::new(&options(&format!("--describe --ip {host}"))).map(|_| ());
+    assert_eq!(entities("127.0.0.9"), Ok(()));
+    // Longer than a part of a name may be: nobody is asked for it.
+    let host = "x".repeat(70);
+    let refused = format!("The entity name for ips must be a valid IP or resolvable host, but it is: {host}");
+    assert_eq!(entities(&host), Err(Stop::Failed(refused)));
+}
+
+#[test]
 fn options_that_do_not_go_together_are_refused_in_kafkas_words() {
     let cases = [
         ("--describe", "At least one entity type must be specified"),

@@ -59,10 +59,9 @@ pub(super) async fn offsets(admin: &Admin, options: &Options) -> Result<(), Stop
         match admin.delete_group_offsets(group, &partitions).await {
             Ok(outcomes) => {
                 for (partition, outcome) in outcomes {
-                    results.insert(
-                        key(&partition),
-                        outcome.err().map(|error| crate::cli::java::exception(&error)),
-                    );
+                    let error = outcome.err();
+                    results.insert(key(&partition), error.as_ref().map(crate::cli::java::exception));
+                    refused = refused.or(error);
                 }
             }
             Err(error) => {
@@ -89,6 +88,11 @@ fn refusal(group: &str, error: &forebay_client::Error) -> String {
         Some(ErrorCode::NonEmptyGroup) => {
             format!("Deleting offsets of a consumer group '{group}' is forbidden if the group is not empty.")
         }
+        Some(
+            ErrorCode::GroupSubscribedToTopic
+            | ErrorCode::TopicAuthorizationFailed
+            | ErrorCode::UnknownTopicOrPartition,
+        ) => "Encountered some partition-level error, see the follow-up details.".to_owned(),
         _ => crate::cli::reason(error),
     }
 }
@@ -96,6 +100,22 @@ fn refusal(group: &str, error: &forebay_client::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_some_partitions_is_told_below() {
+        let error = |code| forebay_client::Error::Broker {
+            action: "delete offsets".into(),
+            code,
+            message: None,
+        };
+        let below = "Encountered some partition-level error, see the follow-up details.";
+        assert_eq!(refusal("g", &error(ErrorCode::GroupSubscribedToTopic)), below);
+        assert_eq!(refusal("g", &error(ErrorCode::UnknownTopicOrPartition)), below);
+        assert_eq!(
+            refusal("g", &error(ErrorCode::NonEmptyGroup)),
+            "Deleting offsets of a consumer group 'g' is forbidden if the group is not empty."
+        );
+    }
 
     #[test]
     fn deletions_are_told_as_kafka_tells_them() {

@@ -15,16 +15,13 @@ use crate::cli::options::{Options, Stop};
 /// Asks and prints, group by group.
 pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Stop> {
     let ids = super::groups(admin, options).await?;
-    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let mut groups = BTreeMap::new();
-    for (id, outcome) in admin.describe_groups(&asked).await? {
-        let group = outcome?;
-        if group.error == Some(ErrorCode::GroupIdNotFound) {
-            return Err(Stop::Failed(format!(
-                "org.apache.kafka.common.errors.GroupIdNotFoundException: Group {id} not found."
-            )));
-        }
-        groups.insert(id, group);
+    let groups = super::described(admin, &ids).await?;
+    let missing = |group: &&GroupDescription| group.error == Some(ErrorCode::GroupIdNotFound);
+    if let Some(group) = groups.values().find(missing) {
+        return Err(Stop::Failed(format!(
+            "org.apache.kafka.common.errors.GroupIdNotFoundException: Group {} not found.",
+            group.group_id
+        )));
     }
     let verbose = options.has("verbose");
     for (id, group) in &groups {

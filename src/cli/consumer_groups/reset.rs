@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_client::Admin;
-use forebay_client::admin::OffsetSpec;
+use forebay_client::admin::{GroupDescription, OffsetSpec};
 use forebay_client::config::IsolationLevel;
 use forebay_client::consumer::OffsetAndMetadata;
 use forebay_protocol::TopicPartition;
@@ -63,10 +63,8 @@ pub(super) async fn reset(admin: &Admin, options: &Options) -> Result<(), Stop> 
         );
     }
     let groups = super::groups(admin, options).await?;
-    let ids: Vec<&str> = groups.iter().map(String::as_str).collect();
     let mut rows = Vec::new();
-    for (group, outcome) in admin.describe_groups(&ids).await? {
-        let state = outcome?.state;
+    for (group, GroupDescription { state, .. }) in super::described(admin, &groups).await? {
         if !matches!(state.as_str(), "Empty" | "Dead") {
             say!(
                 "\nError: Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."
@@ -181,7 +179,8 @@ async fn check_partitions(admin: &Admin, partitions: &[TopicPartition]) -> Resul
     let described = admin.describe_topics(&topics).await?;
     let mut leaders: BTreeMap<TopicPartition, bool> = BTreeMap::new();
     for (name, topic) in described {
-        leaders.extend(topic?.partitions.into_iter().map(|partition| {
+        let topic = topic.map_err(|error| Stop::Failed(crate::cli::java::exception(&error)))?;
+        leaders.extend(topic.partitions.into_iter().map(|partition| {
             let key = TopicPartition::new(name.as_str(), partition.partition);
             (key, partition.leader.is_some())
         }));

@@ -262,3 +262,23 @@ g1              127.0.0.1:31092  (0)      range                Stable           
         "\nGROUP           TOPIC           PARTITION  NEW-OFFSET\ng1              foo             2          7\n"
     );
 }
+
+#[test]
+fn an_invalid_expression_is_told_in_a_line() {
+    assert_eq!(validate("or.*"), "The regular expression `or.*` is valid.");
+    assert_eq!(
+        validate("("),
+        "The regular expression `(` is invalid: unclosed group."
+    );
+}
+
+#[test]
+fn groups_of_others_are_not_described() {
+    assert_eq!(check_consumers("g", "consumer"), Ok(()));
+    assert_eq!(check_consumers("g", ""), Ok(()));
+    let refused = "java.lang.IllegalArgumentException: GroupId g is not a consumer group (connect).";
+    assert_eq!(
+        check_consumers("g", "connect"),
+        Err(Stop::Failed(refused.to_owned()))
+    );
+}

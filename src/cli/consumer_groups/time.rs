@@ -10,9 +10,11 @@ pub(super) fn timestamp(text: &str) -> Result<i64, String> {
     let (date, time) = text.split_once('T').filter(|(_, time)| !time.is_empty()).ok_or(
         "java.text.ParseException: Error parsing timestamp. It does not contain a 'T' according to ISO8601 format",
     )?;
-    let unparseable = || format!("java.text.ParseException: Unparseable date: \"{text}\"");
     let zone_at = time.find(['+', '-', 'Z']).unwrap_or(time.len());
     let (time, zone) = time.split_at(zone_at);
+    // Without a zone Kafka reads it as if one stood behind it, and tells of it so.
+    let assumed = if zone.is_empty() { "Z" } else { "" };
+    let unparseable = || format!("java.text.ParseException: Unparseable date: \"{text}{assumed}\"");
     let parsed = || {
         let date = numbers(date, '-', 3)?;
         let (clock, fraction) = time.split_once('.')?;
@@ -148,18 +150,19 @@ mod tests {
         }
         let without = "java.text.ParseException: Error parsing timestamp. It does not contain a 'T' according to ISO8601 format";
         assert_eq!(timestamp("2020-01-01"), Err(without.to_owned()));
-        for text in [
-            "2020-01-01T00:00:00",
-            "2021-02-29T00:00:00.000",
-            "2020-13-01T00:00:00.000",
-            "2020-01-01T24:00:00.000",
-            "2020-01-01T00:00:00.000+1é2",
-            "2020-01-01T00:00:00.000é",
-            "xTy",
+        for (text, told) in [
+            ("2020-01-01T00:00:00", "2020-01-01T00:00:00Z"),
+            ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"),
+            ("2021-02-29T00:00:00.000", "2021-02-29T00:00:00.000Z"),
+            ("2020-13-01T00:00:00.000", "2020-13-01T00:00:00.000Z"),
+            ("2020-01-01T24:00:00.000", "2020-01-01T24:00:00.000Z"),
+            ("2020-01-01T00:00:00.000+1é2", "2020-01-01T00:00:00.000+1é2"),
+            ("2020-01-01T00:00:00.000é", "2020-01-01T00:00:00.000éZ"),
+            ("xTy", "xTyZ"),
         ] {
             assert_eq!(
                 timestamp(text),
-                Err(format!("java.text.ParseException: Unparseable date: \"{text}\""))
+                Err(format!("java.text.ParseException: Unparseable date: \"{told}\""))
             );
         }
     }

@@ -1,6 +1,6 @@
 //! Reassignments as files give them and as they are printed; and how replicas are spread over brokers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_protocol::{NodeId, TopicPartition};
 use serde_json::{Value, json as object};
@@ -15,15 +15,33 @@ fn failed<T>(message: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Failed(message.into()))
 }
 
-/// `--reassignment-json-file`
-pub(super) fn read(text: &str) -> Result<Plan, Stop> {
-    let mut plan = Plan::new();
+/// `--reassignment-json-file`: each partition as often as it is there.
+pub(super) fn read(text: &str) -> Result<Vec<(TopicPartition, Vec<NodeId>)>, Stop> {
+    let mut plan = Vec::new();
     for (partition, entry) in partition_file::read(text)? {
         let replicas = entry.get("replicas").and_then(Value::as_array);
         let ids = replicas.map(|ids| ids.iter().map(id).collect::<Option<Vec<NodeId>>>());
         let Some(Some(ids)) = ids else {
             return failed(format!("{partition}: replicas must be a list of broker ids"));
         };
+        let directories = entry.get("log_dirs").and_then(Value::as_array);
+        if directories.is_some_and(|directories| directories.iter().any(|directory| directory != "any")) {
+            return failed(format!(
+                "{partition}: replicas are not moved between log directories here yet; write \"any\""
+            ));
+        }
+        plan.push((partition, ids));
+    }
+    Ok(plan)
+}
+
+/// What can be executed (`parseExecuteAssignmentArgs`).
+pub(super) fn executable(parts: Vec<(TopicPartition, Vec<NodeId>)>) -> Result<Plan, Stop> {
+    if parts.is_empty() {
+        return failed("Partition reassignment list cannot be empty");
+    }
+    let mut plan = Plan::new();
+    for (partition, ids) in parts {
         if ids.is_empty() {
             return failed(format!("Partition replica lists may not be empty: {partition}"));
         }
@@ -32,20 +50,11 @@ pub(super) fn read(text: &str) -> Result<Plan, Stop> {
                 "Partition replica lists may not contain duplicate entries: {partition}"
             ));
         }
-        let directories = entry.get("log_dirs").and_then(Value::as_array);
-        if directories.is_some_and(|directories| directories.iter().any(|directory| directory != "any")) {
-            return failed(format!(
-                "{partition}: replicas are not moved between log directories here yet; write \"any\""
-            ));
-        }
         if plan.insert(partition.clone(), ids).is_some() {
             return failed(format!(
                 "Partition reassignment contains duplicate topic partitions: {partition}"
             ));
         }
-    }
-    if plan.is_empty() {
-        return failed("Partition reassignment list cannot be empty");
     }
     Ok(plan)
 }
@@ -87,8 +96,12 @@ pub(super) fn brokers(text: &str) -> Result<Vec<NodeId>, Stop> {
     }
 }
 
-/// As many replicas as there are, one broker further with each partition.
-pub(super) fn spread(present: &Plan, brokers: &[NodeId]) -> Result<Plan, Stop> {
+/// As many replicas as there are, one broker further with each partition. Of the brokers only those count that are there.
+pub(super) fn spread(present: &Plan, brokers: &[NodeId], live: &BTreeSet<NodeId>) -> Result<Plan, Stop> {
+    let brokers: Vec<NodeId> = brokers.iter().copied().filter(|id| live.contains(id)).collect();
+    if brokers.is_empty() {
+        return failed("All brokers are currently fenced, or have all their log directories cordoned.");
+    }
     let mut proposed = Plan::new();
     for (partition, replicas) in present {
         if replicas.len() > brokers.len() {
@@ -132,13 +145,15 @@ mod tests {
     #[test]
     fn plans_are_read_printed_and_made() {
         let text = r#"{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","any"]}]}"#;
-        let plan = read(text).expect("valid");
+        let plan = read(text).and_then(executable).expect("valid");
         assert_eq!(json(&plan, &Directories::new()).to_string(), text);
         let three = [NodeId(1), NodeId(2), NodeId(3)];
         let present: Plan = (0..3)
             .map(|number| (TopicPartition::new("t", number), vec![NodeId(9), NodeId(1)]))
             .collect();
-        let proposed: Vec<Vec<NodeId>> = spread(&present, &three).expect("enough").into_values().collect();
+        let (live, named) = (BTreeSet::from(three), [1, 7, 2, 3].map(NodeId));
+        let proposed = spread(&present, &named, &live).expect("enough");
+        let proposed: Vec<Vec<NodeId>> = proposed.into_values().collect();
         assert_eq!(
             proposed,
             [
@@ -147,7 +162,11 @@ mod tests {
                 [NodeId(3), NodeId(1)]
             ]
         );
-        assert!(spread(&present, &three[..1]).is_err());
+        assert!(spread(&present, &three[..1], &live).is_err());
+        assert_eq!(
+            spread(&present, &[NodeId(7)], &live),
+            failed("All brokers are currently fenced, or have all their log directories cordoned.")
+        );
         let cases = [
             (
                 r#"{"partitions":[]}"#,
@@ -162,13 +181,19 @@ mod tests {
                 "Partition replica lists may not contain duplicate entries: t-0",
             ),
             (
+                r#"{"partitions":[{"topic":"t","partition":0,"replicas":[1]},{"topic":"t","partition":0,"replicas":[2]}]}"#,
+                "Partition reassignment contains duplicate topic partitions: t-0",
+            ),
+            (
                 r#"{"partitions":[{"topic":"t","partition":0,"replicas":[1],"log_dirs":["/data"]}]}"#,
                 "t-0: replicas are not moved between log directories here yet; write \"any\"",
             ),
         ];
         for (text, message) in cases {
-            assert_eq!(read(text), failed(message), "{text}");
+            assert_eq!(read(text).and_then(executable), failed(message), "{text}");
         }
+        // What cannot be executed may be verified, or taken back.
+        assert_eq!(read(r#"{"partitions":[]}"#), Ok(Vec::new()));
         assert_eq!(
             topics(r#"{"topics":[{"topic":"a"},{"topic":"b"}]}"#),
             Ok(vec!["a".to_owned(), "b".to_owned()])

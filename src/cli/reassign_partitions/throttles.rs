@@ -1,10 +1,7 @@
 //! The configurations that throttle replication while replicas move.
 
-use std::collections::BTreeSet;
-
 use forebay_client::Admin;
 use forebay_client::admin::{AlterConfig, ConfigResource};
-use forebay_protocol::NodeId;
 
 use super::commas;
 use super::current::topics;
@@ -22,13 +19,7 @@ pub(super) async fn clear(admin: &Admin, plan: &Plan) -> Result<(), Stop> {
         "leader.replication.throttled.replicas",
         "follower.replication.throttled.replicas",
     ];
-    let mut brokers: BTreeSet<NodeId> = admin
-        .describe_cluster()
-        .await?
-        .nodes
-        .iter()
-        .map(|node| node.id)
-        .collect();
+    let mut brokers = super::live(admin).await?;
     brokers.extend(plan.values().flatten().copied());
     let delete = |keys: &[&str]| {
         keys.iter()
@@ -63,7 +54,7 @@ pub(super) async fn clear(admin: &Admin, plan: &Plan) -> Result<(), Stop> {
             .map(|resource| (resource, delete(keys)))
             .collect();
         for outcome in admin.alter_configs(&changes, false).await?.into_values() {
-            outcome?;
+            outcome.map_err(|error| Stop::Failed(crate::cli::java::exception(&error)))?;
         }
     }
     Ok(())

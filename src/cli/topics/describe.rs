@@ -13,7 +13,8 @@ use crate::cli::options::Options;
 
 /// Asks and prints.
 pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Failure> {
-    let names = match topic_id(options)? {
+    let id = topic_id(options)?;
+    let names = match id {
         Some(id) => by_id(admin, id, options).await?,
         None => existing(admin, options).await?,
     };
@@ -23,7 +24,8 @@ pub(super) async fn describe(admin: &Admin, options: &Options) -> Result<(), Fai
     let asked: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut topics = Vec::new();
     for outcome in admin.describe_topics(&asked).await?.into_values() {
-        topics.push(outcome?);
+        let topic = outcome?;
+        topics.push(if id.is_some() { as_by_id(topic) } else { topic });
     }
     let resources: Vec<ConfigResource> = names.into_iter().map(ConfigResource::Topic).collect();
     let mut configs = BTreeMap::new();
@@ -66,6 +68,15 @@ async fn by_id(admin: &Admin, id: Uuid, options: &Options) -> Result<Vec<String>
         return Err(Failure(format!("TopicId '{id}' does not exist as expected")));
     }
     Ok(names)
+}
+
+/// Of a topic that is asked for by its id Kafka's client does not learn who is eligible.
+fn as_by_id(mut topic: TopicDescription) -> TopicDescription {
+    for partition in &mut topic.partitions {
+        partition.eligible_leader_replicas = None;
+        partition.last_known_elr = None;
+    }
+    topic
 }
 
 /// What is left out.
@@ -227,6 +238,16 @@ mod tests {
                 "\tTopic: test\tPartition: 2\tLeader: none\tReplicas: 0,1\tIsr: \tElr: N/A\tLastKnownElr: N/A",
             ]
         );
+    }
+
+    #[test]
+    fn by_its_id_nothing_is_known_of_who_is_eligible() {
+        let lines = Filter::default().lines(&as_by_id(topic()), &[], &BTreeSet::new());
+        let known = lines
+            .iter()
+            .skip(1)
+            .filter(|line| !line.ends_with("\tElr: N/A\tLastKnownElr: N/A"));
+        assert_eq!((lines.len(), known.count()), (4, 0), "{lines:?}");
     }
 
     #[test]
