@@ -5,7 +5,7 @@ import re
 import subprocess
 
 from checks import expect
-from processes import PEER
+from in_one import InOne
 
 TOPIC, GROUP = "outputs", "outputs-readers"
 PATIENCE_S = 120
@@ -47,7 +47,7 @@ configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=8192,passw
 configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=8192,password=secret]
 configs --alter --user outputs --add-config SCRAM-SHA-512=[password=other]
 configs --describe --user outputs
-configs --alter --user outputs --delete-config SCRAM-SHA-512
+configs --alter --user nosuch --delete-config SCRAM-SHA-512
 configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=20000,password=x]
 configs --alter --user outputs --add-config SCRAM-SHA-256=[iterations=5,password=x]
 configs --alter --user outputs --add-config SCRAM-SHA-256=secret
@@ -124,7 +124,7 @@ def check(checks, tools, forebay, directory):
     """`tools` are Kafka's, pointed at the broker."""
     words = prepare(tools, directory)
     differing = []
-    with checks.check("every tool prints what Kafka's prints, %s" % tools.bootstrap) as notes:
+    with checks.check("every tool prints what Kafka's prints, %s" % tools.bootstrap) as notes, InOne(tools.kafka) as kafkas:
         commands = COMMANDS.strip().splitlines()
         for command in commands:
             arguments = [words.get(word, word) for word in command.split()]
@@ -133,8 +133,8 @@ def check(checks, tools, forebay, directory):
                 server = ["--bootstrap-server", tools.bootstrap]
                 # Of this tool each command has options of its own.
                 rest = [*rest, *server] if name == "cluster" else [*server, *rest]
-            theirs = said([PEER, "tool", "--version", tools.kafka.version, "--dir", tools.kafka.directory, name, *rest])
-            ours = said([forebay, name, *rest])
+            status, out, _ = kafkas(name, *rest)
+            theirs, ours = printed(status, out), said([forebay, name, *rest])
             if ours != theirs:
                 differing.append("%s: %r instead of %r" % (command, ours, theirs))
         notes.append("%d commands" % len(commands))
@@ -161,10 +161,13 @@ def prepare(tools, directory):
 
 
 def said(argv):
-    """Status and lines, in any order: of what Kafka keeps in hash maps the order means nothing."""
     done = subprocess.run(argv, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False)
-    lines = [settled(line) for line in done.stdout.splitlines() if line.strip() and not NOISE.match(line)]
-    return done.returncode, sorted(lines)
+    return printed(done.returncode, done.stdout)
+
+
+def printed(status, out):
+    """Status and lines, in any order: of what Kafka keeps in hash maps the order means nothing."""
+    return status, sorted(settled(line) for line in out.splitlines() if line.strip() and not NOISE.match(line))
 
 
 def settled(line):
