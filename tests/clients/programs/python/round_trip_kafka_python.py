@@ -29,6 +29,9 @@ def consume():
     def member(number):
         consumer = KafkaConsumer(TOPIC, bootstrap_servers=BOOTSTRAP, group_id=TOPIC, auto_offset_reset="earliest",
                                  enable_auto_commit=False)
+        # kafka-python 3.0.12 loses an assignment: a leader that joins again because it has learnt of partitions, while `poll` runs out of
+        # time, never looks at the answer (`need_rejoin` is false by then). So it learns of them first.
+        consumer.partitions_for_topic(TOPIC)
         while not done.is_set():
             for batch in consumer.poll(timeout_ms=200).values():
                 seen.extend((it.partition, it.offset, it.key, it.value, tuple(it.headers)) for it in batch)
