@@ -36,8 +36,8 @@ pub use plugin::{Constructor, NotFound, Plugin, PluginType, Plugins};
 pub use schema::{Field, Schema, SchemaBuilder};
 pub use simple::{SimpleSink, SimpleSource};
 pub use sink::{
-    AssignedPartition, ErrantRecordReporter, Offsets, RawRecords, SinkBatch, SinkConnector, SinkRecord,
-    SinkRecords, SinkTask, SinkTaskContext, TopicPartition, ValueFormat,
+    AssignedPartition, ErrantRecordReporter, Offsets, RawRecords, ResultRecord, SinkBatch, SinkConnector,
+    SinkRecord, SinkRecords, SinkTask, SinkTaskContext, TopicPartition, ValueFormat,
 };
 pub use source::{
     AlteredOffset, ExactlyOnceSupport, OffsetMap, OffsetReader, OffsetValue, SourceConnector, SourceRecord,

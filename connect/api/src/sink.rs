@@ -5,6 +5,8 @@ mod record;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
+use bytes::Bytes;
+
 pub use batch::{RawRecords, SinkBatch, SinkRecords, ValueFormat};
 pub use record::{SinkRecord, TopicPartition};
 
@@ -164,8 +166,32 @@ pub trait SinkTaskContext: fmt::Debug + Send + Sync {
     /// Asks for a commit soon instead of at the next `offset.flush.interval.ms`.
     fn request_commit(&self);
 
+    /// Tells of what became of records, such as what a server answered, in topics of the sink's own cluster. When it returns, the
+    /// results may be taken as told: the worker commits no offset after it before the cluster has them. A result may be
+    /// told again, as its records may be delivered again. A topic that is missing is made, of one partition.
+    ///
+    /// # Errors
+    /// If they cannot be told; the task fails with this error.
+    fn report_results(&self, _records: Vec<ResultRecord>) -> BoxFuture<'_, Result<(), Error>> {
+        let error = Error::fatal("this worker has no topics for results");
+        Box::pin(std::future::ready(Err(error)))
+    }
+
     /// Where records at fault go; `None`: the configuration wants the task to fail on them (`errors.tolerance=none`).
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter>;
+}
+
+/// What a sink task has to tell of records, as it goes to a topic: bytes, without a converter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultRecord {
+    /// Which topic.
+    pub topic: Arc<str>,
+    /// The key.
+    pub key: Option<Bytes>,
+    /// The value.
+    pub value: Option<Bytes>,
+    /// The headers.
+    pub headers: Vec<(String, Bytes)>,
 }
 
 /// Takes records that a task cannot write, to log them and to send them to the dead letter queue (KIP-610).

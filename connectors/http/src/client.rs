@@ -1,24 +1,40 @@
-//! Requests as both connectors make them: with limits of time and size, bounded retries, redirects that stay where the user
-//! pointed, and addresses that the worker allows. Header values never get into an error or a log.
+//! Requests as both connectors make them: with limits of time, size and rate, bounded retries, redirects that stay where the user
+//! pointed, addresses that the worker allows, and tokens (OAuth2). Header values never get into an error or a log.
 
 mod address;
 mod error;
 mod exchange;
+mod oauth;
+mod statuses;
+mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use forebay_connect_api::Access;
-use reqwest::{Method, Url, header::HeaderMap};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{self, HeaderMap},
+};
 
 use crate::time::Time;
 use address::{Gate, Resolver};
 pub(crate) use error::{Error, Failure};
+use exchange::Manner;
+use oauth::Tokens;
+pub(crate) use oauth::{Credentials, CredentialsIn};
+pub(crate) use statuses::Statuses;
+pub(crate) use stream::Stream;
 
 /// No pause between two attempts is longer, unless `retry.backoff.ms` itself is.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// A server that asks for a longer pause is asked again after this one.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// How often one request may be sent on.
+const REDIRECTS_MAX: usize = 5;
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
@@ -33,10 +49,16 @@ pub(crate) struct Options {
     pub(crate) retries_max: u32,
     /// The pause before the first of these; it doubles with each.
     pub(crate) backoff: Duration,
+    /// The statuses after which another attempt is made.
+    pub(crate) retry_on: Statuses,
+    /// The least time between two attempts.
+    pub(crate) spacing: Duration,
     /// Whether redirects may lead to private addresses of another kind than the URL's own.
     pub(crate) redirect_to_private: bool,
     /// What becomes of bodies.
     pub(crate) answer: AnswerBody,
+    /// Where tokens come from, if requests need one.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// What is done with the body of an answer.
@@ -49,6 +71,11 @@ pub(crate) enum AnswerBody {
     },
     /// Only the status counts: what was sent has to arrive, so a redirect may not change the method.
     Discard,
+    /// As [`AnswerBody::Discard`], but the beginning of the body is kept, as far as it comes.
+    Excerpt {
+        /// So much of it.
+        bytes_max: usize,
+    },
 }
 
 /// One request.
@@ -64,12 +91,28 @@ pub(crate) struct Request {
     pub(crate) body: Option<Bytes>,
 }
 
+/// A 2xx.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Which.
+    pub(crate) status: StatusCode,
+    /// What answered: another URL than was asked after redirects.
+    pub(crate) url: Url,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// As much of its body as is wanted.
+    pub(crate) body: Bytes,
+}
+
 /// Sends requests, one at a time.
 pub(crate) struct Client {
     http: reqwest::Client,
     gate: Arc<Gate>,
     options: Options,
     time: Arc<dyn Time>,
+    tokens: Option<Tokens>,
+    /// When the next attempt may be made, in milliseconds since 1970.
+    next_attempt: Mutex<i64>,
 }
 
 impl Client {
@@ -83,8 +126,21 @@ impl Client {
         access: Access,
         time: Arc<dyn Time>,
     ) -> Result<Self, reqwest::Error> {
+        Self::trusting(options, https, &[], access, time)
+    }
+
+    /// The same, with these certificates as roots of trust, too.
+    fn trusting(
+        options: Options,
+        https: bool,
+        roots: &[reqwest::Certificate],
+        access: Access,
+        time: Arc<dyn Time>,
+    ) -> Result<Self, reqwest::Error> {
         let gate = Arc::new(Gate::new(access, options.redirect_to_private));
-        let http = reqwest::Client::builder()
+        let https_for_tokens = |credentials: &Credentials| credentials.url.scheme() == "https";
+        let https = https || options.credentials.as_ref().is_some_and(https_for_tokens);
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(Resolver::new(Arc::clone(&gate))))
@@ -96,30 +152,42 @@ impl Client {
             .no_gzip()
             .no_brotli()
             .no_deflate()
-            .no_zstd()
+            .no_zstd();
+        let http = roots
+            .iter()
+            .fold(builder, |builder, root| {
+                builder.add_root_certificate(root.clone())
+            })
             .build()?;
         Ok(Self {
             http,
             gate,
+            tokens: options.credentials.clone().map(Tokens::new),
             options,
             time,
+            next_attempt: Mutex::new(i64::MIN),
         })
     }
 
-    /// Sends a request, and again after failures that may pass: the body of the 2xx that it got in the end, empty if it is not wanted.
+    /// Sends a request, and again after failures that may pass: the 2xx that it got in the end.
     ///
     /// # Errors
     /// The last one, when the retries are used up or would not help.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Bytes, Failure> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut attempts = 0;
         loop {
-            let error = match self.attempt(request).await {
-                Ok(body) => return Ok(body),
+            let error = match self.authorized(request).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             attempts += 1;
-            if !error.is_retriable() || attempts > self.options.retries_max {
-                return Err(Failure { error, attempts });
+            if !self.is_retriable(&error) || attempts > self.options.retries_max {
+                let retriable = self.is_retriable(&error);
+                return Err(Failure {
+                    error,
+                    attempts,
+                    retriable,
+                });
             }
             let pause = self.pause_after(&error, attempts);
             tracing::warn!(
@@ -129,6 +197,59 @@ impl Client {
                 "a request failed and will be tried again"
             );
             self.time.pause(pause).await;
+        }
+    }
+
+    /// One attempt, with a token if there is to be one. A token that the server does not take any more is replaced once.
+    async fn authorized(&self, request: &Request) -> Result<Answer, Error> {
+        let manner = Manner {
+            answer: self.options.answer,
+            redirects_max: REDIRECTS_MAX,
+        };
+        let Some(tokens) = &self.tokens else {
+            return self.attempt(request, manner).await;
+        };
+        let (token, is_new) = tokens.get(self).await?;
+        let mut request = request.clone();
+        request.headers.insert(header::AUTHORIZATION, token);
+        match self.attempt(&request, manner).await {
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                tokens.forget();
+                if is_new {
+                    return Err(error);
+                }
+                let (token, _) = tokens.get(self).await?;
+                request.headers.insert(header::AUTHORIZATION, token);
+                self.attempt(&request, manner).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Waits until the rate allows another attempt.
+    async fn wait_for_turn(&self) {
+        if self.options.spacing.is_zero() {
+            return;
+        }
+        let spacing = i64::try_from(self.options.spacing.as_millis()).unwrap_or(i64::MAX);
+        let wait = {
+            let mut next = self.next_attempt.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = self.time.now();
+            // A clock that was put back must not make it wait for longer than the spacing.
+            let turn = (*next).clamp(now, now.saturating_add(spacing));
+            *next = turn.saturating_add(spacing);
+            turn - now
+        };
+        if let Ok(wait @ 1..) = u64::try_from(wait) {
+            self.time.pause(Duration::from_millis(wait)).await;
+        }
+    }
+
+    /// Whether another attempt may succeed.
+    fn is_retriable(&self, error: &Error) -> bool {
+        match error.status() {
+            Some(status) => self.options.retry_on.contains(status),
+            None => error.is_retriable(),
         }
     }
 

@@ -47,7 +47,15 @@ fn from_number(number: &Number) -> Value {
 /// # Errors
 /// If it holds a number that is not finite.
 pub(crate) fn to_json(value: &SchemaAndValue) -> Result<String, NotJson> {
-    Ok(json(value.schema.as_deref(), &value.value)?.to_string())
+    Ok(to_document(value)?.to_string())
+}
+
+/// A value as JSON.
+///
+/// # Errors
+/// If it holds a number that is not finite.
+pub(crate) fn to_document(value: &SchemaAndValue) -> Result<Json, NotJson> {
+    json(value.schema.as_deref(), &value.value)
 }
 
 fn json(schema: Option<&Schema>, value: &Value) -> Result<Json, NotJson> {

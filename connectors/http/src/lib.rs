@@ -2,16 +2,19 @@
 //! keys of the connectors that people have (Confluent's, castorm's, Aiven's). See [`source`] and [`sink`] for what they promise
 //! and where they differ.
 
+mod auth;
 mod client;
 mod headers;
 mod json;
 mod moment;
+mod pointer;
 pub mod sink;
 pub mod source;
 mod template;
 #[cfg(test)]
 mod testing;
 mod time;
+mod topic;
 mod url;
 
 use forebay_connect_api::Plugin;

@@ -41,6 +41,32 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
     Some(day_number(year, month, day)? * MILLISECONDS_PER_DAY + seconds * 1000)
 }
 
+/// A moment as RFC 3339 has it, in UTC and with milliseconds if there are any.
+pub(crate) fn rfc_3339_text(milliseconds: i64) -> String {
+    let (days, within) = (
+        milliseconds.div_euclid(MILLISECONDS_PER_DAY),
+        milliseconds.rem_euclid(MILLISECONDS_PER_DAY),
+    );
+    // The inverse of `day_number`: 400 years have 146,097 days, and a leap day ends its year, its century and its era.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..10 => (era * 400 + year_of_era, month + 3),
+        _ => (era * 400 + year_of_era + 1, month - 9),
+    };
+    let (seconds, fraction) = (within / 1000, within % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = match fraction {
+        0 => String::new(),
+        fraction => format!(".{fraction:03}"),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
 fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())
@@ -116,6 +142,19 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(rfc_3339(text), expected, "{text}");
         }
+        for moment in [
+            0,
+            -1,
+            1_709_204_400_500,
+            951_868_799_999,
+            951_868_800_000,
+            4_107_542_399_000,
+            -2_208_988_800_000,
+        ] {
+            let text = rfc_3339_text(moment);
+            assert_eq!(rfc_3339(&text), Some(moment), "{text}");
+        }
+        assert_eq!(rfc_3339_text(1_709_204_400_000), "2024-02-29T11:00:00Z");
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
         for bad in [
             "Sun, 06 Nov 1994 08:49:37 CET",

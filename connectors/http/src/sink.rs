@@ -2,14 +2,18 @@
 //! of `io.confluent.connect.http.HttpSinkConnector` and `io.aiven.kafka.connect.http.HttpSinkConnector`. At least once:
 //! what was sent but not committed is sent again after a kill.
 //!
-//! A record is done when a request that has it was answered 2xx. Strings and bytes are sent as they are, everything else as JSON.
-//! Failed connections, timeouts, 408, 429 and 5xx are tried again `max.retries` times, then left to the worker, which
-//! delivers the rest again after a pause. 401, 403, 404, 405, 407, 410 and redirects fail the task, as they are not about any record.
-//! Other statuses are a record's own fault: it goes to the errant record reporter if `errors.tolerance=all`, and if the
-//! request had several, halves of it are sent until the one is found; without a reporter the task fails.
+//! A record is done when a request that has it was answered 2xx. Strings and bytes are sent as they are, everything else as JSON,
+//! unless there is a template for the body. Failed connections, timeouts and the statuses of `retry.on.status.codes` are tried
+//! again `max.retries` times. After that `behavior.on.error` decides. By default, which is `fail`: 401, 403, 407, redirects and
+//! what did not pass fail the task, as they are about no record, and so do 404, 405 and 410 if the URL is the same for
+//! all. Other statuses are a record's own fault: it goes to the errant record reporter if `errors.tolerance=all`, and
+//! if the request had several, halves of it are sent until the one is found; without a reporter the task fails.
 
 mod body;
 mod config;
+mod fields;
+mod pieces;
+mod report;
 mod task;
 
 use std::sync::Arc;

@@ -1,8 +1,12 @@
 //! HttpSource: polls an endpoint that answers with JSON, one record per item of a list, values without schema. It takes the
-//! configurations of `io.confluent.connect.http.HttpSourceConnector` (mode CHAINING) and
+//! configurations of `io.confluent.connect.http.HttpSourceConnector` (one URL, without `entity.names`) and
 //! `com.github.castorm.kafka.connect.http.HttpSourceConnector`, as far as they name one JSON pointer per purpose.
 //!
-//! The source partition is `{"url": …}`, the URL as configured. With an offset pointer every item has an offset, an integer, a
+//! The source partition is `{"url": …}`, the URL as configured. `http.offset.mode` says how a feed goes on; all state is in the
+//! source offset. Modes of pages (in `pages`) keep the page and how many of its records are done. Server-sent events (in
+//! `events`) keep the id of the last; one without an id may come again. Answers that are given out whole keep their ETag.
+//!
+//! CHAINING and SNAPSHOT_PAGINATION go by the records' own offsets: with an offset pointer every item has an offset, an integer, a
 //! fraction or a string, and the source offset is `{"offset": …, "seen": n}`: `offset` is what the next request's `${offset}`
 //! becomes, and `n` items that have it are done. Within a group of equal offsets `offset` stays what it was in the
 //! request that brought the group, so that the rest of it comes again, and `last` is the group's own.
@@ -12,15 +16,23 @@
 //! compared as such; so are strings if all of an answer are digits; other strings are compared byte by byte, which suits
 //! ISO 8601 in one time zone. All offsets must be numbers or all strings. `response`: what follows the last offset in the
 //! order of the answer, or everything if that is no more in it, for ids without an order. The initial offset is only put into
-//! requests, and leaves nothing out. Without an offset pointer each answer is given out whole, time and again.
+//! requests, and leaves nothing out. Without an offset pointer and a mode each answer is given out whole, unless the server says
+//! that it is the last one (304).
 //!
 //! Bodies are asked for uncompressed, and refused if they come compressed. Numbers of more than 64 bits become strings.
 
+mod asking;
 mod config;
+mod events;
 mod feed;
-mod pointer;
+mod link;
+mod pages;
+mod place;
+
 mod position;
+mod request;
 mod task;
+mod window;
 
 use std::sync::Arc;
 
@@ -80,11 +92,13 @@ impl SourceConnector for HttpSourceConnector {
     }
 
     fn exactly_once_support(&self, properties: &Properties) -> ExactlyOnceSupport {
-        match config::Config::parse(properties) {
+        use config::Mode;
+        match config::Config::parse(properties).map(|config| config.mode) {
             // By order of the response everything comes again once the last offset has left the answer.
-            Ok(config) if config.shape.offset.is_some() && config.rules.order == feed::Order::Value => {
+            Ok(Mode::Items { rules, .. }) if rules.order == feed::Order::Value => {
                 ExactlyOnceSupport::Supported
             }
+            Ok(Mode::Pages { .. } | Mode::Events { .. }) => ExactlyOnceSupport::Supported,
             _ => ExactlyOnceSupport::Unsupported,
         }
     }
@@ -98,26 +112,22 @@ impl SourceConnector for HttpSourceConnector {
         let judged = config::Config::parse(properties)
             .map_err(Error::from)
             .and_then(|config| {
-                if config.shape.offset.is_none() {
-                    return Err(Error::fatal(
-                        "offsets cannot be altered without http.offset.json.pointer: none are tracked",
-                    ));
-                }
-                offsets.iter().try_for_each(check_altered).map(|()| true)
+                let check = |altered| check_altered(altered, &config.mode);
+                offsets.iter().try_for_each(check).map(|()| true)
             });
         Box::pin(std::future::ready(judged))
     }
 }
 
 /// Any source partition may be forgotten, so that garbage can be cleaned up.
-fn check_altered((partition, offset): &AlteredOffset) -> Result<(), Error> {
+fn check_altered((partition, offset): &AlteredOffset, mode: &config::Mode) -> Result<(), Error> {
     let Some(offset) = offset else { return Ok(()) };
     if partition.get_str(URL).is_none() {
         return Err(Error::fatal(format!(
             "the source partition {partition} needs the key 'url', the URL as configured"
         )));
     }
-    position::Position::from_map(offset).map(|_| ())
+    place::Place::from_map(offset, mode).map(|_| ())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Texts with `${offset}` in them, the one variable there is. What is put in comes from the endpoint's answers, so it is
-//! escaped for the place where it goes: an offset can never add a parameter, a path segment or a field.
+//! Texts with variables in them, `${offset}`. What is put in comes from outside, so it is escaped for the place where it goes: a
+//! value can never add a parameter, a path segment, a header or a field.
 
 use std::fmt::Write;
 
@@ -14,58 +14,99 @@ pub(crate) enum Escape {
     Json,
 }
 
-/// A text, cut at its variables.
-#[derive(Clone, Default)]
-pub(crate) struct Template {
-    /// The text before the first variable, between it and the next, …, after the last.
-    texts: Vec<String>,
+impl Escape {
+    fn apply(self, value: &str) -> String {
+        match self {
+            Self::None => value.to_owned(),
+            Self::Percent => percent_encoded(value),
+            Self::Json => {
+                let quoted = serde_json::Value::from(value).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+        }
+    }
 }
 
-impl Template {
-    /// Reads a template.
+/// A text, cut at its variables.
+#[derive(Debug, Clone)]
+pub(crate) struct Template<V> {
+    /// Each variable with the text before it.
+    pieces: Vec<(String, V)>,
+    /// The text after the last.
+    rest: String,
+}
+
+impl<V> Default for Template<V> {
+    fn default() -> Self {
+        Self {
+            pieces: Vec::new(),
+            rest: String::new(),
+        }
+    }
+}
+
+impl<V> Template<V> {
+    /// Reads a template whose variables `variable` knows by their names.
     ///
     /// # Errors
-    /// If it has a variable other than `${offset}`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut texts = vec![String::new()];
+    /// If it has a variable that is not known: what `variable` says of it.
+    pub(crate) fn parse(text: &str, variable: impl Fn(&str) -> Result<V, String>) -> Result<Self, String> {
+        let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, behind)) = after.split_once('}') else {
                 return Err("the text has ${ without }".to_owned());
             };
-            if name != "offset" {
-                return Err(format!(
-                    "${{{name}}} is not known; the one variable is ${{offset}}, without functions"
-                ));
-            }
-            texts.last_mut().expect("there is always one").push_str(before);
-            texts.push(String::new());
+            pieces.push((before.to_owned(), variable(name)?));
             rest = behind;
         }
-        texts.last_mut().expect("there is always one").push_str(rest);
-        Ok(Self { texts })
+        let rest = rest.to_owned();
+        Ok(Self { pieces, rest })
     }
 
-    /// Whether it depends on the offset.
-    pub(crate) fn has_offset(&self) -> bool {
-        self.texts.len() > 1
+    /// Its variables, in order.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &V> {
+        self.pieces.iter().map(|(_, variable)| variable)
+    }
+
+    /// Whether it has any.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.pieces.is_empty()
     }
 
     /// The text with its variables replaced.
-    pub(crate) fn render(&self, offset: &str, escape: Escape) -> String {
-        let escaped = match escape {
-            Escape::None => offset.to_owned(),
-            Escape::Percent => percent_encoded(offset),
-            Escape::Json => {
-                let quoted = serde_json::Value::from(offset).to_string();
-                quoted[1..quoted.len() - 1].to_owned()
-            }
-        };
-        self.texts.join(&escaped)
+    ///
+    /// # Errors
+    /// The first that `value` has.
+    pub(crate) fn render<E>(
+        &self,
+        escape: Escape,
+        mut value: impl FnMut(&V) -> Result<String, E>,
+    ) -> Result<String, E> {
+        self.render_each(|variable| value(variable).map(|value| (value, escape)))
+    }
+
+    /// The same, where variables differ in how they are escaped.
+    ///
+    /// # Errors
+    /// The first that `value` has.
+    pub(crate) fn render_each<E>(
+        &self,
+        mut value: impl FnMut(&V) -> Result<(String, Escape), E>,
+    ) -> Result<String, E> {
+        let mut text = String::new();
+        for (before, variable) in &self.pieces {
+            text.push_str(before);
+            let (value, escape) = value(variable)?;
+            text.push_str(&escape.apply(&value));
+        }
+        text.push_str(&self.rest);
+        Ok(text)
     }
 }
 
-fn percent_encoded(text: &str) -> String {
+/// A text for a part of a URL: letters, digits and `-._~` as they are.
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -81,10 +122,22 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Template<()>, String> {
+        Template::parse(text, |name| match name {
+            "offset" => Ok(()),
+            name => Err(format!("{name} is not known")),
+        })
+    }
+
+    fn render(template: &Template<()>, value: &str, escape: Escape) -> String {
+        let value = |(): &()| Ok::<_, String>(value.to_owned());
+        template.render(escape, value).expect("a value")
+    }
+
     #[test]
-    fn offsets_are_escaped_for_their_place() {
-        let template = Template::parse("$a{x}=${offset}&b=${offset}$").expect("a template");
-        assert!(template.has_offset());
+    fn values_are_escaped_for_their_place() {
+        let template = parse("$a{x}=${offset}&b=${offset}$").expect("a template");
+        assert_eq!((template.variables().count(), template.is_fixed()), (2, false));
         let cases = [
             (Escape::None, "a\"&/ü", "$a{x}=a\"&/ü&b=a\"&/ü$"),
             (
@@ -99,20 +152,22 @@ mod tests {
                 "$a{x}=2024-01-01T00%3A00%3A00.5Z&b=2024-01-01T00%3A00%3A00.5Z$",
             ),
         ];
-        for (escape, offset, expected) in cases {
-            assert_eq!(template.render(offset, escape), expected);
+        for (escape, value, expected) in cases {
+            assert_eq!(render(&template, value, escape), expected);
         }
-        assert!(!Template::parse("$offset {offset}").expect("plain").has_offset());
+        let plain = parse("$offset {offset}").expect("plain");
+        assert!(plain.is_fixed());
+        assert_eq!(render(&plain, "x", Escape::None), "$offset {offset}");
     }
 
     #[test]
     fn other_variables_are_refused_by_name() {
         for (text, part) in [
-            ("${offset.id?c}", "${offset.id?c} is not known"),
-            ("${entityName}", "${entityName} is not known"),
+            ("${offset.id?c}", "offset.id?c is not known"),
+            ("${entityName}", "entityName is not known"),
             ("a${offset", "without }"),
         ] {
-            let reason = Template::parse(text).err().expect(text);
+            let reason = parse(text).expect_err(text);
             assert!(reason.contains(part), "{reason}");
         }
     }

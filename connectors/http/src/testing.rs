@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, Response},
 };
 use forebay_connect_api::{
-    Access, BoxFuture, ErrantRecordReporter, Error, Offset, OffsetMap, OffsetReader, SinkBatch,
+    Access, BoxFuture, ErrantRecordReporter, Error, Offset, OffsetMap, OffsetReader, ResultRecord, SinkBatch,
     SinkTaskContext, SourceTaskContext, TaskId, TopicPartition, config::Properties,
 };
 use tokio::{
@@ -31,12 +31,14 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(crate) struct TestTime {
     pauses: Mutex<Vec<Duration>>,
+    /// Milliseconds since [`NOW`].
+    passed: AtomicI64,
     expired: watch::Sender<()>,
     chance: u64,
 }
 
-/// What [`TestTime::now`] says: 06 Nov 1994 08:49:37 GMT.
-const NOW: i64 = 784_111_777_000;
+/// What [`TestTime::now`] says before time passes: 06 Nov 1994 08:49:37 GMT.
+pub(crate) const NOW: i64 = 784_111_777_000;
 
 impl TestTime {
     pub(crate) fn new() -> Arc<Self> {
@@ -46,6 +48,7 @@ impl TestTime {
     pub(crate) fn with_chance(chance: u64) -> Arc<Self> {
         Arc::new(Self {
             pauses: Mutex::default(),
+            passed: AtomicI64::new(0),
             expired: watch::Sender::new(()),
             chance,
         })
@@ -57,6 +60,12 @@ impl TestTime {
         pauses.iter().map(Duration::as_millis).collect()
     }
 
+    /// Lets the clock go on.
+    pub(crate) fn pass(&self, duration: Duration) {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        self.passed.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
     /// Lets all limits pass that somebody waits for.
     pub(crate) fn expire(&self) {
         self.expired.send_replace(());
@@ -66,6 +75,7 @@ impl TestTime {
 impl Time for TestTime {
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.pauses.lock().expect("no panic").push(duration);
+        self.pass(duration);
         Box::pin(tokio::task::yield_now())
     }
 
@@ -79,7 +89,7 @@ impl Time for TestTime {
     }
 
     fn now(&self) -> i64 {
-        NOW
+        NOW + self.passed.load(Ordering::Relaxed)
     }
 
     fn chance(&self) -> u64 {
@@ -253,6 +263,7 @@ pub(crate) struct Context {
     access: Access,
     offset: Option<OffsetMap>,
     reporter: Option<Reporter>,
+    results: Mutex<Vec<ResultRecord>>,
 }
 
 /// A reporter that remembers.
@@ -269,7 +280,13 @@ impl Context {
             access,
             offset: None,
             reporter: None,
+            results: Mutex::default(),
         }
+    }
+
+    /// What was to be told.
+    pub(crate) fn results(&self) -> Vec<ResultRecord> {
+        self.results.lock().expect("no panic").clone()
     }
 
     pub(crate) fn with_offset(mut self, offset: Option<OffsetMap>) -> Self {
@@ -332,6 +349,11 @@ impl SinkTaskContext for Context {
 
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
         self.reporter.as_ref().map(|reporter| reporter as _)
+    }
+
+    fn report_results(&self, records: Vec<ResultRecord>) -> BoxFuture<'_, Result<(), Error>> {
+        self.results.lock().expect("no panic").extend(records);
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

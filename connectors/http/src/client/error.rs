@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
+use bytes::Bytes;
 use forebay_connect_api::{BoxError, Error as ConnectError};
 use reqwest::StatusCode;
 
@@ -30,7 +31,12 @@ pub(crate) enum Error {
         target: String,
         status: StatusCode,
         retry_after: Option<Duration>,
+        /// The beginning of its body, where that is wanted. Never shown in an error: it may hold anything.
+        excerpt: Bytes,
     },
+    /// An OAuth2 endpoint gave no token.
+    #[error("{target} gave no token: {reason}")]
+    Token { target: String, reason: &'static str },
     /// The body goes on behind the limit.
     #[error("the answer to {target} is longer than {bytes_max} bytes")]
     TooLong { target: String, bytes_max: usize },
@@ -76,20 +82,17 @@ impl Error {
         }
     }
 
-    /// Whether another attempt may succeed.
+    /// Whether another attempt may succeed, if it is no status.
     pub(crate) fn is_retriable(&self) -> bool {
         match self {
             Self::Transfer { .. } | Self::TimedOut { .. } => true,
-            Self::Status { status, .. } => {
-                status.is_server_error()
-                    || matches!(
-                        *status,
-                        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-                    )
-            }
-            Self::TooLong { .. } | Self::Encoded { .. } | Self::Redirect { .. } | Self::Forbidden { .. } => {
-                false
-            }
+            // Which statuses are, the configuration says.
+            Self::Status { .. }
+            | Self::TooLong { .. }
+            | Self::Encoded { .. }
+            | Self::Redirect { .. }
+            | Self::Forbidden { .. }
+            | Self::Token { .. } => false,
         }
     }
 
@@ -97,6 +100,14 @@ impl Error {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The beginning of the body of such an answer.
+    pub(crate) fn excerpt(&self) -> Option<&Bytes> {
+        match self {
+            Self::Status { excerpt, .. } => Some(excerpt),
             _ => None,
         }
     }
@@ -128,17 +139,23 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
     /// How often it was sent.
     pub(crate) attempts: u32,
+    /// Whether another attempt may succeed.
+    pub(crate) retriable: bool,
 }
 
 impl Failure {
     /// The error for the worker: retriable if the same request may succeed later.
     pub(crate) fn into_connect(self) -> ConnectError {
-        let Self { error, attempts } = self;
+        let Self {
+            error,
+            attempts,
+            retriable,
+        } = self;
         let mut message = error.trace();
         if attempts > 1 {
             let _ = write!(message, " (attempt {attempts}, the last one)"); // Writing to a string does not fail.
         }
-        if error.is_retriable() {
+        if retriable {
             ConnectError::retriable(message)
         } else {
             ConnectError::fatal(message)

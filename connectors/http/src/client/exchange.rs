@@ -9,23 +9,31 @@ use reqwest::{
 };
 
 use super::{
-    AnswerBody, Client, Error, Request,
+    Answer, AnswerBody, Client, Error, Request,
     address::{Forbidden, Kind, Way},
 };
 use crate::{moment, url::shown};
 
-/// How often one request may be sent on.
-const REDIRECTS_MAX: usize = 5;
 /// Of a body that nobody wants, so much is read for the sake of its connection.
 const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
+/// How long a body that does not decide anything is waited for.
+const EXCERPT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How one request is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) answer: AnswerBody,
+    pub(super) redirects_max: usize,
+}
 
 impl Client {
     /// Sends the request once. Dropping the future ends it.
-    pub(super) async fn attempt(&self, request: &Request) -> Result<Bytes, Error> {
+    pub(super) async fn attempt(&self, request: &Request, manner: Manner) -> Result<Answer, Error> {
+        self.wait_for_turn().await;
         let limit = self.options.request_timeout;
         tokio::select! {
             biased;
-            answer = self.exchange(request.clone()) => answer,
+            answer = self.exchange(request.clone(), manner) => answer,
             () = self.time.limit(limit) => Err(Error::TimedOut {
                 target: target(&request.method, &request.url),
                 what: "a complete answer",
@@ -34,10 +42,21 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, mut request: Request) -> Result<Bytes, Error> {
+    async fn exchange(&self, request: Request, manner: Manner) -> Result<Answer, Error> {
+        let (response, target) = self.follow(request, manner.answer, manner.redirects_max).await?;
+        self.answer(response, target, manner.answer).await
+    }
+
+    /// Sends a request and what it is redirected to: the head of a 2xx, and how errors name it.
+    pub(super) async fn follow(
+        &self,
+        mut request: Request,
+        answer: AnswerBody,
+        redirects_max: usize,
+    ) -> Result<(Response, String), Error> {
         let mut way = Way::Configured;
         let mut last = StatusCode::FOUND;
-        for _ in 0..=REDIRECTS_MAX {
+        for _ in 0..=redirects_max {
             let target = target(&request.method, &request.url);
             let response = self.head(&request, way, &target).await?;
             let status = response.status();
@@ -49,19 +68,20 @@ impl Client {
                         way = Way::Redirected(from.map_or(Kind::Public, |from| Kind::of(from.ip())));
                     }
                     last = status;
-                    self.redirect(&mut request, status, location)
-                        .map_err(|reason| Error::Redirect {
-                            target,
-                            status,
-                            reason,
-                        })?;
-                }
-                _ if status.is_success() => return self.body(response, target).await,
-                _ => {
-                    return Err(Error::Status {
+                    redirect(&mut request, status, location, answer).map_err(|reason| Error::Redirect {
                         target,
                         status,
-                        retry_after: self.retry_after(response.headers()),
+                        reason,
+                    })?;
+                }
+                _ if status.is_success() => return Ok((response, target)),
+                _ => {
+                    let retry_after = self.retry_after(response.headers());
+                    return Err(Error::Status {
+                        excerpt: self.excerpt(response, answer).await,
+                        target,
+                        status,
+                        retry_after,
                     });
                 }
             }
@@ -69,7 +89,7 @@ impl Client {
         Err(Error::Redirect {
             target: target(&request.method, &request.url),
             status: last,
-            reason: format!("it is the last of more than {REDIRECTS_MAX}"),
+            reason: format!("it is the last of more than {redirects_max}"),
         })
     }
 
@@ -102,63 +122,34 @@ impl Client {
         Ok(response)
     }
 
-    /// Changes a request to where it is sent on.
-    fn redirect(
+    async fn answer(
         &self,
-        request: &mut Request,
-        status: StatusCode,
-        location: &HeaderValue,
-    ) -> Result<(), String> {
-        let location = location
-            .to_str()
-            .map_err(|_| "its Location is no text".to_owned())?;
-        let to = request
-            .url
-            .join(location)
-            .map_err(|error| format!("its Location is no URL: {error}"))?;
-        if to.scheme() != request.url.scheme() {
-            return Err(format!(
-                "it leads from {}: to {}:; if that is meant, put its target into the configuration",
-                request.url.scheme(),
-                to.scheme()
-            ));
-        }
-        let becomes_get = match status {
-            StatusCode::SEE_OTHER => request.method != Method::GET,
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => request.method == Method::POST,
-            _ => false,
+        mut response: Response,
+        target: String,
+        answer: AnswerBody,
+    ) -> Result<Answer, Error> {
+        let (status, url) = (response.status(), response.url().clone());
+        let headers = std::mem::take(response.headers_mut());
+        let body = match answer {
+            AnswerBody::Keep { bytes_max } => self.body(response, &headers, target, bytes_max).await?,
+            other => self.excerpt(response, other).await,
         };
-        if becomes_get && self.options.answer == AnswerBody::Discard {
-            return Err(format!(
-                "{} would become GET and lose its body; put its target {} into the configuration",
-                request.method,
-                shown(&to)
-            ));
-        }
-        if becomes_get {
-            request.method = Method::GET;
-            request.body = None;
-            request.headers.remove(header::CONTENT_TYPE);
-        }
-        if to.origin() != request.url.origin() {
-            let mut kept = HeaderMap::new();
-            for name in [header::ACCEPT, header::CONTENT_TYPE] {
-                if let Some(value) = request.headers.remove(&name) {
-                    kept.insert(name, value);
-                }
-            }
-            request.headers = kept;
-        }
-        request.url = to;
-        Ok(())
+        Ok(Answer {
+            status,
+            url,
+            headers,
+            body,
+        })
     }
 
-    async fn body(&self, mut response: Response, target: String) -> Result<Bytes, Error> {
-        let AnswerBody::Keep { bytes_max } = self.options.answer else {
-            self.discard(response).await;
-            return Ok(Bytes::new());
-        };
-        if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
+    async fn body(
+        &self,
+        mut response: Response,
+        headers: &HeaderMap,
+        target: String,
+        bytes_max: usize,
+    ) -> Result<Bytes, Error> {
+        if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
             && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
         {
             let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
@@ -187,15 +178,34 @@ impl Client {
         }
     }
 
-    /// Reads a short body to its end, so that the connection can be used again. What goes wrong here does not matter.
-    async fn discard(&self, mut response: Response) {
-        if response
-            .content_length()
-            .is_none_or(|bytes| bytes > DISCARDED_BYTES_MAX)
-        {
-            return;
+    /// The beginning of a body, where it is wanted. A short one is read to its end, so that the connection can be used again. What
+    /// goes wrong here does not matter.
+    async fn excerpt(&self, mut response: Response, answer: AnswerBody) -> Bytes {
+        let bytes_max = match answer {
+            AnswerBody::Excerpt { bytes_max } => bytes_max,
+            AnswerBody::Discard => 0,
+            AnswerBody::Keep { .. } => return Bytes::new(),
+        };
+        let is_short = |bytes| bytes <= DISCARDED_BYTES_MAX;
+        if bytes_max == 0 && !response.content_length().is_some_and(is_short) {
+            return Bytes::new();
         }
-        while let Ok(Some(_)) = self.chunk(&mut response, "").await {}
+        let read_max = bytes_max.max(usize::try_from(DISCARDED_BYTES_MAX).unwrap_or(usize::MAX));
+        let (mut kept, mut read) = (Vec::new(), 0);
+        // The answer stands, however slowly its body comes.
+        let mut limit = self.time.limit(EXCERPT_WAIT_MAX.min(self.options.read_timeout));
+        while read <= read_max {
+            let chunk = tokio::select! {
+                biased;
+                chunk = response.chunk() => chunk,
+                () = &mut limit => break,
+            };
+            let Ok(Some(chunk)) = chunk else { break };
+            let room = bytes_max - kept.len();
+            kept.extend_from_slice(&chunk[..room.min(chunk.len())]);
+            read += chunk.len();
+        }
+        kept.into()
     }
 
     /// Seconds or a date.
@@ -217,7 +227,58 @@ impl Client {
     }
 }
 
+/// Changes a request to where it is sent on.
+fn redirect(
+    request: &mut Request,
+    status: StatusCode,
+    location: &HeaderValue,
+    answer: AnswerBody,
+) -> Result<(), String> {
+    let location = location
+        .to_str()
+        .map_err(|_| "its Location is no text".to_owned())?;
+    let to = request
+        .url
+        .join(location)
+        .map_err(|error| format!("its Location is no URL: {error}"))?;
+    if to.scheme() != request.url.scheme() {
+        return Err(format!(
+            "it leads from {}: to {}:; if that is meant, put its target into the configuration",
+            request.url.scheme(),
+            to.scheme()
+        ));
+    }
+    let becomes_get = match status {
+        StatusCode::SEE_OTHER => request.method != Method::GET,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => request.method == Method::POST,
+        _ => false,
+    };
+    if becomes_get && !matches!(answer, AnswerBody::Keep { .. }) {
+        return Err(format!(
+            "{} would become GET and lose its body; put its target {} into the configuration",
+            request.method,
+            shown(&to)
+        ));
+    }
+    if becomes_get {
+        request.method = Method::GET;
+        request.body = None;
+        request.headers.remove(header::CONTENT_TYPE);
+    }
+    if to.origin() != request.url.origin() {
+        let mut kept = HeaderMap::new();
+        for name in [header::ACCEPT, header::CONTENT_TYPE] {
+            if let Some(value) = request.headers.remove(&name) {
+                kept.insert(name, value);
+            }
+        }
+        request.headers = kept;
+    }
+    request.url = to;
+    Ok(())
+}
+
 /// How errors name a request.
-fn target(method: &Method, url: &Url) -> String {
+pub(super) fn target(method: &Method, url: &Url) -> String {
     format!("{method} {}", shown(url))
 }

@@ -1,5 +1,8 @@
 use reqwest::header::{self, HeaderValue};
 
+mod faults;
+mod tokens;
+
 use super::*;
 use crate::testing::{Ending, Reply, Server, TestTime, answer, raw_server, redirect};
 
@@ -12,8 +15,11 @@ fn options() -> Options {
         request_timeout: Duration::from_secs(60),
         retries_max: 3,
         backoff: Duration::from_millis(1000),
+        retry_on: Statuses::parse("408,429,500-").expect("statuses"),
+        spacing: Duration::ZERO,
         redirect_to_private: false,
         answer: AnswerBody::Keep { bytes_max: 20 },
+        credentials: None,
     }
 }
 
@@ -42,8 +48,8 @@ fn request(method: Method, url: &str) -> Request {
 }
 
 async fn get(client: &Client, url: &str) -> Result<String, Failure> {
-    let body = client.send(&request(Method::GET, url)).await;
-    body.map(|body| String::from_utf8(body.to_vec()).expect("text"))
+    let answer = client.send(&request(Method::GET, url)).await;
+    answer.map(|answer| String::from_utf8(answer.body.to_vec()).expect("text"))
 }
 
 /// What a failure shows to users, in all its ways, has no secret in it.
@@ -90,7 +96,7 @@ async fn retries_are_bounded_and_other_statuses_are_not_retried() {
             Err(failure) => {
                 assert_eq!(failure.attempts, attempts);
                 let retriable = attempts > 1;
-                assert_eq!(failure.error.is_retriable(), retriable);
+                assert_eq!(failure.retriable, retriable);
                 let message = shown(failure);
                 let expected = format!("GET {}/feed was answered {status}", server.url);
                 assert!(message.starts_with(&expected), "{message}");
@@ -110,8 +116,9 @@ async fn pauses_have_a_ceiling_chance_and_the_servers_wish() {
     let time = TestTime::new();
     let status = |retry_after| Error::Status {
         target: String::new(),
-        status: reqwest::StatusCode::TOO_MANY_REQUESTS,
+        status: StatusCode::TOO_MANY_REQUESTS,
         retry_after,
+        excerpt: Bytes::new(),
     };
     let seconds = Duration::from_secs;
     let slow = Options {
@@ -290,7 +297,7 @@ async fn bodies_have_a_limit_and_no_encoding() {
         match (get(&client(options(), &time), &url).await, reason) {
             (Ok(body), None) => assert_eq!(body, exact),
             (Err(failure), Some(reason)) => {
-                assert!(!failure.error.is_retriable(), "{raw}");
+                assert!(!failure.retriable, "{raw}");
                 let message = shown(failure);
                 assert!(message.contains(reason), "{message}");
             }

@@ -1,21 +1,32 @@
 //! The keys of HttpSink.
 
+mod delivery;
 mod keys;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use forebay_connect_api::config::{Config as Parsed, ConfigValue, Error, Errors, Password, Properties};
+use forebay_connect_api::config::{
+    Config as Parsed, ConfigValue, Configuration, Error, Errors, Password, Properties,
+};
 use reqwest::{
-    Method, Url,
-    header::{self, HeaderMap, HeaderValue},
+    Method,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::body::Frame;
+use super::{body::Frame, fields::Variable};
 use crate::{
-    client::{AnswerBody, Options},
-    headers, url,
+    auth::OAuth2,
+    client::{AnswerBody, Options, Statuses},
+    headers::{self, Templates},
+    template::{Escape, Template},
+    url::UrlTemplate,
 };
+use delivery::Delivery;
+pub(super) use delivery::OnError;
 pub(super) use keys::definition;
+
+/// So much of an answer is kept for the topic of answers.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// What becomes of records without value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +35,8 @@ pub(super) enum OnNull {
     Ignore,
     /// They are left out, and a warning says so.
     Log,
+    /// They become a DELETE.
+    Delete,
     /// They are at fault.
     Fail,
 }
@@ -31,14 +44,33 @@ pub(super) enum OnNull {
 /// A configuration in its types. Has no `Debug`, as it holds secrets.
 #[derive(Clone)]
 pub(super) struct Config {
-    pub(super) url: Url,
+    pub(super) url: UrlTemplate<Variable>,
+    pub(super) https: bool,
     pub(super) method: Method,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Templates<Variable>,
+    /// `None`: the record's value.
+    pub(super) body: Option<Body>,
     /// `None`: each record is a request.
     pub(super) batching: Option<Batching>,
     pub(super) on_null: OnNull,
+    pub(super) on_error: OnError,
+    /// The header that names what a request has.
+    pub(super) idempotency: Option<HeaderName>,
+    pub(super) reports: Reports,
     pub(super) client: Options,
 }
+
+/// Where answers and errors go.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reports {
+    pub(super) results: Option<Arc<str>>,
+    pub(super) errors: Option<Arc<str>>,
+    /// Whether a result is a status only.
+    pub(super) only_status: bool,
+}
+
+/// A template, and how what goes into it is escaped.
+type Body = (Template<Variable>, Escape);
 
 /// How records become one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,39 +92,131 @@ impl Config {
     pub(super) fn parse(properties: &Properties) -> Result<Self, Errors> {
         let parsed = definition().parse(properties)?;
         let mut errors = Vec::new();
-        let url = target(&parsed, &mut errors);
-        let headers = headers(&parsed, &mut errors);
+        let url = UrlTemplate::parse(parsed.get_string(keys::URL), Variable::parse)
+            .and_then(|url| not_json(url.template().variables()).map(|()| url));
+        let url = url.map_err(|reason| errors.push(hidden(keys::URL, reason))).ok();
+        let delivery = Delivery::from_config(&parsed);
+        let (headers, body) = headers_and_body(&parsed, &delivery, &mut errors);
         let batching = batching(&parsed, &mut errors);
+        let is_oauth = authorization_type(&parsed) == "oauth2";
+        let credentials =
+            OAuth2::from_config(&parsed).credentials(is_oauth, keys::AUTHORIZATION_TYPE, &mut errors);
+        let retry_on = Statuses::parse(&delivery.retry_on);
+        let retry_on = retry_on.map_err(|reason| {
+            errors.push(Error::invalid(
+                "retry.on.status.codes",
+                &delivery.retry_on,
+                reason,
+            ));
+        });
+        let reports = reports(&delivery, &mut errors);
+        let on_null = on_null(&parsed, batching.is_some(), &mut errors);
+        let idempotency = delivery.idempotency_header.as_ref().and_then(|name| {
+            let name_of = |_| {
+                errors.push(Error::invalid(
+                    "http.idempotency.header",
+                    name,
+                    "it is no name of a header",
+                ));
+            };
+            name.parse::<HeaderName>().map_err(name_of).ok()
+        });
         let number = |key| u64::try_from(parsed.get_int(key)).expect("the validator wants it not negative");
         let timeout = match parsed.get_optional::<i32>(keys::REQUEST_TIMEOUT) {
             Some(_) => Duration::from_millis(number(keys::REQUEST_TIMEOUT)),
             None => Duration::from_secs(number(keys::TIMEOUT)),
         };
         Errors::check(errors)?;
+        let url = url.expect("without errors there is one");
         Ok(Self {
-            url: url.expect("without errors there is one"),
+            https: parsed
+                .get_string(keys::URL)
+                .to_ascii_lowercase()
+                .starts_with("https"),
+            url,
             method: match parsed.get_string(keys::METHOD).to_ascii_uppercase().as_str() {
                 "PUT" => Method::PUT,
                 "PATCH" => Method::PATCH,
                 _ => Method::POST,
             },
-            headers,
+            headers: headers.expect("without errors there are some"),
+            body,
             batching,
-            on_null: match parsed.get_string(keys::ON_NULL).to_ascii_lowercase().as_str() {
-                "log" => OnNull::Log,
-                "fail" => OnNull::Fail,
-                _ => OnNull::Ignore,
-            },
+            on_null,
+            on_error: delivery.on_error,
+            idempotency,
             client: Options {
                 connect_timeout: timeout,
                 read_timeout: timeout,
                 request_timeout: timeout,
                 retries_max: u32::try_from(number(keys::RETRIES)).expect("it is an INT"),
                 backoff: Duration::from_millis(number(keys::BACKOFF)),
+                retry_on: retry_on.expect("without errors there are some"),
+                spacing: delivery
+                    .rate
+                    .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
                 redirect_to_private: parsed.get_boolean(keys::REDIRECT_PRIVATE),
-                answer: AnswerBody::Discard,
+                answer: match reports.errors.is_some() || (reports.results.is_some() && !reports.only_status)
+                {
+                    true => AnswerBody::Excerpt {
+                        bytes_max: ANSWER_BYTES_MAX,
+                    },
+                    false => AnswerBody::Discard,
+                },
+                credentials,
             },
+            reports,
         })
+    }
+
+    /// Whether nothing but the body depends on the record, and that is its value.
+    pub(super) fn is_plain(&self) -> bool {
+        self.url.template().is_fixed() && self.headers.is_fixed() && self.body.is_none()
+    }
+}
+
+fn not_json<'a>(mut variables: impl Iterator<Item = &'a Variable>) -> Result<(), String> {
+    match variables.any(|variable| variable.is_json) {
+        true => Err("${json:…} may be in a body only".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn authorization_type(parsed: &Parsed) -> String {
+    parsed.get_string(keys::AUTHORIZATION_TYPE).to_ascii_lowercase()
+}
+
+fn on_null(parsed: &Parsed, is_batching: bool, errors: &mut Vec<Error>) -> OnNull {
+    match parsed.get_string(keys::ON_NULL).to_ascii_lowercase().as_str() {
+        "log" => OnNull::Log,
+        "fail" => OnNull::Fail,
+        "delete" => {
+            if is_batching {
+                let reason = "a DELETE is for one record; set batching.enabled=false";
+                errors.push(Error::invalid(keys::ON_NULL, "delete", reason));
+            }
+            OnNull::Delete
+        }
+        _ => OnNull::Ignore,
+    }
+}
+
+fn reports(delivery: &Delivery, errors: &mut Vec<Error>) -> Reports {
+    let topics = [
+        ("reporter.result.topic.name", &delivery.result_topic),
+        ("reporter.error.topic.name", &delivery.error_topic),
+    ];
+    let [results, errors_of] = topics.map(|(key, topic)| {
+        let topic = topic.as_deref().filter(|topic| !topic.is_empty())?;
+        if let Err(reason) = crate::topic::check(topic) {
+            errors.push(Error::invalid(key, topic, reason));
+        }
+        Some(topic.into())
+    });
+    Reports {
+        results,
+        errors: errors_of,
+        only_status: delivery.only_status,
     }
 }
 
@@ -101,44 +225,97 @@ fn hidden(key: &str, reason: impl Into<String>) -> Error {
     Error::invalid(key, "[hidden]", reason)
 }
 
-fn target(parsed: &Parsed, errors: &mut Vec<Error>) -> Option<Url> {
-    let text = parsed.get_string(keys::URL);
-    let url = match text.contains("${") {
-        true => Err("variables in the URL are not supported".to_owned()),
-        false => url::parse(text),
-    };
-    url.map_err(|reason| errors.push(hidden(keys::URL, reason))).ok()
+/// The headers and the template of the body, whose escape depends on them.
+fn headers_and_body(
+    parsed: &Parsed,
+    delivery: &Delivery,
+    errors: &mut Vec<Error>,
+) -> (Option<Templates<Variable>>, Option<Body>) {
+    let mut headers = headers(parsed, errors);
+    let body = delivery.body.as_deref().and_then(|text| {
+        let template = Template::parse(text, Variable::parse);
+        template
+            .map_err(|reason| errors.push(hidden("http.request.body", reason)))
+            .ok()
+    });
+    if body.is_some() {
+        let json = HeaderValue::from_static("application/json");
+        headers.entry(header::CONTENT_TYPE).or_insert(json);
+    }
+    let escape = headers::escape_for(headers.get(header::CONTENT_TYPE));
+    let headers = Templates::new(headers, Variable::parse)
+        .and_then(|headers| not_json(headers.variables()).map(|()| headers));
+    let headers = headers.map_err(|reason| errors.push(hidden(keys::HEADERS_ADDITIONAL, reason)));
+    (headers.ok(), body.map(|body| (body, escape)))
+}
+
+/// The value of the header Authorization, and the key that it is from.
+fn authorization(parsed: &Parsed, errors: &mut Vec<Error>) -> Option<(&'static str, String)> {
+    let auth_type = authorization_type(parsed);
+    let secret = |key| parsed.get_optional::<&Password>(key).map(Password::value);
+    let given = [
+        (
+            keys::HEADERS_AUTHORIZATION,
+            "static",
+            secret(keys::HEADERS_AUTHORIZATION),
+        ),
+        (
+            keys::AUTH_USER,
+            "basic",
+            parsed.get_optional::<&str>(keys::AUTH_USER),
+        ),
+        (keys::AUTH_PASSWORD, "basic", secret(keys::AUTH_PASSWORD)),
+        (keys::AUTH_TOKEN, "bearer", secret(keys::AUTH_TOKEN)),
+    ];
+    for (key, of_type, value) in given {
+        let reason = match (of_type == auth_type, value.is_some()) {
+            (true, false) => format!("it is needed by {}={of_type}", keys::AUTHORIZATION_TYPE),
+            (false, true) => format!("it has no meaning without {}={of_type}", keys::AUTHORIZATION_TYPE),
+            _ => continue,
+        };
+        errors.push(hidden(key, reason));
+    }
+    let [whole, user, password, token] =
+        given.map(|(_, of_type, value)| value.filter(|_| of_type == auth_type));
+    if let Some(whole) = whole {
+        return Some((keys::HEADERS_AUTHORIZATION, whole.to_owned()));
+    }
+    if let (Some(user), Some(password)) = (user, password) {
+        if user.contains(':') {
+            errors.push(hidden(
+                keys::AUTH_USER,
+                "a user's name for basic authentication has no colon",
+            ));
+        }
+        return Some((keys::AUTH_PASSWORD, headers::basic(user, password)));
+    }
+    token.map(|token| (keys::AUTH_TOKEN, format!("Bearer {token}")))
 }
 
 fn headers(parsed: &Parsed, errors: &mut Vec<Error>) -> HeaderMap {
-    let secret = |key| parsed.get_optional::<&Password>(key).map(Password::value);
-    let additional = secret(keys::HEADERS_ADDITIONAL).unwrap_or_default();
+    let additional = parsed.get_optional::<&Password>(keys::HEADERS_ADDITIONAL);
+    let additional = additional.map(Password::value).unwrap_or_default();
     let mut headers = headers::parse(additional, None).unwrap_or_else(|reason| {
         errors.push(hidden(keys::HEADERS_ADDITIONAL, reason));
         HeaderMap::new()
     });
-    let is_static = parsed
-        .get_string(keys::AUTHORIZATION_TYPE)
-        .eq_ignore_ascii_case("static");
+    let is_oauth = authorization_type(parsed) == "oauth2";
+    if is_oauth && headers.contains_key(header::AUTHORIZATION) {
+        let reason = format!(
+            "the header authorization is there already by {}",
+            keys::AUTHORIZATION_TYPE
+        );
+        errors.push(hidden(keys::HEADERS_ADDITIONAL, reason));
+    }
     let content_type = parsed.get_optional::<&str>(keys::CONTENT_TYPE);
+    let content_type = content_type.map(|value| (keys::CONTENT_TYPE, value.to_owned()));
     let named = [
-        (
-            header::AUTHORIZATION,
-            keys::HEADERS_AUTHORIZATION,
-            secret(keys::HEADERS_AUTHORIZATION),
-        ),
-        (header::CONTENT_TYPE, keys::CONTENT_TYPE, content_type),
+        (header::AUTHORIZATION, authorization(parsed, errors)),
+        (header::CONTENT_TYPE, content_type),
     ];
-    for (name, key, given) in named {
-        if name == header::AUTHORIZATION && is_static != given.is_some() {
-            let reason = match is_static {
-                true => "it is needed by http.authorization.type=static",
-                false => "it has no meaning without http.authorization.type=static",
-            };
-            errors.push(hidden(key, reason));
-        }
-        let Some(given) = given else { continue };
-        match headers::value(given) {
+    for (name, given) in named {
+        let Some((key, given)) = given else { continue };
+        match headers::value(&given) {
             Ok(value) => {
                 if headers.insert(&name, value).is_some() {
                     let reason = format!("the header {name} is there already by {key}");

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
+    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkTask, SinkTaskContext,
     TopicPartition, ValueFormat, config::Properties,
 };
 use reqwest::{
@@ -13,8 +13,10 @@ use reqwest::{
 };
 
 use super::{
-    body::{self, Piece},
-    config::{Config, OnNull},
+    body::Piece,
+    config::{Config, OnError},
+    pieces::{Pieces, Step},
+    report,
 };
 use crate::{
     client::{Client, Failure, Request},
@@ -30,18 +32,26 @@ pub(super) struct HttpSinkTask {
 }
 
 struct Started {
-    config: Config,
+    config: Arc<Config>,
     client: Client,
     context: Arc<dyn SinkTaskContext>,
-    nulls: u64,
+    pieces: Pieces,
+    /// How many records were left out because of their errors.
+    left_out: u64,
 }
 
-/// One record of a batch.
-enum Step {
-    Send(Piece),
-    LeaveOut(Offset),
-    /// It cannot be sent.
-    Fault(Offset, Error),
+/// What becomes of the records of a request that failed for good.
+enum Verdict {
+    /// Halves of it are sent, to find the record at fault.
+    Split,
+    /// They are reported.
+    Report,
+    /// They are left out.
+    LeaveOut,
+    /// The task fails, because of these records.
+    Fault,
+    /// The task fails, or the worker tries again.
+    Stop { again: bool },
 }
 
 impl HttpSinkTask {
@@ -54,16 +64,21 @@ impl HttpSinkTask {
     }
 
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, properties: &Properties) -> Result<(), Error> {
-        let config = Config::parse(properties)?;
-        let https = config.url.scheme() == "https";
+        let config = Arc::new(Config::parse(properties)?);
         let access = context.access().clone();
-        let client = Client::new(config.client.clone(), https, access, Arc::clone(&self.time))
-            .map_err(|error| Error::fatal("HTTP cannot be used on this machine").with_source(error))?;
+        let client = Client::new(
+            config.client.clone(),
+            config.https,
+            access,
+            Arc::clone(&self.time),
+        )
+        .map_err(|error| Error::fatal("HTTP cannot be used on this machine").with_source(error))?;
         self.started = Some(Started {
+            pieces: Pieces::new(Arc::clone(&config))?,
             config,
             client,
             context,
-            nulls: 0,
+            left_out: 0,
         });
         Ok(())
     }
@@ -80,7 +95,9 @@ impl SinkTask for HttpSinkTask {
     }
 
     fn takes_raw(&self, format: &ValueFormat) -> bool {
+        let is_plain = |started: &Started| started.config.is_plain();
         matches!(format, ValueFormat::String | ValueFormat::Bytes)
+            && self.started.as_ref().is_some_and(is_plain)
     }
 
     fn open<'a>(&'a mut self, partitions: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), Error>> {
@@ -132,22 +149,26 @@ impl Started {
             .batching
             .as_ref()
             .map_or(1, |batching| batching.records_max);
-        let mut gathered = Vec::new();
-        for step in self.steps(batch, *next)? {
+        let mut gathered: Vec<Piece> = Vec::new();
+        for step in self.pieces.steps(batch, *next)? {
             match step {
-                Step::Send(piece) => gathered.push(piece),
+                Step::Send(piece) => {
+                    let is_full = gathered.len() == records_max;
+                    let goes_elsewhere = gathered.first().is_some_and(|first| first.target != piece.target);
+                    if is_full || goes_elsewhere {
+                        self.send(batch, &gathered, next).await?;
+                        gathered.clear();
+                    }
+                    gathered.push(piece);
+                }
                 Step::LeaveOut(_) if !gathered.is_empty() => {}
                 Step::LeaveOut(offset) => *next = after(offset),
                 Step::Fault(offset, error) => {
                     self.send(batch, &gathered, next).await?;
                     gathered.clear();
-                    self.report(batch, offset, error).await?;
+                    self.cannot_send(batch, offset, error).await?;
                     *next = after(offset);
                 }
-            }
-            if gathered.len() == records_max {
-                self.send(batch, &gathered, next).await?;
-                gathered.clear();
             }
         }
         self.send(batch, &gathered, next).await?;
@@ -155,92 +176,127 @@ impl Started {
         Ok(())
     }
 
-    /// The records of a batch from an offset on.
-    fn steps(&mut self, batch: &SinkBatch, from: Offset) -> Result<Vec<Step>, Error> {
-        let mut steps = Vec::new();
-        match &batch.records {
-            SinkRecords::Converted(records) => {
-                for record in records.iter().filter(|record| record.offset >= from) {
-                    steps.push(match body::piece(record) {
-                        Ok(Some(piece)) => self.checked(piece),
-                        Ok(None) => self.null(&batch.topic_partition, record.offset),
-                        Err(error) => Step::Fault(record.offset, error),
-                    });
-                }
-            }
-            SinkRecords::Raw(records) => records.try_for_each::<Error>(|record| {
-                if record.offset >= from {
-                    steps.push(match record.value {
-                        Some(value) => self.checked(body::raw_piece(records.format(), record.offset, value)),
-                        None => self.null(&batch.topic_partition, record.offset),
-                    });
-                }
+    /// A record of which no request can be made.
+    async fn cannot_send(&mut self, batch: &SinkBatch, offset: Offset, error: Error) -> Result<(), Error> {
+        match self.config.on_error {
+            OnError::Ignore | OnError::Log => {
+                self.leave_out(batch, offset, 1, &error.trace());
                 Ok(())
-            })?,
-        }
-        Ok(steps)
-    }
-
-    /// One text that is no JSON would spoil the whole array.
-    fn checked(&self, piece: Piece) -> Step {
-        let in_array = self
-            .config
-            .batching
-            .as_ref()
-            .is_some_and(|batching| batching.json_array);
-        if !in_array || piece.json {
-            return Step::Send(piece);
-        }
-        match serde_json::from_slice::<serde_json::Value>(&piece.bytes) {
-            Ok(_) => Step::Send(piece),
-            Err(error) => {
-                let message = "the value is not JSON, which batch.json.as.array=true asks for";
-                Step::Fault(piece.offset, Error::fatal(message).with_source(error))
             }
+            _ => self.report(batch, offset, error).await,
         }
     }
 
-    fn null(&mut self, topic_partition: &TopicPartition, offset: Offset) -> Step {
-        if self.config.on_null == OnNull::Fail {
-            let message = "the value is null, and behavior.on.null.values=fail";
-            return Step::Fault(offset, Error::fatal(message));
-        }
-        self.nulls += 1;
-        if self.config.on_null == OnNull::Log && self.nulls.is_power_of_two() {
-            tracing::warn!(%topic_partition, %offset, nulls = self.nulls, "a record without value is left out");
-        }
-        Step::LeaveOut(offset)
-    }
-
-    /// Sends pieces as one request. If that is refused, halves of it, where a record may be reported.
-    async fn send(&self, batch: &SinkBatch, pieces: &[Piece], next: &mut Offset) -> Result<(), Error> {
+    /// Sends pieces as one request. If that is refused, halves of it, where the rest can go on without the record at fault.
+    async fn send(&mut self, batch: &SinkBatch, pieces: &[Piece], next: &mut Offset) -> Result<(), Error> {
         let mut waiting = vec![pieces];
         while let Some(pieces) = waiting.pop() {
-            let Some(last) = pieces.last() else { continue };
-            match self.client.send(&self.request(pieces)).await {
-                Ok(_) => {}
-                Err(failure) if !is_records_fault(&failure) => return Err(failure.into_connect()),
-                Err(failure) if pieces.len() == 1 => {
-                    self.report(batch, last.offset, failure.into_connect()).await?;
+            let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
+                continue;
+            };
+            let request = self.request(&batch.topic_partition, pieces)?;
+            match self.client.send(&request).await {
+                Ok(answer) => {
+                    let (reports, from) = (&self.config.reports, &batch.topic_partition);
+                    report::result(&self.context, reports, from, pieces, answer).await?;
                 }
-                Err(failure) if self.context.errant_record_reporter().is_none() => {
-                    let first = pieces[0].offset;
-                    return Err(fault(batch, first, last.offset, failure.into_connect()));
-                }
-                Err(_) => {
-                    let (first, second) = pieces.split_at(pieces.len() / 2);
-                    waiting.extend([second, first]);
-                    continue;
-                }
+                Err(failure) => match self.judge(&failure, pieces.len()) {
+                    Verdict::Split => {
+                        let (first, second) = pieces.split_at(pieces.len() / 2);
+                        waiting.extend([second, first]);
+                        continue;
+                    }
+                    Verdict::Report => self.report_all(batch, pieces, failure).await?,
+                    Verdict::LeaveOut => {
+                        self.tell(batch, pieces, &failure).await?;
+                        self.leave_out(batch, first.offset, pieces.len(), &failure.error.trace());
+                    }
+                    Verdict::Fault => {
+                        return Err(fault(batch, first.offset, last.offset, failure.into_connect()));
+                    }
+                    Verdict::Stop { again: true } => return Err(failure.into_connect()),
+                    Verdict::Stop { again: false } => return Err(failure.into_connect().into_fatal()),
+                },
             }
             *next = after(last.offset);
         }
         Ok(())
     }
 
-    fn request(&self, pieces: &[Piece]) -> Request {
+    fn judge(&self, failure: &Failure, count: usize) -> Verdict {
+        let is_records_fault = self.is_records_fault(failure);
+        let has_reporter = self.context.errant_record_reporter().is_some();
+        let leaves_out = matches!(self.config.on_error, OnError::Ignore | OnError::Log);
+        match self.config.on_error {
+            _ if is_records_fault && count > 1 && (has_reporter || leaves_out) => Verdict::Split,
+            OnError::Ignore | OnError::Log => Verdict::LeaveOut,
+            OnError::Report if has_reporter => Verdict::Report,
+            OnError::Report => Verdict::Fault,
+            OnError::Fail | OnError::Retry if is_records_fault && has_reporter => Verdict::Report,
+            OnError::Fail | OnError::Retry if is_records_fault => Verdict::Fault,
+            OnError::Fail => Verdict::Stop { again: false },
+            OnError::Retry => Verdict::Stop { again: true },
+        }
+    }
+
+    /// Whether the server refused what it was sent, rather than who sent it or where.
+    fn is_records_fault(&self, failure: &Failure) -> bool {
+        let about_the_endpoint = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        let about_the_url = [
+            StatusCode::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::GONE,
+        ];
+        let url_is_fixed = self.config.url.template().is_fixed();
+        failure.error.status().is_some_and(|status| {
+            status.is_client_error()
+                && !about_the_endpoint.contains(&status)
+                && !(url_is_fixed && about_the_url.contains(&status))
+        })
+    }
+
+    async fn report_all(&self, batch: &SinkBatch, pieces: &[Piece], failure: Failure) -> Result<(), Error> {
+        self.tell(batch, pieces, &failure).await?;
+        let error = failure.into_connect().into_fatal();
+        for piece in pieces {
+            self.report(batch, piece.offset, Error::fatal(error.to_string()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, batch: &SinkBatch, pieces: &[Piece], failure: &Failure) -> Result<(), Error> {
+        let reports = &self.config.reports;
+        report::error(
+            &self.context,
+            reports,
+            &batch.topic_partition,
+            pieces,
+            &failure.error,
+        )
+        .await
+    }
+
+    fn leave_out(&mut self, batch: &SinkBatch, first: Offset, count: usize, error: &str) {
+        self.left_out += u64::try_from(count).unwrap_or(u64::MAX);
+        if self.config.on_error == OnError::Log {
+            let topic_partition = &batch.topic_partition;
+            tracing::warn!(%topic_partition, %first, count, left_out = self.left_out, error, "records are left out");
+        }
+    }
+
+    fn request(&self, topic_partition: &TopicPartition, pieces: &[Piece]) -> Result<Request, Error> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
+            return Err(Error::fatal("a request has at least one record"));
+        };
         let config = &self.config;
-        let mut headers = config.headers.clone();
+        let mut headers = first.target.headers.clone();
         let json = match &config.batching {
             Some(batching) => batching.json_array,
             None => pieces.iter().all(|piece| piece.json),
@@ -249,19 +305,28 @@ impl Started {
             let json = HeaderValue::from_static("application/json");
             headers.entry(header::CONTENT_TYPE).or_insert(json);
         }
+        if let Some(name) = &config.idempotency {
+            let key = match first.offset == last.offset {
+                true => format!("{topic_partition}-{}", first.offset),
+                false => format!("{topic_partition}-{}-{}", first.offset, last.offset),
+            };
+            let key = HeaderValue::from_str(&key);
+            let key = key.map_err(|_| Error::fatal("the topic's name cannot be put into a header"))?;
+            headers.insert(name, key);
+        }
         let body = match (&config.batching, pieces) {
             (None, [piece]) => piece.bytes.clone(),
             (batching, pieces) => {
                 let frame = batching.as_ref().map(|batching| &batching.frame);
-                frame.cloned().unwrap_or_default().join(pieces)
+                Some(frame.cloned().unwrap_or_default().join(pieces))
             }
         };
-        Request {
-            method: config.method.clone(),
-            url: config.url.clone(),
+        Ok(Request {
+            method: first.target.method.clone(),
+            url: first.target.url.clone(),
             headers,
-            body: Some(body),
-        }
+            body,
+        })
     }
 
     /// Reports a record at fault, or fails.
@@ -271,21 +336,6 @@ impl Started {
             None => Err(fault(batch, offset, offset, error)),
         }
     }
-}
-
-/// Whether the server refused what it was sent, rather than who sent it or where.
-fn is_records_fault(failure: &Failure) -> bool {
-    let about_the_endpoint = [
-        StatusCode::UNAUTHORIZED,
-        StatusCode::FORBIDDEN,
-        StatusCode::NOT_FOUND,
-        StatusCode::METHOD_NOT_ALLOWED,
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-        StatusCode::GONE,
-    ];
-    let status = failure.error.status();
-    !failure.error.is_retriable()
-        && status.is_some_and(|status| status.is_client_error() && !about_the_endpoint.contains(&status))
 }
 
 /// Records at fault without a reporter.

@@ -7,10 +7,14 @@ use forebay_connect_api::{
     schema::decimal,
 };
 
+mod delivery;
+
 use super::*;
 use crate::testing::{Context, Ending, Server, TestTime, answer, properties, raw_server, redirect};
 
 const NO_RETRY: (&str, &str) = ("max.retries", "0");
+/// What may pass is left to the worker.
+const AGAIN: (&str, &str) = ("behavior.on.error", "retry");
 
 async fn open(context: Arc<Context>, url: &str, more: &[(&str, &str)]) -> task::HttpSinkTask {
     let mut task = task::HttpSinkTask::new(TestTime::new());
@@ -87,6 +91,7 @@ fn bodies(server: &Server) -> Vec<String> {
 async fn the_contract_holds_at_least_once() {
     let batched = [
         NO_RETRY,
+        AGAIN,
         ("batching.enabled", "true"),
         ("batch.max.size", "7"),
         ("batch.suffix", ""),
@@ -94,7 +99,7 @@ async fn the_contract_holds_at_least_once() {
     let mut repeated = 0;
     for seed in 0..6 {
         for (delivery, more) in [
-            (Delivery::Converted, &[NO_RETRY][..]),
+            (Delivery::Converted, &[NO_RETRY, AGAIN][..]),
             (Delivery::Raw(ValueFormat::String), &batched),
         ] {
             let stored = Arc::<Mutex<Vec<String>>>::default();
@@ -217,7 +222,7 @@ async fn batches_are_framed_and_never_wait() {
 #[tokio::test]
 async fn a_batch_that_failed_goes_on_where_it_was() {
     let server = Server::start(|_, before| answer(if before == 2 { 503 } else { 200 }, "")).await;
-    let mut task = open(context(), &server.url, &[NO_RETRY]).await;
+    let mut task = open(context(), &server.url, &[NO_RETRY, AGAIN]).await;
     let records = texts(&["a", "b", "c", "d"]);
     let error = task.put(&records).await.expect_err("the third");
     assert!(error.is_retriable(), "{error}");
@@ -244,7 +249,7 @@ async fn a_server_that_cannot_be_reached_is_retriable() {
     drop(gone);
     let (broken, server) = raw_server(vec![("HTTP/1.1 2".to_owned(), Ending::Reset)]).await;
     for url in [refused, broken] {
-        let mut task = open(context(), &url, &[]).await;
+        let mut task = open(context(), &url, &[("max.retries", "1"), AGAIN]).await;
         let error = task.put(&texts(&["a"])).await.expect_err("nobody answers");
         assert!(
             error.is_retriable() && error.to_string().contains("attempt 2, the last one"),

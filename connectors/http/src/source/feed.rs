@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use forebay_connect_api::{Error, OffsetValue, Timestamp, Value};
+use forebay_connect_api::{Error, OffsetValue, Timestamp, Value, config::Setting};
 use serde_json::Value as Json;
 
-use super::{
-    pointer::Pointer,
-    position::{Comparison, Done, Position},
-};
-use crate::{json::from_json, moment};
+use super::position::{Comparison, Done, Position};
+use crate::{json::from_json, moment, pointer::Pointer};
 
 /// Where things are in an answer.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +21,23 @@ pub(super) struct Shape {
     pub(super) key: Option<Pointer>,
     /// The timestamp in an item.
     pub(super) timestamp: Option<Pointer>,
+    /// The cursor or URL of the next page, in the answer.
+    pub(super) next: Option<Pointer>,
+    /// What an answer is.
+    pub(super) format: Format,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setting)]
+#[config(ignore_case)]
+pub(super) enum Format {
+    /// One JSON document.
+    #[default]
+    Json,
+    /// A JSON document per line.
+    Ndjson,
+    /// A stream of server-sent events that does not end.
+    Sse,
 }
 
 /// What decides which items are new.
@@ -62,16 +76,41 @@ pub(super) struct Item {
     pub(super) timestamp: Option<Timestamp>,
 }
 
-/// The items of an answer, in its order. An empty body has none.
+/// What an answer has.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// In its order.
+    pub(super) items: Vec<Item>,
+    /// The cursor or URL of the next page.
+    pub(super) next: Option<String>,
+}
+
+/// Reads an answer. An empty body has no items.
 ///
 /// # Errors
 /// If it is not JSON, or not of that shape.
-pub(super) fn read(body: &[u8], shape: &Shape) -> Result<Vec<Item>, Error> {
+pub(super) fn read(body: &[u8], shape: &Shape) -> Result<Page, Error> {
     if body.trim_ascii().is_empty() {
-        return Ok(Vec::new());
+        return Ok(Page::default());
+    }
+    if shape.format == Format::Ndjson {
+        let items = read_lines(body, shape)?;
+        return Ok(Page { items, next: None });
     }
     let mut document: Json = serde_json::from_slice(body)
         .map_err(|error| Error::fatal("the answer is not JSON").with_source(error))?;
+    let next = match shape.next.as_ref().map(|pointer| pointer.find(&document)) {
+        Some(Some(Json::String(next))) if !next.is_empty() => Some(next.clone()),
+        Some(Some(Json::Number(next))) => Some(next.to_string()),
+        Some(Some(Json::Array(_) | Json::Object(_))) => {
+            let pointer = shape.next.as_ref().expect("it found something");
+            return Err(misshapen(
+                pointer,
+                "is no cursor or URL (a string or a number) in the answer",
+            ));
+        }
+        _ => None,
+    };
     let items = match shape.list.take(&mut document) {
         Some(Json::Array(items)) => items,
         Some(item @ Json::Object(_)) => vec![item],
@@ -85,13 +124,71 @@ pub(super) fn read(body: &[u8], shape: &Shape) -> Result<Vec<Item>, Error> {
         None => return Err(misshapen(&shape.list, "is not in the answer")),
     };
     drop(document);
-    let items = items.into_iter().enumerate();
-    items
-        .map(|(index, item)| {
+    let items = items.into_iter().enumerate().map(|(index, item)| {
+        read_item(item, shape).map_err(|(pointer, why)| misshapen(pointer, &format!("{why} in item {index}")))
+    });
+    let items = items.collect::<Result<_, _>>()?;
+    Ok(Page { items, next })
+}
+
+fn read_lines(body: &[u8], shape: &Shape) -> Result<Vec<Item>, Error> {
+    let lines = body.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    lines
+        .map(|(index, line)| {
+            let number = index + 1;
+            let item = serde_json::from_slice(line).map_err(|error| {
+                Error::fatal(format!("line {number} of the answer is not JSON")).with_source(error)
+            })?;
             read_item(item, shape)
-                .map_err(|(pointer, why)| misshapen(pointer, &format!("{why} in item {index}")))
+                .map_err(|(pointer, why)| misshapen(pointer, &format!("{why} in line {number}")))
         })
         .collect()
+}
+
+/// The item of a server-sent event; data that is no JSON is a string.
+///
+/// # Errors
+/// If it is not of that shape.
+pub(super) fn read_event(data: &str, shape: &Shape) -> Result<Item, Error> {
+    let item = serde_json::from_str(data).unwrap_or_else(|_| Json::from(data));
+    read_item(item, shape).map_err(|(pointer, why)| misshapen(pointer, &format!("{why} in the event")))
+}
+
+/// Whether the pages that follow a page, each older than the one before, have only what is done.
+pub(super) fn reaches(page: &[Item], position: &Position, rules: Rules) -> bool {
+    let Some(done) = &position.done else { return false };
+    let offsets = || page.iter().filter_map(|item| item.offset.as_ref());
+    let (Some(first), Some(last)) = (offsets().next(), offsets().last()) else {
+        return false;
+    };
+    if rules.order == Order::Response {
+        return offsets().any(|offset| *offset == done.offset);
+    }
+    let Ok(comparison) = Comparison::of(offsets().chain([&done.offset])) else {
+        return false; // Which `unseen` says.
+    };
+    let descends = match rules.direction {
+        Direction::Implicit => comparison.compare(first, last).is_gt(),
+        direction => direction == Direction::Descending,
+    };
+    // Of those that are equal, some may be on the next page.
+    descends && comparison.compare(last, &done.offset).is_lt()
+}
+
+/// Adds the next page of a snapshot. What came in at the front meanwhile has moved items from one page to the next: these are
+/// there already.
+pub(super) fn gather(items: &mut Vec<Item>, page: Vec<Item>) {
+    let mut known = HashMap::<String, Vec<usize>>::new();
+    for (index, item) in items.iter().enumerate() {
+        known.entry(format!("{:?}", item.offset)).or_default().push(index);
+    }
+    for item in page {
+        let same = known.get(&format!("{:?}", item.offset));
+        if !same.is_some_and(|same| same.iter().any(|index| items[*index] == item)) {
+            items.push(item);
+        }
+    }
 }
 
 fn misshapen(pointer: &Pointer, why: &str) -> Error {

@@ -1,22 +1,37 @@
 //! The task: waits, asks, and gives out what is new. The pause or request that is under way stays in the task, so that `poll` can
 //! be dropped at any time.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use forebay_connect_api::{
-    Access, BoxFuture, Error, OffsetMap, SchemaAndValue, SourceRecord, SourceTask, SourceTaskContext, Value,
-    config::Properties,
+    Access, BoxFuture, Error, Headers, OffsetMap, SchemaAndValue, SourceRecord, SourceTask,
+    SourceTaskContext, Value, config::Properties,
 };
-use reqwest::StatusCode;
+use reqwest::{
+    StatusCode,
+    header::{self, HeaderValue},
+};
 
 use super::{
     URL,
-    config::Config,
+    asking::{self, Asked, More},
+    config::{Config, Mode},
+    events::{Event, Parser},
     feed::{self, Item},
-    position::{self, Position},
+    place::Place,
 };
-use crate::{client::Client, time::Time, url::shown};
+use crate::{
+    client::{Client, Failure, Request, Stream},
+    time::Time,
+    url::shown,
+};
+
+/// The pause before a page that follows an empty one, so that a server that leads on for ever is not asked in circles.
+const EMPTY_PAGE_PAUSE: Duration = Duration::from_secs(1);
+/// The header that says which event was the last.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// The header of a record that holds the type of its event.
+const EVENT_HEADER: &str = "sse.event";
 
 /// Polls one endpoint.
 pub(super) struct HttpSourceTask {
@@ -30,9 +45,13 @@ struct Started {
     time: Arc<dyn Time>,
     partition: Arc<OffsetMap>,
     /// Behind the last of `ready`.
-    position: Position,
+    place: Place,
+    /// What is known of the last answer, for when the same is asked again.
+    known: Option<asking::Known>,
     ready: VecDeque<SourceRecord>,
     stage: Stage,
+    /// Connections in a row that brought no event.
+    failures: u32,
 }
 
 /// What is under way.
@@ -40,11 +59,21 @@ enum Stage {
     /// Nothing: the next thing is a request.
     Idle,
     Pausing(BoxFuture<'static, ()>),
-    Asking(BoxFuture<'static, Result<Vec<New>, Error>>),
+    Asking(BoxFuture<'static, Result<Asked, Error>>),
+    Connecting(BoxFuture<'static, Result<Stream, Failure>>),
+    Listening(Box<Listening>),
 }
 
-/// An item that is new, and the position behind it.
-type New = (Item, Option<Position>);
+/// A stream of events.
+struct Listening {
+    stream: Stream,
+    parser: Parser,
+    target: String,
+    /// The id that was asked with: a server may begin with that event.
+    asked: Option<Arc<str>>,
+    /// Whether anything came.
+    came: bool,
+}
 
 impl HttpSourceTask {
     pub(super) fn new(time: Arc<dyn Time>) -> Self {
@@ -58,13 +87,11 @@ impl HttpSourceTask {
     ) -> Result<(), Error> {
         let config = Arc::new(Config::parse(properties)?);
         let partition = OffsetMap::new().with(URL, Arc::clone(&config.url_text));
-        let mut position = Position::default();
-        if config.shape.offset.is_some() {
-            let partitions = std::slice::from_ref(&partition);
-            let found = context.offset_reader().offsets(partitions).await?;
-            if let Some(offset) = found.into_iter().next().flatten() {
-                position = Position::from_map(&offset)?;
-            }
+        let mut place = Place::first(&config.mode);
+        let partitions = std::slice::from_ref(&partition);
+        let found = context.offset_reader().offsets(partitions).await?;
+        if let Some(offset) = found.into_iter().next().flatten() {
+            place = Place::from_map(&offset, &config.mode)?;
         }
         let client = client(&config, context.access().clone(), Arc::clone(&self.time))?;
         self.started = Some(Started {
@@ -72,9 +99,11 @@ impl HttpSourceTask {
             client: Arc::new(client),
             time: Arc::clone(&self.time),
             partition: Arc::new(partition),
-            position,
+            place,
+            known: None,
             ready: VecDeque::new(),
             stage: Stage::Idle,
+            failures: 0,
         });
         Ok(())
     }
@@ -113,19 +142,32 @@ impl Started {
     async fn poll(&mut self) -> Result<Vec<SourceRecord>, Error> {
         while self.ready.is_empty() {
             match &mut self.stage {
-                Stage::Idle => self.stage = Stage::Asking(self.ask()),
+                Stage::Idle => self.stage = self.next_stage()?,
                 Stage::Pausing(pause) => {
                     pause.as_mut().await;
                     self.stage = Stage::Idle;
                 }
                 Stage::Asking(answer) => {
                     let answer = answer.as_mut().await;
-                    let pause = match &answer {
-                        Ok(new) if !new.is_empty() => self.config.catchup_interval,
-                        _ => self.config.interval,
-                    };
-                    self.stage = Stage::Pausing(self.time.pause(pause));
+                    let pause = answer
+                        .as_ref()
+                        .map_or(self.config.interval, |asked| self.pause(asked));
+                    self.stage = self.pausing(pause);
                     self.take(answer?);
+                }
+                Stage::Connecting(connection) => {
+                    let connected = connection.as_mut().await;
+                    self.connected(connected)?;
+                }
+                Stage::Listening(listening) => {
+                    let Mode::Events { idle_timeout, .. } = &self.config.mode else {
+                        return Err(Error::fatal("the task listens in a mode without events"));
+                    };
+                    let next = self.client.next(&mut listening.stream, *idle_timeout).await;
+                    match next {
+                        Ok(Some(bytes)) => self.heard(&bytes)?,
+                        ended => self.ended(ended.err())?,
+                    }
                 }
             }
         }
@@ -133,43 +175,53 @@ impl Started {
         Ok(self.ready.drain(..count).collect())
     }
 
-    /// The next request and everything that is done with its answer.
-    fn ask(&self) -> BoxFuture<'static, Result<Vec<New>, Error>> {
-        let (config, client) = (Arc::clone(&self.config), Arc::clone(&self.client));
-        let position = self.position.clone();
-        Box::pin(async move {
-            let offset = position.request.as_ref().map(position::text);
-            let request = config.request(offset.as_deref()).map_err(Error::fatal)?;
-            let answer = match client.send(&request).await {
-                Ok(answer) => answer,
-                // For who configured If-Modified-Since or If-None-Match.
-                Err(failure) if failure.error.status() == Some(StatusCode::NOT_MODIFIED) => Bytes::new(),
-                // The retries were the client's.
-                Err(failure) => return Err(failure.into_connect().into_fatal()),
-            };
-            // Parsing megabytes takes too long for a thread that others wait for.
-            let new = tokio::task::spawn_blocking(move || {
-                let items = feed::read(&answer, &config.shape)?;
-                feed::unseen(items, &position, config.rules)
-            });
-            let new = new
-                .await
-                .map_err(|error| Error::fatal("the thread that reads the answer ended").with_source(error))?;
-            new.map_err(|error| {
-                let target = format!("{} {}", request.method, shown(&request.url));
-                Error::fatal(format!(
-                    "the answer to {target} cannot be used: {}",
-                    error.trace()
-                ))
-            })
-        })
+    fn next_stage(&self) -> Result<Stage, Error> {
+        let wait = self.place.wait(&self.config.mode, self.time.now());
+        if !wait.is_zero() {
+            return Ok(self.pausing(wait));
+        }
+        if !matches!(self.config.mode, Mode::Events { .. }) {
+            let (config, client) = (Arc::clone(&self.config), Arc::clone(&self.client));
+            let asking = asking::ask(config, client, self.place.clone(), self.known.clone());
+            return Ok(Stage::Asking(Box::pin(asking)));
+        }
+        let request = self.event_request()?;
+        let client = Arc::clone(&self.client);
+        Ok(Stage::Connecting(Box::pin(
+            async move { client.open(&request).await },
+        )))
     }
 
-    fn take(&mut self, new: Vec<New>) {
-        if let Some((_, Some(position))) = new.last() {
-            self.position = position.clone();
+    fn pausing(&self, pause: Duration) -> Stage {
+        match pause.is_zero() {
+            true => Stage::Idle,
+            false => Stage::Pausing(self.time.pause(pause)),
         }
-        let records = new.into_iter().map(|(item, position)| SourceRecord {
+    }
+
+    fn pause(&self, asked: &Asked) -> Duration {
+        let catchup = self.config.catchup_interval;
+        match asked.more {
+            More::Known if asked.new.is_empty() => catchup.unwrap_or(EMPTY_PAGE_PAUSE),
+            More::Known => catchup.unwrap_or_default(),
+            More::Unknown if asked.new.is_empty() => self.config.interval,
+            More::Unknown => catchup.unwrap_or(self.config.interval),
+        }
+    }
+
+    fn take(&mut self, asked: Asked) {
+        self.known = asked.known;
+        self.place = asked.place;
+        let records = asked
+            .new
+            .into_iter()
+            .map(|(item, place)| self.record(item, place.to_map()));
+        let records: Vec<SourceRecord> = records.collect();
+        self.ready.extend(records);
+    }
+
+    fn record(&self, item: Item, offset: Option<OffsetMap>) -> SourceRecord {
+        SourceRecord {
             key: match item.key {
                 Value::Null => SchemaAndValue::default(),
                 key => SchemaAndValue::schemaless(key),
@@ -177,11 +229,139 @@ impl Started {
             timestamp: item.timestamp,
             ..SourceRecord::new(
                 Arc::clone(&self.partition),
-                position.map(|position| position.to_map()),
+                offset,
                 Arc::clone(&self.config.topic),
                 SchemaAndValue::schemaless(item.value),
             )
-        });
-        self.ready.extend(records);
+        }
+    }
+
+    fn event_request(&self) -> Result<Request, Error> {
+        let ask = self.place.ask(&self.config).map_err(Error::fatal)?;
+        let mut request = self.config.request.request(&ask).map_err(Error::fatal)?;
+        if !ask.offset.is_empty() {
+            let id = HeaderValue::from_str(&ask.offset)
+                .or_else(|_| HeaderValue::from_bytes(ask.offset.as_bytes()));
+            let id =
+                id.map_err(|_| Error::fatal("the id of the last event holds what no header may have"))?;
+            request.headers.insert(LAST_EVENT_ID, id);
+        }
+        let no_store = HeaderValue::from_static("no-store");
+        request.headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+        Ok(request)
+    }
+
+    fn connected(&mut self, connected: Result<Stream, Failure>) -> Result<(), Error> {
+        let stream = match connected {
+            Ok(stream) => stream,
+            Err(failure) => {
+                self.failures += 1;
+                if !failure.retriable || self.failures > self.config.client.retries_max {
+                    return Err(failure.into_connect().into_fatal());
+                }
+                let pause = self.client.pause_after_failure(&failure, self.failures);
+                tracing::warn!(
+                    error = failure.error.trace(),
+                    ?pause,
+                    "no stream of events; trying again"
+                );
+                self.stage = self.pausing(pause);
+                return Ok(());
+            }
+        };
+        let target = self
+            .event_request()
+            .map(|request| format!("{} {}", request.method, shown(&request.url)))?;
+        let content_type = stream
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let media_type = content_type
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default();
+        if stream.status() != StatusCode::OK || !media_type.trim().eq_ignore_ascii_case("text/event-stream") {
+            let message = format!(
+                "{target} was answered {} with Content-Type {media_type:?}, which is no stream of events (text/event-stream)",
+                stream.status()
+            );
+            return Err(Error::fatal(message));
+        }
+        let Place::Events(id) = &self.place else {
+            return Err(Error::fatal("the task listens in a mode without events"));
+        };
+        self.stage = Stage::Listening(Box::new(Listening {
+            stream,
+            parser: Parser::new(id.clone(), self.config.bytes_max),
+            target,
+            asked: id.clone(),
+            came: false,
+        }));
+        Ok(())
+    }
+
+    /// Takes the events that are complete with these bytes.
+    fn heard(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let Stage::Listening(listening) = &mut self.stage else {
+            return Ok(());
+        };
+        let bytes_max = self.config.bytes_max;
+        let target = listening.target.clone();
+        let events = listening
+            .parser
+            .push(bytes)
+            .map_err(|_| Error::fatal(format!("an event of {target} is longer than {bytes_max} bytes")))?;
+        for event in events {
+            self.failures = 0;
+            let Stage::Listening(listening) = &mut self.stage else {
+                return Ok(());
+            };
+            let is_first = !std::mem::replace(&mut listening.came, true);
+            if is_first && event.has_own_id && event.id.is_some() && event.id == listening.asked {
+                continue;
+            }
+            self.take_event(event, &target)?;
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: Event, target: &str) -> Result<(), Error> {
+        if let Mode::Events {
+            types: Some(types), ..
+        } = &self.config.mode
+            && !types.contains(&event.event)
+        {
+            return Ok(());
+        }
+        let item = feed::read_event(&event.data, &self.config.shape).map_err(|error| {
+            Error::fatal(format!("an event of {target} cannot be used: {}", error.trace()))
+        })?;
+        self.place = Place::Events(event.id);
+        let mut record = self.record(item, self.place.to_map());
+        if event.event != "message" {
+            let mut headers = Headers::new();
+            headers.add(EVENT_HEADER, SchemaAndValue::string(event.event));
+            record.headers = headers;
+        }
+        self.ready.push_back(record);
+        Ok(())
+    }
+
+    /// A stream has ended, or broke: another one goes on behind its last event.
+    fn ended(&mut self, error: Option<crate::client::Error>) -> Result<(), Error> {
+        let Stage::Listening(listening) = &mut self.stage else {
+            return Ok(());
+        };
+        let pause = listening.parser.retry.unwrap_or(self.config.client.backoff);
+        if let Some(error) = error.filter(|_| !listening.came) {
+            self.failures += 1;
+            if self.failures > self.config.client.retries_max {
+                let message = format!("{} (connection {}, the last one)", error.trace(), self.failures);
+                return Err(Error::fatal(message));
+            }
+        }
+        self.stage = self.pausing(pause);
+        Ok(())
     }
 }

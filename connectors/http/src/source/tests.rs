@@ -8,6 +8,9 @@ use forebay_connect_api::{
     conformance::{SourceSubject, check_source},
 };
 
+mod paging;
+mod streaming;
+
 use super::*;
 use crate::testing::{Context, Reply, Server, TestTime, answer, properties};
 
@@ -225,12 +228,6 @@ async fn without_offsets_every_answer_is_given_out() {
     assert_eq!(
         connector.exactly_once_support(&keys),
         ExactlyOnceSupport::Unsupported
-    );
-    assert!(
-        connector
-            .alter_offsets(&Access::none(), &keys, &[])
-            .await
-            .is_err()
     );
 }
 

@@ -1,11 +1,17 @@
 //! The keys of HttpSink: Aiven's names, Confluent's as aliases where they mean the same.
 
-use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
+use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Configuration, Importance, Validator};
+
+use super::delivery::Delivery;
+use crate::auth::OAuth2;
 
 pub(super) const URL: &str = "http.url";
 pub(super) const METHOD: &str = "http.method";
 pub(super) const AUTHORIZATION_TYPE: &str = "http.authorization.type";
 pub(super) const HEADERS_AUTHORIZATION: &str = "http.headers.authorization";
+pub(super) const AUTH_USER: &str = "connection.user";
+pub(super) const AUTH_PASSWORD: &str = "connection.password";
+pub(super) const AUTH_TOKEN: &str = "bearer.token";
 pub(super) const CONTENT_TYPE: &str = "http.headers.content.type";
 pub(super) const HEADERS_ADDITIONAL: &str = "http.headers.additional";
 pub(super) const BATCHING: &str = "batching.enabled";
@@ -28,7 +34,14 @@ const SECONDS_MAX: i32 = 24 * 60 * 60;
 
 /// All keys.
 pub(in crate::sink) fn definition() -> ConfigDef {
-    let groups = [connection(), batching(), failures()];
+    let groups = [
+        connection(),
+        authorization(),
+        OAuth2::definition(),
+        batching(),
+        failures(),
+        Delivery::definition(),
+    ];
     groups
         .iter()
         .fold(ConfigDef::new(), |definition, group| definition.extend(group))
@@ -47,7 +60,11 @@ fn connection() -> ConfigDef {
                 .validator(Validator::NonEmpty)
                 .importance(Importance::High)
                 .group(group, 1)
-                .documentation("The http or https URL that records are sent to."),
+                .documentation(
+                    "The http or https URL that records are sent to. In its path and query may be ${topic}, ${partition}, ${offset}, \
+                     ${timestamp}, ${key}, ${value}, and fields of the key and the value by JSON pointer, such as ${key/id} and \
+                     ${/user/id}; they are percent-encoded. Only records with the same URL are sent together.",
+                ),
         )
         .define(
             string(METHOD)
@@ -58,23 +75,6 @@ fn connection() -> ConfigDef {
                 .importance(Importance::Medium)
                 .group(group, 2)
                 .documentation("POST, PUT or PATCH."),
-        )
-        .define(
-            string(AUTHORIZATION_TYPE)
-                .default("none")
-                .validator(Validator::one_of_ignoring_case(["none", "static"]))
-                .importance(Importance::High)
-                .group(group, 3)
-                .guards()
-                .documentation("none, or static: the header Authorization is what http.headers.authorization says."),
-        )
-        .define(
-            ConfigKey::new(HEADERS_AUTHORIZATION, ConfigType::Password)
-                .optional()
-                .importance(Importance::Medium)
-                .group(group, 4)
-                .guards()
-                .documentation("The whole value of the header Authorization, such as Bearer and a token."),
         )
         .define(
             string(CONTENT_TYPE)
@@ -92,8 +92,59 @@ fn connection() -> ConfigDef {
                 .optional()
                 .group(group, 6)
                 .documentation(
-                    "More headers as Name: value, separated by | or, if there is none, by commas. Treated as secrets.",
+                    "More headers as Name: value, separated by | or, if there is none, by commas, with variables as in http.url. \
+                     Treated as secrets.",
                 ),
+        )
+}
+
+fn authorization() -> ConfigDef {
+    let group = "Connection";
+    ConfigDef::new()
+        .define(
+            string(AUTHORIZATION_TYPE)
+                .alias("auth.type")
+                .default("none")
+                .validator(Validator::one_of_ignoring_case([
+                    "none", "static", "basic", "bearer", "oauth2",
+                ]))
+                .importance(Importance::High)
+                .group(group, 3)
+                .guards()
+                .documentation(
+                    "none; static: the header Authorization is what http.headers.authorization says; basic: it is made of \
+                     connection.user and connection.password; bearer: of bearer.token; oauth2: of a token from oauth2.token.url, by \
+                     client credentials.",
+                ),
+        )
+        .define(
+            ConfigKey::new(HEADERS_AUTHORIZATION, ConfigType::Password)
+                .optional()
+                .importance(Importance::Medium)
+                .group(group, 4)
+                .guards()
+                .documentation("The whole value of the header Authorization, such as Bearer and a token."),
+        )
+        .define(
+            string(AUTH_USER)
+                .alias("http.auth.user")
+                .optional()
+                .group(group, 7)
+                .documentation("The user for basic authentication."),
+        )
+        .define(
+            ConfigKey::new(AUTH_PASSWORD, ConfigType::Password)
+                .optional()
+                .group(group, 8)
+                .guards()
+                .documentation("The password for basic authentication."),
+        )
+        .define(
+            ConfigKey::new(AUTH_TOKEN, ConfigType::Password)
+                .optional()
+                .group(group, 9)
+                .guards()
+                .documentation("The token for bearer authentication."),
         )
 }
 
@@ -136,21 +187,22 @@ fn failures() -> ConfigDef {
         .define(
             string(ON_NULL)
                 .default("ignore")
-                .validator(Validator::one_of_ignoring_case(["ignore", "log", "fail"]))
+                .validator(Validator::one_of_ignoring_case(["ignore", "log", "delete", "fail"]))
                 .group(group, 1)
                 .documentation(
-                    "What becomes of records whose value is null: they are left out (log: with a warning), or they are at fault.",
+                    "What becomes of records whose value is null: they are left out (log: with a warning), they become a request of \
+                     method DELETE without a body (delete, without batching), or they are at fault (fail).",
                 ),
         )
         .define(
             number(RETRIES)
-                .default(1)
+                .default(10)
                 .validator(Validator::between(0, i32::MAX))
                 .importance(Importance::Medium)
                 .group(group, 2)
                 .documentation(
-                    "How often a request is sent again at once that failed by its connection, a timeout, 408, 429 or 5xx. After that \
-                     the worker delivers its records again, after a pause of its own.",
+                    "How often a request is sent again that failed by its connection, a timeout, or a status of \
+                     retry.on.status.codes. After that behavior.on.error says what becomes of its records.",
                 ),
         )
         .define(

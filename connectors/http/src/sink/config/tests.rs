@@ -34,7 +34,7 @@ fn the_configurations_that_people_have_are_read() {
         batching.frame.suffix.as_str(),
     );
     assert_eq!((batching.records_max, frame), (10, ("", "\n", "\n\n")));
-    let header = |name: &str| config.headers[name].to_str().expect("text");
+    let header = |name: &str| config.headers.fixed()[name].to_str().expect("text");
     assert_eq!(
         (
             header("authorization"),
@@ -64,23 +64,18 @@ fn the_configurations_that_people_have_are_read() {
 #[test]
 fn keys_that_belong_together_are_held_against_each_other() {
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
-    let cases: [Case<'_>; 12] = [
+    let cases: [Case<'_>; 11] = [
         (&[], "http.url", "Missing required configuration"),
         (&[("http.url", "ftp://a/")], "http.url", "only http and https"),
         (
-            &[("http.url", "http://a/${topic}")],
+            &[("http.url", "http://${topic}/")],
             "http.url",
-            "variables in the URL",
+            "path and the query only",
         ),
         (
             &[("http.url", "http://u:secret@a/")],
             "http.url",
             "belong into the keys for authorization",
-        ),
-        (
-            &[URL, ("http.authorization.type", "oauth2")],
-            "http.authorization.type",
-            "must be one of",
         ),
         (
             &[URL, ("http.authorization.type", "static")],
@@ -139,4 +134,51 @@ fn keys_that_belong_together_are_held_against_each_other() {
         );
     }
     assert_eq!(errors(&[URL]), []);
+}
+
+/// Keys with their values, and the keys that are wrong.
+type Named<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[test]
+fn what_a_type_of_authorization_needs_is_named() {
+    let token_url = ("oauth2.token.url", "http://a/token");
+    let cases: [Named<'_>; 6] = [
+        (
+            &[("auth.type", "OAUTH2")],
+            &["oauth2.token.url", "oauth2.client.id", "oauth2.client.secret"],
+        ),
+        (&[token_url], &["oauth2.token.url"]),
+        (
+            &[
+                ("auth.type", "oauth2"),
+                ("oauth2.token.url", "ftp://a"),
+                ("oauth2.client.id", "i"),
+                ("oauth2.client.secret", "s"),
+            ],
+            &["oauth2.token.url"],
+        ),
+        (
+            &[("auth.type", "basic")],
+            &["connection.user", "connection.password"],
+        ),
+        (&[("bearer.token", "t")], &["bearer.token"]),
+        (
+            &[
+                ("auth.type", "oauth2"),
+                token_url,
+                ("oauth2.client.id", "i"),
+                ("oauth2.client.secret", "s"),
+                ("headers", "Authorization: x"),
+            ],
+            &["http.headers.additional"],
+        ),
+    ];
+    for (pairs, keys) in cases {
+        let found = errors(&[&[URL], pairs].concat());
+        let mut names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let mut keys = keys.to_vec();
+        names.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(names, keys, "{pairs:?}");
+    }
 }

@@ -1,6 +1,11 @@
 //! The keys of HttpSource: castorm's and Confluent's names for the same things, and some of our own.
 
-use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
+use forebay_connect_api::config::{
+    ConfigDef, ConfigKey, ConfigType, Configuration, Importance, Validator, Value,
+};
+
+use super::paging::Paging;
+use crate::auth::OAuth2;
 
 pub(super) const URL: &str = "http.request.url";
 pub(super) const METHOD: &str = "http.request.method";
@@ -12,7 +17,6 @@ pub(super) const TOPIC: &str = "topic.name.pattern";
 pub(super) const INTERVAL: &str = "request.interval.ms";
 pub(super) const CATCHUP_INTERVAL: &str = "http.timer.catchup.interval.millis";
 pub(super) const BATCH_SIZE: &str = "batch.size";
-pub(super) const OFFSET_MODE: &str = "http.offset.mode";
 pub(super) const OFFSET_INITIAL: &str = "http.initial.offset";
 pub(super) const OFFSET_POINTER: &str = "http.offset.json.pointer";
 pub(super) const OFFSET_ORDER: &str = "http.offset.order";
@@ -26,6 +30,11 @@ pub(super) const AUTH_TYPE: &str = "http.auth.type";
 pub(super) const AUTH_USER: &str = "http.auth.user";
 pub(super) const AUTH_PASSWORD: &str = "http.auth.password";
 pub(super) const AUTH_TOKEN: &str = "http.auth.bearer.token";
+pub(super) const API_KEY_NAME: &str = "api.key.name";
+pub(super) const API_KEY_VALUE: &str = "api.key.value";
+pub(super) const API_KEY_LOCATION: &str = "api.key.location";
+pub(super) const RATE: &str = "http.requests.per.second";
+pub(super) const RETRY_ON: &str = "retry.on.status.codes";
 pub(super) const CONNECT_TIMEOUT: &str = "http.client.connection.timeout.millis";
 pub(super) const READ_TIMEOUT: &str = "http.client.read.timeout.millis";
 pub(super) const REQUEST_TIMEOUT: &str = "http.request.timeout.ms";
@@ -33,15 +42,23 @@ pub(super) const RETRIES: &str = "max.retries";
 pub(super) const BACKOFF: &str = "retry.backoff.ms";
 pub(super) const REDIRECT_PRIVATE: &str = "http.redirect.private.allowed";
 
+/// What may pass by itself.
+pub(super) const RETRY_ON_DEFAULT: &str = "408,429,500-";
 const BYTES_MAX_DEFAULT: i32 = 10 * 1024 * 1024;
 /// Longer than anybody waits: a week.
 const MILLISECONDS_MAX: i32 = 7 * 24 * 60 * 60 * 1000;
-/// Kafka's.
-const TOPIC_CHARACTERS_MAX: usize = 249;
 
 /// All keys.
 pub(in crate::source) fn definition() -> ConfigDef {
-    let groups = [request(), offsets(), response(), authentication(), failures()];
+    let groups = [
+        request(),
+        offsets(),
+        Paging::definition(),
+        response(),
+        authentication(),
+        OAuth2::definition(),
+        failures(),
+    ];
     groups
         .iter()
         .fold(ConfigDef::new(), |definition, group| definition.extend(group))
@@ -69,8 +86,9 @@ fn request() -> ConfigDef {
                 .importance(Importance::High)
                 .group(group, 1)
                 .documentation(
-                    "The http or https URL to poll. ${offset} in its path or query is replaced by the offset, percent-encoded. Also \
-                     what the committed offsets are kept under, so a change of it starts anew.",
+                    "The http or https URL to poll. ${offset} in its path or query is replaced by the offset, percent-encoded, \
+                     as are ${cursor}, ${window.start} and ${window.end}, also in parameters, headers and body. Also what the \
+                     committed offsets are kept under, so a change of it starts anew.",
                 ),
         )
         .define(
@@ -142,17 +160,6 @@ fn request() -> ConfigDef {
 fn offsets() -> ConfigDef {
     let group = "Offset";
     ConfigDef::new()
-        .define(
-            string(OFFSET_MODE)
-                .optional()
-                .validator(Validator::custom("CHAINING", |_, value| match value {
-                    None => Ok(()),
-                    Some(Value::String(mode)) if mode.eq_ignore_ascii_case("CHAINING") => Ok(()),
-                    Some(_) => Err("the only mode that is supported is CHAINING".to_owned()),
-                }))
-                .group(group, 1)
-                .documentation("CHAINING: offsets come from the records, by http.offset.json.pointer. May be left out."),
-        )
         .define(
             string(OFFSET_INITIAL)
                 .alias("http.offset.initial")
@@ -255,13 +262,7 @@ fn topic_name() -> Validator {
         if name.contains("${") {
             return Err("variables in the name of the topic are not supported".to_owned());
         }
-        let legal = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-        if name.is_empty() || name.len() > TOPIC_CHARACTERS_MAX || !name.chars().all(legal) {
-            return Err(format!(
-                "a topic's name has 1 to {TOPIC_CHARACTERS_MAX} ASCII letters, digits, '.', '_' and '-'"
-            ));
-        }
-        Ok(())
+        crate::topic::check(name)
     })
 }
 
@@ -272,11 +273,16 @@ fn authentication() -> ConfigDef {
             string(AUTH_TYPE)
                 .alias("auth.type")
                 .default("none")
-                .validator(Validator::one_of_ignoring_case(["none", "basic", "bearer"]))
+                .validator(Validator::one_of_ignoring_case([
+                    "none", "basic", "bearer", "api_key", "oauth2",
+                ]))
                 .importance(Importance::Medium)
                 .group(group, 1)
                 .guards()
-                .documentation("How to authenticate: none, basic (user and password) or bearer (a token)."),
+                .documentation(
+                    "How to authenticate: none, basic (user and password), bearer (a token), api_key (a header or parameter) or oauth2 \
+                     (a token from oauth2.token.url, by client credentials).",
+                ),
         )
         .define(
             string(AUTH_USER)
@@ -300,6 +306,24 @@ fn authentication() -> ConfigDef {
                 .group(group, 4)
                 .documentation("The token for bearer authentication."),
         )
+        .define(
+            string(API_KEY_NAME)
+                .optional()
+                .group(group, 5)
+                .documentation("The header or parameter that holds the key to the API."),
+        )
+        .define(
+            password(API_KEY_VALUE)
+                .group(group, 6)
+                .documentation("The key to the API."),
+        )
+        .define(
+            string(API_KEY_LOCATION)
+                .default("header")
+                .validator(Validator::one_of_ignoring_case(["header", "query"]))
+                .group(group, 7)
+                .documentation("Where the key to the API goes: into a header, or into the query of the URL."),
+        )
 }
 
 fn failures() -> ConfigDef {
@@ -312,8 +336,8 @@ fn failures() -> ConfigDef {
                 .importance(Importance::Medium)
                 .group(group, 1)
                 .documentation(
-                    "How often a request is sent again that failed by its connection, a timeout, 408, 429 or 5xx. After that, and \
-                     after any other status but 2xx, the task fails.",
+                    "How often a request is sent again that failed by its connection, a timeout, or a status of \
+                     retry.on.status.codes. After that, and after any other status but 2xx, the task fails.",
                 ),
         )
         .define(
@@ -325,6 +349,19 @@ fn failures() -> ConfigDef {
                     "The pause before the first retry in milliseconds; it doubles with each, up to a minute, and up to half of it is \
                      left to chance. A longer Retry-After of the server's is waited for, up to five minutes.",
                 ),
+        )
+        .define(
+            string(RETRY_ON)
+                .default(RETRY_ON_DEFAULT)
+                .group(group, 7)
+                .documentation("The statuses after which a request is sent again, and ranges of them: 429,500-599 or 400-."),
+        )
+        .define(
+            ConfigKey::new(RATE, ConfigType::Double)
+                .optional()
+                .validator(Validator::NullOr(Box::new(Validator::between(0.000_1, 1_000_000))))
+                .group(group, 8)
+                .documentation("The most requests per second, retries included. By default they are not limited."),
         )
         .define(
             milliseconds(CONNECT_TIMEOUT)

@@ -1,5 +1,12 @@
 use super::*;
-use crate::testing::properties;
+use crate::{client::Request, testing::properties};
+
+fn request(config: &Config, offset: &str) -> Result<Request, String> {
+    config.request.request(&Ask {
+        offset: offset.to_owned(),
+        ..Ask::default()
+    })
+}
 
 const URL: (&str, &str) = ("url", "http://a/x?since=${offset}");
 const TOPIC: (&str, &str) = ("kafka.topic", "t");
@@ -29,34 +36,30 @@ fn requests_have_the_offset_where_it_belongs() {
     ];
     let pairs = [&[URL, TOPIC, INITIAL, POINTER][..], &more].concat();
     let config = Config::parse(&properties(&pairs)).expect("it is right");
-    let request = config.request(Some("a\"&b")).expect("a request");
-    assert_eq!(request.method, Method::POST);
+    let request_of = request(&config, "a\"&b").expect("a request");
+    assert_eq!(request_of.method, Method::POST);
     assert_eq!(
-        request.url.as_str(),
+        request_of.url.as_str(),
         "http://a/x?since=a%22%26b&q=a%20b&after=a%22%26b"
     );
-    assert_eq!(request.body.expect("a body"), r#"{"after":"a\"&b"}"#);
-    let header = |name: &str| request.headers[name].to_str().expect("text");
+    assert_eq!(request_of.body.expect("a body"), r#"{"after":"a\"&b"}"#);
+    let header = |name: &str| request_of.headers[name].to_str().expect("text");
     assert_eq!(header("authorization"), "Basic dTpw");
     assert_eq!(
         (header("content-type"), header("accept")),
         ("application/json", "application/json")
     );
-    let first = config.request(None).expect("a request");
-    assert!(first.url.as_str().starts_with("http://a/x?since=0&"));
+    let first = super::super::place::Place::first(&config.mode);
+    assert_eq!(first.ask(&config).expect("a request").offset, "0");
 
     let in_path = [("url", "http://a/x/${offset}/y"), TOPIC, INITIAL, POINTER];
     let config = Config::parse(&properties(&in_path)).expect("it is right");
     assert_eq!(
-        config
-            .request(Some("../../admin?"))
-            .expect("a request")
-            .url
-            .as_str(),
+        request(&config, "../../admin?").expect("a request").url.as_str(),
         "http://a/x/..%2F..%2Fadmin%3F/y"
     );
     for dots in [".", ".."] {
-        config.request(Some(dots)).expect_err("it would climb");
+        request(&config, dots).expect_err("it would climb");
     }
 }
 
@@ -114,8 +117,8 @@ const WRONG: [Case; 20] = [
     ),
     (
         &[PLAIN, TOPIC, ("http.offset.mode", "CURSOR_PAGINATION")],
-        "http.offset.mode",
-        "is CHAINING",
+        "http.next.page.json.pointer",
+        "it is needed by http.offset.mode=CURSOR_PAGINATION",
     ),
     (
         &[("url", "http://a/?key=secret&x=${y}"), TOPIC],
@@ -128,7 +131,7 @@ const WRONG: [Case; 20] = [
         "only POST has a body",
     ),
     (
-        &[PLAIN, TOPIC, ("http.auth.type", "oauth2")],
+        &[PLAIN, TOPIC, ("http.auth.type", "digest")],
         "http.auth.type",
         "String must be one of",
     ),

@@ -25,7 +25,7 @@ const BY_RESPONSE: Rules = Rules {
 
 /// Items as `[{"id":…},…]`; each id becomes `id/name` if it comes twice.
 fn items(ids: &str) -> Vec<Item> {
-    read(format!("[{ids}]").as_bytes(), &shape()).expect(ids)
+    read(format!("[{ids}]").as_bytes(), &shape()).expect(ids).items
 }
 
 fn position(json: &str) -> Position {
@@ -161,12 +161,13 @@ fn answers_are_read_by_pointers() {
         offset: Some(pointer("/meta/id")),
         key: Some(pointer("/k")),
         timestamp: Some(pointer("/at")),
+        ..Shape::default()
     };
     let body = r#"{"data":{"items":[
         {"v":{"a":[1]},"meta":{"id":"x"},"k":{"n":1},"at":"1970-01-01T00:00:01Z"},
         {"v":null,"meta":{"id":1.5},"at":2000},
         {"v":"t","meta":{"id":2.0},"k":null,"at":"3000"}]}}"#;
-    let found = read(body.as_bytes(), &shape).expect("items");
+    let found = read(body.as_bytes(), &shape).expect("items").items;
     let shown: Vec<String> = found
         .iter()
         .map(|item| {
@@ -191,7 +192,11 @@ fn answers_are_read_by_pointers() {
         (r#"{"data":{"items":null}}"#, 0),
         (r#"{"data":{"items":{"v":1,"meta":{"id":1}}}}"#, 1),
     ] {
-        assert_eq!(read(body.as_bytes(), &shape).expect(body).len(), count, "{body}");
+        assert_eq!(
+            read(body.as_bytes(), &shape).expect(body).items.len(),
+            count,
+            "{body}"
+        );
     }
 }
 
@@ -234,4 +239,74 @@ fn what_cannot_be_used_is_named() {
         let error = read(body.as_bytes(), &shape).expect_err(reason).to_string();
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[test]
+fn lines_are_items_and_pages_lead_on() {
+    let lines = Shape {
+        format: Format::Ndjson,
+        ..shape()
+    };
+    let found = read(b"{\"id\":1}\r\n\n{\"id\":2}", &lines).expect("lines").items;
+    assert_eq!(found.len(), 2);
+    let error = read(b"{\"id\":1}\n\n{\"id\":", &lines)
+        .expect_err("cut off")
+        .to_string();
+    assert_eq!(error, "line 3 of the answer is not JSON");
+    let error = read(b"{\"id\":1}\n{}", &lines).expect_err("no id").to_string();
+    assert!(error.ends_with("in line 2"), "{error}");
+
+    let paged = Shape {
+        list: pointer("/a"),
+        next: Some(pointer("/a/next")),
+        ..Shape::default()
+    };
+    for (next, expected) in [
+        ("\"x\"", Some("x")),
+        ("7", Some("7")),
+        ("null", None),
+        ("\"\"", None),
+        ("false", None),
+    ] {
+        let body = format!("{{\"a\":{{\"next\":{next}}}}}");
+        assert_eq!(
+            read(body.as_bytes(), &paged).expect(next).next.as_deref(),
+            expected
+        );
+    }
+    read(b"{\"a\":{\"next\":[]}}", &paged).expect_err("no cursor");
+    let event = read_event("no json", &Shape::default()).expect("a string");
+    assert_eq!(event.value, "no json".into());
+    assert_eq!(
+        read_event("[1]", &Shape::default())
+            .expect("JSON")
+            .value
+            .to_string(),
+        "[1]"
+    );
+}
+
+#[test]
+fn a_snapshot_ends_where_it_is_known_and_has_nothing_twice() {
+    let page = |ids: &str| items(&self::ids(&ids.split(' ').collect::<Vec<_>>()));
+    let at = position(r#"{"offset":4,"seen":1}"#);
+    for (ids, reaches_it) in [
+        ("9 8", false),
+        ("5 4", false),
+        ("4 3", true),
+        ("3 4 5", false),
+        ("3", false),
+    ] {
+        assert_eq!(reaches(&page(ids), &at, BY_VALUE), reaches_it, "{ids}");
+    }
+    let descending = Rules {
+        direction: Direction::Descending,
+        ..BY_VALUE
+    };
+    assert!(reaches(&page("3"), &at, descending));
+    assert!(reaches(&page("9 4 5"), &at, BY_RESPONSE) && !reaches(&page("9"), &at, BY_RESPONSE));
+    assert!(!reaches(&page("2 1"), &Position::default(), BY_VALUE));
+    let mut gathered = page("9 8 7");
+    gather(&mut gathered, page("8 7 6"));
+    assert_eq!(gathered, page("9 8 7 6"));
 }

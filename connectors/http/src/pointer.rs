@@ -4,14 +4,14 @@ use serde_json::Value as Json;
 
 /// Names a place in a JSON document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pointer(String);
+pub(crate) struct Pointer(String);
 
 impl Pointer {
     /// Reads a pointer: `/a/0/b`. Empty, and `/` as castorm's connector has it, is the whole document.
     ///
     /// # Errors
     /// If it is none.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = if text == "/" { "" } else { text };
         let tildes = text.match_indices('~');
         let mut followers = tildes.map(|(index, _)| text.as_bytes().get(index + 1));
@@ -28,17 +28,17 @@ impl Pointer {
     }
 
     /// What is there.
-    pub(super) fn find<'a>(&self, document: &'a Json) -> Option<&'a Json> {
+    pub(crate) fn find<'a>(&self, document: &'a Json) -> Option<&'a Json> {
         document.pointer(&self.0)
     }
 
     /// As [`Pointer::find`], taken out of the document.
-    pub(super) fn take(&self, document: &mut Json) -> Option<Json> {
+    pub(crate) fn take(&self, document: &mut Json) -> Option<Json> {
         document.pointer_mut(&self.0).map(Json::take)
     }
 
     /// The pointer as text; `/` is the whole document.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         if self.0.is_empty() { "/" } else { &self.0 }
     }
 }
