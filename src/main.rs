@@ -35,6 +35,11 @@ enum Verb {
     Start(start::StartArguments),
     /// Start a broker alone, from a server.properties that was written for Kafka.
     Broker(start::BrokerArguments),
+    /// Start a Connect worker of a group, from a file that was written for Kafka's connect-distributed.
+    #[command(alias = "connect-distributed")]
+    Connect(start::ConnectArguments),
+    /// Start a Connect worker alone, from files that were written for Kafka's connect-standalone.
+    ConnectStandalone(start::StandaloneArguments),
     /// See it work: a file becomes a topic, a word count and Parquet.
     Demo(demo::DemoArguments),
     /// Make symbolic links by the names of Kafka's scripts (kafka-topics.sh, …), as which this program does what they do.
@@ -88,6 +93,8 @@ fn run(verb: Verb, loggers: Arc<Loggers>) -> anyhow::Result<bool> {
     match verb {
         Verb::Start(arguments) => start::run(arguments, loggers).map(|()| true),
         Verb::Broker(arguments) => start::run_broker(&arguments, loggers).map(|()| true),
+        Verb::Connect(arguments) => start::run_distributed(&arguments).map(|()| true),
+        Verb::ConnectStandalone(arguments) => start::run_standalone(&arguments).map(|()| true),
         Verb::Demo(arguments) => demo::run(arguments, loggers),
         Verb::Streams(command) => streams::run(command).map(|()| true),
         Verb::LinkTools { directory } => cli::links::link_tools(&directory),

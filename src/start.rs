@@ -6,6 +6,7 @@
 
 mod arguments;
 mod clients;
+mod connect;
 mod hub;
 mod local_node;
 mod metrics;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use forebay_broker_server::Loggers;
 
 pub(crate) use arguments::{Ports, StartArguments};
+pub(crate) use connect::{ConnectArguments, StandaloneArguments, run_distributed, run_standalone};
 pub(crate) use hub::Hub;
 pub(crate) use server_properties::{BrokerArguments, run as run_broker};
 pub(crate) use settings::{Role, Settings};

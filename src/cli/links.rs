@@ -7,7 +7,11 @@ use std::path::Path;
 use super::{Entry, TOOLS};
 
 /// A script of Kafka's that stands for a command of ours which is no tool, and what is written for it.
-const COMMANDS: [(&str, &[&str]); 1] = [("kafka-server-start", &["broker"])];
+const COMMANDS: [(&str, &[&str]); 3] = [
+    ("kafka-server-start", &["broker"]),
+    ("connect-distributed", &["connect"]),
+    ("connect-standalone", &["connect-standalone"]),
+];
 
 /// What the program does, by the name it was called by.
 #[derive(Debug)]
@@ -122,6 +126,8 @@ mod tests {
             ("./kafka-console-consumer.sh", "console-consumer"),
             ("kafka-dump-log", "dump-log"),
             ("kafka-server-start.sh", "broker"),
+            ("bin/connect-distributed.sh", "connect"),
+            ("connect-standalone.sh", "connect-standalone"),
             ("/opt/forebay", ""),
             ("zookeeper-shell.sh", ""),
             ("topics", ""),

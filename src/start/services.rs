@@ -178,12 +178,27 @@ async fn start_connect(
         "schema.registry.url",
         registry_url,
     );
+    let own = with_instance_id(own, settings);
     let config = forebay_connect_runtime::Config::new(&own)?;
     let options = settings.http(Role::Connect);
     Ok(
         forebay_connect_runtime::Service::start(client, config, super::plugins::all(), bound, options)
             .await?,
     )
+}
+
+/// The hub's worker is started again where its broker is, whose id no other one of the cluster has: it need not wait for its own
+/// session of before, after a crash either.
+fn with_instance_id(mut own: Properties, settings: &Settings) -> Properties {
+    let is_own = !settings
+        .of_client(Role::Connect)
+        .contains_key("bootstrap.servers");
+    if settings.has(Role::Broker) && is_own {
+        let id = settings.broker.get_int("node.id");
+        own.entry("group.instance.id".to_owned())
+            .or_insert_with(|| format!("forebay-{id}"));
+    }
+    own
 }
 
 /// Ports that are bound and wait for their service.

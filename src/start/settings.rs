@@ -64,7 +64,7 @@ impl Role {
     }
 
     /// The keys that the role reads.
-    fn definition(self) -> ConfigDef {
+    pub(super) fn definition(self) -> ConfigDef {
         match self {
             Self::Broker => broker::definition().clone(),
             Self::Registry => of_any_service().extend(&forebay_schema_registry_server::config_def()),
@@ -171,7 +171,7 @@ impl Settings {
 }
 
 /// The Connect worker's keys with what their references to its config providers stand for.
-fn resolved(own: &Entries) -> anyhow::Result<Entries> {
+pub(super) fn resolved(own: &Entries) -> anyhow::Result<Entries> {
     let values = forebay_connect_runtime::resolve_worker(&own.to_properties()).context("[connect]")?;
     let mut resolved = Entries::new();
     for entry in own {
@@ -279,6 +279,8 @@ fn broker_config(arguments: &StartArguments, own: Entries, port: u16) -> anyhow:
         "--kafka-port",
     );
     entries.push(listeners.clone());
+    // The hub's worker is the first of its group, and sinks read as soon as they run.
+    entries.push(entry("group.initial.rebalance.delay.ms", "0", "default"));
     entries.extend(own);
     if arguments.ports.kafka_port.is_some() {
         entries.push(listeners);

@@ -5,6 +5,7 @@ mod avro;
 mod away;
 mod paused;
 mod steered;
+mod workers;
 
 use std::path::Path;
 

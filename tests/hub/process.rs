@@ -366,7 +366,7 @@ fn launch(
 }
 
 /// Role and port from `rest      http://127.0.0.1:8082  http://[::1]:8082`.
-fn listener(line: &str) -> Option<(String, u16)> {
+pub(crate) fn listener(line: &str) -> Option<(String, u16)> {
     let mut words = line.split_whitespace();
     let role = words
         .next()

@@ -50,12 +50,21 @@ impl Context {
 
     /// Says what a connector is doing.
     pub(crate) fn connector_is(&self, name: &str, state: State, trace: Option<String>) {
-        self.statuses.put_connector(name, self.status(state, trace));
+        if self.may_say(state) {
+            self.statuses.put_connector(name, self.status(state, trace));
+        }
     }
 
     /// Says what a task is doing.
     pub(crate) fn task_is(&self, id: &TaskId, state: State, trace: Option<String>) {
-        self.statuses.put_task(id, self.status(state, trace));
+        if self.may_say(state) {
+            self.statuses.put_task(id, self.status(state, trace));
+        }
+    }
+
+    /// A worker that is out of its group does not say that something has ended here: whoever has it now may have said more.
+    fn may_say(&self, state: State) -> bool {
+        !(matches!(state, State::Unassigned | State::Failed) && self.session.is_ending())
     }
 
     fn status(&self, state: State, trace: Option<String>) -> Status {
