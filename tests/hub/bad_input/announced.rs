@@ -1,6 +1,7 @@
 //! A thousand connections that announce frames of 99 MiB and send 1 kB each, and thousands that send nothing: what is announced reserves
 //! nothing, and delays nobody. (Fifty of the first kind end the network threads of an Apache Kafka with a heap of 1 GB.)
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -62,31 +63,39 @@ fn settled(hub: &Hub) -> Option<u64> {
     hub.resident_bytes()
 }
 
-#[test]
-fn what_a_thousand_connections_announce_reserves_nothing_and_delays_nobody() {
-    let announcing = room_for(ANNOUNCING);
-    let directory = tempfile::tempdir().expect("a directory");
-    let hub = Hub::start(
-        directory.path(),
-        "broker",
-        &["broker.socket.listen.backlog.size=4096"],
-    );
-    let mut beside = Wire::connect(&hub);
+/// A hub that has a place for all of them to wait in: the system need not try again.
+fn start(directory: &Path) -> Hub {
+    Hub::start(directory, "broker", &["broker.socket.listen.backlog.size=4096"])
+}
+
+/// Opens connections that never send a whole frame, and sees that somebody else is answered as before. Gives them, and how much memory the hub
+/// took before and takes with them, where `/proc` tells.
+fn beside_another(hub: &Hub, open: impl FnOnce() -> Vec<Wire>) -> (Vec<Wire>, Option<(u64, u64)>) {
+    let mut beside = Wire::connect(hub);
     beside.slowest(ASKED);
     let (before, resident_before) = (beside.slowest(ASKED), hub.resident_bytes());
-    let mut part = ANNOUNCED_BYTES.to_be_bytes().to_vec();
-    // The head of a Produce request, version 3, and zeros.
-    part.extend([0, 0, 0, 3, 0, 0, 0, 7, 0xff, 0xff]);
-    part.resize(4 + SENT_BYTES, 0);
-    let _waiting = unfinished(&hub, announcing, &part);
-    let resident = settled(&hub);
+    let waiting = open();
+    let resident = settled(hub);
     let meanwhile = beside.slowest(ASKED);
     assert!(
         meanwhile < before * 10 + GRACE,
         "others take {meanwhile:?} instead of {before:?}"
     );
-    Wire::connect(&hub).slowest(10);
-    let (Some(resident_before), Some(resident)) = (resident_before, resident) else {
+    Wire::connect(hub).slowest(10);
+    (waiting, resident_before.zip(resident))
+}
+
+#[test]
+fn what_a_thousand_connections_announce_reserves_nothing_and_delays_nobody() {
+    let announcing = room_for(ANNOUNCING);
+    let directory = tempfile::tempdir().expect("a directory");
+    let hub = start(directory.path());
+    let mut part = ANNOUNCED_BYTES.to_be_bytes().to_vec();
+    // The head of a Produce request, version 3, and zeros.
+    part.extend([0, 0, 0, 3, 0, 0, 0, 7, 0xff, 0xff]);
+    part.resize(4 + SENT_BYTES, 0);
+    let (_waiting, resident) = beside_another(&hub, || unfinished(&hub, announcing, &part));
+    let Some((resident_before, resident)) = resident else {
         return; // There is no /proc to measure with.
     };
     let growth = resident.saturating_sub(resident_before);
@@ -109,27 +118,13 @@ fn what_a_thousand_connections_announce_reserves_nothing_and_delays_nobody() {
 fn ten_thousand_silent_connections_cost_little_and_delay_nobody() {
     let silent = room_for(SILENT);
     let directory = tempfile::tempdir().expect("a directory");
-    // So that the system need not try again.
-    let hub = Hub::start(
-        directory.path(),
-        "broker",
-        &["broker.socket.listen.backlog.size=4096"],
-    );
-    let mut beside = Wire::connect(&hub);
-    beside.slowest(ASKED);
-    let (before, resident_before) = (beside.slowest(ASKED), hub.resident_bytes());
-    let _waiting = [
-        unfinished(&hub, silent / 2, &[]),
-        unfinished(&hub, silent / 2, &[0, 0]),
-    ];
-    let resident = settled(&hub);
-    let meanwhile = beside.slowest(ASKED);
-    assert!(
-        meanwhile < before * 10 + GRACE,
-        "others take {meanwhile:?} instead of {before:?}"
-    );
-    Wire::connect(&hub).slowest(10);
-    if let (Some(before), Some(after)) = (resident_before, resident) {
+    let hub = start(directory.path());
+    let (_waiting, resident) = beside_another(&hub, || {
+        let mut waiting = unfinished(&hub, silent / 2, &[]);
+        waiting.extend(unfinished(&hub, silent / 2, &[0, 0]));
+        waiting
+    });
+    if let Some((before, after)) = resident {
         let each = after.saturating_sub(before) / silent.max(1) as u64;
         assert!(
             each < SILENT_BYTES_MAX,
