@@ -100,6 +100,18 @@ pub(crate) fn dead_letter_queue_producer(
     context.client.producer(&merged)
 }
 
+/// The producer of what a sink task tells of records.
+pub(crate) fn results_producer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+) -> Result<Producer, Error> {
+    let mut base = patient_producer();
+    base.insert("client.id".to_owned(), format!("connector-results-producer-{id}"));
+    let merged = merged(base, &PRODUCER, context, config);
+    context.client.producer(&merged)
+}
+
 /// The consumer of a sink task. Its membership is static under a name that is always the same, so that a task that comes back
 /// after its process was killed gets its partitions at once.
 pub(crate) fn sink_consumer(

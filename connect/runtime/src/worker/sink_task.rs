@@ -9,6 +9,7 @@ mod opening;
 mod partitions;
 mod rebalance;
 mod reporter;
+mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use context::TaskContext;
 use opening::Waiting;
 use partitions::Partitions;
 use reporter::Reporter;
+use results::Results;
 
 /// How long one poll of the consumer waits for records; commands and deadlines end it earlier.
 const POLL_MAX: Duration = Duration::from_secs(1);
@@ -69,6 +71,8 @@ pub(super) struct SinkTaskRunner {
     waiting: Waiting,
     requests: Option<Arc<TaskContext>>,
     reporter: Option<Arc<Reporter>>,
+    /// What the task tells of records.
+    results: Option<Arc<Results>>,
     /// When offsets were last committed, or nothing was there to commit.
     committed_at: Instant,
     /// Whether the task wants a commit soon.
@@ -117,6 +121,7 @@ impl SinkTaskRunner {
             waiting: Waiting::default(),
             requests: None,
             reporter: None,
+            results: None,
             committed_at: Instant::now(),
             commit_requested: false,
             polling: Outage::default(),
@@ -167,10 +172,17 @@ impl SinkTaskRunner {
 
     async fn start(&mut self, properties: &Properties) -> Result<(), Error> {
         let errant = self.reporter.clone().filter(|_| self.config.errors.tolerates);
+        let results = Arc::new(Results::new(
+            Arc::clone(&self.context),
+            self.config.clone(),
+            self.id.clone(),
+        ));
+        self.results = Some(Arc::clone(&results));
         let requests = Arc::new(TaskContext::new(
             self.id.clone(),
             self.context.access.clone(),
             errant,
+            results,
         ));
         self.requests = Some(Arc::clone(&requests));
         self.task.start(requests, properties).await?;

@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use forebay_connect_api::{Access, ErrantRecordReporter, Offset, SinkTaskContext, TaskId, TopicPartition};
+use forebay_connect_api::{
+    Access, BoxFuture, ErrantRecordReporter, Error, Offset, ResultRecord, SinkTaskContext, TaskId,
+    TopicPartition,
+};
 
 use super::reporter::Reporter;
+use super::results::Results;
 
 /// What was asked since it was last taken.
 #[derive(Debug, Default)]
@@ -24,15 +28,22 @@ pub(super) struct TaskContext {
     access: Access,
     requests: Mutex<Requests>,
     reporter: Option<Arc<Reporter>>,
+    results: Arc<Results>,
 }
 
 impl TaskContext {
-    pub(super) fn new(id: TaskId, access: Access, reporter: Option<Arc<Reporter>>) -> Self {
+    pub(super) fn new(
+        id: TaskId,
+        access: Access,
+        reporter: Option<Arc<Reporter>>,
+        results: Arc<Results>,
+    ) -> Self {
         Self {
             id,
             access,
             requests: Mutex::default(),
             reporter,
+            results,
         }
     }
 
@@ -71,6 +82,10 @@ impl SinkTaskContext for TaskContext {
 
     fn request_commit(&self) {
         self.ask(|requests| requests.commit = true);
+    }
+
+    fn report_results(&self, records: Vec<ResultRecord>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.results.send(records))
     }
 
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {

@@ -106,6 +106,9 @@ impl SinkTaskRunner {
         if let Some(reporter) = &self.reporter {
             reporter.flush().await?;
         }
+        if let Some(results) = &self.results {
+            results.flush().await?;
+        }
         let returned = match self.task.pre_commit(&current).await {
             Ok(returned) => returned,
             Err(error) if error.is_retriable() => {

@@ -339,9 +339,24 @@ async fn open(
         );
         Error::fatal(message).with_source(error)
     };
-    let admin = clients::admin(context, config).map_err(failed)?;
     let mut new = NewTopic::new(&queue.topic).partitions(1);
     new.replication_factor = queue.replication_factor;
+    make_topic(context, config, id, new).await.map_err(failed)?;
+    let producer = clients::dead_letter_queue_producer(context, config, id).map_err(failed)?;
+    Ok(Queue {
+        producer,
+        config: queue,
+    })
+}
+
+/// Makes a topic if it is missing; waits for a cluster that is away.
+pub(super) async fn make_topic(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+    new: NewTopic,
+) -> Result<(), ClientError> {
+    let admin = clients::admin(context, config)?;
     let new = [new];
     loop {
         let outcome = admin.create_topics(&new, false).await;
@@ -349,18 +364,13 @@ async fn open(
             Ok(Some(Err(ClientError::Broker {
                 code: ErrorCode::TopicAlreadyExists,
                 ..
-            }))) => break,
+            }))) => return Ok(()),
             Ok(Some(Err(error))) | Err(error) if error.is_retriable() => {
-                tracing::warn!(task = %id, topic = queue.topic, %error, "the dead letter queue cannot be made; trying again");
+                tracing::warn!(task = %id, topic = new[0].name, %error, "the topic cannot be made; trying again");
                 tokio::time::sleep(RETRY_DELAY).await;
             }
-            Ok(Some(Err(error))) | Err(error) => return Err(failed(error)),
-            Ok(_) => break,
+            Ok(Some(Err(error))) | Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
         }
     }
-    let producer = clients::dead_letter_queue_producer(context, config, id).map_err(failed)?;
-    Ok(Queue {
-        producer,
-        config: queue,
-    })
 }

@@ -346,6 +346,25 @@ async fn a_dead_letter_is_sent_once_through_a_rebalance() {
     assert_eq!(model.values("dead", 0), ["{ bad"; 3]);
 }
 
+/// Everything is stored, but while the cluster does not take what is told of it, nothing is committed.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_committed_before_its_results_are_told() {
+    let bench = Bench::start(1, book(true));
+    bench.book().tells = true;
+    bench.model.faults(|_, request| match request {
+        Request::Produce(_) => Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+        _ => Fault::None,
+    });
+    bench.append(0, 10);
+    bench.until("the delivery", |book| !book.puts.is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.model.committed(GROUP, "t", 0).unwrap_or_default(), 0);
+    bench.model.faults(|_, _| Fault::None);
+    let model = Arc::clone(&bench.model);
+    bench.finish().await;
+    assert_eq!(model.values("results", 0).last().map(String::as_str), Some("10"));
+}
+
 /// MEDIUM 22: a configuration from before it was refused; what was fetched and is not stored is not committed.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_committed_that_is_not_stored_whatever_the_consumer_is_told() {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use forebay_config::Properties;
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
-    TopicPartition, ValueFormat,
+    AssignedPartition, BoxFuture, Error, Offset, Offsets, ResultRecord, SinkBatch, SinkRecords, SinkTask,
+    SinkTaskContext, TopicPartition, ValueFormat,
 };
 
 /// What the task does with a batch.
@@ -52,6 +52,8 @@ pub(super) struct Book {
     pub(super) holds: bool,
     /// Whether raw records are wanted.
     pub(super) raw: bool,
+    /// Whether each batch is told of in the topic `results`.
+    pub(super) tells: bool,
     /// The partitions that the task has paused.
     pub(super) paused: Vec<TopicPartition>,
     /// What the worker did wrong.
@@ -95,6 +97,7 @@ impl Default for Book {
             puts: Vec::new(),
             holds: false,
             raw: false,
+            tells: false,
             paused: Vec::new(),
             violations: Vec::new(),
             answers: Box::new(|_, _| Answer::Take),
@@ -293,7 +296,14 @@ impl SinkTask for Ledger {
         if matches!(answer, Answer::TakeAndGoBack | Answer::RefuseAndGoBack) {
             self.context().offset(name, end);
         }
+        let told = book.tells.then(|| ResultRecord {
+            topic: "results".into(),
+            key: None,
+            value: Some(batch.next_offset.to_string().into()),
+            headers: vec![("input_record_topic".to_owned(), name.topic.to_string().into())],
+        });
         drop(book);
+        let context = self.context();
         let outcome = match answer {
             Answer::Take | Answer::TakeAndGoBack | Answer::TakeAndPause => Ok(()),
             _ => Err(Error::retriable("the store is away")),
@@ -301,6 +311,7 @@ impl SinkTask for Ledger {
         Box::pin(async move {
             // As a store would: somebody else's turn.
             tokio::task::yield_now().await;
+            context.report_results(told.into_iter().collect()).await?;
             outcome
         })
     }
