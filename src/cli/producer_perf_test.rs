@@ -2,6 +2,7 @@
 
 mod stats;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -57,19 +58,22 @@ static TOOL: Tool = Tool {
         ),
         valued("topic", "name", "REQUIRED: where to."),
         valued(
+            "transaction-duration-ms",
+            "ms",
+            "How old a transaction becomes before it is committed; 3000 unless given. Without a transactional id, one by chance.",
+        ),
+        valued(
+            "transactional-id",
+            "id",
+            "The transactional id: records are sent in transactions. It counts for more than that of a property.",
+        ),
+        valued(
             "warmup-records",
             "count",
             "So many first ones are left out of a second line of figures.",
         ),
     ],
-    gone: &[
-        ("transactional-id", "this producer sends no transactions yet"),
-        (
-            "transaction-duration-ms",
-            "this producer sends no transactions yet",
-        ),
-        ("print-metrics", "metrics are at the console's /metrics"),
-    ],
+    gone: &[("print-metrics", "metrics are at the console's /metrics")],
 };
 
 /// So many records may wait for whoever counts acknowledgements.
@@ -143,6 +147,13 @@ fn properties(options: &Options) -> Result<Properties, Stop> {
              be specified.",
         ));
     }
+    if let Some(id) = options.value("transactional-id")? {
+        properties.insert("transactional.id".to_owned(), id.to_owned());
+    } else if options.has("transaction-duration-ms") {
+        properties
+            .entry("transactional.id".to_owned())
+            .or_insert_with(|| format!("performance-producer-{:016x}", RandomState::new().hash_one(0)));
+    }
     properties
         .entry("client.id".to_owned())
         .or_insert_with(|| "perf-producer-client".to_owned());
@@ -166,7 +177,12 @@ struct Test {
     /// Records in a second; no bound where none.
     throughput: Option<f64>,
     reporting_interval: Duration,
+    /// How old a transaction becomes, where there are any.
+    transaction_duration: Duration,
 }
+
+/// How old a transaction becomes unless it is told (Kafka's `DEFAULT_TRANSACTION_DURATION_MS`).
+const TRANSACTION_DURATION_MS: i64 = 3000;
 
 impl Test {
     fn new(options: &Options) -> Result<Self, Stop> {
@@ -210,6 +226,10 @@ impl Test {
             payload,
             throughput: Some(throughput).filter(|throughput| *throughput > 0.0),
             reporting_interval: Duration::from_millis(positive("reporting-interval", Some(5000))?),
+            transaction_duration: Duration::from_millis(positive(
+                "transaction-duration-ms",
+                Some(TRANSACTION_DURATION_MS),
+            )?),
         })
     }
 
@@ -220,6 +240,11 @@ impl Test {
                 self.warmup_records
             );
         }
+        let is_transactional = producer.config().transactional_id.is_some();
+        if is_transactional {
+            producer.init_transactions().await?;
+        }
+        let mut transaction: Option<Instant> = None;
         let (sent, acknowledged) = mpsc::channel(WAITING_MAX);
         let counting = tokio::spawn(count(acknowledged, self.warmup_records, self.reporting_interval));
         let began = Instant::now();
@@ -228,16 +253,27 @@ impl Test {
         for number in 0..self.records {
             self.fill(&mut bytes, number, &mut chance);
             let at = Instant::now();
+            if is_transactional && transaction.is_none() {
+                producer.begin_transaction()?;
+                transaction = Some(at);
+            }
             let delivery = producer
                 .send(ProducerRecord::new(&self.topic, None, Some(&bytes)))
                 .await?;
             if sent.send((at, bytes.len(), delivery)).await.is_err() {
                 break;
             }
+            if transaction.is_some_and(|begun| at.duration_since(begun) >= self.transaction_duration) {
+                producer.commit_transaction().await?;
+                transaction = None;
+            }
             if let Some(throughput) = self.throughput {
                 let due = Duration::from_secs_f64((number + 1) as f64 / throughput);
                 tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
             }
+        }
+        if transaction.is_some() {
+            producer.commit_transaction().await?;
         }
         producer.flush().await;
         drop(sent);

@@ -50,7 +50,7 @@ def build(cargo_arguments):
     is_release = "--release" in cargo_arguments
     if not shutil.which("cargo"):
         sys.exit("needs cargo on the PATH")
-    what = ["-p", "forebay", "--bin", "forebay", "-p", "forebay-client", "--example", "roundtrip"]
+    what = ["-p", "forebay", "--bin", "forebay", "-p", "forebay-client", "--example", "roundtrip", "--example", "transactions"]
     if subprocess.run(["cargo", "build", *cargo_arguments, *what], cwd=REPOSITORY, check=False).returncode:
         sys.exit("cargo could not build what is to be checked")
     metadata = run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=REPOSITORY)
