@@ -1,6 +1,7 @@
 //! Sockets: where the broker listens, frames in, responses out. Knows nothing of topics.
 
 pub(crate) mod acceptor;
+pub(crate) mod buffers;
 pub(crate) mod connection;
 pub mod endpoint;
 pub(crate) mod frame;

@@ -105,6 +105,8 @@ async fn start_as(options: Options) -> Result<Broker, Error> {
     ));
     let router = Router::new(Arc::clone(&core));
     let connection = connections(&router, &core, reads);
+    let buffers = connection.memory.buffers().clone();
+    tasks.spawn(buffers.release_idle(stopped.clone()));
     let gate = Arc::new(Gate::new(connection, core.config.network.clone(), dynamic));
     let listeners = accept_all(bound, &gate, &mut tasks);
     let handle = Handle {

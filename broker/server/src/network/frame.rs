@@ -96,6 +96,9 @@ impl FrameReader {
     /// A frame that is whole in the buffer.
     fn take(&mut self) -> Result<Option<Frame>, Error> {
         let frame = self.buffer.take()?;
+        if let Some(spent) = self.buffer.take_spent() {
+            self.memory.buffers().leave(spent);
+        }
         Ok(frame.map(|bytes| Frame {
             bytes,
             grant: std::mem::take(&mut self.grant),
@@ -104,11 +107,16 @@ impl FrameReader {
 
     /// Makes room for the next read, as far as there is memory.
     async fn grow(&mut self) {
-        if let Some(wanted) = self.buffer.wanted() {
-            if wanted > UNCOUNTED_BYTES {
-                self.memory.raise(&mut self.grant, wanted).await;
-            }
-            self.buffer.make_room(wanted);
+        let Some(wanted) = self.buffer.wanted() else {
+            return;
+        };
+        if wanted > UNCOUNTED_BYTES {
+            self.memory.raise(&mut self.grant, wanted).await;
+        }
+        let used = (wanted >= frame_buffer::LARGE_BYTES).then(|| self.memory.buffers().take(wanted));
+        match used.flatten() {
+            Some(memory) => self.buffer.move_into(memory),
+            None => self.buffer.make_room(wanted),
         }
     }
 }

@@ -9,6 +9,8 @@ const LENGTH_BYTES: usize = 4;
 pub const FIRST_BUFFER_BYTES: usize = 4 * 1024;
 /// So little of a frame is moved into a buffer of its size while the rest does not come.
 const CRUMBS_BYTES: usize = 64;
+/// Memory from this size on is worth being used again ([`FrameBuffer::take_spent`]).
+pub const LARGE_BYTES: usize = 256 * 1024;
 /// A frame longer than the buffer so far is read into one that is at most this many times as large as what has arrived.
 pub const GROWTH: usize = 16;
 
@@ -27,6 +29,16 @@ pub struct Error {
 pub struct FrameBuffer {
     bytes: BytesMut,
     bytes_max: usize,
+    spent: Option<Spent>,
+}
+
+/// The memory of large frames that were given out: whoever holds the handle can use it again when they are gone.
+#[derive(Debug)]
+pub struct Spent {
+    /// Empty.
+    pub handle: BytesMut,
+    /// How many bytes the memory has.
+    pub size: usize,
 }
 
 impl FrameBuffer {
@@ -36,6 +48,7 @@ impl FrameBuffer {
         Self {
             bytes: BytesMut::new(),
             bytes_max,
+            spent: None,
         }
     }
 
@@ -50,9 +63,18 @@ impl FrameBuffer {
         if self.bytes.len() < LENGTH_BYTES + length {
             return Ok(None);
         }
+        let size = self.bytes.capacity();
         let mut frame = self.bytes.split_to(LENGTH_BYTES + length).freeze();
-        self.release_if_empty();
+        if self.bytes.is_empty() {
+            let handle = std::mem::take(&mut self.bytes);
+            self.spent = (size >= LARGE_BYTES).then_some(Spent { handle, size });
+        }
         Ok(Some(frame.split_off(LENGTH_BYTES)))
+    }
+
+    /// The memory of the frame that was taken last, if it was large.
+    pub fn take_spent(&mut self) -> Option<Spent> {
+        self.spent.take()
     }
 
     fn announced(&self) -> Result<Option<usize>, Error> {
@@ -85,6 +107,12 @@ impl FrameBuffer {
     /// Makes room for so many bytes in all.
     pub fn make_room(&mut self, bytes: usize) {
         self.bytes.reserve(bytes.saturating_sub(self.bytes.len()));
+    }
+
+    /// Goes on in other memory, which is empty and has room.
+    pub fn move_into(&mut self, mut memory: BytesMut) {
+        memory.extend_from_slice(&self.bytes);
+        self.bytes = memory;
     }
 
     /// Where the next bytes go: as many as there is room for.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::buffers::Buffers;
+
 /// The unit that is counted, so that the counts fit into the semaphore's.
 const UNIT_BYTES: usize = 1024;
 
@@ -15,6 +17,7 @@ pub(crate) struct RequestMemory {
     /// None: no bound.
     units: Option<Arc<Semaphore>>,
     overdraft: Arc<Semaphore>,
+    buffers: Buffers,
 }
 
 /// What one frame has taken; dropping it gives it back.
@@ -32,7 +35,13 @@ impl RequestMemory {
         Self {
             units,
             overdraft: Arc::new(Semaphore::new(1)),
+            buffers: Buffers::default(),
         }
+    }
+
+    /// Memory of frames that were answered.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// Raises a grant to `bytes`, waiting until there is room or nobody else is over the bound.
