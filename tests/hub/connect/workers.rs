@@ -263,9 +263,10 @@ fn a_stopped_worker_that_goes_on_has_nothing_that_others_have() {
         let is_all = running.len() == 2 * names.len() && running.values().all(|owner| *owner == a.id());
         is_all.then_some(())
     });
+    // The file of the sink that b had is locked by it, stopped or not: nobody writes there before it goes on and lets it go.
     produce(10..20);
-    until_written(20);
     b.signal(Signal::CONT);
+    until_written(20);
     until_all_run(&a, &names, &[&a, &b]);
     produce(20..30);
     until_written(30);
