@@ -10,6 +10,7 @@ use std::{
 };
 
 use forebay_connect_api::{Access, Error, OffsetMap, SourceRecord};
+use matching::Opening;
 
 use super::{
     completion::Completion,
@@ -90,8 +91,8 @@ struct Known {
     reported: Option<Duration>,
     /// It is left alone until then.
     rest_until: Duration,
-    /// The checksum over its first bytes, when it was begun.
-    opening: Option<u32>,
+    /// What it begins with, while nothing of it was given out.
+    opening: Option<Opening>,
 }
 
 impl Known {

@@ -11,7 +11,7 @@ use std::{
     fs::OpenOptions,
     io,
     path::Path,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{Known, Reader};
@@ -31,6 +31,8 @@ const COPY_GRACE: Duration = Duration::from_secs(10);
 
 /// The first bytes of a file that are compared with those of all others.
 const OPENING_BYTES: usize = 16;
+/// File systems have clocks that stand still for some milliseconds: who writes a file twice meanwhile leaves no trace but the content.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 impl Reader {
     /// Takes a new listing.
@@ -151,6 +153,9 @@ impl Reader {
 
     /// Files that no history has: copies, and new ones.
     fn match_unknown(&mut self, found: &[Found], unknown: &[usize], now: Duration) {
+        if !self.config.complete {
+            self.refresh_openings();
+        }
         let mut index = Index::new(&self.known, found, self.config.complete);
         for file in unknown.iter().map(|index| &found[*index]) {
             let mut opening = None;
@@ -163,7 +168,7 @@ impl Reader {
                     .look_into(file)
                     .and_then(|mut content| Ok((content.head()?, content)));
                 let is_copy = looked.and_then(|(head, content)| {
-                    opening = Some(opening_of(&head));
+                    opening = Some(Opening::of(&head, file));
                     self.is_copy(file, content, &head, &index, now)
                 });
                 match is_copy {
@@ -185,6 +190,26 @@ impl Reader {
                 && !self.may_be_of_another(file, found, &index, now)
             {
                 self.begin(file, opening, &mut index);
+            }
+        }
+    }
+
+    /// What files begin with of which nothing was given out: they may have grown or been truncated since they were begun.
+    fn refresh_openings(&mut self) {
+        for place in 0..self.known.len() {
+            let known = &self.known[place];
+            let Some(file) = known.file.as_ref().filter(|_| known.lineage.mark.position == 0) else {
+                continue;
+            };
+            if known
+                .opening
+                .as_ref()
+                .is_some_and(|opening| opening.is_still_of(file))
+            {
+                continue;
+            }
+            if let Ok(head) = self.look_into(file).and_then(|mut content| content.head()) {
+                self.known[place].opening = Some(Opening::of(&head, file));
             }
         }
     }
@@ -263,7 +288,7 @@ impl Reader {
 
     /// Whether it begins as one of the same name of which nothing was given out yet.
     fn is_like_unread(&self, file: &Found, head: &[u8], index: &Index<'_>) -> bool {
-        let places = index.unread.get(&opening_of(head)).into_iter().flatten();
+        let places = index.unread.get(&opening_checksum(head)).into_iter().flatten();
         let files = places.filter_map(|place| self.known[*place].file.as_ref());
         let mut namesakes =
             files.filter(|other| file.wanted && is_namesake_either_way(&other.path, &file.path));
@@ -295,12 +320,16 @@ impl Reader {
     }
 
     /// A file that nobody knows.
-    fn begin(&mut self, file: &Found, opening: Option<u32>, index: &mut Index<'_>) {
+    fn begin(&mut self, file: &Found, opening: Option<Opening>, index: &mut Index<'_>) {
         let generation = index.generations.entry(file.identity.number).or_insert(0);
         let lineage = Lineage::begin(&file.path, file.identity, *generation);
         *generation += 1;
-        if let Some(opening) = opening {
-            index.unread.entry(opening).or_default().push(self.known.len());
+        if let Some(opening) = &opening {
+            index
+                .unread
+                .entry(opening.checksum)
+                .or_default()
+                .push(self.known.len());
         }
         let mut known = Known::new(lineage, true, Some(file.clone()));
         known.opening = opening;
@@ -377,8 +406,12 @@ impl<'a> Index<'a> {
                 continue;
             }
             index.beginnings.add(place, &known.lineage.mark);
-            if let Some(opening) = known.opening.filter(|_| known.lineage.mark.position == 0) {
-                index.unread.entry(opening).or_default().push(place);
+            let opening = known
+                .opening
+                .as_ref()
+                .filter(|_| known.lineage.mark.position == 0);
+            if let Some(opening) = opening {
+                index.unread.entry(opening.checksum).or_default().push(place);
             }
         }
         for (place, file) in found.iter().enumerate().filter(|_| !complete) {
@@ -403,8 +436,34 @@ impl<'a> Index<'a> {
     }
 }
 
+/// What a file begins with.
+#[derive(Debug)]
+pub(super) struct Opening {
+    checksum: u32,
+    length: u64,
+    modified: SystemTime,
+    /// The file's time was old enough to tell of every later change.
+    is_settled: bool,
+}
+
+impl Opening {
+    fn of(head: &[u8], file: &Found) -> Self {
+        let age = file.modified.elapsed().unwrap_or_default();
+        Self {
+            checksum: opening_checksum(head),
+            length: file.length,
+            modified: file.modified,
+            is_settled: age > CLOCK_STEP,
+        }
+    }
+
+    fn is_still_of(&self, file: &Found) -> bool {
+        self.is_settled && (self.length, self.modified) == (file.length, file.modified)
+    }
+}
+
 /// What tells files apart that begin otherwise.
-fn opening_of(head: &[u8]) -> u32 {
+fn opening_checksum(head: &[u8]) -> u32 {
     crc32c::crc32c(&head[..head.len().min(OPENING_BYTES)])
 }
 

@@ -285,6 +285,31 @@ fn run(tasks: usize, steps: &[Step]) -> Result<(), TestCaseError> {
     world.settle()
 }
 
+/// Found by the model: a copy was made of a file that was truncated and written again before its turn came.
+#[test]
+fn a_copy_of_a_file_that_was_begun_anew_before_its_turn() {
+    let append = |log, lines| Step::Append {
+        log,
+        lines,
+        partial: false,
+    };
+    let steps = [
+        Step::Append {
+            log: 0,
+            lines: 1,
+            partial: true,
+        },
+        Step::Poll { task: 0 },
+        Step::Replace { log: 0 },
+        append(1, 1),
+        append(0, 7),
+        Step::Copy { log: 1, polls: 1 },
+        append(1, 1),
+        Step::Copy { log: 1, polls: 3 },
+    ];
+    run(1, &steps).unwrap_or_else(|error| panic!("{error}"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
