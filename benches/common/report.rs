@@ -1,7 +1,6 @@
 //! Figures by row and column, and the table that is printed of them.
 
-use crate::options::{Kind, Options};
-use crate::statistics::median;
+use super::statistics::median;
 
 /// Every sample taken, in the order in which rows first appeared.
 #[derive(Debug, Default)]
@@ -43,34 +42,26 @@ impl Report {
         Some(median(samples))
     }
 
-    /// Prints a Markdown table of medians, and behind the columns the ratio of Forebay to each peer.
-    pub(crate) fn print(&self, options: &Options) {
-        let columns: Vec<&str> = options
-            .targets
+    /// Prints a Markdown table of medians, and behind the columns the ratio of `ours` to each peer.
+    pub(crate) fn print(&self, rounds: usize, columns: &[&str], ours: &str, peers: &[&str]) {
+        let was_measured = |name: &&str| {
+            self.rows
+                .iter()
+                .any(|row| row.samples.iter().any(|(known, _)| known == name))
+        };
+        let columns: Vec<&str> = columns.iter().copied().filter(was_measured).collect();
+        let peers: Vec<&str> = peers
             .iter()
-            .map(|kind| kind.name())
-            .filter(|name| {
-                self.rows
-                    .iter()
-                    .any(|row| row.samples.iter().any(|(known, _)| known == name))
-            })
-            .collect();
-        let peers: Vec<&str> = [Kind::Kafka, Kind::Floor, Kind::Mock]
-            .map(Kind::name)
-            .into_iter()
+            .copied()
             .filter(|name| columns.contains(name))
             .collect();
-        let ratios = peers.iter().map(|peer| format!("Forebay / {peer}"));
+        let ratios = peers.iter().map(|peer| format!("{ours} / {peer}"));
         let header: Vec<String> = columns
             .iter()
             .map(|&name| name.to_owned())
             .chain(ratios)
             .collect();
-        println!(
-            "| medians of {} rounds | {} |",
-            options.rounds,
-            header.join(" | ")
-        );
+        println!("| medians of {rounds} rounds | {} |", header.join(" | "));
         println!("| --- |{}", " ---: |".repeat(header.len()));
         for row in &self.rows {
             let of = |name: &str| {
@@ -80,12 +71,10 @@ impl Report {
                     .map(|(_, v)| median(v))
             };
             let figures = columns.iter().map(|name| of(name).map_or(String::new(), figure));
-            let ratios = peers
-                .iter()
-                .map(|peer| match (of(Kind::Forebay.name()), of(peer)) {
-                    (Some(ours), Some(theirs)) if theirs > 0.0 => format!("{:.2}", ours / theirs),
-                    _ => String::new(),
-                });
+            let ratios = peers.iter().map(|peer| match (of(ours), of(peer)) {
+                (Some(ours), Some(theirs)) if theirs > 0.0 => format!("{:.2}", ours / theirs),
+                _ => String::new(),
+            });
             println!(
                 "| {} | {} |",
                 row.label,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::statistics::Percentiles;
+use crate::common::statistics::Percentiles;
 
 /// One page, which is what a file grows by.
 const APPEND_BYTES: usize = 4096;

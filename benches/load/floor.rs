@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::common::process;
 use crate::options::Options;
-use crate::process;
 
 /// What goes through the socket at once: as large as the batches of the load.
 const PIECE_BYTES: usize = 1_000_000;

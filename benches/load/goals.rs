@@ -1,26 +1,14 @@
 //! What the figures were to be, and whether they are. Every goal is a ratio within one run, but for memory.
 
+use crate::common;
+use crate::common::goal::{Goal, Wanted, goal};
+use crate::common::report::Report;
 use crate::options::Kind;
-use crate::report::Report;
 
 /// The load's core counts as full from here on: then the client, not the broker, is the limit.
 const BUSY: f64 = 0.9;
 /// 128 MB.
 const RESIDENT_MIB_MAX: f64 = 122.07;
-
-struct Goal {
-    text: String,
-    /// What it is; none if one of its figures was not measured.
-    is: Option<f64>,
-    wanted: Wanted,
-    note: String,
-}
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    AtLeast(f64),
-    AtMost(f64),
-}
 
 /// Prints each goal with met, missed or not measured.
 pub(crate) fn print(report: &Report) {
@@ -31,29 +19,7 @@ pub(crate) fn print(report: &Report) {
         figures.bounds(),
         figures.throughput(),
     ];
-    println!("\n| goal | wanted | is | |\n| --- | ---: | ---: | --- |");
-    for goal in goals.into_iter().flatten() {
-        let (wanted, met) = match goal.wanted {
-            Wanted::AtLeast(bound) => (format!(">= {bound}"), goal.is.map(|is| is >= bound)),
-            Wanted::AtMost(bound) => (format!("<= {bound:.2}"), goal.is.map(|is| is <= bound)),
-        };
-        let is = goal.is.map_or(String::new(), |is| format!("{is:.2}"));
-        let outcome = match met {
-            Some(true) => "met".to_owned(),
-            Some(false) => format!("missed{}", goal.note),
-            None => "not measured".to_owned(),
-        };
-        println!("| {} | {wanted} | {is} | {outcome} |", goal.text);
-    }
-}
-
-fn goal(text: impl Into<String>, is: Option<f64>, wanted: Wanted) -> Goal {
-    Goal {
-        text: text.into(),
-        is,
-        wanted,
-        note: String::new(),
-    }
+    common::goal::print(goals.into_iter().flatten());
 }
 
 struct Figures<'a>(&'a Report);

@@ -10,22 +10,22 @@
     reason = "a program that people run and read"
 )]
 
+#[path = "../common/lib.rs"]
+#[allow(dead_code, reason = "each benchmark needs another part of it")]
+mod common;
 mod disk;
 mod floor;
 mod goals;
 mod measure;
 mod memory;
 mod options;
-mod process;
-mod report;
 mod start;
-mod statistics;
 mod target;
 mod workload;
 
+use common::{process, report::Report};
 use memory::WarmMemory;
 use options::{Kind, Options};
-use report::Report;
 use target::Target;
 
 fn main() -> anyhow::Result<()> {
@@ -50,14 +50,17 @@ fn main() -> anyhow::Result<()> {
             let Some(mut target) = Target::start(*kind, &options)? else {
                 continue;
             };
-            measure::broker(&mut target, &options, &mut warm, &mut report)?;
+            let measured = measure::broker(&mut target, &options, &mut warm, &mut report);
             target.stop()?;
+            measured?;
         }
     }
     if options.start_times {
         start::measure(&options, &mut report)?;
     }
-    report.print(&options);
+    let columns: Vec<_> = options.targets.iter().map(|kind| kind.name()).collect();
+    let peers = [Kind::Kafka, Kind::Floor, Kind::Mock].map(Kind::name);
+    report.print(options.rounds, &columns, Kind::Forebay.name(), &peers);
     goals::print(&report);
     Ok(())
 }

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use crate::common::peer::fresh_directory;
+use crate::common::process;
+use crate::common::report::Report;
+use crate::disk;
 use crate::floor::Floor;
 use crate::memory::WarmMemory;
 use crate::options::{Kind, Options, Workload};
-use crate::report::Report;
-use crate::target::{Target, fresh_directory};
+use crate::target::Target;
 use crate::workload::{self, Transfer, Work};
-use crate::{disk, process};
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -95,6 +97,8 @@ pub(crate) fn floor(options: &Options, warm: &mut WarmMemory, report: &mut Repor
 }
 
 /// Runs `work`, and adds its CPU per GB and how busy the load's core was: near 1, and the client is the limit.
+///
+/// What the core did counts, not what the client's process was charged with: interrupts are on no process's account.
 fn measured(
     target: &Target,
     what: &str,
@@ -102,10 +106,9 @@ fn measured(
     run: impl FnOnce(&Target) -> anyhow::Result<Transfer>,
 ) -> anyhow::Result<Transfer> {
     let name = target.kind.name();
-    let own = || process::cpu_seconds(std::process::id()).unwrap_or(0.0);
-    let (before, own_before) = (target.cpu_seconds(), own());
+    let before = target.cpu_seconds();
     let transfer = run(target)?;
-    let (after, own_after) = (target.cpu_seconds(), own());
+    let after = target.cpu_seconds();
     report.add(&format!("{what} (MB/s)"), name, transfer.megabytes_per_second());
     report.add(
         &format!("{what} (thousand records/s)"),
@@ -123,11 +126,9 @@ fn measured(
             name,
             (after - before) * 1e6 / transfer.records as f64,
         );
-        report.add(
-            &format!("{what} (load's core busy)"),
-            name,
-            (own_after - own_before) / transfer.all.as_secs_f64(),
-        );
+    }
+    if let Some(busy) = transfer.load_busy {
+        report.add(&format!("{what} (load's core busy)"), name, busy);
     }
     Ok(transfer)
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::common::peer::{self, fresh_directory, kafka_script, listener_address};
+use crate::common::process;
+use crate::common::report::Report;
 use crate::options::{Kind, Options};
-use crate::process;
-use crate::report::Report;
-use crate::target::{fresh_directory, kafka_script, listener_address};
 
 /// An ApiVersions request, version 0, correlation id 1, no client id: the smallest question a broker answers.
 const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
@@ -63,15 +63,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
 fn start_once(directory: &std::path::Path, cpu: Option<usize>) -> anyhow::Result<(Duration, Duration)> {
     let mut command = process::command_on(cpu, env!("CARGO_BIN_EXE_forebay"));
     command.arg("start").arg("--data-dir").arg(directory.join("data"));
-    for port in [
-        "--kafka-port",
-        "--registry-port",
-        "--rest-port",
-        "--connect-port",
-        "--console-port",
-    ] {
-        command.args([port, "0"]);
-    }
+    peer::any_ports(&mut command);
     let began = Instant::now();
     let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();

@@ -1,15 +1,16 @@
 //! A broker under measurement: started fresh, asked for its CPU time and memory, stopped.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, bail};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
+use crate::common::peer::{self, fresh_directory, kafka_script, listener_address};
+use crate::common::process;
 use crate::options::{Kind, Options};
-use crate::process;
 
 /// The port of the real Kafka; its controller listens 500 above.
 const KAFKA_PORT: u16 = 29392;
@@ -99,15 +100,7 @@ fn start_forebay(kind: Kind, options: &Options, flush_messages: &str) -> anyhow:
     let program = options.binary.to_str().context("the program's path is no text")?;
     let mut command = process::command_on(options.broker_cpu, program);
     command.arg("start").arg("--data-dir").arg(directory.join("data"));
-    for port in [
-        "--kafka-port",
-        "--registry-port",
-        "--rest-port",
-        "--connect-port",
-        "--console-port",
-    ] {
-        command.args([port, "0"]);
-    }
+    peer::any_ports(&mut command);
     command
         .arg("--override")
         .arg(format!("broker.log.flush.interval.messages={flush_messages}"));
@@ -140,24 +133,9 @@ fn start_forebay(kind: Kind, options: &Options, flush_messages: &str) -> anyhow:
     })
 }
 
-/// The `127.0.0.1:PORT` of a listener line `ROLE  ADDRESS…`.
-pub(crate) fn listener_address(line: &str, role: &str) -> Option<String> {
-    let rest = line.trim_start().strip_prefix(role)?;
-    let start = rest.find("127.0.0.1:")?;
-    Some(
-        rest[start..]
-            .chars()
-            .take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':'))
-            .collect(),
-    )
-}
-
 fn start_kafka(options: &Options) -> anyhow::Result<Option<Target>> {
-    for program in ["java", "mvn", "python3"] {
-        if Command::new(program).arg("--version").output().is_err() {
-            eprintln!("skipped: Apache Kafka needs {program} on the PATH");
-            return Ok(None);
-        }
+    if !peer::has_kafka() {
+        return Ok(None);
     }
     let directory = fresh_directory(&options.directory, "kafka")?;
     let port = KAFKA_PORT.to_string();
@@ -179,29 +157,4 @@ fn start_kafka(options: &Options) -> anyhow::Result<Option<Target>> {
         bootstrap_servers,
         running,
     }))
-}
-
-/// Runs `tests/peers/kafka VERB … --dir DIRECTORY` and returns what it printed.
-pub(crate) fn kafka_script(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/kafka");
-    let output = Command::new("python3")
-        .arg(script)
-        .args(arguments)
-        .arg("--dir")
-        .arg(directory)
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        bail!("tests/peers/kafka {} failed", arguments.join(" "));
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-pub(crate) fn fresh_directory(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let directory = parent.join(format!("{name}-{}", std::process::id()));
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory)?;
-    }
-    std::fs::create_dir_all(&directory)?;
-    Ok(directory)
 }

@@ -12,8 +12,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::common::process::CoreMeter;
+use crate::common::statistics::Percentiles;
 use crate::options::Options;
-use crate::statistics::Percentiles;
 use crate::target::Target;
 
 /// A measured transfer.
@@ -22,8 +23,8 @@ pub(crate) struct Transfer {
     pub(crate) records: u64,
     bytes: u64,
     elapsed: Duration,
-    /// With what was not counted: starting the client, the way to the first record.
-    pub(crate) all: Duration,
+    /// How busy the load's core was in that time, where it has one of its own.
+    pub(crate) load_busy: Option<f64>,
 }
 
 /// What is produced and read back.
@@ -156,6 +157,7 @@ pub(crate) fn produce(
     work.configure(&mut config);
     let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default())?;
     let payload = vec![b'x'; work.record_bytes];
+    let meter = CoreMeter::start();
     let start = Instant::now();
     let mut sent = 0_u64;
     while start.elapsed() < duration {
@@ -177,6 +179,7 @@ pub(crate) fn produce(
         .flush(Duration::from_secs(60))
         .context("records stayed unacknowledged for a minute")?;
     let elapsed = start.elapsed();
+    let load_busy = meter.and_then(|meter| meter.busy());
     let state = producer
         .context()
         .state
@@ -190,13 +193,12 @@ pub(crate) fn produce(
         records: sent,
         bytes: sent * work.record_bytes as u64,
         elapsed,
-        all: elapsed,
+        load_busy,
     })
 }
 
 /// Reads `records` records from the start of `topic`; the time counts from the first one.
 pub(crate) fn consume(target: &Target, topic: &str, records: u64, work: &Work) -> anyhow::Result<Transfer> {
-    let began = Instant::now();
     let consumer = assigned_consumer(target, topic, Offset::Beginning)?;
     let mut read = 0_u64;
     let mut start = None;
@@ -206,15 +208,16 @@ pub(crate) fn consume(target: &Target, topic: &str, records: u64, work: &Work) -
             message.payload_len() == work.record_bytes,
             "a record of another length came back"
         );
-        start.get_or_insert_with(Instant::now);
+        start.get_or_insert_with(|| (Instant::now(), CoreMeter::start()));
         read += 1;
     }
-    let elapsed = start.map_or(Duration::ZERO, |start| start.elapsed());
+    let (start, meter) = start.context("there is nothing to read")?;
+    let elapsed = start.elapsed();
     Ok(Transfer {
         records: read,
         bytes: read * work.record_bytes as u64,
         elapsed,
-        all: began.elapsed(),
+        load_busy: meter.and_then(|meter| meter.busy()),
     })
 }
 
@@ -225,7 +228,9 @@ fn assigned_consumer(target: &Target, topic: &str, from: Offset) -> anyhow::Resu
         .set("fetch.wait.max.ms", "500")
         .set("fetch.message.max.bytes", "1048576")
         .set("queued.min.messages", "1000000")
-        .set("queued.max.messages.kbytes", "262144")
+        // Enough to have always something to do, and not so much that the client spends its time growing its heap.
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.queue.backoff.ms", "2")
         .create()?;
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, from)?;
@@ -254,8 +259,11 @@ pub(crate) fn latency(target: &Target, options: &Options) -> anyhow::Result<Late
     produce(target, TOPIC, &Work::of(100), Duration::from_millis(200))?;
     let records = u64::from(RECORDS_PER_SECOND) * options.latency_duration.as_secs();
     let began = Instant::now();
-    let consumer = assigned_consumer(target, TOPIC, Offset::End)?;
-    // The consumer has its position once a poll has come back empty; a record sent earlier could be missed.
+    let probe: BaseConsumer = client(target).create()?;
+    let (_, end) = probe.fetch_watermarks(TOPIC, 0, Duration::from_secs(30))?;
+    drop(probe);
+    // From where the next record will be: the end at some moment after the first was sent would miss some.
+    let consumer = assigned_consumer(target, TOPIC, Offset::Offset(end))?;
     consumer.poll(Duration::from_secs(2));
     let reader = std::thread::spawn(move || -> anyhow::Result<Vec<f64>> {
         let mut samples_ms = Vec::with_capacity(records as usize);
