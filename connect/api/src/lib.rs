@@ -7,8 +7,6 @@
 //! [`SinkTask::pre_commit`] which offsets its store has durably taken; the worker commits these and nothing else.
 
 mod access;
-#[cfg(feature = "arrow")]
-pub mod columnar;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connector;
@@ -23,9 +21,10 @@ mod source;
 mod text;
 pub mod value;
 
-// Connectors depend on this crate alone, so the words of two lower rooms that they need come through here.
+// Connectors depend on this crate alone, so the words of lower rooms that they need come through here.
 pub use forebay_config as config;
 pub use forebay_records::{NO_TIMESTAMP, Offset, RecordBatch, RecordRef, Timestamp, TimestampType};
+pub use forebay_schema_registry_schema::avro;
 
 pub use access::{Access, is_private};
 pub use connector::{Connector, ConnectorContext, TaskId};
@@ -36,8 +35,9 @@ pub use plugin::{Constructor, NotFound, Plugin, PluginType, Plugins};
 pub use schema::{Field, Schema, SchemaBuilder};
 pub use simple::{SimpleSink, SimpleSource};
 pub use sink::{
-    AssignedPartition, ErrantRecordReporter, Offsets, RawRecords, ResultRecord, SinkBatch, SinkConnector,
-    SinkRecord, SinkRecords, SinkTask, SinkTaskContext, TopicPartition, ValueFormat,
+    AssignedPartition, AvroReader, AvroSchemas, ErrantRecordReporter, Offsets, RawRecords, ReadError,
+    ResultRecord, SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext,
+    TopicPartition, ValueFormat, ValueReader,
 };
 pub use source::{
     AlteredOffset, ExactlyOnceSupport, OffsetMap, OffsetReader, OffsetValue, SourceConnector, SourceRecord,

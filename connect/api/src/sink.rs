@@ -1,13 +1,15 @@
 //! Sink connectors: they take records from topics and write them to a system outside.
 
 mod batch;
+mod format;
 mod record;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-pub use batch::{RawRecords, SinkBatch, SinkRecords, ValueFormat};
+pub use batch::{RawRecords, SinkBatch, SinkRecords};
+pub use format::{AvroReader, AvroSchemas, ReadError, ValueFormat, ValueReader};
 pub use record::{SinkRecord, TopicPartition};
 
 use crate::{Access, BoxFuture, Connector, Error, Offset, TaskId, config::Properties};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_config::{ConfigDef, Errors, Properties};
-use forebay_connect_api::{BoxFuture, SchemaAndValue, ValueFormat};
+use forebay_connect_api::{BoxFuture, ReadError, SchemaAndValue, ValueFormat};
 
 pub(crate) use error::{Error, Wanted};
 
@@ -35,7 +35,7 @@ pub(crate) trait Converter: fmt::Debug + Send + Sync {
     }
 
     /// How a sink may read the bytes without this converter.
-    fn value_format(&self) -> Option<ValueFormat> {
+    fn value_format(self: Arc<Self>) -> Option<ValueFormat> {
         None
     }
 }
@@ -78,6 +78,16 @@ pub(crate) struct Class {
 
 /// Makes a converter of the keys under its name.
 type New = fn(Role, &Properties) -> Result<Arc<dyn Converter>, Errors>;
+
+/// What a converter makes of a raw value, for a sink that reads most of them itself.
+fn read(converter: &dyn Converter, topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+    let bytes = value.map(Bytes::copy_from_slice);
+    let read = converter.to_connect_data(topic, bytes.as_ref());
+    read.map_err(|error| match error {
+        Error::Wanted(Wanted::Schema(id)) => ReadError::Fetch(id),
+        other => ReadError::Value(other.into()),
+    })
+}
 
 /// Every class.
 pub(crate) const CLASSES: &[Class] = &[

@@ -2,13 +2,10 @@
 //! (`max.buffer.bytes`). What would change where or whether data lands, and is not supported, is refused rather than ignored.
 
 mod definition;
+mod formats;
 mod target;
 
-use forebay_connect_api::{
-    Error,
-    config::{self, Properties},
-};
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use forebay_connect_api::{Error, config::Properties};
 
 pub(crate) use definition::definition;
 pub(crate) use target::{S3Options, Target};
@@ -43,11 +40,7 @@ impl Config {
     /// Reads and checks everything, also what concerns several keys.
     pub(crate) fn parse(properties: &Properties) -> Result<Self, Error> {
         let parsed = definition().parse(properties)?;
-        let format = format(&parsed)?;
-        let extension = match &format {
-            Format::Json => "json".to_owned(),
-            Format::Parquet(compression) => format!("{}parquet", codec_extension(*compression)),
-        };
+        let format = formats::format(&parsed);
         let positive = |key: &str| parsed.get_optional::<i64>(key).filter(|number| *number > 0);
         let number =
             |key: &str| usize::try_from(parsed.get_long(key)).expect("the validator wants no negative ones");
@@ -58,7 +51,7 @@ impl Config {
                 file_delimiter: parsed.get_string("file.delim").to_owned(),
                 pad_width: usize::try_from(parsed.get_int("filename.offset.zero.pad.width"))
                     .expect("the validator wants no negative ones"),
-                extension,
+                extension: format.extension(),
             },
             format,
             rotation: Rotation {
@@ -82,34 +75,6 @@ impl Config {
 /// The last part of a class name.
 fn simple_name(class: &str) -> &str {
     class.rsplit('.').next().unwrap_or(class)
-}
-
-fn format(parsed: &config::Config) -> Result<Format, Error> {
-    Ok(match simple_name(parsed.get_class("format.class")) {
-        "JsonFormat" => Format::Json,
-        _ => Format::Parquet(compression(parsed.get_string("parquet.codec"))),
-    })
-}
-
-fn compression(codec: &str) -> Compression {
-    match codec {
-        "none" => Compression::UNCOMPRESSED,
-        "gzip" => Compression::GZIP(GzipLevel::default()),
-        "lz4" => Compression::LZ4,
-        "zstd" => Compression::ZSTD(ZstdLevel::default()),
-        _ => Compression::SNAPPY,
-    }
-}
-
-/// As Parquet's Java library names files.
-fn codec_extension(compression: Compression) -> &'static str {
-    match compression {
-        Compression::SNAPPY => "snappy.",
-        Compression::GZIP(_) => "gz.",
-        Compression::LZ4 => "lz4.",
-        Compression::ZSTD(_) => "zstd.",
-        _ => "",
-    }
 }
 
 /// What a zone adds to UTC: `UTC`, `GMT`, `Z`, `+02:00`, `GMT-05:30`. Zones by place are not known, and have been warned of; they only

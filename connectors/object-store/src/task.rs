@@ -10,13 +10,19 @@ use std::{
 };
 
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Error, Offset, Offsets, RawRecords, SinkBatch, SinkRecords, SinkTask,
-    SinkTaskContext, TopicPartition, ValueFormat, config::Properties,
+    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
+    TopicPartition, ValueFormat, config::Properties,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
-use self::partition::{AtFault, Partition, Take};
-use crate::{config::Config, connector::Environment, format::Cell, resume::Stored, store::Store};
+use self::partition::{AtFault, Partition, Stop, Take};
+use crate::{
+    config::Config,
+    connector::Environment,
+    format::{self, Cell, Reading},
+    resume::Stored,
+    store::Store,
+};
 
 /// Partitions that are listed or written at the same time.
 const CONCURRENT_MAX: usize = 8;
@@ -159,9 +165,6 @@ impl Started {
         self.check_routes(batch)?;
         // What failed to get into the store comes first; until it is there, nothing more is taken.
         self.upload().await?;
-        if let SinkRecords::Raw(records) = &batch.records {
-            prepare(records).await?;
-        }
         let now = self.environment.clock.now();
         let reporter = self.context.errant_record_reporter();
         let partition = self
@@ -169,20 +172,32 @@ impl Started {
             .get_mut(&batch.topic_partition)
             .ok_or_else(|| Error::fatal(format!("{} is not assigned to the task", batch.topic_partition)))?;
         let mut at_fault = Vec::new();
-        let mut take = Take {
-            partition: &mut *partition,
-            now,
-            at_fault: reporter.is_some().then_some(&mut at_fault),
+        let mut unreadable = Vec::new();
+        let taken = loop {
+            let mut take = Take {
+                partition: &mut *partition,
+                now,
+                at_fault: reporter.is_some().then_some(&mut at_fault),
+            };
+            match take_all(batch, &unreadable, &mut take) {
+                Ok(()) => break Ok(partition.end_batch(batch.next_offset)),
+                Err(Stop::Failed(error)) => return Err(error),
+                // What was taken before is skipped by its offset, here and when the batch comes again.
+                Err(Stop::Fetch(schema_id)) => {
+                    if let Err(error) = format::fetch(batch, schema_id, &mut unreadable).await {
+                        break Err(error);
+                    }
+                }
+            }
         };
-        take_all(batch, &mut take)?;
-        partition.end_batch(batch.next_offset);
         if let Some(reporter) = reporter {
             for AtFault { offset, error } in at_fault {
-                // The rest of the batch has been taken: delivered again, it would be skipped, this record with it.
+                // What follows it has been taken: delivered again, it would be skipped, this record with it.
                 let reported = reporter.report(batch, offset, error).await;
                 reported.map_err(Error::into_fatal)?;
             }
         }
+        taken?;
         self.close_largest_beyond_budget()?;
         self.upload().await
     }
@@ -259,23 +274,23 @@ impl Started {
     }
 }
 
-async fn prepare(records: &RawRecords) -> Result<(), Error> {
-    match records.format() {
-        ValueFormat::Columnar(format) => format.prepare(records).await,
-        _ => Ok(()),
-    }
-}
-
-fn take_all(batch: &SinkBatch, take: &mut Take<'_>) -> Result<(), Error> {
+fn take_all(batch: &SinkBatch, unreadable: &[(i32, String)], take: &mut Take<'_>) -> Result<(), Stop> {
     match &batch.records {
         SinkRecords::Converted(records) => records.iter().try_for_each(|record| {
             let cell = Cell::Converted(&record.value);
             take.record(record.offset, record.timestamp, cell)
         }),
-        SinkRecords::Raw(records) => records.try_for_each(|record| {
-            let cell = Cell::Raw(records.format(), record.value);
-            take.record(record.offset, record.timestamp, cell)
-        }),
+        SinkRecords::Raw(records) => {
+            let reading = Reading {
+                format: records.format(),
+                topic: &batch.topic_partition.topic,
+                unreadable,
+            };
+            records.try_for_each(|record| {
+                let cell = Cell::Raw(&reading, record.value);
+                take.record(record.offset, record.timestamp, cell)
+            })
+        }
     }
 }
 

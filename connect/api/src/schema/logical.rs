@@ -94,6 +94,17 @@ impl Logical {
         };
         Some(civil::java_date(milliseconds))
     }
+
+    /// The decoded value as ISO 8601 has dates and times, and a decimal in digits; `None` for a value of another type.
+    pub fn iso(self, value: &Value) -> Option<String> {
+        Some(match (self, value) {
+            (Self::Decimal { .. }, _) => self.show(value)?,
+            (Self::Date, Value::Int32(days)) => civil::iso_date((*days).into()),
+            (Self::Time, Value::Int32(milliseconds)) => civil::iso_time((*milliseconds).into()),
+            (Self::Timestamp, Value::Int64(milliseconds)) => civil::iso_timestamp(*milliseconds),
+            _ => return None,
+        })
+    }
 }
 
 /// A decimal number in its encoded form, of any length.

@@ -1,9 +1,6 @@
 //! What a sink task is given at once: records of one partition, converted or as the log has them.
 
-use std::fmt;
-#[cfg(feature = "arrow")]
-use std::sync::Arc;
-
+use super::format::ValueFormat;
 use crate::{Error, Offset, RecordBatch, RecordRef, SinkRecord, TopicPartition};
 
 /// Records of one partition, and the range of offsets that they stand for.
@@ -41,30 +38,6 @@ impl SinkRecords {
                 .iter()
                 .map(|batch| usize::try_from(batch.header().count).unwrap_or(0))
                 .sum(),
-        }
-    }
-}
-
-/// How the bytes of raw values are to be read: what the configured value converter would do with them.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum ValueFormat {
-    /// UTF-8, with U+FFFD for what is not (`StringConverter` with its default encoding).
-    String,
-    /// Just bytes (`ByteArrayConverter`).
-    Bytes,
-    /// Columns that a decoder makes of them (`AvroConverter`).
-    #[cfg(feature = "arrow")]
-    Columnar(Arc<dyn crate::columnar::ColumnarFormat>),
-}
-
-impl fmt::Debug for ValueFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::String => f.write_str("String"),
-            Self::Bytes => f.write_str("Bytes"),
-            #[cfg(feature = "arrow")]
-            Self::Columnar(format) => write!(f, "Columnar({format:?})"),
         }
     }
 }

@@ -22,6 +22,26 @@ pub(crate) fn java_date(milliseconds: i64) -> String {
     text
 }
 
+/// As ISO 8601 has it: `1970-01-01`.
+pub(crate) fn iso_date(days: i64) -> String {
+    let (year, month, day) = from_days(days);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// As ISO 8601 has it, of milliseconds since midnight: `23:59:59.999`.
+pub(crate) fn iso_time(milliseconds: i64) -> String {
+    let (seconds, milliseconds) = (milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}")
+}
+
+/// As ISO 8601 has it, in UTC: `1970-01-01T00:00:00.000Z`.
+pub(crate) fn iso_timestamp(milliseconds: i64) -> String {
+    let per_day = i64::from(MILLISECONDS_PER_DAY);
+    let (days, time) = (milliseconds.div_euclid(per_day), milliseconds.rem_euclid(per_day));
+    format!("{}T{}Z", iso_date(days), iso_time(time))
+}
+
 /// Year, month (1 to 12) and day of a count of days since 1970-01-01: years that begin in March, in eras of 400.
 fn from_days(days: i64) -> (i64, usize, i64) {
     let days = days + 719_468;
@@ -57,6 +77,15 @@ mod tests {
         for (milliseconds, expected) in cases {
             assert_eq!(java_date(milliseconds), expected);
         }
+        let cases = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (1_709_251_200_042, "2024-03-01T00:00:00.042Z"),
+        ];
+        for (milliseconds, expected) in cases {
+            assert_eq!(iso_timestamp(milliseconds), expected);
+        }
+        iso_timestamp(i64::MIN);
         java_date(i64::MAX);
         java_date(i64::MIN);
     }

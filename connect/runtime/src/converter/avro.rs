@@ -1,19 +1,15 @@
-//! `AvroConverter`: Avro in Confluent's wire format, its schemas in a registry. Connect's schemas become Avro's and back as
-//! Confluent's `AvroData` has them: records, optional as union with null, arrays, maps, enums as strings, fixed as bytes, the
-//! logical types, and `connect.*` properties for what Avro cannot say.
-
-mod data;
-mod from_avro;
-mod to_avro;
+//! `AvroConverter`: Avro in Confluent's wire format, its schemas in a registry. Between Connect and Avro it is `connect/avro` that maps.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_config::{Config, ConfigDef, ConfigKey, ConfigType, Error as ConfigError, Importance, Validator};
-use forebay_connect_api::{BoxFuture, Schema, SchemaAndValue, Value};
-use forebay_schema_registry_client::{
-    Client, Error as RegistryError, Options, RegisteredSchema, SchemaId, wire,
+use forebay_connect_api::{
+    AvroReader, AvroSchemas, BoxFuture, Error as ConnectError, ReadError, Schema, SchemaAndValue, Value,
+    ValueFormat, ValueReader,
 };
+use forebay_connect_avro::{data, from_avro, to_avro};
+use forebay_schema_registry_client::{Client, Error as RegistryError, Options, SchemaId, wire};
 use forebay_schema_registry_schema::avro;
 
 use super::recent::Recent;
@@ -84,7 +80,7 @@ struct Written {
 /// A registered Avro schema in Connect.
 #[derive(Debug)]
 struct Read {
-    registered: Arc<RegisteredSchema>,
+    avro: Arc<avro::Schema>,
     schema: Arc<Schema>,
 }
 
@@ -142,7 +138,34 @@ impl AvroConverter {
     }
 }
 
+impl ValueReader for AvroConverter {
+    fn read(&self, topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+        super::read(self, topic, value)
+    }
+
+    fn fetch(&self, schema_id: i32) -> BoxFuture<'_, Result<(), ConnectError>> {
+        Box::pin(async move {
+            let fetched = self.prepare(&Wanted::Schema(schema_id)).await;
+            fetched.map_err(ConnectError::from)
+        })
+    }
+}
+
+impl AvroReader for AvroConverter {
+    fn schemas(&self, schema_id: i32) -> Option<AvroSchemas> {
+        let read = self.read.get(|known| known.0 == schema_id)?;
+        Some(AvroSchemas {
+            avro: Arc::clone(&read.avro),
+            connect: Arc::clone(&read.schema),
+        })
+    }
+}
+
 impl Converter for AvroConverter {
+    fn value_format(self: Arc<Self>) -> Option<ValueFormat> {
+        Some(ValueFormat::Avro(self))
+    }
+
     fn from_connect_data(&self, topic: &str, data: &SchemaAndValue) -> Result<Option<Bytes>, Error> {
         if data.value.is_null() {
             return Ok(None);
@@ -174,7 +197,7 @@ impl Converter for AvroConverter {
         let (id, encoded) = wire::split(bytes).map_err(|error| Error::data_because(failed(), error))?;
         let read = self.read.get(|known| *known == id);
         let read = read.ok_or(Error::Wanted(Wanted::Schema(id.0)))?;
-        let root = read.registered.avro.root();
+        let root = read.avro.root();
         let value = root
             .decode(encoded)
             .map_err(|error| Error::data_because(failed(), error))?;
@@ -191,7 +214,8 @@ impl Converter for AvroConverter {
                         refused(format!("Error retrieving Avro schema for id {id}"), error)
                     })?;
                     let schema = from_avro::schema(registered.avro.root())?;
-                    let read = Arc::new(Read { registered, schema });
+                    let avro = Arc::new(registered.avro.clone());
+                    let read = Arc::new(Read { avro, schema });
                     self.read.put(SchemaId(*id), read);
                 }
                 Wanted::Identifier { subject, schema } => {

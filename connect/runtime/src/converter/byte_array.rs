@@ -50,7 +50,7 @@ impl Converter for ByteArrayConverter {
         ))
     }
 
-    fn value_format(&self) -> Option<ValueFormat> {
+    fn value_format(self: Arc<Self>) -> Option<ValueFormat> {
         Some(ValueFormat::Bytes)
     }
 }

@@ -71,6 +71,15 @@ impl Error {
     }
 }
 
+impl From<forebay_connect_avro::Error> for Error {
+    fn from(error: forebay_connect_avro::Error) -> Self {
+        Self::Data {
+            message: error.message,
+            source: error.source,
+        }
+    }
+}
+
 impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         let (error, source) = match error {

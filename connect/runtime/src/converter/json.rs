@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_config::{Config, ConfigDef, ConfigKey, ConfigType, Importance, Validator, Width};
-use forebay_connect_api::{Schema, SchemaAndValue};
+use forebay_connect_api::{ReadError, Schema, SchemaAndValue, ValueFormat, ValueReader};
 use serde_json::Value as Json;
 
 use super::recent::Recent;
@@ -135,7 +135,20 @@ impl JsonConverter {
     }
 }
 
+impl ValueReader for JsonConverter {
+    fn read(&self, topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+        super::read(self, topic, value)
+    }
+}
+
 impl Converter for JsonConverter {
+    fn value_format(self: Arc<Self>) -> Option<ValueFormat> {
+        Some(match self.with_schemas {
+            true => ValueFormat::JsonWithSchemas(self),
+            false => ValueFormat::Json(self),
+        })
+    }
+
     fn from_connect_data(&self, _topic: &str, data: &SchemaAndValue) -> Result<Option<Bytes>, Error> {
         let schema = data.schema.as_ref();
         if schema.is_none() && data.value.is_null() {

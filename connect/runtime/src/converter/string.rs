@@ -46,7 +46,7 @@ impl Converter for StringConverter {
         Ok(SchemaAndValue::new(Schema::optional_string_schema(), text))
     }
 
-    fn value_format(&self) -> Option<ValueFormat> {
+    fn value_format(self: Arc<Self>) -> Option<ValueFormat> {
         Some(ValueFormat::String)
     }
 }

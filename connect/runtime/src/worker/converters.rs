@@ -60,7 +60,7 @@ impl Converters {
         let value = new(Role::Value)?;
         Ok(Self {
             key: new(Role::Key)?,
-            value_format: value.value_format(),
+            value_format: Arc::clone(&value).value_format(),
             value,
             header: new(Role::Header)?,
             errors: config.errors.clone(),

@@ -2,7 +2,7 @@
 
 use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
 
-use super::simple_name;
+use super::{formats::format_keys, simple_name};
 use crate::name::Layout;
 
 /// 128 MiB.
@@ -12,26 +12,13 @@ const MAX_BUFFER_BYTES_MIN: i32 = 1024 * 1024;
 const PAD_WIDTH_MAX: i32 = 19;
 
 pub(crate) fn definition() -> ConfigDef {
-    without_meaning(store_keys(rotation_keys(naming_keys(ConfigDef::new()))))
+    without_meaning(store_keys(rotation_keys(naming_keys(format_keys(
+        ConfigDef::new(),
+    )))))
 }
 
 fn naming_keys(def: ConfigDef) -> ConfigDef {
     def.define(
-        ConfigKey::new("format.class", ConfigType::Class)
-            .validator(one_class("format.class", &["ParquetFormat", "JsonFormat"]))
-            .importance(Importance::High)
-            .documentation(
-                "What objects are: io.confluent.connect.s3.format.parquet.ParquetFormat or io.confluent.connect.s3.format.json.JsonFormat \
-                 (one JSON value per line).",
-            ),
-    )
-    .define(
-        ConfigKey::new("parquet.codec", ConfigType::String)
-            .default("snappy")
-            .validator(Validator::one_of(["none", "snappy", "gzip", "lz4", "zstd"]))
-            .documentation("How Parquet pages are compressed."),
-    )
-    .define(
         ConfigKey::new("topics.dir", ConfigType::String)
             .default("topics")
             .importance(Importance::High)
@@ -104,12 +91,6 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
             .default("fail")
             .validator(Validator::one_of(["fail", "ignore", "write"]))
             .documentation("What to do with records without a value (tombstones)."),
-    )
-    .define(
-        ConfigKey::new("schema.compatibility", ConfigType::String)
-            .default("NONE")
-            .validator(Validator::one_of(["NONE"]))
-            .documentation("NONE: where the schema changes, the next object begins."),
     )
     .define(
         ConfigKey::new("retry.backoff.ms", ConfigType::Long)
@@ -201,12 +182,6 @@ fn store_keys(def: ConfigDef) -> ConfigDef {
             .guards()
             .documentation("Not supported: use the bucket's policy."),
     )
-    .define(
-        ConfigKey::new("s3.compression.type", ConfigType::String)
-            .default("none")
-            .validator(Validator::one_of(["none"]))
-            .documentation("How JSON objects are compressed: not at all, for now."),
-    )
 }
 
 /// Keys that a configuration written for Confluent's sinks has, and that mean nothing here.
@@ -239,7 +214,7 @@ fn without_meaning(def: ConfigDef) -> ConfigDef {
     .fold(def, |def, (key, instead)| def.meaningless(key, instead))
 }
 
-fn one_class(key: &'static str, known: &'static [&'static str]) -> Validator {
+pub(super) fn one_class(key: &'static str, known: &'static [&'static str]) -> Validator {
     let shown = known.join(", ");
     Validator::custom(format!("[{shown}]"), move |_, value| match value {
         // None: it is missing, which is said anyway.

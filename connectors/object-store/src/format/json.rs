@@ -2,44 +2,96 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use forebay_connect_api::{Error, Value, ValueFormat};
+use flate2::Compression;
+use forebay_connect_api::{Error, SchemaAndValue, Value, ValueFormat};
 
-use super::{Cell, Refused, Writer, Written};
+use super::{
+    Cell, Refused, Writer, Written,
+    columns::explain,
+    output::Output,
+    schemas::{Fit, Target, conform},
+};
 
 /// Lines that are being gathered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct JsonLines {
-    lines: Vec<u8>,
+    output: Output,
+    /// Where `schema.compatibility` decides about files and fields; lines by themselves need no common schema.
+    target: Option<Target>,
+}
+
+impl JsonLines {
+    pub(super) fn new(gzip: Option<Compression>, target: Option<Target>) -> Self {
+        Self {
+            output: Output::new(gzip),
+            target,
+        }
+    }
+
+    /// The value as the file's schema has it; `None` if it belongs into another file.
+    fn projected(&mut self, value: &SchemaAndValue) -> Result<Option<Value>, Refused> {
+        let Some(target) = self.target.as_mut().filter(|_| value.schema.is_some()) else {
+            return Ok(Some(value.value.clone()));
+        };
+        let schema = match target.fit(value)? {
+            Fit::Other => return Ok(None),
+            Fit::With(schema) => {
+                let known = schema.clone();
+                target.settle(schema, value);
+                known
+            }
+            Fit::AsItIs => target.schema().cloned().expect("it fits one"),
+        };
+        if value.value.is_null() {
+            return Ok(Some(Value::Null));
+        }
+        let conforming = conform(&schema.schema, &value.value);
+        conforming
+            .map(Some)
+            .map_err(|_| Refused::Record(explain(&schema.schema, value)))
+    }
+
+    fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Written, Refused> {
+        let written = self.output.with(|out| {
+            write(out);
+            out.push(b'\n');
+        });
+        written.map_err(Refused::All)?;
+        Ok(Written::Row)
+    }
 }
 
 impl Writer for JsonLines {
     fn write(&mut self, cell: Cell<'_>) -> Result<Written, Refused> {
         match cell {
-            Cell::Raw(_, None) => self.lines.extend_from_slice(b"null"),
-            Cell::Raw(ValueFormat::String, Some(bytes)) => {
-                string(&mut self.lines, &String::from_utf8_lossy(bytes));
-            }
-            Cell::Raw(ValueFormat::Bytes, Some(bytes)) => base64(&mut self.lines, bytes),
-            Cell::Raw(format, Some(_)) => {
-                let error = format!("raw values of format {format:?} do not become JSON");
-                return Err(Refused::All(Error::fatal(error)));
-            }
-            Cell::Converted(value) => write(&mut self.lines, &value.value),
+            Cell::Raw(_, None) => self.line(|out| out.extend_from_slice(b"null")),
+            Cell::Raw(reading, Some(bytes)) => match reading.format {
+                ValueFormat::String => self.line(|out| string(out, &String::from_utf8_lossy(bytes))),
+                ValueFormat::Bytes => self.line(|out| base64(out, bytes)),
+                format => {
+                    let error = format!("raw values of format {format:?} do not become JSON");
+                    Err(Refused::All(Error::fatal(error)))
+                }
+            },
+            Cell::Converted(value) if self.target.is_none() => self.line(|out| write(out, &value.value)),
+            Cell::Converted(value) => match self.projected(value)? {
+                Some(value) => self.line(|out| write(out, &value)),
+                None => Ok(Written::OtherSchema),
+            },
         }
-        self.lines.push(b'\n');
-        Ok(Written::Row)
     }
 
     fn bytes(&self) -> usize {
-        self.lines.capacity()
+        self.output.bytes()
     }
 
     fn finish(self: Box<Self>) -> Result<Bytes, Error> {
-        Ok(self.lines.into())
+        self.output.finish()
     }
 }
 
-fn write(out: &mut Vec<u8>, value: &Value) {
+/// A value as JSON.
+pub(super) fn write(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),

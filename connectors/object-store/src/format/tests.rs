@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, RecordBatch,
     cast::AsArray,
-    types::{Date32Type, Decimal128Type, Int64Type, TimestampMillisecondType},
+    types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType},
 };
 use forebay_connect_api::{
     Schema, Struct, Value,
@@ -13,7 +13,30 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
 
-const PARQUET: Format = Format::Parquet(Compression::SNAPPY);
+const RULES: Rules = Rules {
+    compatibility: Compatibility::None,
+    inference: true,
+};
+
+fn writer(encoding: Encoding) -> Box<dyn Writer> {
+    let format = Format {
+        encoding,
+        rules: RULES,
+    };
+    format.files().writer()
+}
+
+fn parquet() -> Box<dyn Writer> {
+    writer(Encoding::Parquet(Compression::SNAPPY))
+}
+
+fn reading(format: &ValueFormat) -> Reading<'_> {
+    Reading {
+        format,
+        topic: "t",
+        unreadable: &[],
+    }
+}
 
 fn rows(content: Bytes) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(content)
@@ -27,6 +50,7 @@ fn message(refused: Refused) -> (bool, String) {
     match refused {
         Refused::Record(error) => (false, error.trace()),
         Refused::All(error) => (true, error.trace()),
+        Refused::Fetch(id) => (false, format!("schema {id} is wanted")),
     }
 }
 
@@ -34,16 +58,18 @@ fn message(refused: Refused) -> (bool, String) {
 fn raw_and_schemaless_strings_and_bytes_are_the_one_column_value() {
     let raw = [Some(b"a".as_slice()), None, Some(b"\xff")];
     for (format, nullable_strings) in [(ValueFormat::String, true), (ValueFormat::Bytes, false)] {
-        let mut from_raw = PARQUET.writer();
-        let mut converted = PARQUET.writer();
+        let mut from_raw = parquet();
+        let mut converted = parquet();
         for value in raw {
             assert_eq!(
-                from_raw.write(Cell::Raw(&format, value)).expect("taken"),
+                from_raw
+                    .write(Cell::Raw(&reading(&format), value))
+                    .expect("taken"),
                 Written::Row
             );
             let bytes = value.map(Bytes::copy_from_slice);
             let value: Value = match nullable_strings {
-                true => bytes.map(forebay_connect_api::Text::from_utf8_lossy).into(),
+                true => bytes.map(Text::from_utf8_lossy).into(),
                 false => bytes.into(),
             };
             let written = converted.write(Cell::Converted(&SchemaAndValue::schemaless(value)));
@@ -130,7 +156,7 @@ fn a_schema_becomes_columns_with_logical_types() {
         .expect("a struct")
         .with("id", 8_i64)
         .expect("fits");
-    let mut file = PARQUET.writer();
+    let mut file = parquet();
     for row in [full(&schema), sparse] {
         let value = SchemaAndValue::new(Arc::clone(&schema), row);
         assert_eq!(file.write(Cell::Converted(&value)).expect("taken"), Written::Row);
@@ -182,28 +208,134 @@ fn a_schema_becomes_columns_with_logical_types() {
     assert_eq!(column("id").null_count() + column("state").null_count(), 0);
 }
 
+fn structure(name: Option<&str>, fields: &[(&str, Arc<Schema>)]) -> Arc<Schema> {
+    let mut builder = Schema::structure();
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    let fields = fields.iter();
+    let builder = fields.fold(builder, |builder, (name, of)| {
+        builder.field(*name, Arc::clone(of))
+    });
+    builder.build().expect("fits")
+}
+
+fn row(schema: &Arc<Schema>, values: Vec<Value>) -> SchemaAndValue {
+    let row = Struct::from_values(Arc::clone(schema), values).expect("a value each");
+    SchemaAndValue::new(Arc::clone(schema), row)
+}
+
+/// Three versions of a schema.
+fn versions() -> [SchemaAndValue; 3] {
+    let int = Schema::primitive(schema::Type::Int32, false).expect("primitive");
+    let double = Schema::primitive(schema::Type::Float64, false).expect("primitive");
+    let text = Schema::string_schema;
+    let state = Schema::string().default_value("new".into());
+    [
+        row(
+            &structure(Some("r"), &[("a", int.clone()), ("b", text())]),
+            vec![1.into(), "x".into()],
+        ),
+        row(
+            &structure(
+                Some("r"),
+                &[("c", text()), ("a", int), ("s", state.build().expect("fits"))],
+            ),
+            vec!["y".into(), 2.into(), "old".into()],
+        ),
+        row(
+            &structure(Some("r"), &[("a", double), ("b", text())]),
+            vec![2.5.into(), "z".into()],
+        ),
+    ]
+}
+
 #[test]
-fn another_schema_belongs_into_another_file_unless_its_columns_are_the_same() {
-    let schema = |field: &str, doc: &str| {
-        let schema = Schema::structure().doc(doc).field(field, Schema::string_schema());
-        schema.build().expect("fits")
-    };
-    let value = |schema: &Arc<Schema>| {
-        let field = &schema.fields()[0].name;
-        let row = Struct::new(Arc::clone(schema))
-            .expect("a struct")
-            .with(field, "x")
-            .expect("fits");
-        SchemaAndValue::new(Arc::clone(schema), row)
-    };
-    let first = value(&schema("a", "one"));
+fn records_of_several_versions_lie_in_one_file_in_their_order() {
+    let [first, second, third] = versions();
+    let mut files: Vec<Box<dyn Writer>> = Vec::new();
+    // The schema grows before anything is encoded, and after that.
+    for repeated in [1, 9_000] {
+        let mut file = parquet();
+        for value in [&first, &second, &third] {
+            for _ in 0..repeated {
+                assert_eq!(file.write(Cell::Converted(value)).expect("taken"), Written::Row);
+            }
+        }
+        for value in [&first, &third, &second, &first] {
+            assert_eq!(file.write(Cell::Converted(value)).expect("taken"), Written::Row);
+        }
+        files.push(file);
+    }
+    for (file, repeated) in files.into_iter().zip([1, 9_000]) {
+        let batches = rows(file.finish().expect("whole"));
+        let schema = batches[0].schema();
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        assert_eq!(names, ["a", "b", "c", "s"]);
+        let numbers: Vec<f64> = batches
+            .iter()
+            .flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec())
+            .collect();
+        let expected = [1.0, 2.0, 2.5].map(|number| vec![number; repeated]).concat();
+        assert_eq!(numbers, [expected, vec![1.0, 2.5, 2.0, 1.0]].concat());
+        let texts = |name: &str| -> Vec<Option<String>> {
+            let columns = batches.iter().map(|batch| {
+                batch
+                    .column_by_name(name)
+                    .expect("it is there")
+                    .as_string::<i32>()
+            });
+            columns
+                .flat_map(|column| {
+                    column
+                        .iter()
+                        .map(|text| text.map(str::to_owned))
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        let (b, c, s) = (texts("b"), texts("c"), texts("s"));
+        for (index, number) in numbers.iter().enumerate() {
+            let expected = match *number {
+                1.0 => (Some("x"), None, Some("new")),
+                2.0 => (None, Some("y"), Some("old")),
+                _ => (Some("z"), None, Some("new")),
+            };
+            assert_eq!(
+                (b[index].as_deref(), c[index].as_deref(), s[index].as_deref()),
+                expected,
+                "{index}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_one_schema_belongs_into_another_file() {
+    let text = Schema::string_schema;
+    let int = Schema::primitive(schema::Type::Int32, false).expect("primitive");
+    let first = row(&structure(Some("r"), &[("a", text())]), vec!["x".into()]);
     let cases = [
-        (value(&schema("a", "two")), Written::Row),
-        (value(&schema("b", "one")), Written::OtherSchema),
+        (
+            row(&structure(Some("q"), &[("a", text())]), vec!["x".into()]),
+            Written::OtherSchema,
+        ),
+        (
+            row(&structure(Some("r"), &[("a", int)]), vec![1.into()]),
+            Written::OtherSchema,
+        ),
         (SchemaAndValue::string("x"), Written::OtherSchema),
+        (
+            row(&structure(None, &[("b", text())]), vec!["x".into()]),
+            Written::Row,
+        ),
         (first.clone(), Written::Row),
     ];
-    let mut file = PARQUET.writer();
+    let mut file = parquet();
     file.write(Cell::Converted(&first)).expect("taken");
     for (value, expected) in cases {
         assert_eq!(
@@ -218,12 +350,13 @@ fn another_schema_belongs_into_another_file_unless_its_columns_are_the_same() {
 #[test]
 fn what_cannot_be_written_says_what_to_do() {
     let object = SchemaAndValue::schemaless(Value::Map(vec![("a".into(), 1.into())]));
-    let (all, text) = message(
-        PARQUET
-            .writer()
-            .write(Cell::Converted(&object))
-            .expect_err("an object"),
-    );
+    let rules = Rules {
+        inference: false,
+        ..RULES
+    };
+    let encoding = Encoding::Parquet(Compression::SNAPPY);
+    let mut file = Format { encoding, rules }.files().writer();
+    let (all, text) = message(file.write(Cell::Converted(&object)).expect_err("an object"));
     assert!(all, "no other record will do better");
     for way in [
         "json.JsonFormat",
@@ -234,7 +367,7 @@ fn what_cannot_be_written_says_what_to_do() {
     }
 
     let schema = order();
-    let mut file = PARQUET.writer();
+    let mut file = parquet();
     let good = SchemaAndValue::new(Arc::clone(&schema), full(&schema));
     file.write(Cell::Converted(&good)).expect("taken");
     let long = Bytes::from(vec![0x7f; 20]);
@@ -281,17 +414,17 @@ fn json_lines_are_jacksons() {
         (Value::Null, "null"),
     ];
     for (value, expected) in cases {
-        let mut file = Format::Json.writer();
+        let mut file = writer(Encoding::Json { gzip: None });
         file.write(Cell::Converted(&SchemaAndValue::schemaless(value)))
             .expect("taken");
         let line = String::from_utf8(file.finish().expect("whole").to_vec()).expect("UTF-8");
         assert_eq!(line, format!("{expected}\n"));
         let _: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     }
-    let mut file = Format::Json.writer();
-    file.write(Cell::Raw(&ValueFormat::String, Some(b"a\"\xff")))
+    let mut file = writer(Encoding::Json { gzip: None });
+    file.write(Cell::Raw(&reading(&ValueFormat::String), Some(b"a\"\xff")))
         .expect("taken");
-    file.write(Cell::Raw(&ValueFormat::Bytes, Some(b"abc")))
+    file.write(Cell::Raw(&reading(&ValueFormat::Bytes), Some(b"abc")))
         .expect("taken");
     assert_eq!(file.finish().expect("whole"), "\"a\\\"\u{fffd}\"\n\"YWJj\"\n");
 }
@@ -300,7 +433,7 @@ fn json_lines_are_jacksons() {
 fn a_schema_has_a_bound_however_its_types_share_what_they_hold() {
     let refused = |schema: Arc<Schema>| {
         let value = SchemaAndValue::new(schema, Value::Null);
-        PARQUET.writer().write(Cell::Converted(&value)).err().map(message)
+        parquet().write(Cell::Converted(&value)).err().map(message)
     };
     let wide = |count: usize| {
         let fields = (0..count).fold(Schema::structure(), |builder, number| {

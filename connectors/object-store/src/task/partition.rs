@@ -7,7 +7,7 @@ use forebay_connect_api::{AssignedPartition, Error, Offset, Timestamp, TopicPart
 use super::upload::ClosedFile;
 use crate::{
     config::{Config, OnNull},
-    format::{Cell, Refused, Writer, Written},
+    format::{Cell, Files, Refused, Writer, Written},
     rotation::Opened,
     store::Store,
 };
@@ -23,6 +23,7 @@ pub(super) struct Partition {
     /// Noted with each object.
     topic_id: Option<Arc<str>>,
     config: Arc<Config>,
+    files: Files,
     /// The next offset to consume.
     position: Offset,
     /// The first offset of the next object.
@@ -56,6 +57,21 @@ pub(super) struct AtFault {
     pub(super) error: Error,
 }
 
+/// Why records of a batch were not taken.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The task fails.
+    Failed(Error),
+    /// A schema has to be fetched; then the batch goes on.
+    Fetch(i32),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Take<'_> {
     /// Takes one record, unless a batch that came before had it.
     pub(super) fn record(
@@ -63,7 +79,7 @@ impl Take<'_> {
         offset: Offset,
         timestamp: Timestamp,
         cell: Cell<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         if offset < self.partition.position {
             return Ok(());
         }
@@ -80,13 +96,14 @@ impl Take<'_> {
         );
         match (refused, &mut self.at_fault) {
             (None, _) => {}
+            (Some(Refused::Fetch(schema_id)), _) => return Err(Stop::Fetch(schema_id)),
             (Some(Refused::Record(error)), Some(at_fault)) => at_fault.push(AtFault { offset, error }),
             (Some(Refused::Record(error) | Refused::All(error)), _) => {
-                return Err(Error::fatal(format!("cannot write {place}: {}", error.trace())));
+                return Err(Error::fatal(format!("cannot write {place}: {}", error.trace())).into());
             }
         }
         self.partition.consumed(offset.next());
-        self.partition.close_if_full()
+        Ok(self.partition.close_if_full()?)
     }
 }
 
@@ -95,6 +112,7 @@ impl Partition {
         Self {
             topic_partition: assigned.topic_partition.clone(),
             topic_id: assigned.topic_id.clone(),
+            files: config.format.files(),
             config,
             position,
             start: position,
@@ -155,9 +173,9 @@ impl Partition {
         }
         // Twice at most: a file that is empty takes any schema.
         loop {
-            let format = self.config.format;
+            let files = &self.files;
             let open = self.open.get_or_insert_with(|| OpenFile {
-                writer: format.writer(),
+                writer: files.writer(),
                 records: 0,
                 opened: Opened {
                     first: timestamp,

@@ -86,6 +86,11 @@ impl Node<'_> {
         binary::decode(self, bytes)
     }
 
+    /// Reads the value that `bytes` begin with, and leaves those after it.
+    pub fn decode_next(self, bytes: &mut &[u8]) -> Result<Value, Error> {
+        binary::decode_next(self, bytes)
+    }
+
     /// Writes `value` behind what `out` holds.
     pub fn encode(self, value: &Value, out: &mut Vec<u8>) -> Result<(), Error> {
         binary::encode(self, value, out)

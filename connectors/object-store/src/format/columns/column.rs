@@ -1,287 +1,574 @@
-//! One column that is being filled. Values have been checked against the schema before.
+//! One column that is being filled. A value that does not fit is a [`Misfit`], and may leave some of itself behind: then the
+//! column is to be truncated to the rows before.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, ListArray, MapArray, StructArray,
-    builder::{
-        ArrayBuilder, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
-        Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder,
-        Time32MillisecondBuilder, TimestampMillisecondBuilder,
+    ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
+    StructArray,
+    types::{
+        ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
+        Int32Type, Int64Type, Time32MillisecondType, TimestampMillisecondType,
     },
 };
-use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, DataType, Fields, SchemaRef};
 use forebay_connect_api::{
     Error, Schema, Value,
-    schema::{Decimal, Logical, MILLISECONDS_PER_DAY},
+    schema::{Decimal, Logical, MILLISECONDS_PER_DAY, Type},
 };
 
-use super::{DECIMAL_PRECISION_MAX, data_type};
+use super::{DECIMAL_PRECISION_MAX, Misfit, data_type, is_nullable};
+use crate::format::schemas::is_unknown;
 
-/// Rows that a builder is made for.
+/// Rows that a column is made for.
 const CAPACITY: usize = 64;
+/// Orders of fields that are kept.
+const ORDERS_MAX: usize = 16;
 
-/// Values of one Arrow type.
+type Fitting = Result<(), Misfit>;
+
+/// Values of one type, and which of them are null.
 #[derive(Debug)]
-pub(super) enum Column {
-    Boolean(BooleanBuilder),
-    Int8(Int8Builder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    String(StringBuilder),
-    Bytes(BinaryBuilder),
-    Decimal(Decimal128Builder),
-    Date(Date32Builder),
-    Time(Time32MillisecondBuilder),
-    Timestamp(TimestampMillisecondBuilder),
-    Struct(Vec<Column>, NullBufferBuilder),
+pub(in crate::format) struct Column {
+    pub(in crate::format) values: Values,
+    nullable: bool,
+    default: Option<Value>,
+    nulls: NullBufferBuilder,
+}
+
+#[derive(Debug)]
+pub(in crate::format) enum Values {
+    Boolean(BooleanBufferBuilder),
+    Int8(Vec<i8>),
+    Int16(Vec<i16>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Float32(Vec<f32>),
+    Float64(Vec<f64>),
+    String(Strings),
+    Bytes(Strings),
+    /// Unscaled, of so many digits at most.
+    Decimal(Vec<i128>, u8),
+    Date(Vec<i32>),
+    Time(Vec<i32>),
+    Timestamp(Vec<i64>),
+    Struct(Structs),
     /// Items, and where each row's end.
-    List(Box<Column>, Vec<i32>, NullBufferBuilder),
-    /// Keys, values, and where each row's end.
-    Map(Box<[Column; 2]>, Vec<i32>, NullBufferBuilder),
+    List(Box<Column>, Vec<i32>),
+    /// Keys and values, and where each row's end.
+    Map(Box<[Column; 2]>, Vec<i32>),
+}
+
+/// Bytes one after the other, and where each row's end.
+#[derive(Debug, Default)]
+pub(in crate::format) struct Strings {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+}
+
+/// A column for each field.
+#[derive(Debug)]
+pub(in crate::format) struct Structs {
+    pub(in crate::format) columns: Vec<Column>,
+    schema: Arc<Schema>,
+    /// For schemas of structs: where each column's value is in them.
+    orders: Vec<(Arc<Schema>, Arc<[Option<usize>]>)>,
 }
 
 impl Column {
-    /// An empty column of a type that `data_type` made.
-    pub(super) fn new(of: &DataType) -> Self {
-        let nulls = || NullBufferBuilder::new(CAPACITY);
-        match of {
-            DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            DataType::Int8 => Self::Int8(Int8Builder::new()),
-            DataType::Int16 => Self::Int16(Int16Builder::new()),
-            DataType::Int32 => Self::Int32(Int32Builder::new()),
-            DataType::Int64 => Self::Int64(Int64Builder::new()),
-            DataType::Float32 => Self::Float32(Float32Builder::new()),
-            DataType::Float64 => Self::Float64(Float64Builder::new()),
-            DataType::Utf8 => Self::String(StringBuilder::new()),
-            DataType::Binary => Self::Bytes(BinaryBuilder::new()),
-            DataType::Decimal128(..) => Self::Decimal(Decimal128Builder::new().with_data_type(of.clone())),
-            DataType::Date32 => Self::Date(Date32Builder::new()),
-            DataType::Time32(_) => Self::Time(Time32MillisecondBuilder::new()),
-            DataType::Timestamp(..) => {
-                Self::Timestamp(TimestampMillisecondBuilder::new().with_data_type(of.clone()))
-            }
-            DataType::Struct(fields) => Self::Struct(children(fields), nulls()),
-            DataType::List(item) => Self::List(Box::new(Self::new(item.data_type())), Vec::new(), nulls()),
-            DataType::Map(entries, _) => {
-                let fields = struct_fields(entries);
-                let both = fields.iter().map(|field| Self::new(field.data_type()));
-                let both: Vec<Column> = both.collect();
-                Self::Map(
-                    Box::new(both.try_into().expect("a key and a value")),
-                    Vec::new(),
-                    nulls(),
-                )
-            }
-            other => unreachable!("no Connect schema becomes {other}"),
+    /// A column for whole values of that schema: of structs, or of what is in the one column `value`.
+    pub(super) fn root(schema: &Arc<Schema>) -> Result<Self, Error> {
+        let mut root = Self::new(schema, true)?;
+        if schema.schema_type() == Type::Struct {
+            // There is no row without columns.
+            (root.nullable, root.default) = (false, None);
         }
+        Ok(root)
     }
 
-    /// Adds a value, or the schema's default for null; says how many bytes that took, roughly.
-    pub(super) fn append(&mut self, schema: Option<&Schema>, value: &Value) -> usize {
-        let default = schema.and_then(Schema::default_value).unwrap_or(&Value::Null);
-        match if value.is_null() { default } else { value } {
+    /// An empty column for values of that schema.
+    pub(super) fn new(schema: &Arc<Schema>, nullable: bool) -> Result<Self, Error> {
+        Ok(Self {
+            values: Values::new(schema)?,
+            nullable,
+            default: schema.default_value().cloned(),
+            nulls: NullBufferBuilder::new(CAPACITY),
+        })
+    }
+
+    fn inner(schema: &Arc<Schema>) -> Result<Self, Error> {
+        Self::new(schema, is_nullable(schema))
+    }
+
+    /// Rows so far.
+    pub(in crate::format) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// Adds a value; numbers widen, and a default stands for null.
+    pub(in crate::format) fn append(&mut self, value: &Value) -> Fitting {
+        match value {
             Value::Null => self.append_null(),
-            value => self.append_value(schema, value),
-        }
-    }
-
-    fn append_value(&mut self, schema: Option<&Schema>, value: &Value) -> usize {
-        match (self, value) {
-            (Self::Boolean(column), Value::Boolean(value)) => column.append_value(*value),
-            (Self::Int8(column), Value::Int8(value)) => column.append_value(*value),
-            (Self::Int16(column), Value::Int16(value)) => column.append_value(*value),
-            (Self::Int32(column), Value::Int32(value)) => column.append_value(*value),
-            (Self::Int64(column), Value::Int64(value)) => column.append_value(*value),
-            (Self::Float32(column), Value::Float32(value)) => column.append_value(*value),
-            (Self::Float64(column), Value::Float64(value)) => column.append_value(*value),
-            (Self::Date(column), Value::Int32(value)) => column.append_value(*value),
-            (Self::Time(column), Value::Int32(value)) => column.append_value(*value),
-            (Self::Timestamp(column), Value::Int64(value)) => column.append_value(*value),
-            (Self::String(column), Value::String(value)) => {
-                column.append_value(value);
-                return value.len() + size_of::<i32>();
+            Value::Boolean(value) => self.append_boolean(*value),
+            Value::Int8(number) => self.append_long((*number).into()),
+            Value::Int16(number) => self.append_long((*number).into()),
+            Value::Int32(number) => self.append_long((*number).into()),
+            Value::Int64(number) => self.append_long(*number),
+            Value::Float32(number) => self.append_float(*number),
+            Value::Float64(number) => self.append_double(*number),
+            Value::String(text) => self.append_string(text.as_bytes()),
+            Value::Bytes(bytes) => self.append_bytes(bytes),
+            Value::Array(items) => {
+                self.append_list(|column| items.iter().try_for_each(|item| column.append(item)))
             }
-            (Self::Bytes(column), Value::Bytes(value)) => {
-                column.append_value(value);
-                return value.len() + size_of::<i32>();
-            }
-            (Self::Decimal(column), Value::Bytes(unscaled)) => {
-                let number = Decimal { unscaled, scale: 0 }
-                    .to_i128()
-                    .expect("its range was checked");
-                column.append_value(number);
-                return size_of::<i128>();
-            }
-            (Self::Struct(columns, valid), Value::Struct(row)) => {
-                valid.append_non_null();
-                let values = row.schema().fields().iter().zip(row.values());
-                let bytes = columns
-                    .iter_mut()
-                    .zip(values)
-                    .map(|(column, (field, value))| column.append(Some(&field.schema), value));
-                return bytes.sum();
-            }
-            (Self::List(items, ends, valid), Value::Array(values)) => {
-                valid.append_non_null();
-                let item_schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
-                let bytes: usize = values.iter().map(|value| items.append(item_schema, value)).sum();
-                ends.push(end(items.rows()));
-                return bytes + size_of::<i32>();
-            }
-            (Self::Map(both, ends, valid), Value::Map(entries)) => {
-                valid.append_non_null();
-                let key_schema = schema.and_then(Schema::key_schema).map(|schema| &**schema);
-                let value_schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
-                let [keys, values] = &mut **both;
-                let mut bytes = size_of::<i32>();
-                for (key, value) in entries {
-                    bytes += keys.append(key_schema, key) + values.append(value_schema, value);
+            Value::Struct(row) => {
+                let Values::Struct(structs) = &mut self.values else {
+                    return Err(Misfit);
+                };
+                let order = structs.order(row.schema());
+                for (column, place) in structs.columns.iter_mut().zip(&*order) {
+                    match place {
+                        Some(place) => column.append(&row.values()[*place])?,
+                        None => column.append_null()?,
+                    }
                 }
-                ends.push(end(both[0].rows()));
-                return bytes;
+                self.nulls.append_non_null();
+                Ok(())
             }
-            (column, value) => unreachable!("{value:?} was checked against the schema of {column:?}"),
+            Value::Map(entries) => match &mut self.values {
+                Values::Struct(_) => self.append_object(entries),
+                _ => self.append_map(|[keys, values]| {
+                    entries.iter().try_for_each(|(key, value)| {
+                        keys.append(key)?;
+                        values.append(value)
+                    })
+                }),
+            },
         }
-        size_of::<i64>()
     }
 
-    fn append_null(&mut self) -> usize {
-        match self {
-            Self::Boolean(column) => column.append_null(),
-            Self::Int8(column) => column.append_null(),
-            Self::Int16(column) => column.append_null(),
-            Self::Int32(column) => column.append_null(),
-            Self::Int64(column) => column.append_null(),
-            Self::Float32(column) => column.append_null(),
-            Self::Float64(column) => column.append_null(),
-            Self::String(column) => column.append_null(),
-            Self::Bytes(column) => column.append_null(),
-            Self::Decimal(column) => column.append_null(),
-            Self::Date(column) => column.append_null(),
-            Self::Time(column) => column.append_null(),
-            Self::Timestamp(column) => column.append_null(),
-            Self::Struct(columns, valid) => {
-                valid.append_null();
-                // Whatever stands below a null is never seen.
-                return columns.iter_mut().map(Self::append_null).sum();
-            }
-            Self::List(items, ends, valid) => {
-                valid.append_null();
-                ends.push(end(items.rows()));
-            }
-            Self::Map(both, ends, valid) => {
-                valid.append_null();
-                ends.push(end(both[0].rows()));
-            }
+    /// The default, or else null.
+    pub(in crate::format) fn append_null(&mut self) -> Fitting {
+        if let Some(default) = self.default.take() {
+            let fits = self.append(&default);
+            self.default = Some(default);
+            return fits;
         }
-        size_of::<i64>()
+        if !self.nullable {
+            return Err(Misfit);
+        }
+        self.append_padding();
+        Ok(())
     }
 
-    fn rows(&self) -> usize {
-        match self {
-            Self::Boolean(column) => column.len(),
-            Self::Int8(column) => column.len(),
-            Self::Int16(column) => column.len(),
-            Self::Int32(column) => column.len(),
-            Self::Int64(column) => column.len(),
-            Self::Float32(column) => column.len(),
-            Self::Float64(column) => column.len(),
-            Self::String(column) => column.len(),
-            Self::Bytes(column) => column.len(),
-            Self::Decimal(column) => column.len(),
-            Self::Date(column) => column.len(),
-            Self::Time(column) => column.len(),
-            Self::Timestamp(column) => column.len(),
-            Self::Struct(_, valid) => valid.len(),
-            Self::List(_, ends, _) | Self::Map(_, ends, _) => ends.len(),
+    /// A null that is never seen, as it stands below one, or one that may be seen.
+    fn append_padding(&mut self) {
+        self.nulls.append_null();
+        match &mut self.values {
+            Values::Boolean(values) => values.append(false),
+            Values::Int8(values) => values.push(0),
+            Values::Int16(values) => values.push(0),
+            Values::Int32(values) | Values::Date(values) | Values::Time(values) => values.push(0),
+            Values::Int64(values) | Values::Timestamp(values) => values.push(0),
+            Values::Float32(values) => values.push(0.0),
+            Values::Float64(values) => values.push(0.0),
+            Values::String(strings) | Values::Bytes(strings) => strings.ends.push(strings.end()),
+            Values::Decimal(values, _) => values.push(0),
+            Values::Struct(structs) => structs.columns.iter_mut().for_each(Self::append_padding),
+            Values::List(_, ends) | Values::Map(_, ends) => ends.push(ends.last().copied().unwrap_or(0)),
         }
+    }
+
+    pub(in crate::format) fn append_boolean(&mut self, value: bool) -> Fitting {
+        let Values::Boolean(values) = &mut self.values else {
+            return Err(Misfit);
+        };
+        values.append(value);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// An integer of any width, if the column has it.
+    #[expect(clippy::cast_precision_loss, reason = "numbers widen to floats")]
+    pub(in crate::format) fn append_long(&mut self, number: i64) -> Fitting {
+        fn push<T: TryFrom<i64>>(values: &mut Vec<T>, number: i64) -> Fitting {
+            values.push(T::try_from(number).map_err(|_| Misfit)?);
+            Ok(())
+        }
+        match &mut self.values {
+            Values::Int64(values) | Values::Timestamp(values) => values.push(number),
+            Values::Int32(values) | Values::Date(values) => push(values, number)?,
+            Values::Int16(values) => push(values, number)?,
+            Values::Int8(values) => push(values, number)?,
+            Values::Time(values) if (0..i64::from(MILLISECONDS_PER_DAY)).contains(&number) => {
+                push(values, number)?
+            }
+            Values::Float64(values) => values.push(number as f64),
+            Values::Float32(values) => values.push(number as f32),
+            _ => return Err(Misfit),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    pub(in crate::format) fn append_float(&mut self, number: f32) -> Fitting {
+        match &mut self.values {
+            Values::Float32(values) => values.push(number),
+            Values::Float64(values) => values.push(number.into()),
+            _ => return Err(Misfit),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    pub(in crate::format) fn append_double(&mut self, number: f64) -> Fitting {
+        let Values::Float64(values) = &mut self.values else {
+            return Err(Misfit);
+        };
+        values.push(number);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// UTF-8; who calls has seen to it.
+    pub(in crate::format) fn append_string(&mut self, text: &[u8]) -> Fitting {
+        let Values::String(strings) = &mut self.values else {
+            return Err(Misfit);
+        };
+        strings.push(text)?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Bytes, or the unscaled number of a decimal.
+    pub(in crate::format) fn append_bytes(&mut self, bytes: &[u8]) -> Fitting {
+        match &mut self.values {
+            Values::Bytes(strings) => strings.push(bytes)?,
+            Values::Decimal(values, digits) => {
+                values.push(decimal(bytes, *digits).ok_or(Misfit)?);
+            }
+            _ => return Err(Misfit),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// A list, whose items `fill` appends.
+    pub(in crate::format) fn append_list(&mut self, fill: impl FnOnce(&mut Self) -> Fitting) -> Fitting {
+        let Values::List(items, ends) = &mut self.values else {
+            return Err(Misfit);
+        };
+        fill(items)?;
+        ends.push(end(items.len())?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// A map, whose keys and values `fill` appends.
+    pub(in crate::format) fn append_map(&mut self, fill: impl FnOnce(&mut [Self; 2]) -> Fitting) -> Fitting {
+        let Values::Map(both, ends) = &mut self.values else {
+            return Err(Misfit);
+        };
+        fill(both)?;
+        ends.push(end(both[0].len())?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Whether two of the strings from that row on are the same.
+    pub(in crate::format) fn has_duplicates_from(&self, row: usize) -> bool {
+        let Values::String(strings) = &self.values else {
+            return false;
+        };
+        let mut seen = HashSet::new();
+        (row..strings.ends.len()).any(|row| !seen.insert(strings.get(row)))
+    }
+
+    /// A struct, whose fields `fill` appends, each once or not at all.
+    pub(in crate::format) fn append_fields(
+        &mut self,
+        fill: impl FnOnce(&mut Structs, usize) -> Fitting,
+    ) -> Fitting {
+        let rows = self.len();
+        let Values::Struct(structs) = &mut self.values else {
+            return Err(Misfit);
+        };
+        fill(structs, rows)?;
+        for column in &mut structs.columns {
+            match column.len().checked_sub(rows) {
+                Some(1) => {}
+                Some(0) => column.append_null()?,
+                _ => return Err(Misfit),
+            }
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// An object without schema.
+    fn append_object(&mut self, entries: &[(Value, Value)]) -> Fitting {
+        self.append_fields(|structs, _| {
+            entries.iter().try_for_each(|(key, value)| {
+                let name = key.as_str().ok_or(Misfit)?;
+                match structs.schema.field_index(name) {
+                    Some(index) => structs.columns[index].append(value),
+                    None if is_unknown(value) => Ok(()),
+                    None => Err(Misfit),
+                }
+            })
+        })
+    }
+
+    /// Forgets all rows but the first.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        if self.len() > rows {
+            self.nulls.truncate(rows);
+        }
+        match &mut self.values {
+            Values::Boolean(values) if values.len() > rows => values.truncate(rows),
+            Values::Boolean(_) => {}
+            Values::Int8(values) => values.truncate(rows),
+            Values::Int16(values) => values.truncate(rows),
+            Values::Int32(values) | Values::Date(values) | Values::Time(values) => values.truncate(rows),
+            Values::Int64(values) | Values::Timestamp(values) => values.truncate(rows),
+            Values::Float32(values) => values.truncate(rows),
+            Values::Float64(values) => values.truncate(rows),
+            Values::String(strings) | Values::Bytes(strings) => {
+                strings.ends.truncate(rows);
+                strings.bytes.truncate(last(&strings.ends));
+            }
+            Values::Decimal(values, _) => values.truncate(rows),
+            Values::Struct(structs) => structs
+                .columns
+                .iter_mut()
+                .for_each(|column| column.truncate(rows)),
+            Values::List(items, ends) => {
+                ends.truncate(rows);
+                items.truncate(last(ends));
+            }
+            Values::Map(both, ends) => {
+                ends.truncate(rows);
+                both.iter_mut().for_each(|column| column.truncate(last(ends)));
+            }
+        }
+    }
+
+    /// The rows as a batch; empty afterwards.
+    pub(super) fn finish_root(&mut self, shape: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let columns = match &mut self.values {
+            Values::Struct(structs) => {
+                self.nulls.finish();
+                structs.finish(shape.fields())?
+            }
+            _ => vec![self.finish(shape.field(0).data_type())?],
+        };
+        RecordBatch::try_new(Arc::clone(shape), columns)
     }
 
     /// The column as an array of that type; empty afterwards.
-    pub(super) fn finish(&mut self, of: &DataType) -> Result<ArrayRef, Error> {
-        self.array(of)
-            .map_err(|error| Error::fatal("cannot make a column of the records").with_source(error))
-    }
-
-    fn array(&mut self, of: &DataType) -> Result<ArrayRef, ArrowError> {
-        Ok(match (self, of) {
-            (Self::Boolean(column), _) => Arc::new(column.finish()),
-            (Self::Int8(column), _) => Arc::new(column.finish()),
-            (Self::Int16(column), _) => Arc::new(column.finish()),
-            (Self::Int32(column), _) => Arc::new(column.finish()),
-            (Self::Int64(column), _) => Arc::new(column.finish()),
-            (Self::Float32(column), _) => Arc::new(column.finish()),
-            (Self::Float64(column), _) => Arc::new(column.finish()),
-            (Self::String(column), _) => Arc::new(column.finish()),
-            (Self::Bytes(column), _) => Arc::new(column.finish()),
-            (Self::Decimal(column), _) => Arc::new(column.finish()),
-            (Self::Date(column), _) => Arc::new(column.finish()),
-            (Self::Time(column), _) => Arc::new(column.finish()),
-            (Self::Timestamp(column), _) => Arc::new(column.finish()),
-            (Self::Struct(columns, valid), DataType::Struct(fields)) => {
-                let arrays = arrays(columns, fields)?;
-                Arc::new(StructArray::try_new(fields.clone(), arrays, valid.finish())?)
+    pub(super) fn finish(&mut self, of: &DataType) -> Result<ArrayRef, ArrowError> {
+        let nulls = self.nulls.finish();
+        Ok(match (&mut self.values, of) {
+            (Values::Boolean(values), _) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            (Values::Int8(values), _) => primitive::<Int8Type>(values, nulls)?,
+            (Values::Int16(values), _) => primitive::<Int16Type>(values, nulls)?,
+            (Values::Int32(values), _) => primitive::<Int32Type>(values, nulls)?,
+            (Values::Int64(values), _) => primitive::<Int64Type>(values, nulls)?,
+            (Values::Float32(values), _) => primitive::<Float32Type>(values, nulls)?,
+            (Values::Float64(values), _) => primitive::<Float64Type>(values, nulls)?,
+            (Values::Date(values), _) => primitive::<Date32Type>(values, nulls)?,
+            (Values::Time(values), _) => primitive::<Time32MillisecondType>(values, nulls)?,
+            (Values::Timestamp(values), _) => {
+                let values = ScalarBuffer::from(std::mem::take(values));
+                let array = PrimitiveArray::<TimestampMillisecondType>::try_new(values, nulls)?;
+                Arc::new(array.with_data_type(of.clone()))
             }
-            (Self::List(items, ends, valid), DataType::List(item)) => {
-                let values = items.array(item.data_type())?;
-                Arc::new(ListArray::try_new(
-                    Arc::clone(item),
+            (Values::Decimal(values, _), _) => {
+                let values = ScalarBuffer::from(std::mem::take(values));
+                let array = PrimitiveArray::<Decimal128Type>::try_new(values, nulls)?;
+                Arc::new(array.with_data_type(of.clone()))
+            }
+            (Values::String(strings), _) => {
+                let Strings { bytes, ends } = std::mem::take(strings);
+                Arc::new(StringArray::try_new(
                     offsets(ends),
-                    values,
-                    valid.finish(),
+                    Buffer::from_vec(bytes),
+                    nulls,
                 )?)
             }
-            (Self::Map(both, ends, valid), DataType::Map(entries, sorted)) => {
-                let fields = struct_fields(entries);
-                let pairs = StructArray::try_new(fields.clone(), arrays(&mut **both, fields)?, None)?;
-                let (offsets, valid) = (offsets(ends), valid.finish());
+            (Values::Bytes(strings), _) => {
+                let Strings { bytes, ends } = std::mem::take(strings);
+                Arc::new(BinaryArray::try_new(
+                    offsets(ends),
+                    Buffer::from_vec(bytes),
+                    nulls,
+                )?)
+            }
+            (Values::Struct(structs), DataType::Struct(fields)) => {
+                let arrays = structs.finish(fields)?;
+                Arc::new(StructArray::try_new(fields.clone(), arrays, nulls)?)
+            }
+            (Values::List(items, ends), DataType::List(item)) => {
+                let values = items.finish(item.data_type())?;
+                let offsets = offsets(std::mem::take(ends));
+                Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, nulls)?)
+            }
+            (Values::Map(both, ends), DataType::Map(entries, sorted)) => {
+                let fields = struct_fields(entries.data_type());
+                let arrays = finish_all(&mut **both, fields)?;
+                let pairs = StructArray::try_new(fields.clone(), arrays, None)?;
+                let offsets = offsets(std::mem::take(ends));
                 Arc::new(MapArray::try_new(
                     Arc::clone(entries),
                     offsets,
                     pairs,
-                    valid,
+                    nulls,
                     *sorted,
                 )?)
             }
-            (column, of) => unreachable!("{column:?} was made for {of}"),
+            (values, of) => unreachable!("{values:?} was made for {of}"),
         })
     }
 }
 
-fn children(fields: &Fields) -> Vec<Column> {
-    fields
-        .iter()
-        .map(|field| Column::new(field.data_type()))
-        .collect()
+impl Values {
+    fn new(schema: &Arc<Schema>) -> Result<Self, Error> {
+        Ok(match (schema.logical(), schema.schema_type()) {
+            (Some(Logical::Decimal { .. }), _) => match data_type(schema, 0)? {
+                DataType::Decimal128(digits, _) => Self::Decimal(Vec::new(), digits),
+                other => unreachable!("a decimal is no {other}"),
+            },
+            (Some(Logical::Date), _) => Self::Date(Vec::new()),
+            (Some(Logical::Time), _) => Self::Time(Vec::new()),
+            (Some(Logical::Timestamp), _) => Self::Timestamp(Vec::new()),
+            (None, Type::Boolean) => Self::Boolean(BooleanBufferBuilder::new(CAPACITY)),
+            (None, Type::Int8) => Self::Int8(Vec::new()),
+            (None, Type::Int16) => Self::Int16(Vec::new()),
+            (None, Type::Int32) => Self::Int32(Vec::new()),
+            (None, Type::Int64) => Self::Int64(Vec::new()),
+            (None, Type::Float32) => Self::Float32(Vec::new()),
+            (None, Type::Float64) => Self::Float64(Vec::new()),
+            (None, Type::String) => Self::String(Strings::default()),
+            (None, Type::Bytes) => Self::Bytes(Strings::default()),
+            (None, Type::Struct) => Self::Struct(Structs {
+                columns: schema
+                    .fields()
+                    .iter()
+                    .map(|field| Column::inner(&field.schema))
+                    .collect::<Result<_, _>>()?,
+                schema: Arc::clone(schema),
+                orders: Vec::new(),
+            }),
+            (None, Type::Array) => {
+                let items = schema.value_schema().expect("an ARRAY has one");
+                Self::List(Box::new(Column::inner(items)?), Vec::new())
+            }
+            (None, Type::Map) => {
+                let keys = Column::new(schema.key_schema().expect("a MAP has one"), false)?;
+                let values = Column::inner(schema.value_schema().expect("a MAP has one"))?;
+                Self::Map(Box::new([keys, values]), Vec::new())
+            }
+        })
+    }
 }
 
-fn arrays(columns: &mut [Column], fields: &Fields) -> Result<Vec<ArrayRef>, ArrowError> {
+impl Strings {
+    fn end(&self) -> i32 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    fn get(&self, row: usize) -> &[u8] {
+        &self.bytes[last(&self.ends[..row])..last(&self.ends[..=row])]
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Fitting {
+        self.ends.push(end(self.bytes.len() + bytes.len())?);
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Structs {
+    pub(in crate::format) fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Where the columns' values are in structs of that schema.
+    fn order(&mut self, of: &Arc<Schema>) -> Arc<[Option<usize>]> {
+        if let Some((_, order)) = self.orders.iter().find(|(known, _)| Arc::ptr_eq(known, of)) {
+            return Arc::clone(order);
+        }
+        let fields = self.schema.fields().iter();
+        let order: Arc<[_]> = fields.map(|field| of.field_index(&field.name)).collect();
+        self.orders.insert(0, (Arc::clone(of), Arc::clone(&order)));
+        self.orders.truncate(ORDERS_MAX);
+        order
+    }
+
+    fn finish(&mut self, fields: &Fields) -> Result<Vec<ArrayRef>, ArrowError> {
+        finish_all(&mut self.columns, fields)
+    }
+}
+
+fn finish_all(columns: &mut [Column], fields: &Fields) -> Result<Vec<ArrayRef>, ArrowError> {
     let each = columns.iter_mut().zip(fields.iter());
-    each.map(|(column, field)| column.array(field.data_type()))
+    each.map(|(column, field)| column.finish(field.data_type()))
         .collect()
 }
 
-fn struct_fields(entries: &FieldRef) -> &Fields {
-    match entries.data_type() {
+fn primitive<T: ArrowPrimitiveType>(
+    values: &mut Vec<T::Native>,
+    nulls: Option<arrow_buffer::NullBuffer>,
+) -> Result<ArrayRef, ArrowError> {
+    let values = ScalarBuffer::from(std::mem::take(values));
+    Ok(Arc::new(PrimitiveArray::<T>::try_new(values, nulls)?))
+}
+
+pub(super) fn struct_fields(of: &DataType) -> &Fields {
+    match of {
         DataType::Struct(fields) => fields,
         other => unreachable!("a map's entries are a struct, not {other}"),
     }
 }
 
-/// Rows are encoded by the few hundred kilobytes, so items are counted in 32 bits.
-fn end(items: usize) -> i32 {
-    i32::try_from(items).expect("rows are encoded long before")
+/// Rows are encoded by the few hundred kilobytes, so what they hold is counted in 32 bits; more than that no single record has.
+fn end(items: usize) -> Result<i32, Misfit> {
+    i32::try_from(items).map_err(|_| Misfit)
 }
 
-fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    let ends = std::mem::take(ends);
+fn last(ends: &[i32]) -> usize {
+    ends.last().map_or(0, |end| end.unsigned_abs() as usize)
+}
+
+fn offsets(ends: Vec<i32>) -> OffsetBuffer<i32> {
     let all: Vec<i32> = std::iter::once(0).chain(ends).collect();
     OffsetBuffer::new(ScalarBuffer::from(all))
+}
+
+/// The number, if it has no more digits than that.
+fn decimal(unscaled: &[u8], digits: u8) -> Option<i128> {
+    let number = Decimal { unscaled, scale: 0 }.to_i128()?;
+    (number.unsigned_abs() < 10_u128.pow(u32::from(digits))).then_some(number)
+}
+
+/// The memory that a value takes in columns, roughly.
+pub(super) fn size(value: &Value) -> usize {
+    const NUMBER: usize = size_of::<i64>();
+    match value {
+        Value::String(text) => text.as_bytes().len() + NUMBER,
+        Value::Bytes(bytes) => bytes.len() + NUMBER,
+        Value::Array(items) => items.iter().map(size).sum::<usize>() + NUMBER,
+        Value::Map(entries) => {
+            entries
+                .iter()
+                .map(|(key, value)| size(key) + size(value))
+                .sum::<usize>()
+                + NUMBER
+        }
+        Value::Struct(row) => row.values().iter().map(size).sum(),
+        _ => NUMBER,
+    }
 }
 
 /// Whether decimals have no more digits than their columns, and times of day are within one; defaults, too. The value fits the schema.
@@ -296,12 +583,11 @@ pub(super) fn check_ranges(schema: &Schema, value: &Value) -> Result<(), String>
                 Ok(DataType::Decimal128(precision, _)) => precision,
                 _ => DECIMAL_PRECISION_MAX,
             };
-            let decimal = Decimal { unscaled, scale };
-            let fits = |number: i128| number.unsigned_abs() < 10_u128.pow(u32::from(precision));
-            match decimal.to_i128() {
-                Some(number) if fits(number) => Ok(()),
-                _ => Err(format!(
-                    "the decimal {decimal} has more than the {precision} digits of its column"
+            match decimal(unscaled, precision) {
+                Some(_) => Ok(()),
+                None => Err(format!(
+                    "the decimal {} has more than the {precision} digits of its column",
+                    Decimal { unscaled, scale }
                 )),
             }
         }

@@ -219,6 +219,16 @@ async fn records_at_fault_are_reported_or_fail_the_task() {
             .collect::<Vec<_>>(),
         [Offset(1)]
     );
+    task.put(&batch(vec![(3, 0, object.clone())], 4))
+        .await
+        .expect("an object among strings is reported, too");
+    let (offset, error) = context.reported().pop().expect("two are reported");
+    assert!(
+        offset == Offset(3) && error.contains("STRUCT") && error.contains("STRING"),
+        "{error}"
+    );
+    let without = [("schema.inference.enable", "false")];
+    let mut task = Bench::in_memory(Flaw::None).task(&context, &without).await;
     let error = task
         .put(&batch(vec![(3, 0, object.clone())], 4))
         .await

@@ -3,7 +3,15 @@
 use super::{DEPTH_MAX, Error, Value, located, unexpected};
 use crate::avro::{Kind, Node};
 
-pub(super) fn decode(node: Node<'_>, bytes: &[u8]) -> Result<Value, Error> {
+pub(super) fn decode(node: Node<'_>, mut bytes: &[u8]) -> Result<Value, Error> {
+    let value = decode_next(node, &mut bytes)?;
+    match bytes.len() {
+        0 => Ok(value),
+        bytes => Err(Error::LeftOver { bytes }),
+    }
+}
+
+pub(super) fn decode_next(node: Node<'_>, bytes: &mut &[u8]) -> Result<Value, Error> {
     // Nulls and empty records take no bytes, so bytes alone do not bound how many values there are.
     let values_max = bytes.len().saturating_mul(16).saturating_add(1024);
     let mut reader = Reader {
@@ -11,10 +19,8 @@ pub(super) fn decode(node: Node<'_>, bytes: &[u8]) -> Result<Value, Error> {
         values_left: values_max,
     };
     let value = reader.value(node, 0)?;
-    match reader.bytes.len() {
-        0 => Ok(value),
-        bytes => Err(Error::LeftOver { bytes }),
-    }
+    *bytes = reader.bytes;
+    Ok(value)
 }
 
 struct Reader<'a> {

@@ -7,12 +7,15 @@ use forebay_connect_api::{Schema, Struct, Value};
 use forebay_schema_registry_schema::avro::data::Value as Avro;
 use forebay_schema_registry_schema::avro::{Kind, Node};
 
-use super::from_avro::{UNION, map_entry, optional_branch};
-use super::to_avro::is_avro_map;
-use crate::converter::Error;
+use crate::Error;
+use crate::from_avro::{UNION, map_entry, optional_branch};
+use crate::to_avro::is_avro_map;
 
 /// A value for the Avro schema that was made of `schema`.
-pub(super) fn to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
+///
+/// # Errors
+/// If it does not fit.
+pub fn to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
     if value.is_null() {
         return match schema.default_value() {
             Some(default) => to_avro(schema, default),
@@ -56,7 +59,7 @@ fn bare_to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
             )
         }
         (Type::Map, Value::Map(entries)) => map_to_avro(schema, entries)?,
-        (Type::Struct, Value::Struct(structure)) if **structure.schema() == *schema => {
+        (Type::Struct, Value::Struct(structure)) if is_same(structure, schema) => {
             let fields = schema.fields().iter().zip(structure.values());
             let fields = fields.map(|(field, value)| {
                 to_avro(&field.schema, value).map_err(|error| error.within(&field.name))
@@ -70,6 +73,11 @@ fn bare_to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
             )));
         }
     })
+}
+
+/// Mostly it is the very same, which costs nothing to find out.
+fn is_same(structure: &Struct, schema: &Schema) -> bool {
+    std::ptr::eq(Arc::as_ptr(structure.schema()), schema) || **structure.schema() == *schema
 }
 
 fn map_to_avro(schema: &Schema, entries: &[(Value, Value)]) -> Result<Avro, Error> {
@@ -96,12 +104,10 @@ const UNION_FIELDS_FREE: usize = 1_000_000;
 const UNION_FIELDS_PER_BYTE: usize = 16;
 
 /// The value of `schema`, which was made of `node`; it was read from so many bytes.
-pub(super) fn to_connect(
-    node: Node<'_>,
-    schema: &Arc<Schema>,
-    value: Avro,
-    bytes: usize,
-) -> Result<Value, Error> {
+///
+/// # Errors
+/// If it does not fit, or asks for very many fields of unions.
+pub fn to_connect(node: Node<'_>, schema: &Arc<Schema>, value: Avro, bytes: usize) -> Result<Value, Error> {
     let paid = bytes.saturating_mul(UNION_FIELDS_PER_BYTE);
     let mut reader = ToConnect {
         union_fields_left: paid.saturating_add(UNION_FIELDS_FREE),

@@ -8,12 +8,13 @@ use forebay_connect_api::{Schema, SchemaBuilder, Value};
 use forebay_schema_registry_schema::avro::{Branches, FieldView, Kind, Node};
 use serde_json::Value as Json;
 
-use crate::converter::Error;
+use crate::Error;
+use crate::to_avro::{PRECISION, PRECISION_PARAMETER};
 
 /// A string that was an enum has its name and symbols as parameters of this prefix.
 const ENUM: &str = "io.confluent.connect.avro.Enum";
 /// The name of the struct that stands for a union of several types.
-pub(super) const UNION: &str = "io.confluent.connect.avro.Union";
+pub(crate) const UNION: &str = "io.confluent.connect.avro.Union";
 /// Bytes that were a fixed have its size as this parameter.
 const FIXED_SIZE: &str = "connect.fixed.size";
 
@@ -30,7 +31,10 @@ const COST_MAX: usize = 16 * 1024 * 1024;
 const TYPE_COST: usize = 64;
 
 /// The Connect schema of an Avro schema.
-pub(super) fn schema(node: Node<'_>) -> Result<Arc<Schema>, Error> {
+///
+/// # Errors
+/// If there is none: of records that contain themselves, of null alone, of schemas that are too large.
+pub fn schema(node: Node<'_>) -> Result<Arc<Schema>, Error> {
     Walk::default().of(node, None).map(|part| part.schema)
 }
 
@@ -193,7 +197,7 @@ fn text<'a>(node: Node<'a>, property: &str) -> Option<&'a str> {
 }
 
 /// The other branch of a union of two of which one is null.
-pub(super) fn optional_branch(branches: Branches<'_>) -> Option<Node<'_>> {
+pub(crate) fn optional_branch(branches: Branches<'_>) -> Option<Node<'_>> {
     let is_null = |node: Node<'_>| matches!(node.kind(), Kind::Null);
     match (branches.len(), branches.get(0)?, branches.get(1)?) {
         (2, null, other) | (2, other, null) if is_null(null) && !is_null(other) => Some(other),
@@ -323,12 +327,17 @@ fn decimal(node: Node<'_>) -> Option<SchemaBuilder> {
         let scale = number("scale")
             .and_then(|scale| i32::try_from(scale).ok())
             .unwrap_or(0);
-        schema::decimal(scale)
+        let decimal = schema::decimal(scale);
+        match number("precision") {
+            // What Confluent writes for decimals that say none.
+            Some(PRECISION) | None => decimal,
+            Some(precision) => decimal.parameter(PRECISION_PARAMETER, precision.to_string()),
+        }
     })
 }
 
 /// Keys and values of a map whose keys are no strings.
-pub(super) fn map_entry(items: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
+pub(crate) fn map_entry(items: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     match items.kind() {
         Kind::Record(fields) if text(items, "connect.internal.type") == Some("MapEntry") => {
             match fields.as_slice() {

@@ -4,12 +4,14 @@ use forebay_connect_api::schema::{Logical, Type};
 use forebay_connect_api::{Schema, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::converter::Error;
+use crate::Error;
 
 /// Confluent's namespace of what has no name.
 const NAMESPACE: &str = "io.confluent.connect.avro";
 /// The precision that Confluent gives decimals that say none.
-const PRECISION: i64 = 64;
+pub(crate) const PRECISION: i64 = 64;
+/// The parameter that says the precision of a decimal.
+pub(crate) const PRECISION_PARAMETER: &str = "connect.decimal.precision";
 
 /// The records so far by name, which Avro lets be defined once and then only referred to.
 type Defined = Vec<(String, Definition)>;
@@ -35,7 +37,10 @@ impl Definition {
 }
 
 /// The Avro schema, as JSON.
-pub(super) fn schema(schema: &Schema) -> Result<Json, Error> {
+///
+/// # Errors
+/// If two different structs have one name.
+pub fn schema(schema: &Schema) -> Result<Json, Error> {
     to_json(schema, &mut Vec::new())
 }
 
@@ -104,7 +109,7 @@ fn base(schema: &Schema, defined: &mut Defined) -> Result<Json, Error> {
 }
 
 /// Avro's maps have strings as keys; others are arrays of entries.
-pub(super) fn is_avro_map(schema: &Schema) -> bool {
+pub(crate) fn is_avro_map(schema: &Schema) -> bool {
     let keys = schema.key_schema();
     keys.is_some_and(|keys| keys.schema_type() == Type::String && !keys.is_optional())
 }
@@ -199,7 +204,7 @@ fn default_json(value: &Value) -> Option<Json> {
 /// What Avro itself cannot say.
 fn properties(schema: &Schema, out: &mut Map<String, Json>) {
     if let Some(Logical::Decimal { scale }) = schema.logical() {
-        let precision = schema.parameters().get("connect.decimal.precision");
+        let precision = schema.parameters().get(PRECISION_PARAMETER);
         let precision = precision
             .and_then(|precision| precision.parse().ok())
             .unwrap_or(PRECISION);

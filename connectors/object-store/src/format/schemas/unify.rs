@@ -1,0 +1,234 @@
+//! One schema for values of two: what one of them lacks is nullable, numbers widen, all else has to be the same.
+
+use std::{fmt, sync::Arc};
+
+use forebay_connect_api::{
+    Schema, SchemaBuilder, Value,
+    schema::{Logical, Type},
+};
+
+/// How Confluent's converters pass a decimal's precision on.
+pub(in crate::format) const PRECISION_PARAMETER: &str = "connect.decimal.precision";
+
+/// Two types that cannot be one, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::format) struct Conflict {
+    /// From the field within to the field outside.
+    path: Vec<String>,
+    /// What there is already, and what comes.
+    types: [String; 2],
+}
+
+impl Conflict {
+    pub(super) fn new(there: impl Into<String>, new: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            types: [there.into(), new.into()],
+        }
+    }
+
+    pub(super) fn within(mut self, field: &str) -> Self {
+        self.path.push(field.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [there, new] = &self.types;
+        match self.path.as_slice() {
+            [] => f.write_str("the value")?,
+            path => {
+                f.write_str("field ")?;
+                for (index, field) in path.iter().rev().enumerate() {
+                    write!(f, "{}{field}", if index == 0 { "" } else { "." })?;
+                }
+            }
+        }
+        write!(
+            f,
+            " is {new}, which does not go with the {there} that it has been in this file"
+        )
+    }
+}
+
+/// The schema of values of either; the very same `there` if it is that already.
+pub(in crate::format) fn unify(there: &Arc<Schema>, new: &Arc<Schema>) -> Result<Arc<Schema>, Conflict> {
+    if Arc::ptr_eq(there, new) || there == new {
+        return Ok(Arc::clone(there));
+    }
+    let conflict = || Conflict::new(describe(there), describe(new));
+    let builder = match (there.schema_type(), new.schema_type()) {
+        (Type::Struct, Type::Struct) => fields(there, new)?,
+        (Type::Array, Type::Array) => {
+            let item = unify(inner(there), inner(new)).map_err(|conflict| conflict.within("[]"))?;
+            Schema::array(item)
+        }
+        (Type::Map, Type::Map) => {
+            let key = |schema: &Arc<Schema>| Arc::clone(schema.key_schema().expect("a MAP has one"));
+            let keys = unify(&key(there), &key(new)).map_err(|conflict| conflict.within("a key"))?;
+            let values = unify(inner(there), inner(new)).map_err(|conflict| conflict.within("[]"))?;
+            Schema::map(keys, values)
+        }
+        (one, other) => {
+            let of = match (there.logical(), new.logical()) {
+                (None, None) => widest(one, other).ok_or_else(conflict)?,
+                (there, new) if there == new => one,
+                _ => return Err(conflict()),
+            };
+            Schema::primitive(of, false)
+                .expect("it is primitive")
+                .to_builder()
+        }
+    };
+    let unified = described(builder, there, new).build();
+    let unified = unified.map_err(|error| Conflict::new(describe(there), error.to_string()))?;
+    Ok(if unified == *there {
+        Arc::clone(there)
+    } else {
+        unified
+    })
+}
+
+fn inner(schema: &Schema) -> &Arc<Schema> {
+    schema.value_schema().expect("an ARRAY or MAP has one")
+}
+
+fn fields(there: &Arc<Schema>, new: &Arc<Schema>) -> Result<SchemaBuilder, Conflict> {
+    if let (Some(one), Some(other)) = (there.name(), new.name())
+        && one != other
+    {
+        return Err(Conflict::new(describe(there), describe(new)));
+    }
+    let mut builder = Schema::structure();
+    for field in there.fields() {
+        let unified = match new.field(&field.name) {
+            Some(other) => {
+                unify(&field.schema, &other.schema).map_err(|conflict| conflict.within(&field.name))?
+            }
+            None => absent(&field.schema),
+        };
+        builder = builder.field(Arc::clone(&field.name), unified);
+    }
+    for field in new.fields() {
+        if there.field_index(&field.name).is_none() {
+            builder = builder.field(Arc::clone(&field.name), absent(&field.schema));
+        }
+    }
+    Ok(builder)
+}
+
+/// The schema of a field that some records do not have: its default stands for it, or else null.
+fn absent(schema: &Arc<Schema>) -> Arc<Schema> {
+    if schema.is_optional() || schema.default_value().is_some() {
+        return Arc::clone(schema);
+    }
+    let optional = schema.to_builder().optional().build();
+    optional.expect("it was sound, and has no default")
+}
+
+/// The type that holds the numbers of both.
+fn widest(one: Type, other: Type) -> Option<Type> {
+    const INTEGERS: [Type; 4] = [Type::Int8, Type::Int16, Type::Int32, Type::Int64];
+    let integer = |of: Type| INTEGERS.iter().position(|integer| *integer == of);
+    let is_float = |of: Type| matches!(of, Type::Float32 | Type::Float64);
+    match (integer(one), integer(other)) {
+        _ if one == other => Some(one),
+        (Some(one), Some(other)) => Some(INTEGERS[one.max(other)]),
+        (Some(_), None) if is_float(other) => Some(Type::Float64),
+        (None, Some(_)) if is_float(one) => Some(Type::Float64),
+        (None, None) if is_float(one) && is_float(other) => Some(Type::Float64),
+        _ => None,
+    }
+}
+
+/// What is said of a schema besides its type.
+fn described(mut builder: SchemaBuilder, there: &Schema, new: &Schema) -> SchemaBuilder {
+    builder = builder.with_optional(there.is_optional() || new.is_optional());
+    if let Some(name) = there.name().or_else(|| new.name()) {
+        builder = builder.name(name);
+    }
+    if let Some(version) = there.version().max(new.version()) {
+        builder = builder.version(version);
+    }
+    if let Some(doc) = there.doc().or_else(|| new.doc()) {
+        builder = builder.doc(doc);
+    }
+    for (name, value) in new.parameters().iter().chain(there.parameters()) {
+        builder = builder.parameter(Arc::clone(name), Arc::clone(value));
+    }
+    let precision = |schema: &Schema| schema.parameters().get(PRECISION_PARAMETER)?.parse::<u8>().ok();
+    if let (Some(one), Some(other)) = (precision(there), precision(new)) {
+        builder = builder.parameter(PRECISION_PARAMETER, one.max(other).to_string());
+    }
+    match (there.default_value(), new.default_value()) {
+        (Some(one), Some(other)) if one == other => builder.default_value(one.clone()),
+        // Which of two is meant depends on the record, so none is: null stays null.
+        (Some(_), Some(_)) => builder.optional(),
+        (Some(one), None) | (None, Some(one))
+            if one.value_type() == Some(there.schema_type())
+                && one.value_type() == Some(new.schema_type()) =>
+        {
+            builder.default_value(one.clone())
+        }
+        (None, None) => builder,
+        _ => builder.optional(),
+    }
+}
+
+fn describe(schema: &Schema) -> String {
+    let what = match schema.logical() {
+        Some(Logical::Decimal { scale }) => format!("a decimal of scale {scale}"),
+        Some(other) => format!("{other:?}"),
+        None => schema.schema_type().to_string(),
+    };
+    match schema.name() {
+        Some(name) if schema.logical().is_none() => format!("{what} {name}"),
+        _ => what,
+    }
+}
+
+/// The schema of a value that came without one; `None` if nothing can be said: of null, of an array or object without anything in it.
+pub(in crate::format) fn infer(value: &Value) -> Result<Option<Arc<Schema>>, Conflict> {
+    let primitive = |of| Ok(Schema::primitive(of, true));
+    match value {
+        Value::Null => Ok(None),
+        Value::Boolean(_) => primitive(Type::Boolean),
+        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => primitive(Type::Int64),
+        Value::Float32(_) | Value::Float64(_) => primitive(Type::Float64),
+        Value::String(_) => primitive(Type::String),
+        Value::Bytes(_) => primitive(Type::Bytes),
+        Value::Array(items) => {
+            let mut unified: Option<Arc<Schema>> = None;
+            for item in items {
+                let Some(item) = infer(item).map_err(|conflict| conflict.within("[]"))? else {
+                    continue;
+                };
+                unified = Some(match unified {
+                    Some(unified) => unify(&unified, &item).map_err(|conflict| conflict.within("[]"))?,
+                    None => item,
+                });
+            }
+            Ok(unified.map(|item| optional(Schema::array(item))))
+        }
+        Value::Map(entries) => {
+            let mut builder = Schema::structure();
+            let mut any = false;
+            for (key, value) in entries {
+                let name = key.as_str().filter(|name| !name.is_empty());
+                let name = name.ok_or_else(|| Conflict::new("name", format!("{key:?}")).within("a key"))?;
+                if let Some(schema) = infer(value).map_err(|conflict| conflict.within(name))? {
+                    builder = builder.field(name, schema);
+                    any = true;
+                }
+            }
+            let built = any.then(|| builder.optional().build()).transpose();
+            built.map_err(|error| Conflict::new("STRUCT", error.to_string()))
+        }
+        Value::Struct(row) => Ok(Some(optional(row.schema().to_builder()))),
+    }
+}
+
+fn optional(builder: SchemaBuilder) -> Arc<Schema> {
+    builder.optional().build().expect("nothing in it is at fault")
+}
