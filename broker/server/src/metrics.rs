@@ -7,7 +7,6 @@ mod exposition;
 mod group_lag;
 mod histogram;
 mod recovery;
-mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

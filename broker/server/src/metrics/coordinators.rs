@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use forebay_broker_coordinator::RequestContext;
 use forebay_broker_coordinator::transaction::{Command, Listing, Response};
+use forebay_metrics::{Kind, Text};
 use forebay_protocol::messages::ListTransactionsRequest;
 
-use super::text::{Kind, Text};
 use crate::core::Core;
 
 /// How long coordinators took to read their partitions.

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use forebay_broker_partition::{Partition, Role};
+use forebay_metrics::{Kind, Text};
 use forebay_protocol::ErrorCode;
 use forebay_records::Offset;
 
-use super::text::{Kind, Text};
 use super::{BrokerState, Metrics, Requests, group_lag};
 use crate::clock;
 use crate::core::Core;

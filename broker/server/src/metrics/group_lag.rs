@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forebay_broker_coordinator::{Command, RequestContext, Response};
+use forebay_metrics::{Kind, Text};
 use forebay_protocol::messages::ListGroupsRequest;
 use forebay_protocol::messages::list_groups_response::ListedGroup;
 use forebay_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use forebay_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 
 use super::exposition::Family;
-use super::text::{Kind, Text};
 use crate::core::Core;
 
 /// The most groups that one scrape tells of one by one.

@@ -1,6 +1,7 @@
 //! The state of the broker and the loading of its logs, which can be asked for before it serves.
 
-use super::text::{Kind, Text};
+use forebay_metrics::{Kind, Text};
+
 use crate::broker::Startup;
 
 /// Kafka's `BrokerState`, with its numbers.

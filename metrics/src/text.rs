@@ -4,11 +4,11 @@ use std::fmt::{Display, Write as _};
 
 /// The text of an answer to a scrape.
 #[derive(Debug, Default)]
-pub(crate) struct Text(String);
+pub struct Text(String);
 
 /// What a family of samples is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It only grows.
     Counter,
     /// It goes up and down.
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 
 impl Text {
     /// Begins a family.
-    pub(crate) fn family(&mut self, name: &str, kind: Kind, help: &str) {
+    pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -29,7 +29,7 @@ impl Text {
     }
 
     /// A sample of the family that was begun last.
-    pub(crate) fn sample(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         self.0.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
             self.0.push(if index == 0 { '{' } else { ',' });
@@ -42,18 +42,18 @@ impl Text {
     }
 
     /// A family of one sample without labels.
-    pub(crate) fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
+    pub fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
 
     /// Lines that others write.
-    pub(crate) fn lines(&mut self) -> &mut String {
+    pub fn lines(&mut self) -> &mut String {
         &mut self.0
     }
 
     /// All of it.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.0
     }
 }
