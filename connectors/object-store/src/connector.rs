@@ -10,6 +10,7 @@ use forebay_connect_api::{
 use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
+    partitioner::default_partition,
     resume::Stored,
     store::{self, Store},
     task::ObjectStoreSinkTask,
@@ -111,7 +112,15 @@ impl SinkConnector for ObjectStoreSinkConnector {
             let config = Config::parse(properties)?;
             let store = self.environment.open(&config, access).await?;
             for (topic_partition, offset) in offsets {
-                let stored = Stored::list(&*store, &config.layout, topic_partition).await?;
+                let layout = &config.layout;
+                let (stored, place) = if config.partitioner.is_default() {
+                    let encoded = default_partition(topic_partition);
+                    let stored = Stored::list(&*store, layout, topic_partition, &encoded).await?;
+                    (stored, layout.folder(&topic_partition.topic, &encoded))
+                } else {
+                    let stored = Stored::list_all(&*store, layout, topic_partition).await?;
+                    (stored, layout.root(&topic_partition.topic))
+                };
                 let wanted = offset.unwrap_or(Offset::ZERO);
                 if let Some(names) = stored.names_from(wanted) {
                     return Err(Error::fatal(format!(
@@ -119,7 +128,7 @@ impl SinkConnector for ObjectStoreSinkConnector {
                          them. To write these records again, first move these objects out of {}: {names}",
                         store.describe(),
                         stored.next_offset().value() - 1,
-                        config.layout.folder(topic_partition)
+                        place.path
                     )));
                 }
             }

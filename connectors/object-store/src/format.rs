@@ -168,6 +168,32 @@ impl Format {
 }
 
 impl Files {
+    /// What tells the records of a file from others that can never be in one file with them, as a part of an object's name: the
+    /// type of the value and the name of its struct. `None`: nothing does.
+    pub(crate) fn kind(&self, cell: Cell<'_>) -> Result<Option<String>, Refused> {
+        let read;
+        let value = match cell {
+            Cell::Converted(value) => value,
+            Cell::Raw(reading, value) => match reading.format {
+                ValueFormat::Avro(_) | ValueFormat::Json(_) | ValueFormat::JsonWithSchemas(_) => {
+                    read = reading.read(value)?;
+                    &read
+                }
+                _ => return Ok(None),
+            },
+        };
+        let kind = match (&value.schema, value.value.value_type()) {
+            (Some(schema), _) => format!("{:?} {}", schema.schema_type(), schema.name().unwrap_or_default()),
+            (None, Some(kind)) => format!("{kind:?}"),
+            (None, None) => return Ok(None),
+        };
+        // FNV-1a: the same for ever, as it is a part of names.
+        let hash = kind.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        Ok(Some(format!("{hash:08x}")))
+    }
+
     /// An empty file.
     pub(crate) fn writer(&self) -> Box<dyn Writer> {
         let rules = self.format.rules;

@@ -8,6 +8,8 @@ use object_store::path::Path;
 pub(crate) struct Layout {
     /// `topics`.
     pub(crate) topics_dir: String,
+    /// `/`
+    pub(crate) directory_delimiter: String,
     /// `+`; see [`Layout::is_good_delimiter`].
     pub(crate) file_delimiter: String,
     /// Offsets are filled up with zeros to so many digits.
@@ -16,16 +18,39 @@ pub(crate) struct Layout {
     pub(crate) extension: String,
 }
 
+/// Where the objects of one encoded partition are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder {
+    /// The folder: `topics/t/partition=0`.
+    pub(crate) path: String,
+    /// With what all of their names begin there: nothing, if `directory.delim` is a slash.
+    pub(crate) prefix: String,
+}
+
+/// What an object stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The first offset.
+    pub(crate) start: Offset,
+    /// The last one.
+    pub(crate) end: Offset,
+    /// Of which schema alone, where records of others between them are in other objects.
+    pub(crate) schema: Option<String>,
+}
+
 /// What a file's name says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Parsed {
     /// It stands for these offsets, both included.
-    Range(Offset, Offset),
+    Range(Range),
     /// It begins with this offset and does not say where it ends, as those of Confluent's S3 sink.
     StartOnly(Offset),
     /// It is not of this partition.
     Foreign,
 }
+
+/// What stands before the schema in a name: `t+0+5+9.schema-3.avro`.
+const SCHEMA: &str = "schema-";
 
 impl Layout {
     /// Whether names made with it can be read again, in every store: some keep `~` as `%7E`.
@@ -35,48 +60,94 @@ impl Layout {
             && Path::from(delimiter).as_ref() == delimiter
     }
 
-    /// Where the objects of a partition are: `topics/t/partition=0`.
-    pub(crate) fn folder(&self, of: &TopicPartition) -> String {
-        let (dir, slash) = match self.topics_dir.as_str() {
-            "" => ("", ""),
-            dir => (dir, "/"),
-        };
-        format!("{dir}{slash}{}/partition={}", of.topic, of.partition)
+    /// What the names of a topic's objects begin with: `topics/t/`.
+    fn topic(&self, topic: &str) -> String {
+        let delimiter = &self.directory_delimiter;
+        match self.topics_dir.as_str() {
+            "" => format!("{topic}{delimiter}"),
+            dir => format!("{dir}{delimiter}{topic}{delimiter}"),
+        }
     }
 
-    /// The name of an object of that range, with its folder.
-    pub(crate) fn name(&self, of: &TopicPartition, start: Offset, end: Offset) -> String {
+    /// The folder below which all objects of a topic are.
+    pub(crate) fn root(&self, topic: &str) -> Folder {
+        Folder::of(self.topic(topic))
+    }
+
+    /// Where the objects of an encoded partition are.
+    pub(crate) fn folder(&self, topic: &str, encoded: &str) -> Folder {
+        Folder::of(format!(
+            "{}{encoded}{}",
+            self.topic(topic),
+            self.directory_delimiter
+        ))
+    }
+
+    /// The name of an object, with its folder.
+    pub(crate) fn name(&self, of: &TopicPartition, encoded: &str, range: &Range) -> String {
         let (delimiter, width) = (&self.file_delimiter, self.pad_width);
+        let Folder { path, prefix } = self.folder(&of.topic, encoded);
+        let slash = if path.is_empty() { "" } else { "/" };
+        let schema = range.schema.as_deref();
+        let schema = schema.map_or_else(String::new, |schema| format!("{SCHEMA}{schema}."));
         format!(
-            "{}/{}{delimiter}{}{delimiter}{:0width$}{delimiter}{:0width$}.{}",
-            self.folder(of),
+            "{path}{slash}{prefix}{}{delimiter}{}{delimiter}{:0width$}{delimiter}{:0width$}.{schema}{}",
             of.topic,
             of.partition,
-            start.value(),
-            end.value(),
+            range.start.value(),
+            range.end.value(),
             self.extension
         )
     }
 
-    /// Reads a name without its folder, of whatever extension.
+    /// Reads a name without its folder and prefix, of whatever extension.
     pub(crate) fn parse(&self, of: &TopicPartition, name: &str) -> Parsed {
         let delimiter = self.file_delimiter.as_str();
-        let offsets = name
+        let rest = name
             .strip_prefix(&*of.topic)
             .and_then(|rest| rest.strip_prefix(delimiter))
             .and_then(|rest| rest.strip_prefix(&of.partition.to_string()))
             .and_then(|rest| rest.strip_prefix(delimiter))
-            .and_then(|rest| rest.split_once('.'))
-            .map(|(offsets, _extension)| offsets);
-        let Some(offsets) = offsets else {
+            .and_then(|rest| rest.split_once('.'));
+        let Some((offsets, extension)) = rest else {
             return Parsed::Foreign;
         };
+        let schema = extension
+            .strip_prefix(SCHEMA)
+            .and_then(|rest| rest.split_once('.'))
+            .map(|(schema, _)| schema.to_owned());
         match offsets.split_once(delimiter) {
             Some((start, end)) => match (offset(start), offset(end)) {
-                (Some(start), Some(end)) if start <= end => Parsed::Range(start, end),
+                (Some(start), Some(end)) if start <= end => Parsed::Range(Range { start, end, schema }),
                 _ => Parsed::Foreign,
             },
             None => offset(offsets).map_or(Parsed::Foreign, Parsed::StartOnly),
+        }
+    }
+}
+
+impl Folder {
+    fn of(beginning: String) -> Self {
+        match beginning.rsplit_once('/') {
+            Some((path, prefix)) => Self {
+                path: path.to_owned(),
+                prefix: prefix.to_owned(),
+            },
+            None => Self {
+                path: String::new(),
+                prefix: beginning,
+            },
+        }
+    }
+}
+
+impl Range {
+    /// Of all schemas.
+    pub(crate) fn new(start: Offset, end: Offset) -> Self {
+        Self {
+            start,
+            end,
+            schema: None,
         }
     }
 }
@@ -90,44 +161,110 @@ fn offset(digits: &str) -> Option<Offset> {
 mod tests {
     use super::*;
 
-    fn layout(file_delimiter: &str) -> Layout {
+    fn layout(directory_delimiter: &str, file_delimiter: &str) -> Layout {
         Layout {
             topics_dir: "topics".to_owned(),
+            directory_delimiter: directory_delimiter.to_owned(),
             file_delimiter: file_delimiter.to_owned(),
             pad_width: 10,
             extension: "snappy.parquet".to_owned(),
         }
     }
 
+    fn range(start: i64, end: i64) -> Range {
+        Range::new(Offset(start), Offset(end))
+    }
+
     #[test]
     fn names_say_what_they_hold() {
         let of = TopicPartition::new("my-topic.v1", 3);
         for delimiter in ["+", "-", "_", "--"] {
-            let layout = layout(delimiter);
+            let layout = layout("/", delimiter);
             for (start, end) in [(0, 0), (17, 9_999_999_999), (12_345_678_901, i64::MAX)] {
-                let name = layout.name(&of, Offset(start), Offset(end));
-                let (folder, file) = name.rsplit_once('/').expect("it has a folder");
-                assert_eq!(folder, "topics/my-topic.v1/partition=3");
-                assert_eq!(
-                    layout.parse(&of, file),
-                    Parsed::Range(Offset(start), Offset(end)),
-                    "{name}"
-                );
+                for schema in [None, Some("7".to_owned())] {
+                    let range = Range {
+                        schema,
+                        ..range(start, end)
+                    };
+                    let name = layout.name(&of, "partition=3", &range);
+                    let (folder, file) = name.rsplit_once('/').expect("it has a folder");
+                    assert_eq!(folder, "topics/my-topic.v1/partition=3");
+                    assert_eq!(layout.parse(&of, file), Parsed::Range(range), "{name}");
+                }
             }
         }
-        let name = layout("+").name(&TopicPartition::new("t", 0), Offset(5), Offset(9));
-        assert_eq!(
-            name,
-            "topics/t/partition=0/t+0+0000000005+0000000009.snappy.parquet"
-        );
+        let of = TopicPartition::new("t", 0);
+        let cases = [
+            (
+                "topics",
+                "/",
+                "a=1/b=2",
+                None,
+                "topics/t/a=1/b=2/t+0+0000000005+0000000009.snappy.parquet",
+            ),
+            (
+                "",
+                "/",
+                "a=1",
+                None,
+                "t/a=1/t+0+0000000005+0000000009.snappy.parquet",
+            ),
+            (
+                "",
+                "_",
+                "a=1",
+                None,
+                "t_a=1_t+0+0000000005+0000000009.snappy.parquet",
+            ),
+            (
+                "x/y",
+                "_",
+                "a=1",
+                None,
+                "x/y_t_a=1_t+0+0000000005+0000000009.snappy.parquet",
+            ),
+            (
+                "x",
+                "/",
+                "a=1",
+                Some("9f"),
+                "x/t/a=1/t+0+0000000005+0000000009.schema-9f.snappy.parquet",
+            ),
+        ];
+        for (dir, delimiter, encoded, schema, expected) in cases {
+            let layout = Layout {
+                topics_dir: dir.to_owned(),
+                ..layout(delimiter, "+")
+            };
+            let range = Range {
+                schema: schema.map(str::to_owned),
+                ..range(5, 9)
+            };
+            assert_eq!(layout.name(&of, encoded, &range), expected);
+            let Folder { path, prefix } = layout.folder("t", encoded);
+            let rest = expected
+                .strip_prefix(&path)
+                .expect("it is there")
+                .trim_start_matches('/');
+            let rest = rest.strip_prefix(&prefix).expect("it begins so");
+            assert_eq!(layout.parse(&of, rest), Parsed::Range(range));
+        }
     }
 
     #[test]
     fn other_names_are_told_apart() {
-        let (layout, of) = (layout("+"), TopicPartition::new("t", 1));
+        let (layout, of) = (layout("/", "+"), TopicPartition::new("t", 1));
         let cases = [
             ("t+1+0000000005.avro", Parsed::StartOnly(Offset(5))),
-            ("t+1+5+7.json", Parsed::Range(Offset(5), Offset(7))),
+            ("t+1+5+7.json", Parsed::Range(range(5, 7))),
+            (
+                "t+1+5+7.schema-.json",
+                Parsed::Range(Range {
+                    schema: Some(String::new()),
+                    ..range(5, 7)
+                }),
+            ),
+            ("t+1+5+7.schema-json", Parsed::Range(range(5, 7))),
             ("t+10+0000000005+0000000007.json", Parsed::Foreign),
             ("tt+1+0000000005+0000000007.json", Parsed::Foreign),
             ("t+1+7+5.json", Parsed::Foreign),

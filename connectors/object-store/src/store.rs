@@ -30,6 +30,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The objects in a folder, without those in folders below it.
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
 
+    /// The objects in a folder and in all folders below it, by their paths from there.
+    fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
+
     /// What a user calls it: `s3://bucket/prefix`.
     fn describe(&self) -> String;
 }
@@ -49,7 +52,7 @@ pub(crate) enum Created {
 /// An object of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Its name without the folder.
+    /// Its name without the folder that was asked for.
     pub(crate) name: String,
     /// Its length.
     pub(crate) bytes: u64,

@@ -1,31 +1,36 @@
 //! The task: routes batches to their partitions, keeps their open files within one memory budget, and commits what is stored.
 
+mod open_file;
 mod partition;
 mod upload;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use forebay_connect_api::{
     AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
-    TopicPartition, ValueFormat, config::Properties,
+    Timestamp, TopicPartition, ValueFormat, config::Properties,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
-use self::partition::{AtFault, Partition, Stop, Take};
+use self::partition::{AtFault, Partition, Record, Stop, Take};
 use crate::{
     config::Config,
     connector::Environment,
     format::{self, Cell, Reading},
-    resume::Stored,
-    store::Store,
+    partitioner::default_partition,
+    resume::{Covered, Stored},
+    store::{Found, Store},
 };
 
 /// Partitions that are listed or written at the same time.
 const CONCURRENT_MAX: usize = 8;
+
+/// A folder, and what is in it.
+type Listed = (String, Arc<[Found]>);
 
 /// Writes the partitions that it is given.
 #[derive(Debug)]
@@ -41,6 +46,10 @@ struct Started {
     environment: Environment,
     context: Arc<dyn SinkTaskContext>,
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// Folders of several partitions that were listed since the last of these was opened.
+    listed: BTreeMap<String, Arc<[Found]>>,
+    /// The wall clock as it was looked at last: it never goes back.
+    now: Timestamp,
     /// After a failure of the store: not to be tried again before.
     retry_at: Option<Instant>,
 }
@@ -75,6 +84,8 @@ impl SinkTask for ObjectStoreSinkTask {
                 environment: self.environment.clone(),
                 context,
                 partitions: BTreeMap::new(),
+                listed: BTreeMap::new(),
+                now: Timestamp(i64::MIN),
                 retry_at: None,
             });
             Ok(())
@@ -83,7 +94,9 @@ impl SinkTask for ObjectStoreSinkTask {
 
     fn takes_raw(&self, format: &ValueFormat) -> bool {
         let started = self.started.as_ref();
-        started.is_some_and(|started| started.config.format.takes_raw(format))
+        started.is_some_and(|started| {
+            started.config.format.takes_raw(format) && !started.config.partitioner.needs_value()
+        })
     }
 
     fn open<'a>(&'a mut self, partitions: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), Error>> {
@@ -139,38 +152,65 @@ impl SinkTask for ObjectStoreSinkTask {
 
 impl Started {
     async fn open(&mut self, assigned: &[AssignedPartition]) -> Result<(), Error> {
-        let mut positions: Vec<BoxFuture<'_, Result<Offset, Error>>> = Vec::new();
+        // What their owners wrote until now has to be seen.
+        self.listed.clear();
+        if !self.config.partitioner.is_default() {
+            for one in assigned {
+                self.add(one, one.position, None);
+            }
+            return Ok(());
+        }
+        let mut stored: Vec<BoxFuture<'_, Result<Stored, Error>>> = Vec::new();
         for one in assigned {
             let (store, layout) = (&*self.store, &self.config.layout);
-            positions.push(Box::pin(async move {
-                let stored = Stored::list(store, layout, &one.topic_partition).await?;
-                stored.check_topic(store, layout, one).await?;
-                stored.position(store, layout, one)
+            stored.push(Box::pin(async move {
+                let of = &one.topic_partition;
+                let stored = Stored::list(store, layout, of, &default_partition(of)).await?;
+                stored.check_topic(store, one).await?;
+                stored.check(store, one)?;
+                Ok(stored)
             }));
         }
-        let positions = futures_util::stream::iter(positions).buffered(CONCURRENT_MAX);
-        let positions: Vec<Offset> = positions.try_collect().await?;
-        for (one, position) in assigned.iter().zip(positions) {
+        let stored = futures_util::stream::iter(stored).buffered(CONCURRENT_MAX);
+        let stored: Vec<Stored> = stored.try_collect().await?;
+        for (one, stored) in assigned.iter().zip(stored) {
+            let position = stored.position(one);
             if position != one.position {
                 tracing::info!(partition = %one.topic_partition, %position, committed = ?one.committed, "going on after the last object");
                 self.context.offset(&one.topic_partition, position);
             }
-            let partition = Partition::new(one, position, Arc::clone(&self.config));
-            self.partitions.insert(one.topic_partition.clone(), partition);
+            self.add(one, position, Some(stored.covered(position)));
         }
         Ok(())
+    }
+
+    fn add(&mut self, one: &AssignedPartition, position: Offset, covered: Option<Covered>) {
+        let mut partition = Partition::new(one, position, Arc::clone(&self.config));
+        if let Some(covered) = covered {
+            partition.learn(default_partition(&one.topic_partition).into(), covered);
+        }
+        self.partitions.insert(one.topic_partition.clone(), partition);
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.now = self.now.max(self.environment.clock.now());
+        self.now
+    }
+
+    fn partition(&mut self, name: &TopicPartition) -> Result<&mut Partition, Error> {
+        let found = self.partitions.get_mut(name);
+        found.ok_or_else(|| Error::fatal(format!("{name} is not assigned to the task")))
     }
 
     async fn put(&mut self, batch: &SinkBatch) -> Result<(), Error> {
         self.check_routes(batch)?;
         // What failed to get into the store comes first; until it is there, nothing more is taken.
         self.upload().await?;
-        let now = self.environment.clock.now();
-        let reporter = self.context.errant_record_reporter();
-        let partition = self
-            .partitions
-            .get_mut(&batch.topic_partition)
-            .ok_or_else(|| Error::fatal(format!("{} is not assigned to the task", batch.topic_partition)))?;
+        let now = self.now();
+        self.look_up(batch, now).await?;
+        let context = Arc::clone(&self.context);
+        let reporter = context.errant_record_reporter();
+        let partition = self.partition(&batch.topic_partition)?;
         let mut at_fault = Vec::new();
         let mut unreadable = Vec::new();
         let taken = loop {
@@ -179,8 +219,11 @@ impl Started {
                 now,
                 at_fault: reporter.is_some().then_some(&mut at_fault),
             };
-            match take_all(batch, &unreadable, &mut take) {
-                Ok(()) => break Ok(partition.end_batch(batch.next_offset)),
+            match for_each(batch, &unreadable, |record| take.record(record)) {
+                Ok(()) => {
+                    partition.end_batch(batch.next_offset);
+                    break Ok(());
+                }
                 Err(Stop::Failed(error)) => return Err(error),
                 // What was taken before is skipped by its offset, here and when the batch comes again.
                 Err(Stop::Fetch(schema_id)) => {
@@ -202,6 +245,44 @@ impl Started {
         self.upload().await
     }
 
+    /// Looks at the folders in which records of this batch may be stored already.
+    async fn look_up(&mut self, batch: &SinkBatch, now: Timestamp) -> Result<(), Error> {
+        let partition = self.partition(&batch.topic_partition)?;
+        if !partition.may_be_stored(batch.first_offset.max(partition.position())) {
+            return Ok(());
+        }
+        let mut unknown = BTreeSet::new();
+        for_each(batch, &[], |record| {
+            unknown.extend(partition.unknown(record, now));
+            Ok::<(), Error>(())
+        })?;
+        let assigned = partition.assigned().clone();
+        let (store, layout) = (Arc::clone(&self.store), self.config.layout.clone());
+        let folder = |encoded: &str| layout.folder(&assigned.topic_partition.topic, encoded);
+        let paths: BTreeSet<String> = unknown.iter().map(|encoded| folder(encoded).path).collect();
+        let mut lists: Vec<BoxFuture<'_, Result<Listed, Error>>> = Vec::new();
+        for path in paths.into_iter().filter(|path| !self.listed.contains_key(path)) {
+            let store = &store;
+            lists.push(Box::pin(async move {
+                let found = store.list(&path).await?;
+                Ok((path, found.into()))
+            }));
+        }
+        let lists = futures_util::stream::iter(lists).buffer_unordered(CONCURRENT_MAX);
+        let lists: Vec<Listed> = lists.try_collect().await?;
+        self.listed.extend(lists);
+        for encoded in unknown {
+            let folder = folder(&encoded);
+            let found = Arc::clone(&self.listed[&folder.path]);
+            let stored = Stored::of(&layout, &assigned.topic_partition, &folder, &found);
+            stored.check_topic(&*store, &assigned).await?;
+            stored.check(&*store, &assigned)?;
+            let partition = self.partition(&batch.topic_partition)?;
+            partition.learn(encoded, stored.covered(partition.position()));
+        }
+        Ok(())
+    }
+
     /// Ranges of offsets are the log's, so records stay in the folder of the topic they are from.
     fn check_routes(&self, batch: &SinkBatch) -> Result<(), Error> {
         let SinkRecords::Converted(records) = &batch.records else {
@@ -219,11 +300,9 @@ impl Started {
 
     /// Closes the files whose time has come.
     async fn close_due(&mut self) -> Result<(), Error> {
-        let now = self.environment.clock.now();
+        let now = self.now();
         for partition in self.partitions.values_mut() {
-            if partition.deadline().is_some_and(|deadline| deadline <= now) {
-                partition.close()?;
-            }
+            partition.close_due(now)?;
         }
         self.upload().await
     }
@@ -232,20 +311,19 @@ impl Started {
     fn close_largest_beyond_budget(&mut self) -> Result<(), Error> {
         loop {
             let bytes: usize = self.partitions.values().map(Partition::bytes).sum();
-            let largest = self
-                .partitions
-                .values_mut()
-                .max_by_key(|partition| partition.bytes());
-            match largest {
-                Some(partition) if bytes > self.config.buffer_bytes_max && partition.bytes() > 0 => {
-                    tracing::debug!(
-                        bytes,
-                        "open files take more than max.buffer.bytes: closing the largest"
-                    );
-                    partition.close()?;
-                }
-                _ => return Ok(()),
+            if bytes <= self.config.buffer_bytes_max {
+                return Ok(());
             }
+            let partitions = self.partitions.values_mut();
+            let largest = partitions.max_by_key(|partition| partition.largest_bytes());
+            let Some(largest) = largest.filter(|partition| partition.largest_bytes() > 0) else {
+                return Ok(());
+            };
+            tracing::debug!(
+                bytes,
+                "open files take more than max.buffer.bytes: closing the largest"
+            );
+            largest.close_largest()?;
         }
     }
 
@@ -274,11 +352,19 @@ impl Started {
     }
 }
 
-fn take_all(batch: &SinkBatch, unreadable: &[(i32, String)], take: &mut Take<'_>) -> Result<(), Stop> {
+/// Gives the records of a batch to `visit`, in order.
+fn for_each<E: From<Error>>(
+    batch: &SinkBatch,
+    unreadable: &[(i32, String)],
+    mut visit: impl FnMut(Record<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     match &batch.records {
         SinkRecords::Converted(records) => records.iter().try_for_each(|record| {
-            let cell = Cell::Converted(&record.value);
-            take.record(record.offset, record.timestamp, cell)
+            visit(Record {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                cell: Cell::Converted(&record.value),
+            })
         }),
         SinkRecords::Raw(records) => {
             let reading = Reading {
@@ -287,8 +373,11 @@ fn take_all(batch: &SinkBatch, unreadable: &[(i32, String)], take: &mut Take<'_>
                 unreadable,
             };
             records.try_for_each(|record| {
-                let cell = Cell::Raw(&reading, record.value);
-                take.record(record.offset, record.timestamp, cell)
+                visit(Record {
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    cell: Cell::Raw(&reading, record.value),
+                })
             })
         }
     }

@@ -2,7 +2,7 @@
 
 use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
 
-use super::{formats::format_keys, simple_name};
+use super::{formats::format_keys, partitioning, simple_name};
 use crate::name::Layout;
 
 /// 128 MiB.
@@ -12,8 +12,8 @@ const MAX_BUFFER_BYTES_MIN: i32 = 1024 * 1024;
 const PAD_WIDTH_MAX: i32 = 19;
 
 pub(crate) fn definition() -> ConfigDef {
-    without_meaning(store_keys(rotation_keys(naming_keys(format_keys(
-        ConfigDef::new(),
+    without_meaning(store_keys(rotation_keys(partitioning::define(naming_keys(
+        format_keys(ConfigDef::new()),
     )))))
 }
 
@@ -33,8 +33,11 @@ fn naming_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("directory.delim", ConfigType::String)
             .default("/")
-            .validator(Validator::one_of(["/"]))
-            .documentation("What stands between folders."),
+            .validator(Validator::custom("a string that stores keep as it is", |_, value| match value {
+                Some(Value::String(delimiter)) if !delimiter.is_empty() && !delimiter.contains('.') => Ok(()),
+                _ => Err("it must not be empty and has no dots".to_owned()),
+            }))
+            .documentation("What stands between folders. With another string than a slash they become a part of names."),
     )
     .define(
         ConfigKey::new("file.delim", ConfigType::String)
@@ -51,12 +54,6 @@ fn naming_keys(def: ConfigDef) -> ConfigDef {
             .validator(Validator::between(0, PAD_WIDTH_MAX))
             .documentation("To how many digits offsets in names are filled up with zeros."),
     )
-    .define(
-        ConfigKey::new("partitioner.class", ConfigType::Class)
-            .default("io.confluent.connect.storage.partitioner.DefaultPartitioner")
-            .validator(one_class("partitioner.class", &["DefaultPartitioner"]))
-            .documentation("How records are put into folders: by Kafka's partition."),
-    )
 }
 
 fn rotation_keys(def: ConfigDef) -> ConfigDef {
@@ -71,8 +68,8 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
             .default(-1)
             .importance(Importance::High)
             .documentation(
-                "How far the timestamps of an object's records lie apart at most; and for how long its first record waits for more by \
-                 the wall clock. -1: without limit.",
+                "How far the times of an object's records lie apart at most, and those of its partition until it is closed; and for how long \
+                 its first record waits for more by the wall clock. -1: without limit.",
             ),
     )
     .define(
@@ -82,9 +79,16 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
             .documentation("Closes all objects at these times of the day, by the wall clock. -1: never. As exact as the other rules."),
     )
     .define(
-        ConfigKey::new("timezone", ConfigType::String)
-            .default("UTC")
-            .documentation("Where rotate.schedule.interval.ms counts from midnight: UTC, or an offset such as +02:00."),
+        ConfigKey::new("flush.bytes", ConfigType::Long)
+            .default(-1)
+            .importance(Importance::Medium)
+            .documentation("How many bytes an object has at about, if nothing else closes it earlier. -1: without limit."),
+    )
+    .define(
+        ConfigKey::new("rotate.idle.interval.ms", ConfigType::Long)
+            .default(-1)
+            .importance(Importance::Medium)
+            .documentation("How long by the wall clock an object waits for another record. -1: without limit."),
     )
     .define(
         ConfigKey::new("behavior.on.null.values", ConfigType::String)
@@ -199,7 +203,6 @@ fn without_meaning(def: ConfigDef) -> ConfigDef {
             "columns are made from Connect's schema",
         ),
         ("connect.meta.data", "columns are made from Connect's schema"),
-        ("locale", "it is for partitioners by time"),
         (
             "enable.conditional.writes",
             "every write is conditional on the name being free",

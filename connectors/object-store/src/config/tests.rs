@@ -1,6 +1,7 @@
 use forebay_connect_api::config::Properties;
 
 use super::*;
+use crate::partitioner::{Extractor, FieldPath, PathFormat, Time, Zone};
 
 fn properties(more: &[(&str, &str)]) -> Properties {
     let own = [
@@ -66,8 +67,15 @@ fn what_would_change_the_data_is_refused_with_its_reason() {
     let cases = [
         (
             "partitioner.class",
-            "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
+            "com.example.MyPartitioner",
             "no other class yet",
+        ),
+        ("path.format", "year=YYYY", "Illegal pattern component: r"),
+        ("timezone", "Europe/Nowhere", "no such time zone is known"),
+        (
+            "timestamp.extractor",
+            "Sundial",
+            "knows Wallclock, Record and RecordField",
         ),
         (
             "format.class",
@@ -85,7 +93,7 @@ fn what_would_change_the_data_is_refused_with_its_reason() {
         ("flush.size", "0", "Value must be at least 1"),
         ("file.delim", "0", "names could not be read again"),
         ("topics.dir", "a/../b", "must not contain . or .."),
-        ("directory.delim", "-", "String must be one of: /"),
+        ("directory.delim", "", "must not be empty"),
         ("store.url", "hdfs://namenode:8020", "HDFS is not supported yet"),
         ("store.url", "file://data", "file:///directory"),
         ("store.url", "data", "a URL is needed"),
@@ -135,19 +143,84 @@ fn stores_are_found_in_the_url() {
 }
 
 #[test]
-fn zones_are_offsets() {
-    let hour = 3_600_000;
-    let cases = [
-        ("UTC", Some(0)),
-        ("Z", Some(0)),
-        ("+02:00", Some(2 * hour)),
-        ("GMT-5", Some(-5 * hour)),
-        ("UTC+05:30", Some(5 * hour + hour / 2)),
-        ("Europe/Paris", None),
-        ("+99", None),
-        ("é", None),
-    ];
-    for (zone, expected) in cases {
-        assert_eq!(known_zone_ms(zone), expected, "{zone}");
+fn partitioners_are_confluents() {
+    let parse = |more: &[(&str, &str)]| Config::parse(&properties(more)).map(|config| config.partitioner);
+    let time = |more: &[(&str, &str)]| match parse(more).expect("it is known") {
+        Partitioner::Time(time) => time,
+        other => panic!("{other:?}"),
+    };
+    let package = |name: &str| format!("io.confluent.connect.storage.partitioner.{name}");
+    for (name, duration_ms, pattern) in [
+        (
+            "HourlyPartitioner",
+            3_600_000,
+            "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH",
+        ),
+        ("DailyPartitioner", 86_400_000, "'year'=YYYY/'month'=MM/'day'=dd"),
+    ] {
+        for class in [name.to_owned(), package(name)] {
+            let record = package("TimeBasedPartitioner$RecordTimestampExtractor");
+            let time = time(&[
+                ("partitioner.class", &class),
+                ("timestamp.extractor", &record),
+                ("timezone", "America/New_York"),
+                ("locale", "en-US"),
+            ]);
+            assert_eq!(
+                (time.duration_ms, &time.extractor),
+                (duration_ms, &Extractor::Record)
+            );
+            assert_eq!(time.zone, Zone::parse("America/New_York").expect("known"));
+            assert_eq!(written(&time), written_by(pattern, &time.zone));
+        }
     }
+    let hourly = time(&[
+        ("partitioner.class", "HourlyPartitioner"),
+        ("directory.delim", "'_"),
+    ]);
+    assert_eq!(hourly.extractor, Extractor::Wallclock, "as Confluent has it");
+    assert_eq!(written(&hourly), "year=2024'_month=02'_day=05'_hour=13");
+    let based = [
+        ("partitioner.class", "TimeBasedPartitioner"),
+        ("path.format", "YYYY-MMM"),
+        ("partition.duration.ms", "600000"),
+        ("timestamp.extractor", "RecordField"),
+        ("timestamp.field", "a.b"),
+    ];
+    assert_eq!(time(&based).extractor, Extractor::Field(FieldPath::new("a.b")));
+    let fields = [
+        ("partitioner.class", "FieldPartitioner"),
+        ("partition.field.name", "a, b"),
+    ];
+    let Partitioner::Fields(fields) = parse(&fields).expect("it is known") else {
+        panic!("fields")
+    };
+    assert_eq!(fields.paths, [FieldPath::new("a"), FieldPath::new("b")]);
+    let without = |key: &str| {
+        based
+            .iter()
+            .copied()
+            .filter(|(name, _)| *name != key)
+            .collect::<Vec<_>>()
+    };
+    let german = [&based[..], &[("locale", "de-CH")]].concat();
+    for (more, reason) in [
+        (vec![("partitioner.class", "FieldPartitioner")], "needs a field"),
+        (without("path.format"), "needs a pattern"),
+        (without("partition.duration.ms"), "needs a duration"),
+        (german, "known in English only"),
+    ] {
+        let error = parse(&more).expect_err(reason).to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+fn written(time: &Time) -> String {
+    let moment = chrono::DateTime::parse_from_rfc3339("2024-02-05T13:07:09.042+00:00").expect("a time");
+    time.format.format(&moment, &time.zone)
+}
+
+fn written_by(pattern: &str, zone: &Zone) -> String {
+    let moment = chrono::DateTime::parse_from_rfc3339("2024-02-05T13:07:09.042+00:00").expect("a time");
+    PathFormat::parse(pattern).expect("sound").format(&moment, zone)
 }

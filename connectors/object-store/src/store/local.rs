@@ -21,6 +21,9 @@ const UNFINISHED: (&str, &str) = (".", ".unfinished");
 const TOPIC_ID: &str = "user.forebay.topic-id";
 const TOPIC_ID_BYTES_MAX: usize = 64;
 
+/// How deep folders may lie in each other.
+const FOLDERS_DEEP_MAX: usize = 64;
+
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct LocalStore {
@@ -35,6 +38,14 @@ impl LocalStore {
         let access = store.access.clone();
         blocking(move || access.check_path(&path)).await?;
         Ok(store)
+    }
+
+    /// A folder; the empty one is the root.
+    fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        match name {
+            "" => Ok(self.root.clone()),
+            name => self.path(name),
+        }
     }
 
     /// Refuses names that lead out of the root, whatever they are made of.
@@ -81,10 +92,24 @@ impl Store for LocalStore {
 
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
         Box::pin(async move {
-            let (path, access) = (self.path(folder)?, self.access.clone());
+            let (path, access) = (self.folder(folder)?, self.access.clone());
             blocking(move || {
                 access.check_path(&path)?;
                 list(&path).map_err(|error| failed("list", &path, error))
+            })
+            .await
+        })
+    }
+
+    fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+        Box::pin(async move {
+            let (path, access) = (self.folder(folder)?, self.access.clone());
+            blocking(move || {
+                access.check_path(&path)?;
+                let mut found = Vec::new();
+                let listed = list_below(&path, "", FOLDERS_DEEP_MAX, &mut found);
+                listed.map_err(|error| failed("list", &path, error))?;
+                Ok(found)
             })
             .await
         })
@@ -202,6 +227,30 @@ fn list(folder: &Path) -> io::Result<Vec<Found>> {
         }
     }
     Ok(found)
+}
+
+/// The files below a folder. Symbolic links to folders are not followed.
+fn list_below(folder: &Path, below: &str, deep_max: usize, found: &mut Vec<Found>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let kind = entry.file_type()?;
+        if kind.is_file() {
+            let bytes = entry.metadata()?.len();
+            let name = format!("{below}{name}");
+            found.push(Found { name, bytes });
+        } else if kind.is_dir() && deep_max > 0 {
+            list_below(&entry.path(), &format!("{below}{name}/"), deep_max - 1, found)?;
+        }
+    }
+    Ok(())
 }
 
 /// A full disk may have room later, so the task waits; what is wrong with the path itself stays wrong.

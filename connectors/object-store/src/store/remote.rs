@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use forebay_connect_api::{Access, BoxFuture, Error};
+use futures_util::TryStreamExt;
 use object_store::{
     Attribute, BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
     RetryConfig,
@@ -82,11 +83,14 @@ impl RemoteStore {
         Ok(Self::new(Arc::new(store), &options.prefix, description))
     }
 
+    /// The key of an object, as it is where a store takes it so.
     fn path(&self, name: &str) -> Path {
-        match self.prefix.as_str() {
-            "" => Path::from(name),
-            prefix => Path::from(format!("{prefix}/{name}")),
-        }
+        let name = match self.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}/{name}"),
+        };
+        let name = name.trim_end_matches('/');
+        Path::parse(name).unwrap_or_else(|_| Path::from(name))
     }
 
     fn failed(&self, what: &str, name: &str, error: object_store::Error) -> Error {
@@ -156,6 +160,26 @@ impl Store for RemoteStore {
             let listed = listed.map_err(|error| self.failed("list", folder, error))?;
             let found = listed.objects.into_iter().filter_map(|object| {
                 let name = object.location.filename()?.to_owned();
+                let bytes = object.size;
+                Some(Found { name, bytes })
+            });
+            Ok(found.collect())
+        })
+    }
+
+    fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+        Box::pin(async move {
+            let path = self.path(folder);
+            let listed: Vec<_> = self
+                .store
+                .list(Some(&path))
+                .try_collect()
+                .await
+                .map_err(|error| self.failed("list", folder, error))?;
+            let beginning = path.as_ref();
+            let found = listed.into_iter().filter_map(|object| {
+                let name = object.location.as_ref().strip_prefix(beginning)?;
+                let name = name.trim_start_matches('/').to_owned();
                 let bytes = object.size;
                 Some(Found { name, bytes })
             });

@@ -1,44 +1,57 @@
-//! One partition: the file that is open, and those that are closed and wait for the store.
+//! One partition of a topic: its open files, one per encoded partition and schema, and those that are closed and wait for the
+//! store.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use forebay_connect_api::{AssignedPartition, Error, Offset, Timestamp, TopicPartition};
+use forebay_connect_api::{AssignedPartition, Error, NO_TIMESTAMP, Offset, Timestamp, TopicPartition};
 
-use super::upload::ClosedFile;
+use super::{
+    open_file::{FileKey, OpenFile, OpenFiles},
+    upload::ClosedFile,
+};
 use crate::{
     config::{Config, OnNull},
-    format::{Cell, Files, Refused, Writer, Written},
+    format::{Cell, Files, Refused, Written},
+    name::Range,
+    partitioner::{Place, Recent, Seen},
+    resume::Covered,
     rotation::Opened,
     store::Store,
 };
 
-/// Records of one batch after which an open file's memory is looked at again.
+/// Records of a file after which its memory is looked at again.
 const RECORDS_PER_LOOK: u64 = 256;
 
-/// Where a partition stands: `start <= position`. Offsets from `start` to `position` are in the open file, or none of them has a
-/// record; those before `start` are in closed files and objects.
+/// Where a partition stands. Offsets before `position` are in objects, in closed files, in open files, or have no record.
 #[derive(Debug)]
 pub(super) struct Partition {
-    topic_partition: TopicPartition,
-    /// Noted with each object.
-    topic_id: Option<Arc<str>>,
+    assigned: AssignedPartition,
     config: Arc<Config>,
     files: Files,
     /// The next offset to consume.
     position: Offset,
-    /// The first offset of the next object.
-    start: Offset,
-    open: Option<OpenFile>,
+    /// With the default partitioner, where files follow each other: the first offset of the next one.
+    next_start: Option<Offset>,
+    /// The latest time of a record.
+    watermark: Timestamp,
+    open: OpenFiles,
     closed: VecDeque<ClosedFile>,
+    /// What the store has, by encoded partition, as far as it was looked at.
+    covered: BTreeMap<Arc<str>, Covered>,
+    recent: Recent,
+    /// The file that took the last record.
+    last: Option<FileKey>,
 }
 
-#[derive(Debug)]
-struct OpenFile {
-    writer: Box<dyn Writer>,
-    records: u64,
-    opened: Opened,
-    /// The writer's memory when it was looked at last.
-    bytes: usize,
+/// One record as it is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) offset: Offset,
+    pub(super) timestamp: Timestamp,
+    pub(super) cell: Cell<'a>,
 }
 
 /// Takes the records of one batch.
@@ -74,26 +87,19 @@ impl From<Error> for Stop {
 
 impl Take<'_> {
     /// Takes one record, unless a batch that came before had it.
-    pub(super) fn record(
-        &mut self,
-        offset: Offset,
-        timestamp: Timestamp,
-        cell: Cell<'_>,
-    ) -> Result<(), Stop> {
+    pub(super) fn record(&mut self, record: Record<'_>) -> Result<(), Stop> {
+        let offset = record.offset;
         if offset < self.partition.position {
             return Ok(());
         }
-        let refused = match (cell.is_null(), self.partition.config.on_null) {
+        let refused = match (record.cell.is_null(), self.partition.config.on_null) {
             (true, OnNull::Ignore) => None,
             (true, OnNull::Fail) => Some(Refused::Record(Error::fatal(
                 "it has no value; set behavior.on.null.values to ignore or write",
             ))),
-            _ => self.partition.write(offset, timestamp, cell, self.now).err(),
+            _ => self.partition.write(record, self.now).err(),
         };
-        let place = format_args!(
-            "the record at offset {offset} of {}",
-            self.partition.topic_partition
-        );
+        let place = format_args!("the record at offset {offset} of {}", self.partition.name());
         match (refused, &mut self.at_fault) {
             (None, _) => {}
             (Some(Refused::Fetch(schema_id)), _) => return Err(Stop::Fetch(schema_id)),
@@ -110,15 +116,32 @@ impl Take<'_> {
 impl Partition {
     pub(super) fn new(assigned: &AssignedPartition, position: Offset, config: Arc<Config>) -> Self {
         Self {
-            topic_partition: assigned.topic_partition.clone(),
-            topic_id: assigned.topic_id.clone(),
+            assigned: assigned.clone(),
+            next_start: config.partitioner.is_default().then_some(position),
             files: config.format.files(),
             config,
             position,
-            start: position,
-            open: None,
+            watermark: NO_TIMESTAMP,
+            open: OpenFiles::default(),
             closed: VecDeque::new(),
+            covered: BTreeMap::new(),
+            recent: Recent::default(),
+            last: None,
         }
+    }
+
+    pub(super) fn name(&self) -> &TopicPartition {
+        &self.assigned.topic_partition
+    }
+
+    /// As the worker gave it.
+    pub(super) fn assigned(&self) -> &AssignedPartition {
+        &self.assigned
+    }
+
+    /// The next offset to consume.
+    pub(super) fn position(&self) -> Offset {
+        self.position
     }
 
     /// Everything before this offset is done with.
@@ -129,114 +152,256 @@ impl Partition {
     /// The end of a batch: its offsets are consumed, and the memory that it took is counted.
     pub(super) fn end_batch(&mut self, next_offset: Offset) {
         self.consumed(next_offset);
-        if let Some(open) = &mut self.open {
-            open.bytes = open.writer.bytes();
+        self.open.look_at_all();
+        if !self.may_be_stored(self.position) {
+            self.covered.clear();
         }
     }
 
     /// Everything before this offset is in the store, or has no record.
     pub(super) fn safe_offset(&self) -> Offset {
-        match (self.closed.front(), &self.open) {
-            (Some(closed), _) => closed.start,
-            (None, Some(_)) => self.start,
-            (None, None) => self.position,
-        }
+        let closed = self.closed.iter().map(|file| file.start);
+        let open = self.open.iter().map(|file| file.start);
+        closed.chain(open).min().unwrap_or(self.position)
     }
 
-    /// When the wall clock closes the open file.
+    /// The wall clock closes no open file before.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let open = self.open.as_ref()?;
-        self.config.rotation.deadline(open.opened)
+        self.open.deadline()
     }
 
-    /// Memory that the open file takes.
+    /// Memory that its open files take.
     pub(super) fn bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.bytes)
+        self.open.bytes()
     }
 
     pub(super) fn has_closed_files(&self) -> bool {
         !self.closed.is_empty()
     }
 
-    fn write(
-        &mut self,
-        offset: Offset,
-        timestamp: Timestamp,
-        cell: Cell<'_>,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
-        let rotation = self.config.rotation;
-        if let Some(open) = &self.open
-            && rotation.is_due_before(open.opened, timestamp)
-        {
-            self.close_before(offset)?;
+    /// Whether records from this offset on may be in the store already: not those that were not in the log when the
+    /// partition was opened.
+    pub(super) fn may_be_stored(&self, offset: Offset) -> bool {
+        offset < self.assigned.log_end_offset
+    }
+
+    /// The encoded partition of a record that may be stored already, where the store was not looked at yet.
+    pub(super) fn unknown(&mut self, record: Record<'_>, now: Timestamp) -> Option<Arc<str>> {
+        let is_ignored = record.cell.is_null() && self.config.on_null != OnNull::Write;
+        if is_ignored || record.offset < self.position || !self.may_be_stored(record.offset) {
+            return None;
         }
-        // Twice at most: a file that is empty takes any schema.
-        loop {
-            let files = &self.files;
-            let open = self.open.get_or_insert_with(|| OpenFile {
-                writer: files.writer(),
-                records: 0,
-                opened: Opened {
-                    first: timestamp,
-                    at: now,
-                },
-                bytes: 0,
-            });
-            let written = open.writer.write(cell);
-            match written {
-                Ok(Written::Row) => {
-                    open.records += 1;
-                    if open.records.is_multiple_of(RECORDS_PER_LOOK) {
-                        open.bytes = open.writer.bytes();
-                    }
-                    return Ok(());
-                }
-                Ok(Written::OtherSchema) if open.records > 0 => self.close_before(offset)?,
-                Ok(Written::OtherSchema) => self.open = None,
-                Err(refused) => {
-                    // A file without a record is no file.
-                    self.open.take_if(|open| open.records == 0);
-                    return Err(refused);
-                }
+        // What is at fault is met again when it is taken.
+        let place = self.place(record, now).ok()?;
+        (!self.covered.contains_key(&place.encoded)).then_some(place.encoded)
+    }
+
+    /// What the store has of an encoded partition.
+    pub(super) fn learn(&mut self, encoded: Arc<str>, covered: Covered) {
+        self.covered.insert(encoded, covered);
+    }
+
+    fn place(&mut self, record: Record<'_>, now: Timestamp) -> Result<Place, Error> {
+        let seen = Seen {
+            timestamp: record.timestamp,
+            cell: record.cell,
+            now,
+        };
+        let of = &self.assigned.topic_partition;
+        self.config.partitioner.place(of, seen, &mut self.recent)
+    }
+
+    fn write(&mut self, record: Record<'_>, now: Timestamp) -> Result<(), Refused> {
+        let place = self.place(record, now).map_err(Refused::Record)?;
+        if self.is_stored(&place.encoded, record)? {
+            return Ok(());
+        }
+        self.close_before(record.offset, &place)?;
+        self.watermark = self.watermark.max(place.time);
+        let files = self.open.of(&place.encoded);
+        for (index, file) in files.iter_mut().enumerate().rev() {
+            if file.writer.write(record.cell)? == Written::Row {
+                file.records += 1;
+                file.last = record.offset;
+                file.opened.touched = now;
+                file.has_grown = true;
+                let is_time_to_look = file.records.is_multiple_of(RECORDS_PER_LOOK);
+                self.took(OpenFiles::key(&place.encoded, index), is_time_to_look);
+                return Ok(());
             }
         }
+        let kind = self.files.kind(record.cell)?;
+        // Nothing would tell the objects of two schemas of a kind apart: one ends where the other begins.
+        while let Some(key) = self.open.in_the_way(&place.encoded, kind.as_deref()) {
+            self.consumed(record.offset);
+            self.close(&key).map_err(Refused::All)?;
+        }
+        self.open_file(record, kind, &place, now)
     }
 
-    /// Closes the open file; its range ends before `offset`, which has been seen but not taken.
-    fn close_before(&mut self, offset: Offset) -> Result<(), Refused> {
-        self.consumed(offset);
-        self.close().map_err(Refused::All)
+    fn took(&mut self, key: FileKey, is_time_to_look: bool) {
+        if is_time_to_look {
+            self.open.look_at(&key);
+        }
+        self.last = Some(key);
     }
 
-    fn close_if_full(&mut self) -> Result<(), Error> {
-        let full = self.open.as_ref().is_some_and(|open| {
-            self.config.rotation.is_full(open.records) || open.bytes > self.config.buffer_bytes_max
-        });
-        if full { self.close() } else { Ok(()) }
-    }
-
-    /// Closes the open file, if there is one; its range ends with the last offset consumed.
-    pub(super) fn close(&mut self) -> Result<(), Error> {
-        let Some(open) = self.open.take() else {
-            return Ok(());
+    /// A new file with its first record. A file without a record is no file.
+    fn open_file(
+        &mut self,
+        record: Record<'_>,
+        kind: Option<String>,
+        place: &Place,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let mut writer = self.files.writer();
+        if writer.write(record.cell)? != Written::Row {
+            let error = Error::fatal("an empty file does not take it");
+            return Err(Refused::All(error));
+        }
+        let bytes = writer.bytes();
+        let file = OpenFile {
+            writer,
+            records: 1,
+            start: self.next_start.unwrap_or(record.offset),
+            first: record.offset,
+            last: record.offset,
+            opened: Opened {
+                first: place.time,
+                watermark: self.watermark,
+                at: now,
+                touched: now,
+            },
+            bytes,
+            kind,
+            has_grown: false,
+            has_sibling: false,
         };
-        let content = open.writer.finish()?;
-        let end = Offset(self.position.value() - 1);
-        assert!(self.start <= end, "an open file has a record");
-        let name = self.config.layout.name(&self.topic_partition, self.start, end);
-        self.closed.push_back(ClosedFile {
-            start: self.start,
-            name,
-            records: open.records,
-            content,
-            topic_id: self.topic_id.clone(),
-        });
-        self.start = self.position;
+        let key = self.open.add(&place.encoded, file, &self.config.rotation);
+        self.took(key, false);
         Ok(())
     }
 
-    /// Puts closed files into the store, in their order: a later object says that all before it are there.
+    fn is_stored(&self, encoded: &Arc<str>, record: Record<'_>) -> Result<bool, Refused> {
+        let Some(covered) = self.covered.get(encoded) else {
+            return Ok(false);
+        };
+        if covered.has(record.offset) {
+            return Ok(true);
+        }
+        if !covered.knows_schemas() {
+            return Ok(false);
+        }
+        let kind = self.files.kind(record.cell)?;
+        Ok(kind.is_some_and(|kind| covered.has_of_schema(record.offset, &kind)))
+    }
+
+    /// Closes the files that end where this record comes; their ranges end before it.
+    fn close_before(&mut self, offset: Offset, place: &Place) -> Result<(), Refused> {
+        let config = Arc::clone(&self.config);
+        let rotation = &config.rotation;
+        while let Some(key) = self.next_before(place) {
+            self.consumed(offset);
+            self.close(&key).map_err(Refused::All)?;
+        }
+        let watermark = self.watermark.max(place.time);
+        while let Some(key) = self.open.due_by_records(rotation, watermark) {
+            self.consumed(offset);
+            self.close(&key).map_err(Refused::All)?;
+        }
+        Ok(())
+    }
+
+    /// A file that this record's place ends.
+    fn next_before(&mut self, place: &Place) -> Option<FileKey> {
+        let rotation = self.config.rotation;
+        let files = self.open.of(&place.encoded);
+        let apart = files
+            .iter()
+            .position(|file| rotation.is_due_before(file.opened, place.time));
+        if let Some(index) = apart {
+            return Some(OpenFiles::key(&place.encoded, index));
+        }
+        let opens_one = files.is_empty();
+        if self.config.rotate_on_change
+            && let Some(elsewhere) = self.open.elsewhere(&place.encoded)
+        {
+            return Some(elsewhere);
+        }
+        let is_at_bound = self
+            .config
+            .open_files_max
+            .is_some_and(|max| self.open.count() >= max);
+        self.open.longest_unused().filter(|_| opens_one && is_at_bound)
+    }
+
+    fn close_if_full(&mut self) -> Result<(), Error> {
+        let Some(last) = &self.last else {
+            return Ok(());
+        };
+        let full = self.open.get(last).is_some_and(|file| {
+            self.config.rotation.is_full(file.records, file.bytes)
+                || file.bytes > self.config.buffer_bytes_max
+        });
+        match full {
+            true => self.close(&last.clone()),
+            false => Ok(()),
+        }
+    }
+
+    /// Closes the files whose time has come.
+    pub(super) fn close_due(&mut self, now: Timestamp) -> Result<(), Error> {
+        let config = Arc::clone(&self.config);
+        while let Some(key) = self.open.due_by_clock(&config.rotation, now) {
+            self.close(&key)?;
+        }
+        Ok(())
+    }
+
+    /// The memory of the largest open file.
+    pub(super) fn largest_bytes(&self) -> usize {
+        self.open.largest().map_or(0, |(_, bytes)| bytes)
+    }
+
+    /// Closes the largest open file.
+    pub(super) fn close_largest(&mut self) -> Result<(), Error> {
+        match self.open.largest() {
+            Some((key, _)) => self.close(&key),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes a file. Where files follow each other its range ends with the last offset consumed, else with its last record.
+    fn close(&mut self, key: &FileKey) -> Result<(), Error> {
+        let Some(file) = self.open.remove(key) else {
+            return Ok(());
+        };
+        self.last = None;
+        let (schema, start, records) = (file.schema(), file.start, file.records);
+        let range = match (self.config.partitioner.is_default(), &schema) {
+            (true, None) => Range::new(file.start, Offset(self.position.value() - 1)),
+            _ => Range {
+                schema: schema.clone(),
+                ..Range::new(file.first, file.last)
+            },
+        };
+        assert!(range.start <= range.end, "an open file has a record");
+        if self.config.partitioner.is_default() {
+            // What follows records of one schema alone begins with its own first record.
+            self.next_start = schema.is_none().then_some(self.position);
+        }
+        let content = file.finish()?;
+        self.closed.push_back(ClosedFile {
+            name: self.config.layout.name(self.name(), &key.encoded, &range),
+            start: start.min(range.start),
+            records,
+            content,
+            topic_id: self.assigned.topic_id.clone(),
+        });
+        Ok(())
+    }
+
+    /// Puts closed files into the store, in their order: a later object of a folder says that all before it are there.
     pub(super) async fn upload(&mut self, store: &dyn Store) -> Result<(), Error> {
         while let Some(file) = self.closed.front() {
             file.upload(store).await?;

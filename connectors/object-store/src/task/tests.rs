@@ -2,5 +2,6 @@
 
 mod bench;
 mod contract;
+mod partitions;
 mod rules;
 mod s3;

@@ -22,7 +22,7 @@ use crate::{
     ObjectStoreSinkConnector,
     clock::Clock,
     connector::Environment,
-    name::{Layout, Parsed},
+    name::{Layout, Parsed, Range},
     store::{Created, Found, RemoteStore, Store},
 };
 
@@ -108,6 +108,10 @@ impl Store for TestStore {
         }
     }
 
+    fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+        self.inner.list_below(folder)
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }
@@ -186,6 +190,7 @@ pub(super) fn values(contents: &BTreeMap<String, Bytes>) -> Vec<String> {
 pub(super) fn values_of_ranges(contents: &BTreeMap<String, Bytes>) -> Vec<String> {
     let layout = Layout {
         topics_dir: "topics".to_owned(),
+        directory_delimiter: "/".to_owned(),
         file_delimiter: "+".to_owned(),
         pad_width: 10,
         extension: String::new(),
@@ -200,7 +205,7 @@ pub(super) fn values_of_ranges(contents: &BTreeMap<String, Bytes>) -> Vec<String
             .strip_prefix("partition=")
             .and_then(|number| number.parse().ok());
         let of = TopicPartition::new(topic, partition.expect("a partition"));
-        let Parsed::Range(start, end) = layout.parse(&of, name) else {
+        let Parsed::Range(Range { start, end, .. }) = layout.parse(&of, name) else {
             panic!("{path}")
         };
         ranges.entry(of).or_default().push((start, end));
