@@ -9,13 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
-use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, avro, schema::Type};
+use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, avro};
 use forebay_connect_avro::{data, to_avro};
 
 use super::{
     Cell, Refused, Writer, Written,
     columns::explain,
-    schemas::{FileSchema, Fit, Target, conform},
+    schemas::{FileSchema, Fit, Target, conform, required},
 };
 
 /// Bytes of records in a block, before they are compressed.
@@ -78,7 +78,7 @@ impl AvroFile {
             Fit::AsItIs => {}
             Fit::With(schema) => {
                 let mut part = Part::new(&schema)?;
-                let conforming = conform(&schema.schema, &value.value)
+                let conforming = conform(&part.schema, &value.value)
                     .map_err(|_| Refused::Record(explain(&schema.schema, value)))?;
                 part.write(&conforming, self.codec)?;
                 self.parts.push(part);
@@ -135,11 +135,13 @@ impl Part {
             false => Refused::All(error),
         };
         let failed = || Error::fatal("the schema cannot be written in Avro");
-        let text = to_avro::schema(&schema.schema).map_err(|error| refused(failed().with_source(error)))?;
+        // A file of a union, as an optional struct would be, few can read.
+        let connect = required(&schema.schema);
+        let text = to_avro::schema(&connect).map_err(|error| refused(failed().with_source(error)))?;
         let text = text.to_string();
         let avro = avro::Schema::parse(&text).map_err(|error| refused(failed().with_source(error)))?;
         Ok(Self {
-            schema: Arc::clone(&schema.schema),
+            schema: connect,
             text,
             avro,
             open: Block::default(),
@@ -148,10 +150,6 @@ impl Part {
     }
 
     fn write(&mut self, value: &Value, codec: AvroCodec) -> Result<Written, Refused> {
-        if value.is_null() && self.schema.schema_type() == Type::Struct && !self.schema.is_optional() {
-            let value = SchemaAndValue::schemaless(Value::Null);
-            return Err(Refused::Record(explain(&self.schema, &value)));
-        }
         self.encode(value, codec).map_err(Refused::Record)?;
         Ok(Written::Row)
     }

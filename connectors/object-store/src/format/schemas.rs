@@ -249,8 +249,19 @@ impl Target {
         if value.is_null() {
             return Ok(Schema::primitive(Type::String, true));
         }
-        unify::infer(value).map_err(|conflict| Refused::Record(Error::fatal(conflict.to_string())))
+        let inferred =
+            unify::infer(value).map_err(|conflict| Refused::Record(Error::fatal(conflict.to_string())))?;
+        Ok(inferred.map(|schema| required(&schema)))
     }
+}
+
+/// A struct that is a row is never null.
+pub(super) fn required(schema: &Arc<Schema>) -> Arc<Schema> {
+    if schema.schema_type() != Type::Struct || !schema.is_optional() {
+        return Arc::clone(schema);
+    }
+    let required = schema.to_builder().with_optional(false).build();
+    required.expect("it was sound, and null is no default")
 }
 
 /// Takes what is inside `schema` from the fields that are `left`.

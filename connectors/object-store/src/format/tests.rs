@@ -1,3 +1,8 @@
+//! What files hold. In `files`: each format; in `raw`: that raw values are read as converted ones.
+
+mod files;
+mod raw;
+
 use std::sync::Arc;
 
 use arrow_array::{

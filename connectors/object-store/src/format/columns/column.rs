@@ -67,13 +67,16 @@ pub(in crate::format) struct Strings {
     ends: Vec<i32>,
 }
 
+/// The place of each column's value in a struct, if it has one.
+type Order = Arc<[Option<usize>]>;
+
 /// A column for each field.
 #[derive(Debug)]
 pub(in crate::format) struct Structs {
     pub(in crate::format) columns: Vec<Column>,
     schema: Arc<Schema>,
     /// For schemas of structs: where each column's value is in them.
-    orders: Vec<(Arc<Schema>, Arc<[Option<usize>]>)>,
+    orders: Vec<(Arc<Schema>, Order)>,
 }
 
 impl Column {
@@ -202,7 +205,7 @@ impl Column {
             Values::Int16(values) => push(values, number)?,
             Values::Int8(values) => push(values, number)?,
             Values::Time(values) if (0..i64::from(MILLISECONDS_PER_DAY)).contains(&number) => {
-                push(values, number)?
+                push(values, number)?;
             }
             Values::Float64(values) => values.push(number as f64),
             Values::Float32(values) => values.push(number as f32),
@@ -495,12 +498,12 @@ impl Structs {
     }
 
     /// Where the columns' values are in structs of that schema.
-    fn order(&mut self, of: &Arc<Schema>) -> Arc<[Option<usize>]> {
+    fn order(&mut self, of: &Arc<Schema>) -> Order {
         if let Some((_, order)) = self.orders.iter().find(|(known, _)| Arc::ptr_eq(known, of)) {
             return Arc::clone(order);
         }
         let fields = self.schema.fields().iter();
-        let order: Arc<[_]> = fields.map(|field| of.field_index(&field.name)).collect();
+        let order: Order = fields.map(|field| of.field_index(&field.name)).collect();
         self.orders.insert(0, (Arc::clone(of), Arc::clone(&order)));
         self.orders.truncate(ORDERS_MAX);
         order
