@@ -186,12 +186,25 @@ impl TopicTable {
     /// # Errors
     /// If the cluster cannot say how much that is.
     pub async fn read_to_end(&self) -> Result<(), ClientError> {
+        self.read_to(self.isolation_level).await
+    }
+
+    /// Waits until everything that is in the topic now has been applied, transactions that are open now included: until these
+    /// have ended. What was committed behind one of them cannot be read before.
+    ///
+    /// # Errors
+    /// If the cluster cannot say how much that is.
+    pub async fn read_past_open_transactions(&self) -> Result<(), ClientError> {
+        self.read_to(IsolationLevel::ReadUncommitted).await
+    }
+
+    async fn read_to(&self, isolation_level: IsolationLevel) -> Result<(), ClientError> {
         let admin = self.client.admin(&Properties::new())?;
         let asked = self
             .partitions
             .iter()
             .map(|one| (one.clone(), OffsetSpec::Latest));
-        let listed = admin.list_offsets(&asked.collect(), self.isolation_level).await?;
+        let listed = admin.list_offsets(&asked.collect(), isolation_level).await?;
         let mut ends = vec![Offset(0); self.partitions.len()];
         for (partition, listed) in listed {
             let place = usize::try_from(partition.partition).unwrap_or(usize::MAX);

@@ -44,8 +44,16 @@ pub(crate) struct StandaloneArguments {
 pub(crate) fn run_distributed(arguments: &ConnectArguments) -> anyhow::Result<()> {
     let began = Instant::now();
     let worker = Worker::read(&arguments.file)?;
-    let config = Config::new(&worker.own)?;
+    let config = Config::new(&as_in_kafka(worker.own.clone()))?;
     run(&worker, config, Vec::new(), began)
+}
+
+/// A file that was written for Kafka's worker means what it means there: without the key, sources have no transactions, for which
+/// the cluster's access lists may have no room. The hub has them.
+fn as_in_kafka(mut own: Properties) -> Properties {
+    let support = own.entry("exactly.once.source.support".to_owned());
+    support.or_insert_with(|| "disabled".to_owned());
+    own
 }
 
 /// A worker that runs alone and keeps its offsets in a file, until SIGINT or SIGTERM.
@@ -216,7 +224,17 @@ mod tests {
         assert_eq!(worker.client["bootstrap.servers"], "localhost:9092");
         assert_eq!(worker.own["group.id"], "connect-cluster");
         assert_eq!(worker.listener, None);
-        Config::new(&worker.own).unwrap();
+        assert!(
+            !Config::new(&as_in_kafka(worker.own.clone()))
+                .unwrap()
+                .is_exactly_once()
+        );
+        let asking = [("exactly.once.source.support".to_owned(), "enabled".to_owned())];
+        assert!(
+            Config::new(&as_in_kafka(asking.into()))
+                .unwrap()
+                .is_exactly_once()
+        );
         let worker = read(STANDALONE).unwrap();
         Config::standalone(&worker.own).unwrap();
         Config::standalone(&read(DISTRIBUTED).unwrap().own).expect_err("it names no file");

@@ -3,6 +3,7 @@
 
 mod avro;
 mod away;
+mod exactly_once;
 mod paused;
 mod steered;
 mod workers;

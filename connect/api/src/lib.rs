@@ -41,7 +41,7 @@ pub use sink::{
 };
 pub use source::{
     AlteredOffset, ExactlyOnceSupport, OffsetMap, OffsetReader, OffsetValue, SourceConnector, SourceRecord,
-    SourceTask, SourceTaskContext,
+    SourceTask, SourceTaskContext, TransactionContext,
 };
 pub use text::Text;
 pub use value::{SchemaAndValue, Struct, Value};

@@ -32,6 +32,12 @@ pub trait SourceConnector: Connector {
         ExactlyOnceSupport::Unsupported
     }
 
+    /// Whether its tasks can say where transactions end ([`TransactionContext`]), given a configuration
+    /// (`transaction.boundary=connector`; Kafka's `ConnectorTransactionBoundaries`).
+    fn can_define_transaction_boundaries(&self, _properties: &Properties) -> bool {
+        false
+    }
+
     /// Judges offsets that a user wants to set while the connector is STOPPED (KIP-875). `true`: the connector knows them and
     /// they are good. `false`: it has no opinion; the worker sets them and says so. Called on an instance that has not started;
     /// `access` is the worker's.
@@ -146,6 +152,28 @@ pub trait SourceTaskContext: fmt::Debug + Send + Sync {
 
     /// The committed source offsets of this connector.
     fn offset_reader(&self) -> &dyn OffsetReader;
+
+    /// Where the task says how transactions end; only with exactly-once support and `transaction.boundary=connector`.
+    fn transaction_context(&self) -> Option<&dyn TransactionContext> {
+        None
+    }
+}
+
+/// How a task says where transactions end (Kafka's `TransactionContext`, KIP-618): during `poll`, about the batch that it is
+/// about to give. Records are named by their place in it, from 0. An aborted transaction's records are dropped, and their source
+/// offsets are committed all the same, so that they do not come again; where both are asked for at one place, it is aborted.
+pub trait TransactionContext: Send + Sync {
+    /// Commits once the batch is sent.
+    fn commit_transaction(&self);
+
+    /// Commits once the record at this place of the batch is sent.
+    fn commit_transaction_on(&self, place: usize);
+
+    /// Aborts once the batch is sent.
+    fn abort_transaction(&self);
+
+    /// Aborts once the record at this place of the batch is sent.
+    fn abort_transaction_on(&self, place: usize);
 }
 
 /// Reads committed source offsets (Kafka's `OffsetStorageReader`).

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_config::{Config as Parsed, Error, Errors, Properties};
+use forebay_config::{Config as Parsed, Error, Errors, Properties, Source};
 use forebay_connect_api::Access;
 
 use crate::group::Algorithm;
@@ -61,6 +61,17 @@ pub(crate) enum OverridePolicy {
     Principal,
 }
 
+/// Whether source tasks write records and offsets in one transaction (`exactly.once.source.support`, KIP-618).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExactlyOnceSource {
+    /// They do not.
+    Disabled,
+    /// Not yet: workers of Apache Kafka that are on the way to it.
+    Preparing,
+    /// They do.
+    Enabled,
+}
+
 /// The keys, read.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -80,6 +91,12 @@ pub struct Config {
     pub(crate) topic_tracking: bool,
     pub(crate) topic_tracking_allow_reset: bool,
     pub(crate) override_policy: OverridePolicy,
+    /// `group.id`
+    pub(crate) group_id: String,
+    /// `exactly.once.source.support`
+    pub(crate) exactly_once_source: ExactlyOnceSource,
+    /// Whether that was asked for: else it gives way to a cluster that has no transactions.
+    pub(crate) exactly_once_source_is_given: bool,
     allowed_paths: Option<Vec<PathBuf>>,
     allowed_private_addresses: Option<bool>,
     pub(crate) rest_advertised_host: Option<String>,
@@ -116,12 +133,11 @@ impl Config {
     fn with_storage(properties: &Properties, storage: Storage) -> Result<Self, Errors> {
         let properties = &crate::provider::resolve_worker(properties)?;
         let config = config_def().parse(properties)?;
-        refuse_what_is_not_there_yet(&config)?;
+        refuse_transactions_alone(&config, &storage)?;
         refuse_what_breaks_guarantees(&config)?;
         let inter_worker = group::inter_worker(&config)?;
         let milliseconds = |key| Duration::from_millis(config.get_long(key).unsigned_abs());
         Ok(Self {
-            storage,
             group: group::member(&config)?,
             inter_worker,
             config_topic: storage_topic(&config, "config"),
@@ -140,6 +156,10 @@ impl Config {
                 "Principal" => OverridePolicy::Principal,
                 _ => OverridePolicy::All,
             },
+            group_id: config.get_string("group.id").to_owned(),
+            exactly_once_source: exactly_once_source(&config, &storage),
+            storage,
+            exactly_once_source_is_given: *config.source(EXACTLY_ONCE_SOURCE) == Source::Given,
             allowed_paths: config
                 .get_optional::<&[String]>("connect.allowed.paths")
                 .map(|paths| {
@@ -170,6 +190,11 @@ impl Config {
         Some(options).filter(|_| self.storage == Storage::Topics)
     }
 
+    /// Whether source tasks write records and offsets in one transaction (`exactly.once.source.support=enabled`).
+    pub fn is_exactly_once(&self) -> bool {
+        self.exactly_once_source == ExactlyOnceSource::Enabled
+    }
+
     /// What connectors may reach: everything while only this machine can create them, else what is allowed by name.
     pub(crate) fn access(&self, is_loopback: bool) -> Access {
         let access = if is_loopback {
@@ -193,19 +218,28 @@ impl Config {
     }
 }
 
-/// What would change how records are delivered or what is read must not be ignored.
-fn refuse_what_is_not_there_yet(config: &Parsed) -> Result<(), Errors> {
-    let mut errors = Vec::new();
-    let exactly_once = config.get_string("exactly.once.source.support");
-    if !exactly_once.eq_ignore_ascii_case("disabled") {
-        let reason = "exactly-once source connectors are not supported yet; only disabled is";
-        errors.push(Error::invalid(
-            "exactly.once.source.support",
-            exactly_once,
-            reason,
-        ));
+const EXACTLY_ONCE_SOURCE: &str = "exactly.once.source.support";
+
+/// A worker that runs alone never has transactions: its offsets are in a file.
+fn exactly_once_source(config: &Parsed, storage: &Storage) -> ExactlyOnceSource {
+    match &*config.get_string(EXACTLY_ONCE_SOURCE).to_ascii_lowercase() {
+        _ if *storage != Storage::Topics => ExactlyOnceSource::Disabled,
+        "enabled" => ExactlyOnceSource::Enabled,
+        "preparing" => ExactlyOnceSource::Preparing,
+        _ => ExactlyOnceSource::Disabled,
     }
-    Errors::check(errors)
+}
+
+/// What would change how records are delivered must not be ignored, as Kafka's standalone worker does.
+fn refuse_transactions_alone(config: &Parsed, storage: &Storage) -> Result<(), Errors> {
+    let value = config.get_string(EXACTLY_ONCE_SOURCE);
+    let is_given = *config.source(EXACTLY_ONCE_SOURCE) == Source::Given;
+    if *storage == Storage::Topics || !is_given || value.eq_ignore_ascii_case("disabled") {
+        return Ok(());
+    }
+    let reason = "a worker that runs alone has its source offsets in a file and no transactions; run a group of workers, of one if need \
+                  be, or remove the key";
+    Err(Error::invalid(EXACTLY_ONCE_SOURCE, value, reason).into())
 }
 
 /// What is given for the clients of all connectors.
@@ -327,6 +361,15 @@ mod tests {
         );
         let given = properties(&[("offset.storage.file.filename", "/tmp/offsets")]);
         let alone = Config::standalone(&given).expect("nothing else is needed");
+        assert!(
+            !alone.is_exactly_once() && Config::new(&Properties::new()).is_ok_and(|it| it.is_exactly_once())
+        );
+        let mut asking = given.clone();
+        asking.insert(EXACTLY_ONCE_SOURCE.to_owned(), "Enabled".to_owned());
+        let error = Config::standalone(&asking).expect_err("it has no transactions");
+        assert!(error.to_string().contains(EXACTLY_ONCE_SOURCE), "{error}");
+        asking.insert(EXACTLY_ONCE_SOURCE.to_owned(), "disabled".to_owned());
+        Config::standalone(&asking).expect("that is so");
         assert!(alone.group("u").is_none());
         let group = Config::new(&given)
             .expect("it is not used")
@@ -376,7 +419,7 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_refused() {
         for (key, value) in [
-            ("exactly.once.source.support", "enabled"),
+            ("exactly.once.source.support", "sometimes"),
             ("offset.storage.partitions", "0"),
             ("connector.client.config.override.policy", "com.example.Mine"),
         ] {

@@ -63,7 +63,20 @@ pub(crate) struct ConnectorConfig {
     pub(crate) errors: ErrorHandling,
     /// All keys, for converters and for what overrides client keys.
     pub(crate) originals: Arc<Properties>,
+    /// `transaction.boundary` and its interval.
+    pub(crate) boundary: TransactionBoundary,
     parsed: Parsed,
+}
+
+/// Where a source task's transactions end (Kafka's `TransactionBoundary`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransactionBoundary {
+    /// With each batch that it gives.
+    Poll,
+    /// After so long; `None`: the worker's `offset.flush.interval.ms`.
+    Interval(Option<Duration>),
+    /// Where the task says.
+    Connector,
 }
 
 impl ConnectorConfig {
@@ -91,6 +104,7 @@ impl ConnectorConfig {
             tasks_max_enforce: parsed.get_boolean("tasks.max.enforce"),
             errors,
             originals: properties,
+            boundary: boundary(plugin_type, &parsed),
             parsed,
         })
     }
@@ -98,6 +112,14 @@ impl ConnectorConfig {
     /// What was given under keys with this prefix, the prefix cut off: `producer.override.`.
     pub(crate) fn with_prefix(&self, prefix: &str) -> Properties {
         self.parsed.originals_with_prefix(prefix)
+    }
+
+    /// The offset topic of a source connector's own (`offsets.storage.topic`).
+    pub(crate) fn offsets_topic(&self) -> Option<&str> {
+        self.parsed
+            .get_optional::<&str>("offsets.storage.topic")
+            .map(str::trim)
+            .filter(|topic| !topic.is_empty())
     }
 
     /// The topics of a sink connector.
@@ -132,6 +154,20 @@ impl ConnectorConfig {
     /// Every value of `topic.creation.*` that is wrong.
     pub(crate) fn topic_creation(&self) -> Result<Option<TopicCreation>, Errors> {
         TopicCreation::new(&self.originals)
+    }
+}
+
+fn boundary(plugin_type: PluginType, parsed: &Parsed) -> TransactionBoundary {
+    if plugin_type == PluginType::Sink {
+        return TransactionBoundary::Poll;
+    }
+    match &*parsed.get_string("transaction.boundary").to_ascii_lowercase() {
+        "interval" => {
+            let interval = parsed.get_optional::<i64>("transaction.boundary.interval.ms");
+            TransactionBoundary::Interval(interval.map(|ms| Duration::from_millis(ms.unsigned_abs())))
+        }
+        "connector" => TransactionBoundary::Connector,
+        _ => TransactionBoundary::Poll,
     }
 }
 

@@ -51,6 +51,10 @@ pub(crate) fn refusal(client: Client, level: Level, key: &str, value: &str) -> O
             "cannot be set for all connectors: of sinks in one group each would get only some of the records; set \
              consumer.override.group.id in a connector",
         ),
+        (Client::Producer, _, "transactional.id") => (
+            false,
+            "cannot be set: each task has its own, GROUP-CONNECTOR-TASK, by which what a dead task has left open is ended",
+        ),
         (Client::Producer, _, "acks") => (
             matches!(value, "all" | "-1"),
             "must be all: a source's offsets are committed once its records are acknowledged, and with fewer acknowledgements these can \

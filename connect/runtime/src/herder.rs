@@ -23,10 +23,11 @@ use std::time::Duration;
 use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_connect_api::{Access, Plugins, TaskId};
+use forebay_protocol::ApiKey;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Storage};
+use crate::config::{Config, ExactlyOnceSource, Storage};
 use crate::group::{Group, Session};
 use crate::provider::Providers;
 use crate::service;
@@ -105,11 +106,19 @@ impl Herder {
         plugins: Plugins,
         place: Place,
     ) -> Result<Arc<Self>, service::Error> {
-        let cluster_id = client
-            .admin(&Properties::new())?
-            .describe_cluster()
-            .await?
-            .cluster_id;
+        let mut config = config;
+        let admin = client.admin(&Properties::new())?;
+        let cluster_id = admin.describe_cluster().await?.cluster_id;
+        if config.is_exactly_once() && !config.exactly_once_source_is_given {
+            let offered = admin.describe_features(None).await?.apis;
+            let needed = [ApiKey::InitProducerId, ApiKey::AddPartitionsToTxn, ApiKey::EndTxn];
+            if !needed.iter().all(|api| offered.contains_key(&api.number())) {
+                tracing::info!(
+                    "the cluster has no transactions: source connectors may repeat records after a crash"
+                );
+                config.exactly_once_source = ExactlyOnceSource::Disabled;
+            }
+        }
         let (configs, statuses, offsets) = open_stores(client, &config).await?;
         let cluster = Arc::new(Cluster::new(configs));
         let providers = Providers::new(&config.originals, &place.access, place.is_loopback)?;
@@ -200,7 +209,7 @@ async fn open_stores(
         return Ok((
             ConfigStore::in_memory(),
             StatusStore::in_memory(),
-            OffsetStore::in_file(config, offsets).await?,
+            OffsetStore::in_file(client, config, offsets).await?,
         ));
     }
     Ok(tokio::try_join!(

@@ -4,6 +4,7 @@
 mod infos;
 mod overrides;
 mod sink;
+mod source;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use forebay_config::{ConfigDef, ConfigValue, Origin, Properties, UnknownKeys, Wa
 use forebay_connect_api::{PluginType, Plugins};
 use forebay_connect_transforms::chain_def;
 
-use crate::config::OverridePolicy;
+use crate::config::Config;
 use crate::connector_config::topic_creation::topic_creation_def;
 use crate::connector_config::{OPEN_PREFIXES, connector_def};
 use crate::converter::{self, Role};
@@ -30,7 +31,7 @@ type RawConfig = std::collections::BTreeMap<String, Option<String>>;
 /// If it does not say of what connector it is, or there is no such.
 pub(crate) fn validate(
     plugins: &Plugins,
-    policy: OverridePolicy,
+    worker: &Config,
     providers: &Providers,
     config: &RawConfig,
 ) -> Result<ConfigInfos, Error> {
@@ -53,14 +54,17 @@ pub(crate) fn validate(
     let plugin = plugins
         .find(class)
         .map_err(|error| Error::BadRequest(error.to_string()))?;
-    let connector = AnyConnector::new(plugin);
-    let connector = connector.connector();
+    let any = AnyConnector::new(plugin);
+    let connector = any.connector();
     let common = common_def(plugin.plugin_type(), properties);
     let own = connector.config();
 
     let mut values = common.validate(properties);
-    if plugin.plugin_type() == PluginType::Sink {
-        sink::check(properties, &mut values);
+    match &any {
+        AnyConnector::Sink(_) => sink::check(properties, &mut values),
+        AnyConnector::Source(source) => {
+            source::check(&**source, worker.is_exactly_once(), properties, &mut values);
+        }
     }
     refuse_nulls(config, &mut values);
     check_transformations(properties, &mut values);
@@ -79,7 +83,7 @@ pub(crate) fn validate(
     infos
         .configs
         .splice(0..0, unknown.into_iter().map(ConfigInfo::without_definition));
-    for part in overrides::validate(policy, plugin.plugin_type(), properties) {
+    for part in overrides::validate(worker.override_policy, plugin.plugin_type(), properties) {
         infos.append(part);
     }
     for role in [Role::Header, Role::Key, Role::Value] {

@@ -5,6 +5,7 @@ mod clients;
 mod connector;
 mod context;
 mod converters;
+pub(crate) mod fencing;
 mod sink_task;
 mod source_task;
 mod stage;
@@ -222,6 +223,7 @@ impl Worker {
         }
         let unit = TaskUnit {
             context: Arc::clone(&self.context),
+            cluster: Arc::clone(&self.cluster),
             id: id.clone(),
         };
         let predecessor = self.tasks.retiring.remove(&id);

@@ -98,6 +98,12 @@ fn a_connector_is_created_steered_and_deleted() {
         (changed.status, &changed.json()["config"]["topic"]),
         (200, &json!("second"))
     );
+    // What is appended while the tasks of before still run is theirs.
+    eventually("the task is made anew", || {
+        let tasks = call(&hub, "GET", "/connectors/lines/tasks", None).ok();
+        (tasks[0]["config"]["topic"] == "second").then_some(())
+    });
+    until_states(&hub, "lines", "RUNNING: RUNNING");
     append(&file, &lines[20..]);
     until_lines(&hub, "second", &lines[20..]);
 

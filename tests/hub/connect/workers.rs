@@ -14,23 +14,28 @@ use crate::librdkafka::{create_topic, produce_values, read_all};
 use crate::process::{Hub, Process, eventually, listener, within};
 use crate::rest::{Answer, try_send};
 
-const SESSION: Duration = Duration::from_secs(4);
+pub(super) const SESSION: Duration = Duration::from_secs(4);
 
 /// How soon after the end of its session everything of a worker runs elsewhere.
-const TAKE_OVER: Duration = Duration::from_secs(5);
+pub(super) const TAKE_OVER: Duration = Duration::from_secs(5);
 
 /// A worker's process.
-struct Worker {
+pub(super) struct Worker {
     process: Process,
     port: u16,
 }
 
 impl Worker {
     fn start(directory: &Path, hub: &Hub, name: &str) -> Self {
+        Self::start_with(directory, hub, name, "")
+    }
+
+    /// With more lines of properties.
+    pub(super) fn start_with(directory: &Path, hub: &Hub, name: &str, more: &str) -> Self {
         let file = directory.join(format!("{name}.properties"));
         let text = format!(
             "bootstrap.servers={}\ngroup.id=workers\nlisteners=http://127.0.0.1:0\noffset.flush.interval.ms=200\n\
-             session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\n",
+             session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\n{more}",
             hub.bootstrap(),
             SESSION.as_millis(),
         );
@@ -56,11 +61,11 @@ impl Worker {
         }
     }
 
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(super) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let text = body.map(Value::to_string);
         let headers: &[(&str, &str)] = match body {
             Some(_) => &[("content-type", "application/json")],
@@ -70,7 +75,7 @@ impl Worker {
         try_send(&url, method, headers, text.as_deref()).expect("the worker answers")
     }
 
-    fn create(&self, name: &str, config: &Value) {
+    pub(super) fn create(&self, name: &str, config: &Value) {
         let body = json!({ "name": name, "config": config });
         let answer = self.call("POST", "/connectors", Some(&body));
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -78,7 +83,7 @@ impl Worker {
     }
 
     /// Who runs each connector and each task that is RUNNING.
-    fn running(&self, names: &[String]) -> BTreeMap<String, String> {
+    pub(super) fn running(&self, names: &[String]) -> BTreeMap<String, String> {
         let mut running = BTreeMap::new();
         for name in names {
             let answer = self.call("GET", &format!("/connectors/{name}/status"), None);
@@ -99,17 +104,17 @@ impl Worker {
         running
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).expect("it is small");
         kill_process(Pid::from_raw(pid).expect("it is one"), signal).expect("it runs");
     }
 }
 
-fn start_broker(directory: &Path) -> Hub {
+pub(super) fn start_broker(directory: &Path) -> Hub {
     Hub::start(directory, "broker", &["broker.group.min.session.timeout.ms=1000"])
 }
 
-fn source(file: &Path, topic: &str) -> Value {
+pub(super) fn source(file: &Path, topic: &str) -> Value {
     json!({
         "connector.class": "FileStreamSource",
         "tasks.max": "1",
@@ -132,7 +137,7 @@ fn sink(topic: &str, file: &Path) -> Value {
 }
 
 /// Waits until all connectors and their single tasks run, and gives who has what.
-fn until_all_run(worker: &Worker, names: &[String], by: &[&Worker]) -> BTreeMap<String, String> {
+pub(super) fn until_all_run(worker: &Worker, names: &[String], by: &[&Worker]) -> BTreeMap<String, String> {
     let ids: BTreeSet<String> = by.iter().map(|worker| worker.id()).collect();
     eventually(&format!("all run, by {ids:?}"), || {
         let running = worker.running(names);

@@ -5,13 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
 
 use super::check::{Outcome, Stored, file_names, rows};
 use super::input::Input;
-use crate::librdkafka::{config, create_topic, read_all};
-use crate::process::{Hub, PATIENCE, Process};
+use crate::librdkafka::{create_topic, read_all, watermarks};
+use crate::process::{Hub, Process};
 use crate::rest::send;
 
 /// The topic of the lines, and that of their counts.
@@ -60,13 +59,13 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Hub, topics, connectors and word count, on an input that grows.
-    pub(crate) fn start(directory: &Path, seed: u64) -> Self {
+    pub(crate) fn start(directory: &Path, seed: u64, has_transactions: bool) -> Self {
         let input = Input::start(&directory.join("input.txt"), seed);
-        let hub = Hub::start(
-            directory,
-            "broker,connect",
-            &["connect.offset.flush.interval.ms=300"],
-        );
+        let mut overrides = vec!["connect.offset.flush.interval.ms=300"];
+        if !has_transactions {
+            overrides.push("connect.exactly.once.source.support=disabled");
+        }
+        let hub = Hub::start(directory, "broker,connect", &overrides);
         create_topic(&hub.bootstrap(), LINES, PARTITIONS);
         create_topic(&hub.bootstrap(), COUNTS, 1);
         create_connector(&hub, "source", &source(input.path()));
@@ -102,7 +101,7 @@ impl Pipeline {
         self.hub.process().kill();
         let stored: i64 = file_names(&self.stored_folder(), LINES)
             .iter()
-            .map(|(_, (_, start, end))| end - start + 1)
+            .map(|(path, _)| rows(path).len() as i64)
             .sum();
         InFlight {
             unread: (lines - produced).max(0),
@@ -148,16 +147,9 @@ impl Pipeline {
         }
     }
 
-    /// How many records the topic holds.
+    /// How many records the topic holds; its offsets have places for the ends of transactions, too.
     fn produced(&self) -> i64 {
-        let consumer: BaseConsumer = config(&self.hub.bootstrap()).create().expect("a consumer");
-        let end = |partition| {
-            let (first, end) = consumer
-                .fetch_watermarks(LINES, partition, PATIENCE)
-                .expect("ListOffsets is answered");
-            end - first
-        };
-        (0..PARTITIONS).map(end).sum()
+        read_all(&self.hub.bootstrap(), LINES, PARTITIONS).len() as i64
     }
 
     fn look(&self) -> Outcome {
@@ -183,8 +175,12 @@ impl Pipeline {
             .into_iter()
             .map(|record| ((record.partition, record.offset), record.text().to_owned()))
             .collect();
+        let ends = (0..PARTITIONS)
+            .map(|partition| (partition, watermarks(&bootstrap, LINES, partition).1))
+            .collect();
         Outcome {
             topic,
+            ends,
             files,
             counts,
             ..Outcome::default()

@@ -21,11 +21,17 @@ pub(crate) enum Sabotage {
     Log,
     /// The word count forgets its state, but not that it has read what is there.
     Count,
+    /// Sources have no transactions.
+    Transaction,
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [(&'static str, Self); 3] =
-        [("store", Self::Store), ("log", Self::Log), ("count", Self::Count)];
+    pub(crate) const ALL: [(&'static str, Self); 4] = [
+        ("store", Self::Store),
+        ("log", Self::Log),
+        ("count", Self::Count),
+        ("transaction", Self::Transaction),
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         let known = Self::ALL.into_iter().find(|(known, _)| *known == name);
@@ -38,6 +44,7 @@ impl Sabotage {
             Self::Store => "is in no Parquet file",
             Self::Log => "missing from the topic",
             Self::Count => "is counted",
+            Self::Transaction => "times more than in the input",
         }
     }
 
@@ -53,7 +60,7 @@ impl Sabotage {
     fn can_strike(self, pipeline: &Pipeline) -> bool {
         match self {
             Self::Store => with_a_later_one(pipeline).is_some(),
-            Self::Log => has_records(pipeline),
+            Self::Log | Self::Transaction => has_records(pipeline),
             Self::Count => has_records(pipeline) && pipeline.checkpoint().exists(),
         }
     }
@@ -68,9 +75,10 @@ impl Sabotage {
             Self::Log => {
                 let segment = OpenOptions::new().write(true).open(segment(pipeline));
                 let file = segment.expect("the segment");
-                let length = file.metadata().expect("its length").len();
-                file.set_len(length / 2).expect("cut");
+                file.set_len(written(pipeline) / 2).expect("cut");
             }
+            // It was from the beginning, by the hub's configuration.
+            Self::Transaction => {}
             Self::Count => {
                 std::fs::remove_dir_all(pipeline.checkpoint()).expect("removed");
                 pipeline.count_from("latest");
@@ -88,7 +96,16 @@ fn with_a_later_one(pipeline: &Pipeline) -> Option<PathBuf> {
 
 /// Whether the topic has so many that the half of them are whole batches.
 fn has_records(pipeline: &Pipeline) -> bool {
-    std::fs::metadata(segment(pipeline)).is_ok_and(|file| file.len() > 10_000)
+    written(pipeline) > 10_000
+}
+
+/// How much of the segment is records: the log has zeros behind them, ahead of what it will write.
+fn written(pipeline: &Pipeline) -> u64 {
+    let bytes = std::fs::read(segment(pipeline)).unwrap_or_default();
+    bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last as u64 + 1)
 }
 
 fn segment(pipeline: &Pipeline) -> PathBuf {

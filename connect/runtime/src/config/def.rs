@@ -222,11 +222,17 @@ fn policy_keys(def: ConfigDef) -> ConfigDef {
     )
     .define(
         ConfigKey::new("exactly.once.source.support", ConfigType::String)
-            .default("disabled")
+            .default("enabled")
             .validator(Validator::one_of_ignoring_case(["disabled", "preparing", "enabled"]))
             .guards()
             .importance(Importance::High)
-            .documentation("Whether source connectors write records and offsets in one transaction; only disabled yet."),
+            .documentation(
+                "Whether source tasks write their records and source offsets in one transaction, so that neither a crash nor a task \
+                 that was taken for dead repeats a record. The default is enabled, which gives way to disabled where the cluster has \
+                 no transactions; of forebay connect FILE it is disabled, as in Kafka, whose files it reads; forebay \
+                 connect-standalone has no transactions. Permitted values are disabled, preparing, enabled; preparing is \
+                 for the upgrade of a group of workers of Apache Kafka and leaves tasks without transactions.",
+            ),
     )
 }
 

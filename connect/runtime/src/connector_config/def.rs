@@ -260,17 +260,25 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
     .define(
         key("exactly.once.support", ConfigType::String, (EXACTLY_ONCE, 2), Width::Short, "Exactly once support")
             .default("requested")
-            .validator(exactly_once_support())
+            .validator(Validator::one_of_ignoring_case(["requested", "required"]))
             .guards()
             .importance(Importance::Medium)
-            .documentation("Permitted values are requested, required; required is not supported yet."),
+            .documentation(
+                "Permitted values are requested, required. With required, a connector is only accepted if it says that it can avoid \
+                 repeating records with its configuration, and the worker has exactly.once.source.support enabled. A connector \
+                 that can and does not say so is asked for requested.",
+            ),
     )
     .define(
         key("transaction.boundary", ConfigType::String, (EXACTLY_ONCE, 3), Width::Short, "Transaction Boundary")
             .default("poll")
             .validator(Validator::one_of_ignoring_case(["poll", "interval", "connector"]))
             .importance(Importance::Medium)
-            .documentation("Where transactions end, once source connectors have them: poll, interval, connector."),
+            .documentation(
+                "Where the transactions of tasks end, with exactly-once support. Permitted values are: poll (with every batch of \
+                 records that a task gives), interval (after transaction.boundary.interval.ms), connector (where the task says, if \
+                 its connector can).",
+            ),
     )
     .define(
         key(
@@ -281,29 +289,23 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
             "Transaction boundary interval",
         )
         .optional()
-        .documentation("The interval of transaction.boundary=interval; the worker's offset.flush.interval.ms unless given."),
+        .validator(Validator::custom("[0,...]", |_, interval| match interval {
+            Some(Value::Long(interval)) if *interval < 0 => Err("Value must be at least 0".to_owned()),
+            _ => Ok(()),
+        }))
+        .documentation(
+            "The interval of transaction.boundary=interval; the worker's offset.flush.interval.ms unless given. Without effect for \
+             other boundaries.",
+        ),
     )
     .define(
         key("offsets.storage.topic", ConfigType::String, ("offsets.topic", 1), Width::Long, "Offsets topic")
             .optional()
-            .validator(Validator::custom("none yet", |_, topic| match topic {
-                Some(_) => Err("separate offsets topics are not supported yet; remove the key".to_owned()),
-                None => Ok(()),
-            }))
-            .documentation("The name of a separate offsets topic to use for this connector; not supported yet."),
+            .documentation(
+                "The name of a separate offsets topic to use for this connector, made if it is missing; the worker's unless given. \
+                 Its offsets hold before those in the worker's, which has a copy of them.",
+            ),
     )
-}
-
-fn exactly_once_support() -> Validator {
-    Validator::All(vec![
-        Validator::one_of_ignoring_case(["requested", "required"]),
-        Validator::custom("requested", |_, support| match support {
-            Some(Value::String(support)) if support.eq_ignore_ascii_case("required") => {
-                Err("exactly-once source support is not supported yet; use requested".to_owned())
-            }
-            _ => Ok(()),
-        }),
-    ])
 }
 
 fn unique(what: &str) -> Validator {

@@ -1,7 +1,8 @@
 //! One decision at a time: a change of the config topic is decided on a state that no other change alters before it is
 //! written and read back; and by the leader of the workers only, whose changes nobody else's mix with.
 
-use std::sync::{Arc, OnceLock, RwLockReadGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, RwLockReadGuard, Weak};
 
 use forebay_config::Properties;
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -18,6 +19,8 @@ use crate::store::config::{ClusterConfig, ConfigStore, TargetState};
 pub(crate) struct Cluster {
     configs: ConfigStore,
     writing: Mutex<()>,
+    /// Of each connector whose earlier tasks are being fenced.
+    fencing: std::sync::Mutex<BTreeMap<Arc<str>, Weak<Mutex<()>>>>,
     place: OnceLock<Place>,
 }
 
@@ -33,6 +36,7 @@ impl Cluster {
         Self {
             configs,
             writing: Mutex::new(()),
+            fencing: std::sync::Mutex::default(),
             place: OnceLock::new(),
         }
     }
@@ -54,7 +58,7 @@ impl Cluster {
     }
 
     /// Waits until everything that is in the config topic has been applied.
-    pub(super) async fn refresh(&self) -> Result<(), store::Error> {
+    pub(crate) async fn refresh(&self) -> Result<(), store::Error> {
         self.configs.refresh().await
     }
 
@@ -83,7 +87,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::NotLeader`] with `why` if this worker does not lead then.
-    pub(super) async fn lead(&self, why: &'static str) -> Result<(), Error> {
+    pub(crate) async fn lead(&self, why: &'static str) -> Result<(), Error> {
         let view = match self.place.get() {
             Some(place) => place.group.settled().await,
             None => None,
@@ -97,7 +101,7 @@ impl Cluster {
     }
 
     /// The group; `None` before the worker has a place, and of a worker alone.
-    pub(super) fn group(&self) -> Group {
+    pub(crate) fn group(&self) -> Group {
         self.place
             .get()
             .map_or_else(Group::alone, |place| place.group.clone())
@@ -106,6 +110,18 @@ impl Cluster {
     /// The way to other workers.
     pub(crate) fn remote(&self) -> Option<&Remote> {
         Some(&self.place.get()?.remote)
+    }
+
+    /// What a connector's earlier tasks are fenced under: one at a time.
+    pub(crate) fn fencing(&self, connector: &str) -> Arc<Mutex<()>> {
+        let mut fencing = self.fencing.lock().expect("nobody panics with it");
+        fencing.retain(|_, one| one.strong_count() > 0);
+        if let Some(one) = fencing.get(connector).and_then(Weak::upgrade) {
+            return one;
+        }
+        let one = Arc::new(Mutex::new(()));
+        fencing.insert(connector.into(), Arc::downgrade(&one));
+        one
     }
 
     /// Has the tasks that a connector has made of a configuration written, unless they are there already, or the connector has

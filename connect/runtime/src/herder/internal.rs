@@ -10,6 +10,7 @@ use forebay_connect_api::PluginType;
 use super::{Error, Herder};
 use crate::group::Algorithm;
 use crate::store::config::TargetState;
+use crate::worker::fencing;
 
 /// The signature that a request has.
 #[derive(Debug)]
@@ -107,17 +108,13 @@ impl Herder {
     ) -> Result<(), Error> {
         let alone = "Kafka Connect in standalone mode does not support exactly-once source connectors.";
         self.check_signature(signature, alone)?;
-        self.cluster
-            .lead("Only the leader may perform zombie fencing.")
-            .await?;
+        self.cluster.lead(fencing::LEADER).await?;
         let connector = self.connector(name)?;
         let plugin = self.context.plugin(&connector.config).map_err(Error::Connector)?;
         if plugin.plugin_type() != PluginType::Source {
             let message = format!("Connector {name} is not a source connector");
             return Err(Error::BadRequest(message));
         }
-        Err(Error::Internal(
-            "this worker cannot fence source tasks: it does not support exactly-once sources yet".to_owned(),
-        ))
+        fencing::fence(&self.context, &self.cluster, name).await
     }
 }

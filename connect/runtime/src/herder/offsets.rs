@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::{Error, Herder};
 use crate::store::config::{ConnectorConfig, TargetState};
-use crate::worker::{AnyConnector, sink_group};
+use crate::store::offset::ConnectorOffsets as ConnectorOffsetStore;
+use crate::worker::{AnyConnector, fencing, sink_group};
 
 /// One offset as the REST API has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,8 +49,9 @@ impl Herder {
         let connector = self.connector(name)?;
         let offsets = match self.plugin_type(&connector.config)? {
             PluginType::Source => {
-                self.context.offsets.refresh().await?;
-                let offsets = self.context.offsets.of_connector(name).into_iter();
+                let store = self.source_offsets(name, &connector.config).await?;
+                store.refresh().await?;
+                let offsets = store.known().into_iter();
                 offsets
                     .map(|(partition, offset)| ConnectorOffset {
                         partition: Some(json(&partition)),
@@ -77,6 +79,7 @@ impl Herder {
             let message = "Partitions / offsets need to be provided for an alter offsets request";
             return Err(Error::BadRequest(message.to_owned()));
         }
+        self.fence_before_offsets(name).await?;
         let _change = self.cluster.change(OFFSETS).await?;
         let connector = self.stopped_connector(name)?;
         let is_known = match self.plugin_type(&connector.config)? {
@@ -94,12 +97,14 @@ impl Herder {
 
     /// Forgets all offsets. Gives what to tell the user.
     pub(crate) async fn reset_offsets(&self, name: &str) -> Result<String, Error> {
+        self.fence_before_offsets(name).await?;
         let _change = self.cluster.change(OFFSETS).await?;
         let connector = self.stopped_connector(name)?;
         let is_known = match self.plugin_type(&connector.config)? {
             PluginType::Source => {
-                self.context.offsets.refresh().await?;
-                let offsets = self.context.offsets.tombstones(name);
+                let store = self.source_offsets(name, &connector.config).await?;
+                store.refresh().await?;
+                let offsets = store.tombstones();
                 self.alter_source(name, &connector.config, &offsets).await?
             }
             PluginType::Sink => self.reset_sink(name, &connector.config).await?,
@@ -133,6 +138,26 @@ impl Herder {
         )))
     }
 
+    /// A source task that is thought dead must not put an offset of its own behind those of the user.
+    async fn fence_before_offsets(&self, name: &str) -> Result<(), Error> {
+        if !self.context.config.is_exactly_once() {
+            return Ok(());
+        }
+        self.cluster.lead(OFFSETS).await?;
+        let connector = self.stopped_connector(name)?;
+        match self.plugin_type(&connector.config)? {
+            PluginType::Source => fencing::fence(&self.context, &self.cluster, name).await,
+            PluginType::Sink => Ok(()),
+        }
+    }
+
+    /// Where the offsets of a source connector are.
+    async fn source_offsets(&self, name: &str, config: &Properties) -> Result<ConnectorOffsetStore, Error> {
+        let own = config.get("offsets.storage.topic").map(|topic| topic.trim());
+        let own = own.filter(|topic| !topic.is_empty());
+        Ok(self.context.offsets.of(name, own).await?)
+    }
+
     async fn alter_source(
         &self,
         name: &str,
@@ -153,9 +178,8 @@ impl Herder {
             .alter_offsets(&self.context.access, config, offsets)
             .await
             .map_err(|error| refused(&error))?;
-        let store = &self.context.offsets;
+        let store = self.source_offsets(name, config).await?;
         let records = store.records(
-            name,
             offsets
                 .iter()
                 .map(|(partition, offset)| (partition, offset.as_ref())),

@@ -17,6 +17,8 @@ pub(crate) struct TaskSpec {
     pub(crate) connector: Arc<Properties>,
     /// Of the task.
     pub(crate) task: Arc<Properties>,
+    /// Which set of tasks it is of. All of a set begin anew with it: those before it are fenced, changed or not (KIP-618).
+    pub(crate) generation: u64,
 }
 
 /// Everything that has to be there.
@@ -58,6 +60,7 @@ pub(crate) fn plan(config: &ClusterConfig) -> Plan {
         else {
             continue;
         };
+        let generation = config.task_generation(name);
         for (task, config) in (0..).zip(&connector.tasks) {
             let id = TaskId {
                 connector: Arc::clone(name),
@@ -66,6 +69,7 @@ pub(crate) fn plan(config: &ClusterConfig) -> Plan {
             let spec = TaskSpec {
                 connector: Arc::clone(applied),
                 task: Arc::clone(config),
+                generation,
             };
             plan.tasks.insert(id, (spec, state));
         }

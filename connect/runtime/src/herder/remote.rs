@@ -100,7 +100,6 @@ impl Remote {
     }
 
     /// Has the leader fence the tasks of a connector that were before its present ones (KIP-618).
-    #[allow(dead_code, reason = "exactly-once sources ask for it")]
     pub(crate) async fn fence(
         &self,
         leader: &str,

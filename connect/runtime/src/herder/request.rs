@@ -38,8 +38,7 @@ impl Herder {
     pub(crate) async fn validate(&self, config: RawConfig) -> Result<ConfigInfos, Error> {
         let context = Arc::clone(&self.context);
         let validated = tokio::task::spawn_blocking(move || {
-            let policy = context.config.override_policy;
-            validate::validate(&context.plugins, policy, &context.providers, &config)
+            validate::validate(&context.plugins, &context.config, &context.providers, &config)
         });
         validated
             .await

@@ -129,6 +129,11 @@ impl ConfigStore {
         self.write(&[record::restart(name, request)]).await
     }
 
+    /// Notes that the tasks before the present ones are fenced, and that these, so many, may begin.
+    pub(crate) async fn put_task_count(&self, name: &str, tasks: usize) -> Result<(), Error> {
+        self.write(&[record::task_count(name, tasks)]).await
+    }
+
     /// Gives all workers the key with which they sign requests to each other (KIP-507).
     pub(crate) async fn put_session_key(&self, key: &SessionKey) -> Result<(), Error> {
         self.write(&[record::session_key(key)]).await
@@ -137,7 +142,7 @@ impl ConfigStore {
     /// Waits until everything that is in the topic now has been applied.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         match &self.log {
-            Log::Topic(table) => table.read_to_end().await,
+            Log::Topic(table) => table.read_past_open_transactions().await,
             Log::Memory(_) => Ok(()),
         }
     }

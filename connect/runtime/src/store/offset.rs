@@ -1,6 +1,7 @@
 //! The offset topic: where source tasks go on (Kafka's `KafkaOffsetBackingStore`, `OffsetStorageReader`, `OffsetStorageWriter`).
 //! Keys are the JSON array `["connector",{source partition}]` with sorted fields, values the JSON of the source offset.
 
+mod connector;
 mod file;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 use forebay_client::Client;
 use forebay_client::topic_table::KeyValue;
-use forebay_connect_api::{AlteredOffset, BoxFuture, Error as ConnectError, OffsetMap, OffsetReader};
+use forebay_connect_api::OffsetMap;
 
 use super::Error;
 use super::table::{Purpose, StorageTable};
-use crate::config::Config;
+use crate::config::{Config, StorageTopic};
+pub(crate) use connector::ConnectorOffsets;
 use file::OffsetFile;
 
 const PURPOSE: Purpose = Purpose {
@@ -59,9 +61,9 @@ impl Log {
     }
 
     /// Nobody else writes to the file.
-    async fn read_to_end(&self) -> Result<(), Error> {
+    async fn read_past_open_transactions(&self) -> Result<(), Error> {
         match self {
-            Self::Topic(table) => table.read_to_end().await,
+            Self::Topic(table) => table.read_past_open_transactions().await,
             Self::File(_) => Ok(()),
         }
     }
@@ -73,11 +75,35 @@ pub(crate) struct OffsetStore {
     log: Arc<Log>,
     offsets: Arc<RwLock<Offsets>>,
     timeout: Duration,
+    others: Arc<Others>,
+}
+
+/// The offset topics that connectors have of their own, each read once for all.
+#[derive(Debug, Default)]
+struct Others {
+    /// How to open one; the worker's own topic knows.
+    opening: Option<(Client, Config)>,
+    open: tokio::sync::Mutex<HashMap<String, OffsetStore>>,
+}
+
+impl Others {
+    fn of(client: &Client, config: &Config) -> Self {
+        Self {
+            opening: Some((client.clone(), config.clone())),
+            ..Self::default()
+        }
+    }
 }
 
 impl OffsetStore {
     /// Reads all offsets.
     pub(crate) async fn open(client: &Client, config: &Config) -> Result<Self, Error> {
+        let mut store = Self::open_topic(client, config, &config.offset_topic).await?;
+        store.others = Arc::new(Others::of(client, config));
+        Ok(store)
+    }
+
+    async fn open_topic(client: &Client, config: &Config, topic: &StorageTopic) -> Result<Self, Error> {
         let offsets = Arc::new(RwLock::new(Offsets::new()));
         let applied = Arc::clone(&offsets);
         let apply = move |key: &[u8], value: Option<&[u8]>| {
@@ -87,23 +113,24 @@ impl OffsetStore {
                 tracing::warn!(%key, reason, "a record of the offset topic is left out");
             }
         };
-        let topic = &config.offset_topic;
         let log = StorageTable::open(client, topic, PURPOSE, config.init_timeout, apply).await?;
         Ok(Self {
             log: Arc::new(Log::Topic(log)),
             offsets,
             timeout: config.offset_flush_timeout,
+            others: Arc::default(),
         })
     }
 
     /// The same from a file, for a worker that runs alone.
-    pub(crate) async fn in_file(config: &Config, path: &Path) -> Result<Self, Error> {
+    pub(crate) async fn in_file(client: &Client, config: &Config, path: &Path) -> Result<Self, Error> {
         let offsets = Arc::new(RwLock::new(Offsets::new()));
         let file = OffsetFile::open(path, Arc::clone(&offsets)).await?;
         Ok(Self {
             log: Arc::new(Log::File(file)),
             offsets,
             timeout: config.offset_flush_timeout,
+            others: Arc::new(Others::of(client, config)),
         })
     }
 
@@ -114,36 +141,24 @@ impl OffsetStore {
             log: Arc::new(Log::Topic(StorageTable::detached(client, PURPOSE))),
             offsets: Arc::default(),
             timeout: Duration::ZERO,
+            others: Arc::default(),
         }
     }
 
-    /// The records that commit the offset of each source partition, or forget it.
-    pub(crate) fn records<'a>(
-        &self,
-        connector: &str,
-        offsets: impl IntoIterator<Item = (&'a OffsetMap, Option<&'a OffsetMap>)>,
-    ) -> Vec<KeyValue> {
-        let offsets = offsets.into_iter().map(|(partition, offset)| {
-            let value = offset.map(|offset| offset.to_string().into_bytes());
-            (key(connector, partition), value)
-        });
-        offsets.collect()
-    }
-
-    /// Writes such records, within `offset.flush.timeout.ms`.
-    pub(crate) async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
+    /// Writes records, within `offset.flush.timeout.ms`.
+    async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
         let written = tokio::time::timeout(self.timeout, self.log.write(records)).await;
         written.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
-    /// Writes such records and waits until they can be read.
-    pub(crate) async fn write_and_read(&self, records: &[KeyValue]) -> Result<(), Error> {
+    /// Writes records and waits until they can be read.
+    async fn write_and_read(&self, records: &[KeyValue]) -> Result<(), Error> {
         self.log.write_and_read(records, ALTER_TIMEOUT).await
     }
 
     /// Waits until everything that is in the topic can be read.
-    pub(crate) async fn refresh(&self) -> Result<(), Error> {
-        let read = tokio::time::timeout(ALTER_TIMEOUT, self.log.read_to_end()).await;
+    async fn refresh(&self) -> Result<(), Error> {
+        let read = tokio::time::timeout(ALTER_TIMEOUT, self.log.read_past_open_transactions()).await;
         read.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
@@ -155,69 +170,49 @@ impl OffsetStore {
         }
     }
 
-    /// Every source partition of a connector with its offset, by partition.
-    pub(crate) fn of_connector(&self, connector: &str) -> Vec<(OffsetMap, OffsetMap)> {
+    /// The offset of one source partition.
+    fn get(&self, connector: &str, partition: &str) -> Option<OffsetMap> {
         let offsets = self.offsets.read().expect("nobody panics with the offsets");
-        let mut found: Vec<(&String, &OffsetMap)> = offsets.get(connector).into_iter().flatten().collect();
-        found.sort_unstable_by_key(|(partition, _)| *partition);
-        let found = found.into_iter().filter_map(|(partition, offset)| {
-            let partition = OffsetMap::from_json(partition).ok()?;
-            Some((partition, offset.clone()))
-        });
-        found.collect()
+        offsets.get(connector)?.get(partition).cloned()
     }
 
-    /// Everything that has to be written to forget a connector's offsets.
-    pub(crate) fn tombstones(&self, connector: &str) -> Vec<AlteredOffset> {
-        let offsets = self.of_connector(connector).into_iter();
-        offsets.map(|(partition, _)| (partition, None)).collect()
+    /// Every source partition of a connector, as canonical JSON, with its offset.
+    fn all(&self, connector: &str) -> BTreeMap<String, OffsetMap> {
+        let offsets = self.offsets.read().expect("nobody panics with the offsets");
+        let ours = offsets.get(connector).into_iter().flatten();
+        ours.map(|(partition, offset)| (partition.clone(), offset.clone()))
+            .collect()
     }
 
-    /// What a connector's tasks read.
-    pub(crate) fn reader(&self, connector: &str) -> Reader {
-        Reader {
-            store: self.clone(),
-            connector: connector.into(),
+    /// The offsets of a connector, which may have a topic of its own for them.
+    pub(crate) async fn of(
+        &self,
+        connector: &str,
+        own_topic: Option<&str>,
+    ) -> Result<ConnectorOffsets, Error> {
+        let own = match own_topic.filter(|topic| *topic != self.log.name()) {
+            Some(topic) => Some(self.own(topic).await?),
+            None => None,
+        };
+        Ok(ConnectorOffsets::new(connector.into(), own, self.clone()))
+    }
+
+    /// The store of a connector's own topic.
+    async fn own(&self, topic: &str) -> Result<Self, Error> {
+        let mut open = self.others.open.lock().await;
+        if let Some(store) = open.get(topic) {
+            return Ok(store.clone());
         }
-    }
-}
-
-/// Reads the offsets of one connector.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    store: OffsetStore,
-    connector: Arc<str>,
-}
-
-impl Reader {
-    /// Reads the topic to its end: another worker may have committed.
-    async fn refresh(&self) -> Result<(), ConnectError> {
-        let read = self.store.log.read_to_end().await;
-        read.map_err(|error| ConnectError::retriable("Failed to fetch offsets.").with_source(error))
-    }
-}
-
-impl OffsetReader for Reader {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, ConnectError>> {
-        Box::pin(async move {
-            self.refresh().await?;
-            let offsets = self.store.offsets.read().expect("nobody panics with the offsets");
-            let ours = offsets.get(&self.connector);
-            let found = partitions
-                .iter()
-                .map(|partition| ours?.get(&partition.to_string()).cloned());
-            Ok(found.collect())
-        })
-    }
-
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, ConnectError>> {
-        Box::pin(async move {
-            self.refresh().await?;
-            Ok(self.store.of_connector(&self.connector))
-        })
+        let Some((client, config)) = &self.others.opening else {
+            return Ok(self.clone()); // Without topics there is no other one either.
+        };
+        let storage = StorageTopic {
+            name: topic.to_owned(),
+            ..config.offset_topic.clone()
+        };
+        let store = Self::open_topic(client, config, &storage).await?;
+        open.insert(topic.to_owned(), store.clone());
+        Ok(store)
     }
 }
 

@@ -75,9 +75,10 @@ impl StorageTable {
         self.table.topic()
     }
 
-    /// Waits until everything that is in the topic now has been applied.
-    pub(super) async fn read_to_end(&self) -> Result<(), Error> {
-        self.table.read_to_end().await.map_err(|error| self.failed(error))
+    /// Waits until everything that is in the topic now has been applied, transactions that are open now included.
+    pub(super) async fn read_past_open_transactions(&self) -> Result<(), Error> {
+        let read = self.table.read_past_open_transactions().await;
+        read.map_err(|error| self.failed(error))
     }
 
     /// Writes records and waits until they are acknowledged.

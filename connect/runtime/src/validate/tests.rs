@@ -9,6 +9,7 @@ use forebay_connect_api::{
 };
 
 use super::*;
+use crate::config::OverridePolicy;
 
 /// A connector of both types with one key of its own.
 struct Probe;
@@ -68,7 +69,12 @@ fn validated(policy: OverridePolicy, class: &str, pairs: &[(&str, Option<&str>)]
     .map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)))
     .collect();
     config.retain(|_, value| value.as_deref() != Some("(none)"));
-    validate(&plugins, policy, &Providers::default(), &config).expect("the class is known")
+    let policy = [(
+        "connector.client.config.override.policy".to_owned(),
+        format!("{policy:?}"),
+    )];
+    let worker = Config::new(&policy.into()).expect("a policy");
+    validate(&plugins, &worker, &Providers::default(), &config).expect("the class is known")
 }
 
 /// The errors of each key.
@@ -174,12 +180,22 @@ fn what_is_wrong_with_parts_is_said_of_their_keys() {
             (
                 &[("exactly.once.support", Some("required"))],
                 "exactly.once.support",
-                "not supported yet",
+                "The connector does not support exactly-once semantics with the provided configuration.",
             ),
             (
-                &[("offsets.storage.topic", Some("t"))],
-                "offsets.storage.topic",
-                "not supported yet",
+                &[("transaction.boundary", Some("connector"))],
+                "transaction.boundary",
+                "The connector does not support connector-defined transaction boundaries",
+            ),
+            (
+                &[("transaction.boundary.interval.ms", Some("-1"))],
+                "transaction.boundary.interval.ms",
+                "at least 0",
+            ),
+            (
+                &[("producer.override.transactional.id", Some("mine"))],
+                "producer.override.transactional.id",
+                "each task has its own",
             ),
         ],
     );

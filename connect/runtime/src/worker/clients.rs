@@ -88,6 +88,39 @@ pub(crate) fn source_producer(
     context.client.producer(&merged)
 }
 
+/// How long a transaction of a source task may take: longer than a broker is away for a restart, after which a task whose
+/// transaction was ended meanwhile would fail. A task that dies does not leave its own open for so long: its successor ends it.
+const TRANSACTION_TIMEOUT_MS: &str = "300000";
+
+/// The transactional id of a source task (Kafka's `Worker.taskTransactionalId`).
+pub(crate) fn transactional_id(group_id: &str, connector: &str, task: u32) -> String {
+    format!("{group_id}-{connector}-{task}")
+}
+
+/// The producer of a source task that writes records and offsets in transactions.
+pub(crate) fn transactional_producer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+) -> Result<Producer, Error> {
+    let mut base = patient_producer();
+    base.insert("client.id".to_owned(), format!("connector-producer-{id}"));
+    base.insert(
+        "transaction.timeout.ms".to_owned(),
+        TRANSACTION_TIMEOUT_MS.to_owned(),
+    );
+    let transactional_id = transactional_id(&context.config.group_id, &id.connector, id.task);
+    base.insert("transactional.id".to_owned(), transactional_id);
+    let merged = merged(base, &PRODUCER, context, config);
+    if merged.contains_key("bootstrap.servers") {
+        // Offsets are in the transaction, so they would go there, and be looked for here.
+        let reason = "a producer of its own cluster (producer.override.bootstrap.servers) cannot be had with exactly-once support yet: \
+                      set exactly.once.source.support=disabled for the worker, or remove the key";
+        return Err(Error::IllegalState(reason.into()));
+    }
+    context.client.producer(&merged)
+}
+
 /// The producer of a sink task's dead letter queue. It never gives up either: what it lost would be lost, or fail the task.
 pub(crate) fn dead_letter_queue_producer(
     context: &Context,

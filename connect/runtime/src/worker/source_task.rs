@@ -4,8 +4,10 @@
 //! The order that must hold: an offset is committed only after its record and all before it in its source partition are
 //! acknowledged. It is committed soon after that, so that a process that is killed repeats little.
 
+mod boundary;
 mod submitted;
 mod topics;
+mod transactional;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -18,6 +20,7 @@ use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::{
     Access, BoxFuture, Error, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
+    TransactionContext,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,10 +34,11 @@ use super::transformations::Transformations;
 use crate::connector_config::ConnectorConfig;
 use crate::store::Error as StoreError;
 use crate::store::config::TargetState;
-use crate::store::offset::Reader;
+use crate::store::offset::ConnectorOffsets;
 use crate::store::status::{State, TopicStatus};
 use submitted::{Committable, Submitted};
 use topics::Topics;
+pub(super) use transactional::TransactionalRunner;
 
 /// How long after an acknowledgement its offset is committed, unless `offset.flush.interval.ms` is shorter.
 const COMMIT_DELAY: Duration = Duration::from_millis(250);
@@ -53,7 +57,9 @@ const POLL_RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 struct TaskContext {
     id: TaskId,
     access: Access,
-    reader: Reader,
+    reader: ConnectorOffsets,
+    /// With `transaction.boundary=connector`.
+    boundaries: Option<Arc<boundary::Requests>>,
 }
 
 impl SourceTaskContext for TaskContext {
@@ -67,6 +73,12 @@ impl SourceTaskContext for TaskContext {
 
     fn offset_reader(&self) -> &dyn OffsetReader {
         &self.reader
+    }
+
+    fn transaction_context(&self) -> Option<&dyn TransactionContext> {
+        self.boundaries
+            .as_deref()
+            .map(|requests| requests as &dyn TransactionContext)
     }
 }
 
@@ -87,6 +99,8 @@ pub(super) struct SourceTaskRunner {
     topics: Topics,
     task: Box<dyn SourceTask>,
     submitted: Submitted<DeliveryFuture>,
+    /// Where offsets are; known once it runs.
+    offsets: Option<ConnectorOffsets>,
     /// Topics that are known to be active.
     active_topics: BTreeSet<String>,
     committing: Option<Committing>,
@@ -122,6 +136,7 @@ impl SourceTaskRunner {
             topics,
             task,
             submitted: Submitted::new(),
+            offsets: None,
             active_topics: BTreeSet::new(),
             committing: None,
             commit_at: None,
@@ -141,10 +156,13 @@ impl SourceTaskRunner {
         {
             return Ok(());
         }
+        let offsets = connector_offsets(&self.context, &self.config).await?;
+        self.offsets = Some(offsets.clone());
         let context = TaskContext {
             id: self.id.clone(),
             access: self.context.access.clone(),
-            reader: self.context.offsets.reader(&self.id.connector),
+            reader: offsets,
+            boundaries: None,
         };
         let started = self.task.start(Arc::new(context), &properties).await;
         if let Err(error) = started {
@@ -220,7 +238,7 @@ impl SourceTaskRunner {
                 }
                 () = at(self.commit_at), if self.committing.is_none() => {
                     self.commit_at = None;
-                    self.committing = begin_commit(&self.context, &self.id, &mut self.submitted);
+                    self.committing = begin_commit(self.offsets.as_ref(), &mut self.submitted);
                 }
                 written = written(&mut self.committing) => return Ok(Woken::Committed(written)),
                 polled = &mut poll => return Ok(Woken::Polled(polled)),
@@ -313,7 +331,7 @@ impl SourceTaskRunner {
         }
         loop {
             if self.committing.is_none() {
-                self.committing = begin_commit(&self.context, &self.id, &mut self.submitted);
+                self.committing = begin_commit(self.offsets.as_ref(), &mut self.submitted);
             }
             if self.committing.is_none() {
                 break;
@@ -371,18 +389,24 @@ async fn delivered(
     poll_fn(|context| submitted.poll_delivered(context, &mut outcome)).await
 }
 
+/// Where the connector's offsets are.
+async fn connector_offsets(context: &Context, config: &ConnectorConfig) -> Result<ConnectorOffsets, Failure> {
+    let opened = context.offsets.of(&config.name, config.offsets_topic()).await;
+    opened.map_err(|error| {
+        Failure::Start(Error::retriable("the connector's offsets topic cannot be used").with_source(error))
+    })
+}
+
 fn begin_commit(
-    context: &Arc<Context>,
-    id: &TaskId,
+    store: Option<&ConnectorOffsets>,
     submitted: &mut Submitted<DeliveryFuture>,
 ) -> Option<Committing> {
+    let store = store?.clone();
     let offsets = submitted.take_committable();
     if offsets.is_empty() {
         return None;
     }
-    let (store, connector) = (context.offsets.clone(), Arc::clone(&id.connector));
     let records = store.records(
-        &connector,
         offsets
             .iter()
             .map(|(partition, offset)| (&**partition, Some(offset))),

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_config::Properties;
-use forebay_connect_api::{BoxFuture, Constructor, Error, PluginType, TaskId};
+use forebay_connect_api::{BoxFuture, Constructor, Error, PluginType, SourceTask, TaskId};
 use tokio::sync::watch;
 
 use super::connector::task_class;
 use super::context::Context;
+use super::fencing;
 use super::sink_task::{self, SinkTaskRunner};
-use super::source_task::SourceTaskRunner;
-use super::supervisor::{Command, Failure, Unit};
+use super::source_task::{SourceTaskRunner, TransactionalRunner};
+use super::supervisor::{Command, Failure, Unit, stopped};
 use crate::connector_config::ConnectorConfig;
+use crate::herder::cluster::Cluster;
 use crate::herder::plan::TaskSpec;
 use crate::provider::Resolved;
 use crate::store::status::State;
@@ -21,7 +23,15 @@ use crate::store::status::State;
 #[derive(Debug)]
 pub(super) struct TaskUnit {
     pub(super) context: Arc<Context>,
+    pub(super) cluster: Arc<Cluster>,
     pub(super) id: TaskId,
+}
+
+/// A source task that is to begin with transactions.
+struct ExactlyOnce {
+    generation: u64,
+    config: ConnectorConfig,
+    task: Box<dyn SourceTask>,
 }
 
 impl Unit for TaskUnit {
@@ -36,7 +46,9 @@ impl Unit for TaskUnit {
             loop {
                 let (resolved, task) = self.resolve(&spec).await.map_err(Failure::Start)?;
                 if resolved.lasts() && task.lasts() {
-                    return self.run_with(&resolved, task.properties, command).await;
+                    return self
+                        .run_with(spec.generation, &resolved, task.properties, command)
+                        .await;
                 }
                 let changed = async {
                     tokio::select! {
@@ -45,7 +57,8 @@ impl Unit for TaskUnit {
                     }
                 };
                 let (forward, commands) = watch::channel(*command.borrow_and_update());
-                let mut running = Box::pin(self.run_with(&resolved, task.properties.clone(), commands));
+                let mut running =
+                    Box::pin(self.run_with(spec.generation, &resolved, task.properties.clone(), commands));
                 let mut changed = Box::pin(changed);
                 loop {
                     tokio::select! {
@@ -91,6 +104,7 @@ impl TaskUnit {
 
     async fn run_with(
         &self,
+        generation: u64,
         connector: &Resolved,
         properties: Arc<Properties>,
         command: watch::Receiver<Command>,
@@ -103,6 +117,14 @@ impl TaskUnit {
         let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(&connector.properties))
             .map_err(|errors| Failure::Start(Error::Config(errors)))?;
         match &plugin.constructor {
+            Constructor::Source(new) if self.context.config.is_exactly_once() => {
+                let start = ExactlyOnce {
+                    generation,
+                    config,
+                    task: new().task(),
+                };
+                self.run_exactly_once(start, properties, command).await
+            }
             Constructor::Source(new) => {
                 let task = new().task();
                 let runner = SourceTaskRunner::new(context, id, config, task).map_err(Failure::Start)?;
@@ -118,6 +140,33 @@ impl TaskUnit {
                 runner.run(properties).await
             }
         }
+    }
+
+    /// Runs a source task whose records and offsets are one transaction, once the tasks before it are fenced.
+    async fn run_exactly_once(
+        &self,
+        start: ExactlyOnce,
+        properties: Arc<Properties>,
+        mut command: watch::Receiver<Command>,
+    ) -> Result<(), Failure> {
+        let ExactlyOnce {
+            generation,
+            config,
+            task,
+        } = start;
+        let preflight = async {
+            fencing::before_task(&self.context, &self.cluster, &self.id.connector).await?;
+            fencing::check_owner(&self.context, &self.cluster, &self.id)
+        };
+        tokio::select! {
+            fenced = preflight => fenced.map_err(Failure::Start)?,
+            // A rebalance, on whose end the leader waits, may wait for this task.
+            () = stopped(&mut command) => return Ok(()),
+        }
+        let verified = fencing::verify(&self.context, &self.cluster, &self.id, generation);
+        let runner = TransactionalRunner::new(Arc::clone(&self.context), self.id.clone(), config, task);
+        let runner = runner.map_err(Failure::Start)?;
+        runner.run(properties, command, verified).await
     }
 
     /// Lets others have the partitions of a sink task.

@@ -18,9 +18,10 @@ const COMMIT: &str = "commit-";
 const TARGET_STATE: &str = "target-state-";
 const RESTART: &str = "restart-connector-";
 const SESSION_KEY: &str = "session-key";
+const TASKS_FENCING: &str = "tasks-fencing-";
 
 /// Records that workers of Apache Kafka write and ours have no use for.
-const OTHERS: [&str; 2] = ["tasks-fencing-", "logger-cluster-"];
+const OTHERS: [&str; 1] = ["logger-cluster-"];
 
 /// What to restart (KIP-745).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub(crate) enum Record {
     Restart(String, RestartRequest),
     /// Workers sign with this key from now on.
     SessionKey(SessionKey),
+    /// So many tasks of the connector may have transactions, and those before them are fenced (KIP-618).
+    TaskCount(String, u32),
     /// Nothing for us.
     Other,
 }
@@ -95,6 +98,14 @@ pub(crate) fn task(id: &TaskId, config: &Properties) -> KeyValue {
 pub(crate) fn commit(name: &str, tasks: usize) -> KeyValue {
     let value = json!({ "tasks": tasks }).to_string();
     (format!("{COMMIT}{name}").into_bytes(), Some(value.into_bytes()))
+}
+
+pub(crate) fn task_count(name: &str, tasks: usize) -> KeyValue {
+    let value = json!({ "task-count": tasks }).to_string();
+    (
+        format!("{TASKS_FENCING}{name}").into_bytes(),
+        Some(value.into_bytes()),
+    )
 }
 
 /// Workers that are too old to know STOPPED read the first field.
@@ -139,6 +150,8 @@ pub(crate) fn parse(key: &[u8], value: Option<&[u8]>) -> Result<Record, Error> {
     if let Some(name) = key.strip_prefix(TARGET_STATE) {
         let state = value.map(object).transpose()?.map(|value| state_of(&value));
         Ok(Record::TargetState(name.to_owned(), state.transpose()?))
+    } else if let Some(name) = key.strip_prefix(TASKS_FENCING) {
+        Ok(Record::TaskCount(name.to_owned(), count_of(value, "task-count")?))
     } else if let Some(name) = key.strip_prefix(CONNECTOR) {
         let config = value.map(object).transpose()?.map(|value| properties_of(&value));
         Ok(Record::Connector(name.to_owned(), config.transpose()?))
@@ -151,13 +164,7 @@ pub(crate) fn parse(key: &[u8], value: Option<&[u8]>) -> Result<Record, Error> {
         let value = object(value.ok_or(Error::Field("properties"))?)?;
         Ok(Record::Task(id, properties_of(&value)?))
     } else if let Some(name) = key.strip_prefix(COMMIT) {
-        let value = object(value.ok_or(Error::Field("tasks"))?)?;
-        let tasks = value.get("tasks").and_then(Value::as_u64);
-        let tasks = tasks.and_then(|tasks| u32::try_from(tasks).ok());
-        Ok(Record::Commit(
-            name.to_owned(),
-            tasks.ok_or(Error::Field("tasks"))?,
-        ))
+        Ok(Record::Commit(name.to_owned(), count_of(value, "tasks")?))
     } else if let Some(name) = key.strip_prefix(RESTART) {
         let value = object(value.ok_or(Error::Field("include-tasks"))?)?;
         let flag = |field: &str| value.get(field).and_then(Value::as_bool).unwrap_or(false);
@@ -174,6 +181,13 @@ pub(crate) fn parse(key: &[u8], value: Option<&[u8]>) -> Result<Record, Error> {
     } else {
         Err(Error::Key)
     }
+}
+
+fn count_of(value: Option<&[u8]>, field: &'static str) -> Result<u32, Error> {
+    let value = object(value.ok_or(Error::Field(field))?)?;
+    let count = value.get(field).and_then(Value::as_u64);
+    let count = count.and_then(|count| u32::try_from(count).ok());
+    count.ok_or(Error::Field(field))
 }
 
 fn object(value: &[u8]) -> Result<Map<String, Value>, Error> {
@@ -274,6 +288,12 @@ mod tests {
                 Record::Commit("my-file".to_owned(), 2),
             ),
             (
+                task_count("my-file", 3),
+                "tasks-fencing-my-file",
+                Some(r#"{"task-count":3}"#),
+                Record::TaskCount("my-file".to_owned(), 3),
+            ),
+            (
                 target_state("my-file", Some(TargetState::Stopped)),
                 "target-state-my-file",
                 Some(r#"{"state":"PAUSED","state.v2":"STOPPED"}"#),
@@ -316,14 +336,13 @@ mod tests {
             parse("connector-a", r#"{"properties":{"k":null}}"#),
             Ok(Record::Connector("a".to_owned(), Some(Properties::new())))
         );
-        for key in ["tasks-fencing-a", "logger-cluster-x"] {
-            assert_eq!(parse(key, "{}"), Ok(Record::Other), "{key}");
-        }
+        assert_eq!(parse("logger-cluster-x", "{}"), Ok(Record::Other));
         for (key, value) in [
             ("what", "{}"),
             ("task-a", "{}"),
             ("task-a-x", "{}"),
             ("commit-a", r#"{"tasks":-1}"#),
+            ("tasks-fencing-a", r#"{"tasks":1}"#),
             ("connector-a", "["),
             ("connector-a", r#"{"properties":{"k":1}}"#),
             ("target-state-a", r#"{"state":"GONE"}"#),

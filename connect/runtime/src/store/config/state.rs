@@ -1,7 +1,7 @@
 //! The cluster's connectors as the config topic says (Kafka's `ClusterConfigState`). Pure: [`ClusterConfig::replay`] is the
 //! only mutator, so that a restart finds what was there before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use forebay_config::Properties;
@@ -78,6 +78,13 @@ pub(crate) struct ClusterConfig {
     uncommitted: BTreeMap<Arc<str>, BTreeMap<u32, Arc<Properties>>>,
     /// Target states of connectors that do not exist: a created connector's initial one is written before it.
     early_target_states: BTreeMap<Arc<str>, TargetState>,
+    /// How many tasks each connector had when they were last allowed to begin transactions; kept when it is deleted, for one that
+    /// is made anew.
+    task_counts: BTreeMap<Arc<str>, u32>,
+    /// How often each connector has got tasks; kept like that.
+    task_generations: BTreeMap<Arc<str>, u64>,
+    /// Connectors whose tasks are newer than that.
+    pending_fencing: BTreeSet<Arc<str>>,
 }
 
 impl Default for ClusterConfig {
@@ -89,6 +96,9 @@ impl Default for ClusterConfig {
             connectors: BTreeMap::new(),
             uncommitted: BTreeMap::new(),
             early_target_states: BTreeMap::new(),
+            task_counts: BTreeMap::new(),
+            task_generations: BTreeMap::new(),
+            pending_fencing: BTreeSet::new(),
         }
     }
 }
@@ -131,6 +141,21 @@ impl ClusterConfig {
         self.connectors.get(name)
     }
 
+    /// How many tasks of the connector may have transactions that nobody has ended.
+    pub(crate) fn task_count(&self, name: &str) -> Option<u32> {
+        self.task_counts.get(name).copied()
+    }
+
+    /// Which tasks the connector has: more with each set (Kafka's `taskConfigGeneration`). Means nothing beyond this process.
+    pub(crate) fn task_generation(&self, name: &str) -> u64 {
+        self.task_generations.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether the tasks before the present ones have to be fenced before these begin (Kafka's `pendingFencing`).
+    pub(crate) fn is_fencing_pending(&self, name: &str) -> bool {
+        self.pending_fencing.contains(name)
+    }
+
     /// Applies a record.
     pub(crate) fn replay(&mut self, record: Record) {
         match record {
@@ -143,6 +168,10 @@ impl ClusterConfig {
             Record::Commit(name, count) => self.commit(&name, count),
             Record::TargetState(name, state) => self.set_target_state(name.into(), state),
             Record::SessionKey(key) => self.session_key = Some(Arc::new(key)),
+            Record::TaskCount(name, count) => {
+                self.pending_fencing.remove(&*name);
+                self.task_counts.insert(name.into(), count);
+            }
             Record::Restart(..) | Record::Other => {}
         }
     }
@@ -178,6 +207,8 @@ impl ClusterConfig {
         let is_complete = uncommitted.keys().copied().eq(0..count);
         if is_complete {
             connector.tasks = uncommitted.into_values().collect();
+            self.pending_fencing.insert(name.into());
+            *self.task_generations.entry(name.into()).or_default() += 1;
             connector.applied = Some(Arc::clone(&connector.config));
         } else {
             connector.applied = None;
@@ -261,6 +292,25 @@ mod tests {
         assert_eq!(then(anew), of(&[], None));
         // The connector's own record was compacted to behind its commit.
         assert_eq!(after([task(0, "a"), commit(1), connector("2")]), of(&[], None));
+    }
+
+    #[test]
+    fn new_tasks_wait_until_those_before_them_are_fenced() {
+        let mut state = ClusterConfig::default();
+        let of = |state: &ClusterConfig| (state.is_fencing_pending("c"), state.task_count("c"));
+        for record in [connector("1"), task(0, "a"), commit(1)] {
+            state.replay(record);
+        }
+        assert_eq!(of(&state), (true, None));
+        state.replay(Record::TaskCount("c".to_owned(), 1));
+        assert_eq!(of(&state), (false, Some(1)));
+        state.replay(task(0, "b"));
+        assert_eq!(of(&state), (false, Some(1)), "they do not hold yet");
+        state.replay(commit(1));
+        assert_eq!(of(&state), (true, Some(1)));
+        // Made anew under the same name: the tasks of the old one are known.
+        state.replay(Record::Connector("c".to_owned(), None));
+        assert_eq!(state.task_count("c"), Some(1));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A source task against the client's model cluster. Time is virtual.
 
+mod transactional;
+
 use forebay_client::model::{Fault, Model};
 use forebay_connect_api::{OffsetMap, PluginType, Plugins, SchemaAndValue};
 use forebay_protocol::{ErrorCode, Request};

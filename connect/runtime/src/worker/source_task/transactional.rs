@@ -1,0 +1,439 @@
+//! Runs one source task whose records and source offsets are written in one transaction (Kafka's `ExactlyOnceWorkerSourceTask`,
+//! KIP-618): after whatever end of the task or its process, what is committed and where the next start goes on fit together.
+//!
+//! Two orders must hold. The producer takes its transactional id over before the task learns where to go on: only then is there
+//! nothing any more that another holder of the id could add. And an offset goes into a transaction only once its record has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_client::{Error as ClientError, Producer, ProducerRecord};
+use forebay_config::Properties;
+use forebay_connect_api::{Error, OffsetMap, SourceRecord, SourceTask, TaskId};
+use forebay_protocol::ErrorCode;
+use tokio::sync::watch;
+
+use super::boundary::{Boundary, End};
+use super::topics::Topics;
+use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
+use crate::connector_config::ConnectorConfig;
+use crate::store::config::TargetState;
+use crate::store::offset::ConnectorOffsets;
+use crate::store::status::{State, TopicStatus};
+use crate::worker::clients;
+use crate::worker::context::Context;
+use crate::worker::converters::Converters;
+use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
+use crate::worker::transformations::Transformations;
+
+/// How long the coordinator may take to give the producer its id before the task says that it waits for that.
+const INIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A source task that runs.
+pub(in crate::worker) struct TransactionalRunner {
+    context: Arc<Context>,
+    id: TaskId,
+    config: ConnectorConfig,
+    transformations: Transformations,
+    converters: Converters,
+    producer: Producer,
+    topics: Topics,
+    task: Box<dyn SourceTask>,
+    boundary: Boundary,
+    /// Whether there is a transaction.
+    is_open: bool,
+    /// Whether its commit was begun: nothing more goes into it, and whoever looks again waits for that.
+    is_committing: bool,
+    /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON.
+    moved: BTreeMap<String, (Arc<OffsetMap>, OffsetMap)>,
+    /// The topics of the transaction, and those that are known to be active.
+    touched: BTreeSet<Arc<str>>,
+    active_topics: BTreeSet<Arc<str>>,
+}
+
+/// A batch that is being sent.
+struct Sending {
+    records: std::vec::IntoIter<SourceRecord>,
+    place: usize,
+}
+
+impl TransactionalRunner {
+    /// Prepares everything but the task itself.
+    pub(in crate::worker) fn new(
+        context: Arc<Context>,
+        id: TaskId,
+        config: ConnectorConfig,
+        task: Box<dyn SourceTask>,
+    ) -> Result<Self, Error> {
+        let producer = clients::transactional_producer(&context, &config, &id)
+            .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
+        Ok(Self {
+            transformations: Transformations::new(&config)?,
+            converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
+            topics: Topics::new(&context, &config)?,
+            boundary: Boundary::new(config.boundary, context.config.offset_flush_interval),
+            context,
+            id,
+            config,
+            producer,
+            task,
+            is_open: false,
+            is_committing: false,
+            moved: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            active_topics: BTreeSet::new(),
+        })
+    }
+
+    /// Runs until told to stop or until it fails. `verified` looks, once the transactional id is taken over, whether the task is
+    /// still to run: it may have fenced its own successor.
+    pub(in crate::worker) async fn run(
+        mut self,
+        properties: Arc<Properties>,
+        mut command: watch::Receiver<Command>,
+        verified: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Failure> {
+        // Before a pause, too: what an earlier holder of the id has left open holds up whoever reads.
+        let begin = async {
+            self.take_over().await?;
+            verified.await
+        };
+        tokio::select! {
+            begun = begin => begun.map_err(Failure::Start)?,
+            () = stopped(&mut command) => return Ok(()),
+        }
+        let paused = || self.context.task_is(&self.id, State::Paused, None);
+        if !wait_while_paused(&mut command, paused).await {
+            return Ok(());
+        }
+        let offsets = connector_offsets(&self.context, &self.config).await?;
+        let context = TaskContext {
+            id: self.id.clone(),
+            access: self.context.access.clone(),
+            reader: offsets.clone(),
+            boundaries: self.boundary.requests().cloned(),
+        };
+        if let Err(error) = self.task.start(Arc::new(context), &properties).await {
+            self.task.stop().await;
+            return Err(Failure::Start(error));
+        }
+        self.context.task_is(&self.id, State::Running, None);
+        self.boundary.ended();
+        let mut outcome = self.work(&offsets, &mut command).await;
+        match outcome {
+            Ok(()) => outcome = self.finish(&offsets).await,
+            Err(_) => self.give_up().await,
+        }
+        self.task.stop().await;
+        outcome.map_err(Failure::Run)
+    }
+
+    /// Fences whoever had the transactional id, and waits until what it has left open is ended.
+    async fn take_over(&mut self) -> Result<(), Error> {
+        let initialized = tokio::time::timeout(INIT_TIMEOUT, self.producer.init_transactions()).await;
+        let what = "the task's producer cannot initialize transactions";
+        match initialized {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.is_fatal_for_producer() => Err(Error::fatal(what).with_source(error)),
+            Ok(Err(error)) => Err(Error::retriable(what).with_source(error)),
+            Err(_) => Err(Error::retriable(format!(
+                "{what} within {} s; if the cluster has no working transaction coordinator (transaction.state.log.replication.factor), \
+                 set exactly.once.source.support=disabled",
+                INIT_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    async fn work(
+        &mut self,
+        offsets: &ConnectorOffsets,
+        command: &mut watch::Receiver<Command>,
+    ) -> Result<(), Error> {
+        let mut retry_delay = POLL_RETRY_DELAY;
+        loop {
+            let now = *command.borrow_and_update();
+            match now {
+                Command::Stop => return Ok(()),
+                Command::Be(TargetState::Started) => {}
+                Command::Be(_) => {
+                    // A transaction that stays open holds up readers, and is ended by its coordinator.
+                    // Where the task decides, it stays open: the task goes on after the pause, and would not give it again.
+                    if let Some(end) = self.boundary.at_end() {
+                        tokio::select! {
+                            ended = self.end(end, offsets) => ended?,
+                            () = stopped(command), if end == End::Commit => return Ok(()),
+                        }
+                    }
+                    let paused = || self.context.task_is(&self.id, State::Paused, None);
+                    if !wait_while_paused(command, paused).await {
+                        return Ok(());
+                    }
+                    self.context.task_is(&self.id, State::Running, None);
+                    self.boundary.ended();
+                }
+            }
+            let due = self
+                .boundary
+                .due()
+                .filter(|_| self.is_open || !self.moved.is_empty());
+            let polled = tokio::select! {
+                changed = command.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Ok(()), // Without a supervisor there is nobody to go on for.
+                },
+                () = at(due) => {
+                    tokio::select! {
+                        ended = self.end(End::Commit, offsets) => ended?,
+                        () = stopped(command) => return Ok(()),
+                    }
+                    continue;
+                }
+                polled = self.task.poll() => polled,
+            };
+            match polled {
+                Ok(records) => {
+                    retry_delay = POLL_RETRY_DELAY;
+                    if !self.send(records, offsets, command).await? {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.is_retriable() => {
+                    tracing::warn!(task = %self.id, %error, "poll failed; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(retry_delay) => {}
+                        _ = command.changed() => {}
+                    }
+                    retry_delay = (retry_delay * 2).min(POLL_RETRY_DELAY_MAX);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends a batch, and ends transactions where that is due. `false`: the task is to stop, and has sent a part of it.
+    async fn send(
+        &mut self,
+        records: Vec<SourceRecord>,
+        offsets: &ConnectorOffsets,
+        command: &mut watch::Receiver<Command>,
+    ) -> Result<bool, Error> {
+        let mut sending = Sending {
+            records: records.into_iter(),
+            place: 0,
+        };
+        loop {
+            let end = tokio::select! {
+                end = self.send_some(&mut sending, offsets.topic()) => end?,
+                () = stopped(command) => return Ok(false),
+            };
+            let is_whole = sending.records.len() == 0;
+            // What is due after the last record, and what after the batch, are two things.
+            let after_batch = if is_whole {
+                self.boundary.after_batch()
+            } else {
+                None
+            };
+            for end in end.into_iter().chain(after_batch) {
+                tokio::select! {
+                    ended = self.end(end, offsets) => ended?,
+                    () = stopped(command), if end == End::Commit => return Ok(false),
+                }
+            }
+            if is_whole {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Sends records until a transaction is to end or the batch does.
+    async fn send_some(&mut self, sending: &mut Sending, offsets_topic: &str) -> Result<Option<End>, Error> {
+        for record in sending.records.by_ref() {
+            self.send_one(record, offsets_topic).await?;
+            let place = sending.place;
+            sending.place += 1;
+            if let Some(end) = self.boundary.after_record(place) {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn send_one(&mut self, mut record: SourceRecord, offsets_topic: &str) -> Result<(), Error> {
+        let offset = record.source_offset.take();
+        if self.transformations.source(&self.id, &mut record)? {
+            self.produce(&record, offsets_topic).await?;
+        }
+        // Of a record that is left out, too: it shall not come again.
+        if let Some(offset) = offset {
+            let key = record.source_partition.to_string();
+            self.moved.insert(key, (record.source_partition, offset));
+        }
+        Ok(())
+    }
+
+    async fn produce(&mut self, record: &SourceRecord, offsets_topic: &str) -> Result<(), Error> {
+        match self.converters.encode(record).await {
+            Ok(encoded) => {
+                if *record.topic == *offsets_topic {
+                    // Its next look at its offsets would wait for the transaction that it holds open.
+                    return Err(Error::fatal(
+                        "Source tasks may not produce to their own offsets topics when exactly-once support is enabled",
+                    ));
+                }
+                self.topics.ensure(&record.topic).await?;
+                self.begin()?;
+                let sent = self.producer.send(ProducerRecord {
+                    topic: &record.topic,
+                    partition: record.partition,
+                    timestamp: record.timestamp,
+                    key: encoded.key.as_deref(),
+                    value: encoded.value.as_deref(),
+                    headers: &encoded.headers,
+                });
+                // How it goes on with it, the commit tells.
+                drop(
+                    sent.await
+                        .map_err(|error| self.failed("Unrecoverable exception trying to send", error))?,
+                );
+                if !self.touched.contains(&record.topic) {
+                    self.touched.insert(Arc::clone(&record.topic));
+                }
+            }
+            Err(rejected) => {
+                let (errors, stage) = (&self.config.errors, rejected.stage);
+                errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.is_open {
+            let begun = self.producer.begin_transaction();
+            begun.map_err(|error| self.failed("the task's producer cannot begin a transaction", error))?;
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction, if there is one, and commits the offsets that have moved.
+    async fn end(&mut self, end: End, offsets: &ConnectorOffsets) -> Result<(), Error> {
+        if end == End::Abort && self.is_open {
+            tracing::info!(task = %self.id, "aborting the transaction as the connector asks");
+            let aborted = self.producer.abort_transaction().await;
+            aborted.map_err(|error| self.failed("the task's transaction cannot be aborted", error))?;
+            self.is_open = false;
+            self.touched.clear();
+        }
+        self.commit(offsets).await?;
+        self.boundary.ended();
+        Ok(())
+    }
+
+    async fn commit(&mut self, offsets: &ConnectorOffsets) -> Result<(), Error> {
+        if !self.is_open && self.moved.is_empty() {
+            return Ok(());
+        }
+        let what = format!("Failed to flush offsets and/or records for task {}", self.id);
+        self.begin()?;
+        let moved = self.moved.values();
+        let records = offsets.records(moved.map(|(partition, offset)| (&**partition, Some(offset))));
+        if !self.is_committing {
+            for (key, value) in &records {
+                let record = ProducerRecord::new(offsets.topic(), Some(key), value.as_deref());
+                let sent = self.producer.send(record).await;
+                drop(sent.map_err(|error| self.failed(&what, error))?);
+            }
+            self.is_committing = true;
+        }
+        let committed = self.producer.commit_transaction().await;
+        committed.map_err(|error| self.failed(&what, error))?;
+        (self.is_open, self.is_committing) = (false, false);
+        let moved: Vec<(Arc<OffsetMap>, OffsetMap)> = std::mem::take(&mut self.moved).into_values().collect();
+        offsets.copy(&records).await;
+        self.say_active();
+        if let Err(error) = self.task.commit(&moved).await {
+            tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
+        }
+        Ok(())
+    }
+
+    fn say_active(&mut self) {
+        for topic in std::mem::take(&mut self.touched) {
+            if self.context.config.topic_tracking && !self.active_topics.contains(&topic) {
+                self.context.statuses.put_topic(&TopicStatus {
+                    topic: topic.to_string(),
+                    connector: self.id.connector.to_string(),
+                    task: self.id.task,
+                    discover_timestamp: super::super::now(),
+                });
+                self.active_topics.insert(topic);
+            }
+        }
+    }
+
+    /// Commits what may be committed before the task stops or pauses; what may not is aborted, and comes again.
+    async fn finish(&mut self, offsets: &ConnectorOffsets) -> Result<(), Error> {
+        match self.boundary.at_end() {
+            Some(end) => {
+                let ended = tokio::time::timeout(self.patience(), self.end(end, offsets)).await;
+                ended.unwrap_or_else(|_| {
+                    tracing::warn!(
+                        task = %self.id,
+                        "the last transaction was not committed in time; unless it still is, its records will be sent again by the next start"
+                    );
+                    Ok(())
+                })
+            }
+            None => {
+                self.give_up().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Aborts what is open, so that readers need not wait for the time-out. If that cannot be, the next start does it.
+    async fn give_up(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        let aborted = tokio::time::timeout(self.patience(), self.producer.abort_transaction()).await;
+        match aborted {
+            Ok(Ok(())) => self.is_open = false,
+            Ok(Err(error)) => tracing::debug!(task = %self.id, %error, "the last transaction is not aborted"),
+            Err(_) => tracing::debug!(task = %self.id, "the last transaction was not aborted in time"),
+        }
+    }
+
+    /// The task has yet to stop before the supervisor loses its patience.
+    fn patience(&self) -> Duration {
+        let config = &self.context.config;
+        config
+            .offset_flush_timeout
+            .min(config.task_shutdown_graceful_timeout * 4 / 5)
+    }
+
+    /// A failure of the producer in Kafka's words.
+    fn failed(&self, what: &str, error: ClientError) -> Error {
+        if error.code() == Some(ErrorCode::InvalidProducerEpoch) {
+            return Error::fatal(format!(
+                "The task {} was unable to finish writing records to Kafka before its producer transaction expired. It may be \
+                 necessary to reconfigure this connector in order for it to run healthily with exactly-once support. Options for \
+                 this include: tune the connector's producer configuration for higher throughput, increase the transaction timeout \
+                 for the connector's producers, decrease the offset commit interval (if using interval-based transaction boundaries), \
+                 or use the 'poll' transaction boundary (if the connector is not already configured to use it).",
+                self.id
+            ))
+            .with_source(error);
+        }
+        Error::fatal(what).with_source(error)
+    }
+}
+
+impl Drop for TransactionalRunner {
+    /// Whatever is not committed is not to be: the next start ends the transaction.
+    fn drop(&mut self) {
+        self.producer.abort();
+    }
+}

@@ -1,0 +1,168 @@
+//! DirectorySource and DatagenSource in a worker that is stopped and killed: each record exactly once, as the worker has transactions
+//! unless it is told otherwise (`FOREBAY_TEST_BREAK=transaction` does so, and both tests must fail).
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use forebay_connect_api::Plugin;
+use forebay_connect_testing::Connect;
+
+const FILES: usize = 12;
+const LINES: usize = 150;
+
+fn append(path: &Path, lines: &[String]) {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .expect("opened");
+    for line in lines {
+        writeln!(file, "{line}").expect("written");
+    }
+}
+
+/// What was written, and where.
+struct Written {
+    lines: BTreeSet<String>,
+    rounds: usize,
+}
+
+impl Written {
+    /// Another portion of each log, which are rotated first: some by a new name, some by a copy.
+    fn grow(&mut self, root: &Path) {
+        for file in 0..FILES {
+            let path = root.join(format!("{file}.log"));
+            let old = root.join(format!("{file}.log.{}", self.rounds));
+            match (self.rounds, file % 3) {
+                (0, _) | (_, 0) => {}
+                (_, 1) => fs::rename(&path, &old).expect("renamed"),
+                _ => {
+                    fs::copy(&path, &old).expect("copied");
+                    OpenOptions::new()
+                        .write(true)
+                        .truncate(true)
+                        .open(&path)
+                        .expect("truncated");
+                }
+            }
+            let lines: Vec<String> = (0..LINES)
+                .map(|line| format!("file {file} round {} line {line}", self.rounds))
+                .collect();
+            append(&path, &lines);
+            self.lines.extend(lines);
+        }
+        self.rounds += 1;
+    }
+}
+
+fn start(plugins: Vec<Plugin>) -> Connect {
+    let broken = [("exactly.once.source.support", "disabled")];
+    let is_broken = std::env::var("FOREBAY_TEST_BREAK").as_deref() == Ok("transaction");
+    Connect::start_with(plugins, if is_broken { &broken } else { &[] }).expect("started")
+}
+
+/// The values of a topic, sorted, once there are so many.
+fn values(connect: &Connect, topic: &str, count: usize) -> Vec<String> {
+    let mut values = connect.values(topic, count).expect("all of them");
+    values.sort_unstable();
+    values
+}
+
+/// Whether there is nothing beyond what was looked for: what comes twice comes before what is new.
+fn assert_lines(connect: &Connect, written: &Written) {
+    let found = values(connect, "lines", written.lines.len());
+    assert!(
+        found.iter().eq(&written.lines),
+        "each line once: {}",
+        difference(&found, &written.lines)
+    );
+}
+
+fn difference(found: &[String], written: &BTreeSet<String>) -> String {
+    let twice: Vec<&String> = found
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| &pair[0])
+        .collect();
+    let once: BTreeSet<String> = found.iter().cloned().collect();
+    let missing: Vec<&String> = written.difference(&once).collect();
+    format!(
+        "{} came twice: {twice:?}; {} did not come: {missing:?}",
+        twice.len(),
+        missing.len()
+    )
+}
+
+fn directory_source(root: &Path) -> [(&'static str, String); 6] {
+    [
+        ("connector.class", "DirectorySource".to_owned()),
+        ("tasks.max", "3".to_owned()),
+        ("topic", "lines".to_owned()),
+        ("input.path", root.display().to_string()),
+        ("batch.size", "40".to_owned()),
+        ("fs.listing.interval.ms", "100".to_owned()),
+    ]
+}
+
+#[test]
+fn a_directorys_lines_come_once_through_rotation_stops_and_kills() {
+    let mut connect = start(forebay_connectors_file::plugins().into());
+    let root = connect.directory().join("in");
+    fs::create_dir(&root).expect("made");
+    let mut written = Written {
+        lines: BTreeSet::new(),
+        rounds: 0,
+    };
+    written.grow(&root);
+    let config = directory_source(&root);
+    let config = config.each_ref().map(|(key, value)| (*key, value.as_str()));
+    connect.run("files", &config).expect("it runs");
+    for _ in 0..3 {
+        assert_lines(&connect, &written);
+        connect.stop_worker();
+        written.grow(&root);
+        connect.start_worker().expect("started again");
+    }
+    assert_lines(&connect, &written);
+    // In the middle of each portion.
+    for _ in 0..4 {
+        let before = written.lines.len();
+        written.grow(&root);
+        values(&connect, "lines", before + FILES * LINES / 4);
+        connect.kill_worker();
+        connect.start_worker().expect("started again");
+        assert_lines(&connect, &written);
+    }
+}
+
+#[test]
+fn made_up_records_go_on_where_they_were() {
+    let mut connect = start(forebay_connectors_datagen::plugins().into());
+    let config = |topic, interval| {
+        [
+            ("connector.class", "DatagenSource"),
+            ("tasks.max", "2"),
+            ("kafka.topic", topic),
+            ("quickstart", "users"),
+            ("max.interval", interval),
+            ("random.seed", "5"),
+            ("count", "2000"),
+        ]
+    };
+    connect.run("whole", &config("whole", "0")).expect("it runs");
+    let whole = values(&connect, "whole", 2000);
+    connect.run("broken", &config("broken", "1")).expect("it runs");
+    for round in 1..=4 {
+        values(&connect, "broken", round * 300);
+        if round % 2 == 0 {
+            connect.stop_worker();
+        } else {
+            connect.kill_worker();
+        }
+        connect.start_worker().expect("started again");
+    }
+    let broken = values(&connect, "broken", 2000);
+    assert!(whole == broken, "the same records, each once");
+}
