@@ -59,7 +59,7 @@ impl ValueReader for Reader {
 }
 
 impl AvroReader for Reader {
-    fn schemas(&self, _schema_id: i32) -> Option<AvroSchemas> {
+    fn schemas(&self, _topic: &str, _schema_id: i32) -> Option<AvroSchemas> {
         Some(self.schemas.clone())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_schema_registry_schema::avro;
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cache::Cache;
 use crate::references::{Reference, References};
@@ -185,7 +185,7 @@ impl Client {
         if let Some(known) = self.shared.by_id.lock().expect("nobody panics with it").get(&id) {
             return Ok(known);
         }
-        let answer = self
+        let answer: Answer = self
             .ask(Method::GET, &["schemas", "ids", &id.to_string()], None)
             .await?;
         self.remember(id, answer).await
@@ -205,9 +205,24 @@ impl Client {
             .await
     }
 
+    /// Under which subjects the schema of `id` is registered, and as which version of each. Not remembered: more may come.
+    pub async fn versions(&self, id: SchemaId) -> Result<Vec<(String, i32)>, Error> {
+        #[derive(Deserialize)]
+        struct Registered {
+            subject: String,
+            version: i32,
+        }
+        let path = ["schemas", "ids", &id.to_string(), "versions"];
+        let registered: Vec<Registered> = self.ask(Method::GET, &path, None).await?;
+        Ok(registered
+            .into_iter()
+            .map(|one| (one.subject, one.version))
+            .collect())
+    }
+
     /// The newest version of `subject`. Not remembered: the next call may find a newer one.
     pub async fn latest(&self, subject: &str) -> Result<SubjectVersion, Error> {
-        let answer = self
+        let answer: Answer = self
             .ask(Method::GET, &["subjects", subject, "versions", "latest"], None)
             .await?;
         let version = answer.version;
@@ -235,7 +250,7 @@ impl Client {
         {
             return Ok(known);
         }
-        let id = SchemaId(self.ask(Method::POST, path, Some(body)).await?.id);
+        let id = SchemaId(self.ask::<Answer>(Method::POST, path, Some(body)).await?.id);
         self.shared
             .registered
             .lock()
@@ -284,12 +299,12 @@ impl Client {
     }
 
     /// One request, at each address until one answers.
-    async fn ask(
+    async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &[&str],
         body: Option<serde_json::Value>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<T, Error> {
         let mut last = None;
         for base in &self.shared.options.urls {
             match self.ask_at(base, &method, path, body.as_ref()).await {
@@ -300,13 +315,13 @@ impl Client {
         Err(last.unwrap_or_else(|| Error::Answer("schema.registry.url names no address".to_owned())))
     }
 
-    async fn ask_at(
+    async fn ask_at<T: DeserializeOwned>(
         &self,
         base: &str,
         method: &Method,
         path: &[&str],
         body: Option<&serde_json::Value>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<T, Error> {
         let mut url = reqwest::Url::parse(base)
             .map_err(|error| Error::Answer(format!("{base} is no address: {error}")))?;
         url.path_segments_mut()

@@ -42,8 +42,8 @@ pub trait ValueReader: fmt::Debug + Send + Sync {
 
 /// A converter of Avro as a sink sees it.
 pub trait AvroReader: ValueReader {
-    /// The schemas of values with that identifier, if they have been fetched.
-    fn schemas(&self, schema_id: i32) -> Option<AvroSchemas>;
+    /// The schemas of values of a topic with that identifier, if they have been fetched.
+    fn schemas(&self, topic: &str, schema_id: i32) -> Option<AvroSchemas>;
 }
 
 /// A schema of a registry.

@@ -81,7 +81,40 @@ struct Written {
 #[derive(Debug)]
 struct Read {
     avro: Arc<avro::Schema>,
+    /// Where the registry does not say which version it is.
     schema: Arc<Schema>,
+    /// By subject, with the version that it is of it.
+    versions: Vec<(String, Arc<Schema>)>,
+}
+
+impl Read {
+    fn new(avro: avro::Schema, versions: Vec<(String, i32)>) -> Result<Self, Error> {
+        let schema = from_avro::schema(avro.root())?;
+        // A version that the schema itself says comes before the registry's.
+        let is_said = schema.version().is_some();
+        let versions = versions
+            .into_iter()
+            .filter(|_| !is_said)
+            .map(|(subject, version)| {
+                let built = schema.to_builder().version(version).build();
+                (subject, built.expect("it was sound without"))
+            });
+        Ok(Self {
+            versions: versions.collect(),
+            avro: Arc::new(avro),
+            schema,
+        })
+    }
+
+    /// Of the subject `<topic>-<suffix>`.
+    fn schema(&self, topic: &str, suffix: &str) -> &Arc<Schema> {
+        let rest_of = |subject: &str| Some(subject.strip_prefix(topic)?.strip_prefix('-')? == suffix);
+        let version = self
+            .versions
+            .iter()
+            .find(|(subject, _)| rest_of(subject) == Some(true));
+        version.map_or(&self.schema, |(_, schema)| schema)
+    }
 }
 
 #[derive(Debug)]
@@ -121,6 +154,10 @@ impl AvroConverter {
         })
     }
 
+    fn subject(&self, topic: &str) -> String {
+        format!("{topic}-{}", self.suffix)
+    }
+
     /// The Avro schema of a Connect schema.
     fn written(&self, schema: &Arc<Schema>) -> Result<Arc<Written>, Error> {
         if let Some(written) = self
@@ -152,11 +189,11 @@ impl ValueReader for AvroConverter {
 }
 
 impl AvroReader for AvroConverter {
-    fn schemas(&self, schema_id: i32) -> Option<AvroSchemas> {
+    fn schemas(&self, topic: &str, schema_id: i32) -> Option<AvroSchemas> {
         let read = self.read.get(|known| known.0 == schema_id)?;
         Some(AvroSchemas {
             avro: Arc::clone(&read.avro),
-            connect: Arc::clone(&read.schema),
+            connect: Arc::clone(read.schema(topic, self.suffix)),
         })
     }
 }
@@ -174,7 +211,7 @@ impl Converter for AvroConverter {
             Error::data("AvroConverter needs data with a schema, and this has none; use JsonConverter or StringConverter")
         })?;
         let written = self.written(schema)?;
-        let subject = format!("{topic}-{}", self.suffix);
+        let subject = self.subject(topic);
         let is_same = |(known, text): &(String, String)| *known == subject && *text == written.text;
         let Some(id) = self.identifiers.get(is_same) else {
             let schema = written.text.clone();
@@ -201,8 +238,9 @@ impl Converter for AvroConverter {
         let value = root
             .decode(encoded)
             .map_err(|error| Error::data_because(failed(), error))?;
-        let value: Value = data::to_connect(root, &read.schema, value, encoded.len())?;
-        Ok(SchemaAndValue::new(Arc::clone(&read.schema), value))
+        let schema = read.schema(topic, self.suffix);
+        let value: Value = data::to_connect(root, schema, value, encoded.len())?;
+        Ok(SchemaAndValue::new(Arc::clone(schema), value))
     }
 
     fn prepare<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<(), Error>> {
@@ -213,10 +251,18 @@ impl Converter for AvroConverter {
                     let registered = fetched.map_err(|error| {
                         refused(format!("Error retrieving Avro schema for id {id}"), error)
                     })?;
-                    let schema = from_avro::schema(registered.avro.root())?;
-                    let avro = Arc::new(registered.avro.clone());
-                    let read = Arc::new(Read { avro, schema });
-                    self.read.put(SchemaId(*id), read);
+                    let versions = match self.registry.versions(SchemaId(*id)).await {
+                        // Old registries do not tell; then schemas have no versions.
+                        Err(error) if !error.is_retriable() => Vec::new(),
+                        other => other.map_err(|error| {
+                            refused(
+                                format!("Error retrieving versions of the schema with id {id}"),
+                                error,
+                            )
+                        })?,
+                    };
+                    let read = Read::new(registered.avro.clone(), versions)?;
+                    self.read.put(SchemaId(*id), Arc::new(read));
                 }
                 Wanted::Identifier { subject, schema } => {
                     let identified = if self.auto_register {

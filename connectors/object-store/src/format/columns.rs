@@ -1,5 +1,7 @@
 //! Records as Arrow columns: a struct's fields, or the one column `value` for everything else.
 
+mod array;
+mod check;
 mod column;
 mod conform;
 
@@ -82,7 +84,7 @@ impl Rows {
 
     /// Adds a row.
     pub(super) fn append(&mut self, value: &Value) -> Result<(), Misfit> {
-        let bytes = column::size(value);
+        let bytes = check::size(value);
         self.append_with(bytes, |root| root.append(value))
     }
 
@@ -111,7 +113,7 @@ pub(super) fn explain(target: &Schema, value: &SchemaAndValue) -> Error {
         if let Err(error) = validate(schema, &value.value) {
             return Error::fatal(format!("the value does not fit its schema: {error}"));
         }
-        if let Err(error) = column::check_ranges(schema, &value.value) {
+        if let Err(error) = check::check_ranges(schema, &value.value) {
             return Error::fatal(error);
         }
     }

@@ -53,7 +53,7 @@ impl RawReader {
             ValueFormat::Avro(reader) => {
                 let (id, data) = split(value).ok_or(Misfit)?;
                 if !self.plans.iter().any(|(known, _)| *known == id) {
-                    let schemas = reader.schemas(id).ok_or(Misfit)?;
+                    let schemas = reader.schemas(reading.topic, id).ok_or(Misfit)?;
                     if !target.takes(&schemas.connect) {
                         return Err(Misfit);
                     }

@@ -1,6 +1,7 @@
-//! What files hold. In `files`: each format; in `raw`: that raw values are read as converted ones.
+//! What files hold. In `files` and `python`: each format; in `raw`: that raw values are read as converted ones.
 
 mod files;
+mod python;
 mod raw;
 
 use std::sync::Arc;

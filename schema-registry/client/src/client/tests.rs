@@ -86,6 +86,12 @@ async fn client() -> (Client, Asked) {
     let asked = Asked::default();
     let router = Router::new()
         .route("/schemas/ids/{id}", get(schema))
+        .route(
+            "/schemas/ids/{id}/versions",
+            get(|| async {
+                Json(json!([{"subject": "t-value", "version": 3}, {"subject": "u-value", "version": 1}]))
+            }),
+        )
         .route("/subjects/{subject}/versions/{version}", get(version))
         .route(
             "/subjects/{subject}/versions",
@@ -110,6 +116,8 @@ async fn a_schema_is_asked_for_once() {
     let first = client.register("a/b c", "\"int\"").await.unwrap();
     assert_eq!(client.register("a/b c", "\"int\"").await.unwrap(), first);
     assert_ne!(client.register("other", "\"int\"").await.unwrap(), first);
+    let versions = client.versions(SchemaId(1)).await.unwrap();
+    assert_eq!(versions, [("t-value".to_owned(), 3), ("u-value".to_owned(), 1)]);
 }
 
 #[tokio::test]

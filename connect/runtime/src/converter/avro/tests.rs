@@ -271,3 +271,17 @@ fn values_of_wide_unions_are_bounded_by_the_bytes_that_came() {
     let error = read(2000).expect_err("two million fields of 2 kB").to_string();
     assert!(error.contains("too many values of unions"), "{error}");
 }
+
+#[test]
+fn a_schema_has_the_version_that_the_registry_says_unless_it_says_one_itself() {
+    let read = |text: &str| {
+        let avro = avro::Schema::parse(text).expect("it is sound");
+        Read::new(avro, vec![("t-value".to_owned(), 3)]).expect("Connect has it")
+    };
+    let silent = read(r#"{"type":"record","name":"R","fields":[]}"#);
+    let version = |read: &Read, topic| read.schema(topic, "value").version();
+    assert_eq!((version(&silent, "t"), version(&silent, "u")), (Some(3), None));
+    assert_eq!(silent.schema("t", "key").version(), None);
+    let said = read(r#"{"type":"record","name":"R","fields":[],"connect.version":7}"#);
+    assert_eq!(version(&said, "t"), Some(7));
+}

@@ -3,22 +3,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
-    StructArray,
-    types::{
-        ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-        Int32Type, Int64Type, Time32MillisecondType, TimestampMillisecondType,
-    },
-};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Fields, SchemaRef};
+use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow_schema::DataType;
 use forebay_connect_api::{
     Error, Schema, Value,
-    schema::{Decimal, Logical, MILLISECONDS_PER_DAY, Type},
+    schema::{Logical, MILLISECONDS_PER_DAY, Type},
 };
 
-use super::{DECIMAL_PRECISION_MAX, Misfit, data_type, is_nullable};
+use super::{Misfit, check::decimal, data_type, is_nullable};
 use crate::format::schemas::is_unknown;
 
 /// Rows that a column is made for.
@@ -34,7 +26,7 @@ pub(in crate::format) struct Column {
     pub(in crate::format) values: Values,
     nullable: bool,
     default: Option<Value>,
-    nulls: NullBufferBuilder,
+    pub(super) nulls: NullBufferBuilder,
 }
 
 #[derive(Debug)]
@@ -63,8 +55,8 @@ pub(in crate::format) enum Values {
 /// Bytes one after the other, and where each row's end.
 #[derive(Debug, Default)]
 pub(in crate::format) struct Strings {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) ends: Vec<i32>,
 }
 
 /// The place of each column's value in a struct, if it has one.
@@ -356,83 +348,6 @@ impl Column {
             }
         }
     }
-
-    /// The rows as a batch; empty afterwards.
-    pub(super) fn finish_root(&mut self, shape: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let columns = match &mut self.values {
-            Values::Struct(structs) => {
-                self.nulls.finish();
-                structs.finish(shape.fields())?
-            }
-            _ => vec![self.finish(shape.field(0).data_type())?],
-        };
-        RecordBatch::try_new(Arc::clone(shape), columns)
-    }
-
-    /// The column as an array of that type; empty afterwards.
-    pub(super) fn finish(&mut self, of: &DataType) -> Result<ArrayRef, ArrowError> {
-        let nulls = self.nulls.finish();
-        Ok(match (&mut self.values, of) {
-            (Values::Boolean(values), _) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            (Values::Int8(values), _) => primitive::<Int8Type>(values, nulls)?,
-            (Values::Int16(values), _) => primitive::<Int16Type>(values, nulls)?,
-            (Values::Int32(values), _) => primitive::<Int32Type>(values, nulls)?,
-            (Values::Int64(values), _) => primitive::<Int64Type>(values, nulls)?,
-            (Values::Float32(values), _) => primitive::<Float32Type>(values, nulls)?,
-            (Values::Float64(values), _) => primitive::<Float64Type>(values, nulls)?,
-            (Values::Date(values), _) => primitive::<Date32Type>(values, nulls)?,
-            (Values::Time(values), _) => primitive::<Time32MillisecondType>(values, nulls)?,
-            (Values::Timestamp(values), _) => {
-                let values = ScalarBuffer::from(std::mem::take(values));
-                let array = PrimitiveArray::<TimestampMillisecondType>::try_new(values, nulls)?;
-                Arc::new(array.with_data_type(of.clone()))
-            }
-            (Values::Decimal(values, _), _) => {
-                let values = ScalarBuffer::from(std::mem::take(values));
-                let array = PrimitiveArray::<Decimal128Type>::try_new(values, nulls)?;
-                Arc::new(array.with_data_type(of.clone()))
-            }
-            (Values::String(strings), _) => {
-                let Strings { bytes, ends } = std::mem::take(strings);
-                Arc::new(StringArray::try_new(
-                    offsets(ends),
-                    Buffer::from_vec(bytes),
-                    nulls,
-                )?)
-            }
-            (Values::Bytes(strings), _) => {
-                let Strings { bytes, ends } = std::mem::take(strings);
-                Arc::new(BinaryArray::try_new(
-                    offsets(ends),
-                    Buffer::from_vec(bytes),
-                    nulls,
-                )?)
-            }
-            (Values::Struct(structs), DataType::Struct(fields)) => {
-                let arrays = structs.finish(fields)?;
-                Arc::new(StructArray::try_new(fields.clone(), arrays, nulls)?)
-            }
-            (Values::List(items, ends), DataType::List(item)) => {
-                let values = items.finish(item.data_type())?;
-                let offsets = offsets(std::mem::take(ends));
-                Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, nulls)?)
-            }
-            (Values::Map(both, ends), DataType::Map(entries, sorted)) => {
-                let fields = struct_fields(entries.data_type());
-                let arrays = finish_all(&mut **both, fields)?;
-                let pairs = StructArray::try_new(fields.clone(), arrays, None)?;
-                let offsets = offsets(std::mem::take(ends));
-                Arc::new(MapArray::try_new(
-                    Arc::clone(entries),
-                    offsets,
-                    pairs,
-                    nulls,
-                    *sorted,
-                )?)
-            }
-            (values, of) => unreachable!("{values:?} was made for {of}"),
-        })
-    }
 }
 
 impl Values {
@@ -508,31 +423,6 @@ impl Structs {
         self.orders.truncate(ORDERS_MAX);
         order
     }
-
-    fn finish(&mut self, fields: &Fields) -> Result<Vec<ArrayRef>, ArrowError> {
-        finish_all(&mut self.columns, fields)
-    }
-}
-
-fn finish_all(columns: &mut [Column], fields: &Fields) -> Result<Vec<ArrayRef>, ArrowError> {
-    let each = columns.iter_mut().zip(fields.iter());
-    each.map(|(column, field)| column.finish(field.data_type()))
-        .collect()
-}
-
-fn primitive<T: ArrowPrimitiveType>(
-    values: &mut Vec<T::Native>,
-    nulls: Option<arrow_buffer::NullBuffer>,
-) -> Result<ArrayRef, ArrowError> {
-    let values = ScalarBuffer::from(std::mem::take(values));
-    Ok(Arc::new(PrimitiveArray::<T>::try_new(values, nulls)?))
-}
-
-pub(super) fn struct_fields(of: &DataType) -> &Fields {
-    match of {
-        DataType::Struct(fields) => fields,
-        other => unreachable!("a map's entries are a struct, not {other}"),
-    }
 }
 
 /// Rows are encoded by the few hundred kilobytes, so what they hold is counted in 32 bits; more than that no single record has.
@@ -542,77 +432,4 @@ fn end(items: usize) -> Result<i32, Misfit> {
 
 fn last(ends: &[i32]) -> usize {
     ends.last().map_or(0, |end| end.unsigned_abs() as usize)
-}
-
-fn offsets(ends: Vec<i32>) -> OffsetBuffer<i32> {
-    let all: Vec<i32> = std::iter::once(0).chain(ends).collect();
-    OffsetBuffer::new(ScalarBuffer::from(all))
-}
-
-/// The number, if it has no more digits than that.
-fn decimal(unscaled: &[u8], digits: u8) -> Option<i128> {
-    let number = Decimal { unscaled, scale: 0 }.to_i128()?;
-    (number.unsigned_abs() < 10_u128.pow(u32::from(digits))).then_some(number)
-}
-
-/// The memory that a value takes in columns, roughly.
-pub(super) fn size(value: &Value) -> usize {
-    const NUMBER: usize = size_of::<i64>();
-    match value {
-        Value::String(text) => text.as_bytes().len() + NUMBER,
-        Value::Bytes(bytes) => bytes.len() + NUMBER,
-        Value::Array(items) => items.iter().map(size).sum::<usize>() + NUMBER,
-        Value::Map(entries) => {
-            entries
-                .iter()
-                .map(|(key, value)| size(key) + size(value))
-                .sum::<usize>()
-                + NUMBER
-        }
-        Value::Struct(row) => row.values().iter().map(size).sum(),
-        _ => NUMBER,
-    }
-}
-
-/// Whether decimals have no more digits than their columns, and times of day are within one; defaults, too. The value fits the schema.
-pub(super) fn check_ranges(schema: &Schema, value: &Value) -> Result<(), String> {
-    let value = match (value, schema.default_value()) {
-        (Value::Null, Some(default)) => default,
-        (value, _) => value,
-    };
-    match (schema.logical(), value) {
-        (Some(Logical::Decimal { scale }), Value::Bytes(unscaled)) => {
-            let precision = match data_type(schema, 0) {
-                Ok(DataType::Decimal128(precision, _)) => precision,
-                _ => DECIMAL_PRECISION_MAX,
-            };
-            match decimal(unscaled, precision) {
-                Some(_) => Ok(()),
-                None => Err(format!(
-                    "the decimal {} has more than the {precision} digits of its column",
-                    Decimal { unscaled, scale }
-                )),
-            }
-        }
-        (Some(Logical::Time), Value::Int32(time)) if !(0..MILLISECONDS_PER_DAY).contains(time) => {
-            Err(format!("{time} is no time of day in milliseconds"))
-        }
-        (_, Value::Struct(row)) => {
-            let mut values = row.schema().fields().iter().zip(row.values());
-            values.try_for_each(|(field, value)| check_ranges(&field.schema, value))
-        }
-        (_, Value::Array(items)) => {
-            let inner = schema.value_schema().expect("an ARRAY has one");
-            items.iter().try_for_each(|item| check_ranges(inner, item))
-        }
-        (_, Value::Map(entries)) => {
-            let keys = schema.key_schema().expect("a MAP has one");
-            let values = schema.value_schema().expect("a MAP has one");
-            entries.iter().try_for_each(|(key, value)| {
-                check_ranges(keys, key)?;
-                check_ranges(values, value)
-            })
-        }
-        _ => Ok(()),
-    }
 }

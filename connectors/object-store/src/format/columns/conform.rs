@@ -10,10 +10,7 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Fields};
 use forebay_connect_api::{Error, Schema};
 
-use super::{
-    Rows,
-    column::{Column, struct_fields},
-};
+use super::{Rows, array::struct_fields, column::Column};
 
 /// The batch with the columns of `rows`, whose schema is a union with the batch's.
 pub(in crate::format) fn conform_batch(batch: RecordBatch, rows: &Rows) -> Result<RecordBatch, Error> {

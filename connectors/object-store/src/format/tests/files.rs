@@ -14,7 +14,7 @@ fn avro_rows(content: &[u8]) -> Vec<RecordBatch> {
     reader.map(|batch| batch.expect("rows")).collect()
 }
 
-fn write_all(file: &mut dyn Writer, values: &[SchemaAndValue]) {
+pub(super) fn write_all(file: &mut dyn Writer, values: &[SchemaAndValue]) {
     for value in values {
         assert_eq!(
             file.write(Cell::Converted(value)).expect("taken"),

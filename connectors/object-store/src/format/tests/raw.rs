@@ -57,7 +57,7 @@ impl ValueReader for Registry {
 }
 
 impl AvroReader for Registry {
-    fn schemas(&self, schema_id: i32) -> Option<AvroSchemas> {
+    fn schemas(&self, _topic: &str, schema_id: i32) -> Option<AvroSchemas> {
         self.0.get(usize::try_from(schema_id).ok()?).cloned()
     }
 }
@@ -392,8 +392,8 @@ fn usual_values_do_not_go_through_the_converter() {
         }
     }
     impl AvroReader for Once {
-        fn schemas(&self, schema_id: i32) -> Option<AvroSchemas> {
-            self.0.schemas(schema_id)
+        fn schemas(&self, topic: &str, schema_id: i32) -> Option<AvroSchemas> {
+            self.0.schemas(topic, schema_id)
         }
     }
     let reader = Arc::new(Once(Registry::new(&[SECOND, FIRST]), 0.into()));
