@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod connectors;
 mod demo;
 mod logging;
 mod start;
@@ -40,6 +41,8 @@ enum Verb {
     Connect(start::ConnectArguments),
     /// Start a Connect worker alone, from files that were written for Kafka's connect-standalone.
     ConnectStandalone(start::StandaloneArguments),
+    /// Show what connectors are doing: states, rates, lag, why one has failed.
+    Connectors(connectors::ConnectorsArguments),
     /// See it work: a file becomes a topic, a word count and Parquet.
     Demo(demo::DemoArguments),
     /// Make symbolic links by the names of Kafka's scripts (kafka-topics.sh, …), as which this program does what they do.
@@ -95,6 +98,7 @@ fn run(verb: Verb, loggers: Arc<Loggers>) -> anyhow::Result<bool> {
         Verb::Broker(arguments) => start::run_broker(&arguments, loggers).map(|()| true),
         Verb::Connect(arguments) => start::run_distributed(&arguments).map(|()| true),
         Verb::ConnectStandalone(arguments) => start::run_standalone(&arguments).map(|()| true),
+        Verb::Connectors(arguments) => connectors::run(&arguments),
         Verb::Demo(arguments) => demo::run(arguments, loggers),
         Verb::Streams(command) => streams::run(command).map(|()| true),
         Verb::LinkTools { directory } => cli::links::link_tools(&directory),

@@ -19,6 +19,7 @@ struct Window {
     began: Instant,
     count: u64,
     sum: f64,
+    min: f64,
     max: f64,
 }
 
@@ -28,6 +29,7 @@ impl Window {
             began,
             count: 0,
             sum: 0.0,
+            min: f64::INFINITY,
             max: f64::NEG_INFINITY,
         }
     }
@@ -47,6 +49,7 @@ impl Sampled {
         self.roll(now);
         self.now.count += 1;
         self.now.sum += value;
+        self.now.min = self.now.min.min(value);
         self.now.max = self.now.max.max(value);
     }
 
@@ -64,6 +67,16 @@ impl Sampled {
         let count: u64 = self.windows().map(|window| window.count).sum();
         let sum: f64 = self.windows().map(|window| window.sum).sum();
         (count > 0).then(|| sum / count as f64)
+    }
+
+    /// The smallest of the values; `None` without any.
+    pub fn min(&mut self, now: Instant) -> Option<f64> {
+        self.roll(now);
+        let min = self
+            .windows()
+            .map(|window| window.min)
+            .fold(f64::INFINITY, f64::min);
+        min.is_finite().then_some(min)
     }
 
     /// The largest of the values; `None` without any.
@@ -110,7 +123,10 @@ mod tests {
         sampled.record(300.0, at(9));
         assert_eq!(sampled.rate(at(10)), 40.0);
         assert_eq!(sampled.average(at(10)), Some(200.0));
-        assert_eq!(sampled.max(at(10)), Some(300.0));
+        assert_eq!(
+            (sampled.min(at(10)), sampled.max(at(10))),
+            (Some(100.0), Some(300.0))
+        );
         // The window before still counts.
         sampled.record(20.0, at(30));
         assert_eq!(sampled.rate(at(42)), 10.0);

@@ -16,6 +16,8 @@ pub(super) struct Metrics {
     startup: Option<broker::Startup>,
     /// Our own broker and where it runs, once it serves.
     broker: OwnBroker,
+    /// Our own Connect worker, once it serves.
+    connect: Arc<OnceLock<forebay_connect_runtime::Metrics>>,
 }
 
 /// The broker of this process and where it runs, once it serves.
@@ -40,6 +42,7 @@ impl Metrics {
             services,
             startup: None,
             broker: OwnBroker::default(),
+            connect: Arc::default(),
         })
     }
 
@@ -50,6 +53,11 @@ impl Metrics {
             broker,
             ..self
         }
+    }
+
+    /// Tells of the worker, too, from now on.
+    pub(super) fn has_connect(&self, metrics: forebay_connect_runtime::Metrics) {
+        let _first = self.connect.set(metrics);
     }
 
     /// Tidies the recorder's histograms.
@@ -63,12 +71,16 @@ impl Metrics {
             services,
             startup,
             broker,
+            connect,
         } = self.clone();
         Arc::new(move || {
             let (services, startup) = (services.clone(), startup.clone());
-            let broker = broker.get().cloned();
+            let (broker, connect) = (broker.get().cloned(), connect.get().cloned());
             Box::pin(async move {
                 let mut text = services.render();
+                if let Some(connect) = connect {
+                    text.push_str(&connect.render());
+                }
                 match (broker, startup) {
                     (Some((broker, runtime)), _) => {
                         // Its coordinators answer on its own runtime.

@@ -96,6 +96,9 @@ impl Services {
             }
             None => None,
         };
+        if let Some(connect) = &connect {
+            metrics.has_connect(connect.metrics());
+        }
         let rest = match listeners.take(Role::Rest) {
             Some(bound) => {
                 let own = with_registry(

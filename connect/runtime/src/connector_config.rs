@@ -11,6 +11,7 @@ use forebay_config::{Config as Parsed, Error, Errors, Properties, Source};
 use forebay_connect_api::PluginType;
 use regex::Regex;
 
+use crate::metrics::ErrorMetrics;
 pub(crate) use def::{OPEN_PREFIXES, connector_def};
 use topic_creation::TopicCreation;
 
@@ -27,6 +28,8 @@ pub(crate) struct ErrorHandling {
     pub(crate) log: bool,
     /// `errors.log.include.messages`
     pub(crate) log_messages: bool,
+    /// What the task counts of it.
+    pub(crate) metrics: Arc<ErrorMetrics>,
 }
 
 /// Where records go that a sink cannot take (`errors.deadletterqueue.*`).
@@ -97,6 +100,7 @@ impl ConnectorConfig {
             retry_delay_max: milliseconds("errors.retry.delay.max.ms").unwrap_or_default(),
             log: parsed.get_boolean("errors.log.enable"),
             log_messages: parsed.get_boolean("errors.log.include.messages"),
+            metrics: Arc::default(),
         };
         Ok(Self {
             name: parsed.get_string("name").into(),

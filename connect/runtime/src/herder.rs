@@ -10,6 +10,7 @@ pub(crate) mod cluster;
 mod error;
 mod internal;
 mod member;
+mod metrics;
 mod offsets;
 pub(crate) mod plan;
 mod remote;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, ExactlyOnceSource, Storage};
 use crate::group::{Group, Session};
+use crate::metrics::Registry;
 use crate::provider::Providers;
 use crate::service;
 use crate::store::config::ConfigStore;
@@ -40,6 +42,7 @@ pub(crate) use error::{Error, Target};
 pub(crate) use internal::RequestSignature;
 use member::GroupMember;
 pub(crate) use member::Options as MemberOptions;
+pub use metrics::Metrics;
 pub(crate) use offsets::ConnectorOffsets;
 use remote::Remote;
 pub(crate) use remote::{Request as RemoteRequest, encoded};
@@ -138,6 +141,7 @@ impl Herder {
             worker_id: place.worker_id,
             statuses,
             offsets,
+            metrics: Registry::default(),
             session: member.as_ref().map_or_else(Session::alone, GroupMember::session),
         });
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);

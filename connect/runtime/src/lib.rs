@@ -12,6 +12,7 @@ mod converter;
 mod group;
 mod guarantees;
 mod herder;
+mod metrics;
 mod outage;
 mod provider;
 mod rest;
@@ -21,6 +22,7 @@ mod validate;
 mod worker;
 
 pub use config::{Config, config_def};
+pub use herder::Metrics;
 pub use provider::{redact, resolve_worker};
 pub use service::{ConnectorError, Error, NewConnector, Service};
 pub use store::Error as StorageError;

@@ -5,6 +5,7 @@ mod body;
 mod config;
 mod connectors;
 mod forward;
+mod metrics;
 mod offsets;
 mod plugins;
 mod root;
@@ -40,6 +41,7 @@ pub(crate) fn router(herder: Arc<Herder>) -> Router {
         .merge(topics::router())
         .merge(offsets::router())
         .merge(plugins::router())
+        .merge(metrics::router())
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&herder),
             forward::forward,

@@ -9,7 +9,7 @@ use forebay_connect_api::Plugins;
 use forebay_http::{Listeners, Options, Server};
 
 use crate::config::Config;
-use crate::herder::{Herder, Place};
+use crate::herder::{Herder, Metrics, Place};
 use crate::store::config::TargetState;
 use crate::{rest, store};
 
@@ -85,6 +85,11 @@ impl Service {
     /// Where it is served.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
+    }
+
+    /// What the worker counts.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(Arc::clone(&self.herder))
     }
 
     /// Creates a connector, as `POST /connectors` does.

@@ -76,6 +76,12 @@ impl RawRecords {
         }
     }
 
+    /// How many records the batches say that they have, skipped ones among them.
+    pub fn batches_count(&self) -> usize {
+        let counts = self.batches.iter().map(|batch| batch.header().count);
+        counts.map(|count| usize::try_from(count).unwrap_or(0)).sum()
+    }
+
     /// How values are to be read.
     pub fn format(&self) -> &ValueFormat {
         &self.format

@@ -8,6 +8,7 @@ use forebay_connect_api::{Access, Error, Plugin, Plugins, TaskId};
 
 use crate::config::Config;
 use crate::group::Session;
+use crate::metrics::Registry;
 use crate::provider::{Providers, Resolved, redact};
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, Status, StatusStore};
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) statuses: StatusStore,
     /// Where source offsets are.
     pub(crate) offsets: OffsetStore,
+    /// What the tasks that run here count.
+    pub(crate) metrics: Registry,
     /// How long all of it may run.
     pub(crate) session: Session,
 }

@@ -27,6 +27,7 @@ use super::converters::Converters;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, Topics};
+use crate::metrics::{Side, TaskMetrics};
 use crate::outage::Outage;
 use crate::store::config::TargetState;
 use crate::store::status::State;
@@ -62,6 +63,7 @@ pub(super) struct SinkTaskRunner {
     transformations: Transformations,
     converters: Converters,
     consumer: Consumer,
+    metrics: Arc<TaskMetrics>,
     task: Box<dyn SinkTask>,
     task_class: String,
     /// How the task reads raw values, if it does.
@@ -102,9 +104,11 @@ impl SinkTaskRunner {
     pub(super) fn new(
         context: Arc<Context>,
         id: TaskId,
-        config: ConnectorConfig,
+        mut config: ConnectorConfig,
         parts: Parts,
     ) -> Result<Self, Error> {
+        let metrics = context.metrics.task(&id, Side::Sink);
+        config.errors.metrics = Arc::clone(&metrics.errors);
         let consumer = clients::sink_consumer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's consumer").with_source(error))?;
         Ok(Self {
@@ -114,6 +118,7 @@ impl SinkTaskRunner {
             id,
             config,
             consumer,
+            metrics,
             task: parts.task,
             task_class: parts.task_class,
             raw: None,
@@ -257,10 +262,12 @@ impl SinkTaskRunner {
     async fn be(&mut self, state: TargetState) -> Result<(), Error> {
         if state == TargetState::Started {
             self.partitions.set_user_paused(false);
+            self.metrics.runs(true);
             self.context.task_is(&self.id, State::Running, None);
         } else {
             self.commit().await?;
             self.partitions.set_user_paused(true);
+            self.metrics.runs(false);
             self.context.task_is(&self.id, State::Paused, None);
         }
         self.apply_pauses()

@@ -48,7 +48,9 @@ impl ErrorHandling {
         error: Error,
         record: impl FnOnce() -> String,
     ) -> Result<Error, Error> {
+        self.metrics.failed(super::now().0);
         if self.log {
+            self.metrics.logged();
             let record = if self.log_messages {
                 record()
             } else {
@@ -58,6 +60,7 @@ impl ErrorHandling {
             tracing::error!(task = %id, stage = stage.name(), %trace, record, "Error encountered in task");
         }
         if self.tolerates {
+            self.metrics.skipped();
             Ok(error)
         } else {
             Err(Error::fatal("Tolerance exceeded in error handler").with_source(error))

@@ -61,6 +61,9 @@ impl SinkTaskRunner {
                 break;
             }
         }
+        self.metrics
+            .assigned(self.partitions.iter().count(), self.partitions.lag_max());
+        self.metrics.active(self.partitions.uncommitted());
         Ok(())
     }
 
@@ -94,6 +97,7 @@ impl SinkTaskRunner {
             return Ok(Progress::GoesOn);
         };
         let (first_offset, next_offset) = (first.first_offset, last.next_offset());
+        let (end, count) = (last.high_watermark, batches.iter().map(record_count).sum());
         // Given up or moved since the poll, by a rebalance or by the task: the consumer stands where it has to go on.
         let Some(partition) = self.partitions.current(&topic_partition, generation) else {
             return Ok(Progress::GoesOn);
@@ -120,6 +124,10 @@ impl SinkTaskRunner {
             first_offset: begin,
             next_offset,
         };
+        self.metrics.took(count, Duration::ZERO);
+        if let Some(partition) = self.partitions.get_mut(&batch.topic_partition) {
+            partition.end = Some(end);
+        }
         self.put(batch, generation).await
     }
 
@@ -220,9 +228,13 @@ impl SinkTaskRunner {
     async fn put(&mut self, batch: SinkBatch, generation: Generation) -> Result<Progress, Error> {
         let mut delay = RETRY_DELAY;
         loop {
-            match self.task.put(&batch).await {
+            let began = Instant::now();
+            let put = self.task.put(&batch).await;
+            self.metrics.put(began.elapsed());
+            match put {
                 Ok(()) => break,
                 Err(error) if error.is_retriable() => {
+                    self.metrics.errors.retried();
                     let partition = &batch.topic_partition;
                     tracing::warn!(task = %self.id, %partition, %error, "put failed; the same records are put again");
                     self.take_requests()?;
@@ -237,6 +249,7 @@ impl SinkTaskRunner {
             }
         }
         self.delivered(&batch);
+        self.metrics.gave(sent_count(&batch));
         self.take_requests()?;
         Ok(Progress::GoesOn)
     }
@@ -338,5 +351,17 @@ impl SinkTaskRunner {
             .pause(&paused)
             .and_then(|()| self.consumer.resume(&flowing));
         applied.map_err(|error| Error::fatal("cannot pause or resume partitions").with_source(error))
+    }
+}
+
+/// As its header says, and so with records before the first offset that is looked at.
+fn record_count(batch: &FetchedBatch) -> usize {
+    usize::try_from(batch.batch.header().count).unwrap_or(0)
+}
+
+fn sent_count(batch: &SinkBatch) -> usize {
+    match &batch.records {
+        SinkRecords::Converted(records) => records.len(),
+        SinkRecords::Raw(raw) => raw.batches_count(),
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Partition {
     pub(super) client: ClientTopicPartition,
     /// The offset that the task gets next.
     pub(super) next: Offset,
+    /// The end of what can be read, when something was fetched of it last.
+    pub(super) end: Option<Offset>,
     /// Changes whenever `next` is set other than by a delivery.
     pub(super) generation: Generation,
     /// What the group has committed, as far as this task knows.
@@ -56,6 +58,7 @@ impl Partitions {
         let partition = Partition {
             client,
             next,
+            end: None,
             generation: self.new_generation(),
             committed,
             has_moved: false,
@@ -126,6 +129,21 @@ impl Partitions {
             .collect()
     }
 
+    /// The most offsets that the task is behind the end of a partition; `None`: nothing was fetched yet.
+    pub(super) fn lag_max(&self) -> Option<u64> {
+        let lags = self.partitions.values();
+        lags.filter_map(|partition| Some(behind(partition.next, partition.end?)))
+            .max()
+    }
+
+    /// Offsets that the task was given and that are not committed.
+    pub(super) fn uncommitted(&self) -> u64 {
+        let uncommitted = self.partitions.values();
+        uncommitted
+            .filter_map(|partition| Some(behind(partition.committed?, partition.next)))
+            .sum()
+    }
+
     /// Whether the task may have something to commit.
     pub(super) fn has_uncommitted(&self) -> bool {
         self.partitions.values().any(|partition| partition.has_moved)
@@ -190,6 +208,10 @@ impl Partitions {
         };
         (names(paused), names(flowing))
     }
+}
+
+fn behind(offset: Offset, end: Offset) -> u64 {
+    u64::try_from(end.0 - offset.0).unwrap_or(0)
 }
 
 #[cfg(test)]

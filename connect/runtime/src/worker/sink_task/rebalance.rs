@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::SinkTaskRunner;
 use super::opening::Cause;
 use super::partitions::{for_client, for_task};
+use crate::metrics::Commit;
 
 impl SinkTaskRunner {
     /// Follows what the last poll found out about the task's share of the partitions, and opens what waits for that. What is
@@ -97,7 +98,8 @@ impl SinkTaskRunner {
     }
 
     async fn commit_of(&mut self, names: Option<&[TopicPartition]>) -> Result<(), Error> {
-        self.committed_at = Instant::now();
+        let began = Instant::now();
+        self.committed_at = began;
         let current = self.partitions.delivered(names);
         if current.is_empty() {
             return Ok(());
@@ -133,7 +135,11 @@ impl SinkTaskRunner {
             if self.committing.begins() {
                 tracing::warn!(task = %self.id, %error, "offsets cannot be committed; trying again");
             }
+            self.metrics.committed(began.elapsed(), Commit::Failed);
             return Ok(());
+        }
+        if !for_consumer.is_empty() {
+            self.metrics.committed(began.elapsed(), Commit::Done);
         }
         if let Some(lasted) = self.committing.ends().filter(|_| !for_consumer.is_empty()) {
             tracing::info!(task = %self.id, ?lasted, "offsets are committed again");

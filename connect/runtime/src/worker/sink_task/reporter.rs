@@ -143,6 +143,7 @@ impl Reporter {
             headers.extend(self.context_headers((stage, class), topic_partition, record.offset, &error));
         }
         let headers: Headers = headers.into_iter().collect();
+        self.errors.metrics.dead_letter();
         let delivery = queue.producer.send(ProducerRecord {
             topic: &queue.config.topic,
             partition: None,
@@ -207,6 +208,7 @@ impl Reporter {
     }
 
     fn not_queued(&self, error: ClientError) -> Error {
+        self.errors.metrics.dead_letter_failed();
         let topic = self
             .queue
             .as_ref()

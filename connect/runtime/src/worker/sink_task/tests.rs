@@ -47,6 +47,7 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
         worker_id: "w".to_owned(),
         statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
+        metrics: crate::metrics::Registry::default(),
         session: Session::alone(),
         client,
     })

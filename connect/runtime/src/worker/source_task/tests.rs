@@ -53,6 +53,7 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
         worker_id: "w".to_owned(),
         statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
+        metrics: crate::metrics::Registry::default(),
         session: Session::alone(),
         client,
     });
