@@ -158,8 +158,7 @@ fn failure(name: &str, state: &State) -> Option<String> {
     let mut lines = trace.lines().filter(|line| !line.trim_start().starts_with("at "));
     let first = lines.next().unwrap_or_default();
     let cause = lines
-        .filter(|line| line.starts_with("Caused by"))
-        .last()
+        .rfind(|line| line.starts_with("Caused by"))
         .map(|line| format!("\n  {line}"));
     Some(format!("{who} has failed: {first}{}", cause.unwrap_or_default()))
 }

@@ -5,6 +5,7 @@ mod avro;
 mod away;
 mod exactly_once;
 mod paused;
+mod shown;
 mod steered;
 mod workers;
 

@@ -144,6 +144,9 @@ impl TaskMetrics {
 
     /// A batch came from the source system, after so long, or from topics.
     pub(crate) fn took(&self, records: usize, after: Duration) {
+        if records == 0 {
+            return;
+        }
         let now = Instant::now();
         let mut counted = self.lock();
         counted.taken.add(records as u64, now);
@@ -155,6 +158,9 @@ impl TaskMetrics {
 
     /// Records are acknowledged, or the sink has taken them.
     pub(crate) fn gave(&self, records: usize) {
+        if records == 0 {
+            return;
+        }
         self.lock().given.add(records as u64, Instant::now());
     }
 
@@ -180,6 +186,11 @@ impl TaskMetrics {
         if is_done {
             counted.commits.add(1, now);
         }
+    }
+
+    /// A transaction of so many records is committed.
+    pub(crate) fn transaction(&self, records: usize) {
+        self.lock().transaction.record(records as f64, Instant::now());
     }
 
     /// What a sink task has, and how far behind the worst of it is.

@@ -32,6 +32,7 @@ use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use super::transformations::Transformations;
 use crate::connector_config::ConnectorConfig;
+use crate::metrics::{Commit, Side, TaskMetrics};
 use crate::store::Error as StoreError;
 use crate::store::config::TargetState;
 use crate::store::offset::ConnectorOffsets;
@@ -85,6 +86,7 @@ impl SourceTaskContext for TaskContext {
 /// A write of offsets that is under way, and what it writes.
 struct Committing {
     offsets: Vec<Committable>,
+    began: Instant,
     written: BoxFuture<'static, Result<(), StoreError>>,
 }
 
@@ -93,6 +95,7 @@ pub(super) struct SourceTaskRunner {
     context: Arc<Context>,
     id: TaskId,
     config: ConnectorConfig,
+    metrics: Arc<TaskMetrics>,
     transformations: Transformations,
     converters: Converters,
     producer: Producer,
@@ -120,9 +123,11 @@ impl SourceTaskRunner {
     pub(super) fn new(
         context: Arc<Context>,
         id: TaskId,
-        config: ConnectorConfig,
+        mut config: ConnectorConfig,
         task: Box<dyn SourceTask>,
     ) -> Result<Self, Error> {
+        let metrics = context.metrics.task(&id, Side::Source);
+        config.errors.metrics = Arc::clone(&metrics.errors);
         let producer = clients::source_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
         let topics = Topics::new(&context, &config)?;
@@ -132,6 +137,7 @@ impl SourceTaskRunner {
             context,
             id,
             config,
+            metrics,
             producer,
             topics,
             task,
@@ -169,7 +175,7 @@ impl SourceTaskRunner {
             self.task.stop().await;
             return Err(Failure::Start(error));
         }
-        self.context.task_is(&self.id, State::Running, None);
+        self.is_running();
         let outcome = self.work(&mut command).await;
         self.finish().await;
         self.task.stop().await;
@@ -185,16 +191,19 @@ impl SourceTaskRunner {
                 Command::Be(TargetState::Started) => {}
                 Command::Be(_) => {
                     self.finish().await;
+                    self.metrics.runs(false);
                     let paused = || self.context.task_is(&self.id, State::Paused, None);
                     if !wait_while_paused(command, paused).await {
                         return Ok(());
                     }
-                    self.context.task_is(&self.id, State::Running, None);
+                    self.is_running();
                 }
             }
+            let began = Instant::now();
             match self.wait(command).await? {
                 Woken::Command => {}
                 Woken::Polled(Ok(records)) => {
+                    self.metrics.took(records.len(), began.elapsed());
                     retry_delay = POLL_RETRY_DELAY;
                     tokio::select! {
                         sent = self.send(records) => sent?,
@@ -215,6 +224,11 @@ impl SourceTaskRunner {
         }
     }
 
+    fn is_running(&self) {
+        self.metrics.runs(true);
+        self.context.task_is(&self.id, State::Running, None);
+    }
+
     /// Waits for the task's next records, or for what comes first. Acknowledgements are taken meanwhile, and offsets written.
     async fn wait(&mut self, command: &mut watch::Receiver<Command>) -> Result<Woken, Error> {
         let is_full = self.submitted.in_flight() >= IN_FLIGHT_MAX;
@@ -226,7 +240,7 @@ impl SourceTaskRunner {
         loop {
             tokio::select! {
                 _ = command.changed() => return Ok(Woken::Command),
-                delivered = delivered(&mut self.submitted, &mut self.active_topics, (&self.context, &self.id, &self.config)) => {
+                delivered = delivered(&mut self.submitted, &mut self.active_topics, (&self.context, &self.id, &self.config, &self.metrics)) => {
                     delivered?;
                     if self.submitted.has_committable() {
                         let delay = COMMIT_DELAY.min(self.context.config.offset_flush_interval);
@@ -289,9 +303,15 @@ impl SourceTaskRunner {
 
     /// Offsets were written, or not: then they are tried again with the next ones.
     async fn committed(&mut self, written: Result<(), StoreError>) {
-        let Some(Committing { offsets, .. }) = self.committing.take() else {
+        let Some(Committing { offsets, began, .. }) = self.committing.take() else {
             return;
         };
+        let outcome = if written.is_ok() {
+            Commit::Done
+        } else {
+            Commit::Failed
+        };
+        self.metrics.committed(began.elapsed(), outcome);
         match written {
             Ok(()) => {
                 if let Err(error) = self.task.commit(&offsets).await {
@@ -315,9 +335,13 @@ impl SourceTaskRunner {
         let acknowledged = async {
             while self.submitted.in_flight() > 0 {
                 let (submitted, active) = (&mut self.submitted, &mut self.active_topics);
-                if delivered(submitted, active, (&self.context, &self.id, &self.config))
-                    .await
-                    .is_err()
+                if delivered(
+                    submitted,
+                    active,
+                    (&self.context, &self.id, &self.config, &self.metrics),
+                )
+                .await
+                .is_err()
                 {
                     return; // What is behind the failed record must not be committed.
                 }
@@ -361,10 +385,12 @@ impl Drop for SourceTaskRunner {
 async fn delivered(
     submitted: &mut Submitted<DeliveryFuture>,
     active_topics: &mut BTreeSet<String>,
-    (context, id, config): (&Context, &TaskId, &ConnectorConfig),
+    (context, id, config, metrics): (&Context, &TaskId, &ConnectorConfig, &TaskMetrics),
 ) -> Result<(), Error> {
+    let mut acknowledged = 0;
     let mut outcome = |delivered: Result<RecordMetadata, ClientError>| match delivered {
         Ok(metadata) => {
+            acknowledged += 1;
             let topic = &*metadata.topic_partition.topic;
             if context.config.topic_tracking && !active_topics.contains(topic) {
                 active_topics.insert(topic.to_owned());
@@ -386,7 +412,10 @@ async fn delivered(
             tolerated.map(drop)
         }
     };
-    poll_fn(|context| submitted.poll_delivered(context, &mut outcome)).await
+    let delivered = poll_fn(|context| submitted.poll_delivered(context, &mut outcome)).await;
+    metrics.gave(acknowledged);
+    metrics.active(submitted.in_flight() as u64);
+    delivered
 }
 
 /// Where the connector's offsets are.
@@ -412,7 +441,11 @@ fn begin_commit(
             .map(|(partition, offset)| (&**partition, Some(offset))),
     );
     let written = Box::pin(async move { store.write(&records).await });
-    Some(Committing { offsets, written })
+    Some(Committing {
+        offsets,
+        began: Instant::now(),
+        written,
+    })
 }
 
 /// The end of the write that is under way; never without one.

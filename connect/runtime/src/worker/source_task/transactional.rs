@@ -13,11 +13,13 @@ use forebay_config::Properties;
 use forebay_connect_api::{Error, OffsetMap, SourceRecord, SourceTask, TaskId};
 use forebay_protocol::ErrorCode;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::boundary::{Boundary, End};
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
 use crate::connector_config::ConnectorConfig;
+use crate::metrics::{Commit, Side, TaskMetrics};
 use crate::store::config::TargetState;
 use crate::store::offset::ConnectorOffsets;
 use crate::store::status::{State, TopicStatus};
@@ -35,6 +37,7 @@ pub(in crate::worker) struct TransactionalRunner {
     context: Arc<Context>,
     id: TaskId,
     config: ConnectorConfig,
+    metrics: Arc<TaskMetrics>,
     transformations: Transformations,
     converters: Converters,
     producer: Producer,
@@ -45,6 +48,8 @@ pub(in crate::worker) struct TransactionalRunner {
     is_open: bool,
     /// Whether its commit was begun: nothing more goes into it, and whoever looks again waits for that.
     is_committing: bool,
+    /// The records of the transaction.
+    records: usize,
     /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON.
     moved: BTreeMap<String, (Arc<OffsetMap>, OffsetMap)>,
     /// The topics of the transaction, and those that are known to be active.
@@ -63,9 +68,11 @@ impl TransactionalRunner {
     pub(in crate::worker) fn new(
         context: Arc<Context>,
         id: TaskId,
-        config: ConnectorConfig,
+        mut config: ConnectorConfig,
         task: Box<dyn SourceTask>,
     ) -> Result<Self, Error> {
+        let metrics = context.metrics.task(&id, Side::Source);
+        config.errors.metrics = Arc::clone(&metrics.errors);
         let producer = clients::transactional_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
         Ok(Self {
@@ -76,10 +83,12 @@ impl TransactionalRunner {
             context,
             id,
             config,
+            metrics,
             producer,
             task,
             is_open: false,
             is_committing: false,
+            records: 0,
             moved: BTreeMap::new(),
             touched: BTreeSet::new(),
             active_topics: BTreeSet::new(),
@@ -118,7 +127,7 @@ impl TransactionalRunner {
             self.task.stop().await;
             return Err(Failure::Start(error));
         }
-        self.context.task_is(&self.id, State::Running, None);
+        self.is_running();
         self.boundary.ended();
         let mut outcome = self.work(&offsets, &mut command).await;
         match outcome {
@@ -165,11 +174,12 @@ impl TransactionalRunner {
                             () = stopped(command), if end == End::Commit => return Ok(()),
                         }
                     }
+                    self.metrics.runs(false);
                     let paused = || self.context.task_is(&self.id, State::Paused, None);
                     if !wait_while_paused(command, paused).await {
                         return Ok(());
                     }
-                    self.context.task_is(&self.id, State::Running, None);
+                    self.is_running();
                     self.boundary.ended();
                 }
             }
@@ -177,6 +187,7 @@ impl TransactionalRunner {
                 .boundary
                 .due()
                 .filter(|_| self.is_open || !self.moved.is_empty());
+            let began = Instant::now();
             let polled = tokio::select! {
                 changed = command.changed() => match changed {
                     Ok(()) => continue,
@@ -194,6 +205,7 @@ impl TransactionalRunner {
             match polled {
                 Ok(records) => {
                     retry_delay = POLL_RETRY_DELAY;
+                    self.metrics.took(records.len(), began.elapsed());
                     if !self.send(records, offsets, command).await? {
                         return Ok(());
                     }
@@ -209,6 +221,11 @@ impl TransactionalRunner {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn is_running(&self) {
+        self.metrics.runs(true);
+        self.context.task_is(&self.id, State::Running, None);
     }
 
     /// Sends a batch, and ends transactions where that is due. `false`: the task is to stop, and has sent a part of it.
@@ -228,6 +245,7 @@ impl TransactionalRunner {
                 () = stopped(command) => return Ok(false),
             };
             let is_whole = sending.records.len() == 0;
+            self.metrics.active(self.records as u64);
             // What is due after the last record, and what after the batch, are two things.
             let after_batch = if is_whole {
                 self.boundary.after_batch()
@@ -296,6 +314,7 @@ impl TransactionalRunner {
                     sent.await
                         .map_err(|error| self.failed("Unrecoverable exception trying to send", error))?,
                 );
+                self.records += 1;
                 if !self.touched.contains(&record.topic) {
                     self.touched.insert(Arc::clone(&record.topic));
                 }
@@ -323,7 +342,7 @@ impl TransactionalRunner {
             tracing::info!(task = %self.id, "aborting the transaction as the connector asks");
             let aborted = self.producer.abort_transaction().await;
             aborted.map_err(|error| self.failed("the task's transaction cannot be aborted", error))?;
-            self.is_open = false;
+            (self.is_open, self.records) = (false, 0);
             self.touched.clear();
         }
         self.commit(offsets).await?;
@@ -347,9 +366,20 @@ impl TransactionalRunner {
             }
             self.is_committing = true;
         }
+        let began = Instant::now();
         let committed = self.producer.commit_transaction().await;
+        let outcome = if committed.is_ok() {
+            Commit::Done
+        } else {
+            Commit::Failed
+        };
+        self.metrics.committed(began.elapsed(), outcome);
         committed.map_err(|error| self.failed(&what, error))?;
         (self.is_open, self.is_committing) = (false, false);
+        let records_committed = std::mem::take(&mut self.records);
+        self.metrics.gave(records_committed);
+        self.metrics.active(0);
+        self.metrics.transaction(records_committed);
         let moved: Vec<(Arc<OffsetMap>, OffsetMap)> = std::mem::take(&mut self.moved).into_values().collect();
         offsets.copy(&records).await;
         self.say_active();

@@ -107,6 +107,7 @@ async fn context(client: &Client) -> Arc<Context> {
         plugins: Plugins::default(),
         worker_id: "w".to_owned(),
         statuses: StatusStore::in_memory(),
+        metrics: crate::metrics::Registry::default(),
         session: Session::alone(),
         offsets: OffsetStore::open(client, &config).await.expect("it can be made"),
         client: client.clone(),
