@@ -47,7 +47,7 @@ impl Config {
     /// Reads and checks everything, also what concerns several keys.
     pub(crate) fn parse(properties: &Properties) -> Result<Self, Error> {
         let parsed = definition().parse(properties)?;
-        let format = formats::format(&parsed);
+        let format = formats::format(&parsed, properties)?;
         let positive = |key: &str| parsed.get_optional::<i64>(key).filter(|number| *number > 0);
         let number =
             |key: &str| usize::try_from(parsed.get_long(key)).expect("the validator wants no negative ones");

@@ -1,5 +1,5 @@
-//! The object-store sink: topics as Parquet or JSON lines in `file://` and `s3://`, exactly once, under the keys and the class name
-//! of Confluent's S3 sink (its HDFS sink's too).
+//! The object-store sink: topics as Parquet, Avro, JSON lines, CSV or bytes in `file://` and `s3://`, exactly once, under the keys and
+//! the class name of Confluent's S3 sink (its HDFS sink's too). What a file holds, `format.rs` says.
 //!
 //! Objects are named `<topics.dir>/<topic>/<encoded partition>/<topic>+<partition>+<start>+<end>.<ext>`: the range of offsets that
 //! they stand for, both ends included. With the default partitioner (`partition=N`) offsets without a record (control batches,

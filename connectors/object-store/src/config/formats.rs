@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use flate2::Compression as GzipLevel;
-use forebay_connect_api::config::{Config, ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
+use forebay_connect_api::{
+    Error,
+    config::{self, Config, ConfigDef, ConfigKey, ConfigType, Importance, Properties, Validator, Value},
+};
 use parquet::basic::{Compression, ZstdLevel};
 
 use super::simple_name;
@@ -87,13 +90,9 @@ fn text_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("format.csv.delimiter", ConfigType::String)
             .default(",")
-            .validator(Validator::custom("one ASCII character", |_, value| match value {
-                Some(Value::String(text)) if matches!(text.as_bytes(), [byte] if is_delimiter(*byte)) => {
-                    Ok(())
-                }
-                _ => Err("must be one ASCII character, and no quote, letter, digit or line end".to_owned()),
-            }))
-            .documentation("What stands between the values of a CSV line."),
+            .documentation(
+                "What stands between the values of a CSV line: one ASCII character; \\t for a tab.",
+            ),
     )
     .define(
         ConfigKey::new("format.bytearray.extension", ConfigType::String)
@@ -114,8 +113,20 @@ fn text_keys(def: ConfigDef) -> ConfigDef {
     )
 }
 
-fn is_delimiter(byte: u8) -> bool {
-    byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r' | 0)
+/// Definitions trim what they parse, and here white space has a meaning.
+fn delimiter(properties: &Properties) -> Result<u8, Error> {
+    const KEY: &str = "format.csv.delimiter";
+    let given = properties.get(KEY).map_or(",", String::as_str);
+    let is_sound =
+        |byte: u8| byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\n\r\0".contains(&byte);
+    match given.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [byte] if is_sound(*byte) => Ok(*byte),
+        _ => {
+            let reason = "must be one ASCII character, and no quote, letter, digit or line end";
+            Err(config::Error::invalid(KEY, given, reason).into())
+        }
+    }
 }
 
 fn is_extension(text: &str) -> bool {
@@ -124,7 +135,7 @@ fn is_extension(text: &str) -> bool {
 }
 
 /// The format of a configuration.
-pub(super) fn format(parsed: &Config) -> Format {
+pub(super) fn format(parsed: &Config, properties: &Properties) -> Result<Format, Error> {
     let level = match parsed.get_int("s3.compression.level") {
         -1 => GzipLevel::default(),
         level => GzipLevel::new(level.unsigned_abs()),
@@ -141,15 +152,15 @@ pub(super) fn format(parsed: &Config) -> Format {
         "CsvFormat" => Encoding::Csv {
             options: CsvOptions {
                 header: parsed.get_boolean("format.csv.header"),
-                delimiter: parsed.get_string("format.csv.delimiter").as_bytes()[0],
+                delimiter: delimiter(properties)?,
             },
             gzip,
         },
         "ByteArrayFormat" => Encoding::Bytes {
             separator: Arc::from(
-                parsed
-                    .get_optional::<&str>("format.bytearray.separator")
-                    .unwrap_or("\n"),
+                properties
+                    .get("format.bytearray.separator")
+                    .map_or("\n", String::as_str),
             ),
             extension: Arc::from(parsed.get_string("format.bytearray.extension")),
             gzip,
@@ -164,7 +175,7 @@ pub(super) fn format(parsed: &Config) -> Format {
         },
         inference: parsed.get_boolean("schema.inference.enable"),
     };
-    Format { encoding, rules }
+    Ok(Format { encoding, rules })
 }
 
 fn compression(codec: &str) -> Compression {

@@ -1,6 +1,7 @@
 use forebay_connect_api::config::Properties;
 
 use super::*;
+use crate::format::Encoding;
 use crate::partitioner::{Extractor, FieldPath, PathFormat, Time, Zone};
 
 fn properties(more: &[(&str, &str)]) -> Properties {
@@ -63,6 +64,74 @@ fn what_confluent_users_paste_is_taken() {
 }
 
 #[test]
+fn formats_have_confluents_names_and_extensions() {
+    let gzip = ("s3.compression.type", "gzip");
+    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+        (
+            "io.confluent.connect.s3.format.avro.AvroFormat",
+            &[("avro.codec", "snappy"), gzip],
+            "avro",
+        ),
+        ("io.confluent.connect.hdfs.avro.AvroFormat", &[], "avro"),
+        (
+            "io.confluent.connect.s3.format.json.JsonFormat",
+            &[gzip, ("s3.compression.level", "9")],
+            "json.gz",
+        ),
+        (
+            "io.confluent.connect.s3.format.bytearray.ByteArrayFormat",
+            &[],
+            "bin",
+        ),
+        (
+            "io.confluent.connect.s3.format.bytearray.ByteArrayFormat",
+            &[
+                ("format.bytearray.extension", ".txt"),
+                ("format.bytearray.separator", ""),
+                gzip,
+            ],
+            "txt.gz",
+        ),
+        (
+            "io.confluent.connect.hdfs3.parquet.ParquetFormat",
+            &[gzip],
+            "snappy.parquet",
+        ),
+        (
+            "CsvFormat",
+            &[("format.csv.delimiter", "\t"), ("format.csv.header", "false")],
+            "csv",
+        ),
+        ("CsvFormat", &[gzip], "csv.gz"),
+        ("AvroFormat", &[("schema.compatibility", "FULL")], "avro"),
+    ];
+    for (class, keys, extension) in cases {
+        let config = Config::parse(&properties(&[&[("format.class", class)], keys].concat()));
+        assert_eq!(config.expect(class).layout.extension, extension, "{class}");
+    }
+    // White space stays what it is.
+    for (given, expected) in [("", ""), ("\r\n", "\r\n"), (" ", " ")] {
+        let keys = [
+            ("format.class", "ByteArrayFormat"),
+            ("format.bytearray.separator", given),
+        ];
+        let config = Config::parse(&properties(&keys)).expect("it is known");
+        let Encoding::Bytes { separator, .. } = config.format.encoding else {
+            panic!("it is bytes")
+        };
+        assert_eq!(&*separator, expected);
+    }
+    for (given, expected) in [("\t", b'\t'), ("\\t", b'\t'), (" ", b' '), (";", b';')] {
+        let keys = [("format.class", "CsvFormat"), ("format.csv.delimiter", given)];
+        let config = Config::parse(&properties(&keys)).expect("it is known");
+        let Encoding::Csv { options, .. } = config.format.encoding else {
+            panic!("it is CSV")
+        };
+        assert_eq!(options.delimiter, expected);
+    }
+}
+
+#[test]
 fn what_would_change_the_data_is_refused_with_its_reason() {
     let cases = [
         (
@@ -87,8 +156,6 @@ fn what_would_change_the_data_is_refused_with_its_reason() {
         ("s3.acl.canned", "public-read", "use the bucket's policy"),
         ("s3.compression.type", "zstd", "String must be one of: none, gzip"),
         ("schema.compatibility", "BOTH", "String must be one of: NONE"),
-        ("format.csv.delimiter", ";;", "must be one ASCII character"),
-        ("format.csv.delimiter", "\"", "must be one ASCII character"),
         ("format.bytearray.extension", "../x", "must be made of letters"),
         ("flush.size", "0", "Value must be at least 1"),
         ("file.delim", "0", "names could not be read again"),
@@ -106,6 +173,13 @@ fn what_would_change_the_data_is_refused_with_its_reason() {
             .expect_err(value)
             .to_string();
         assert!(error.contains(key) && error.contains(reason), "{error}");
+    }
+    for delimiter in ["", ";;", "\"", "a", "é"] {
+        let keys = [("format.class", "CsvFormat"), ("format.csv.delimiter", delimiter)];
+        let error = Config::parse(&properties(&keys))
+            .expect_err(delimiter)
+            .to_string();
+        assert!(error.contains("must be one ASCII character"), "{error}");
     }
     let half = [("store.url", "s3://b"), ("aws.access.key.id", "k")];
     let error = Config::parse(&properties(&half))

@@ -3,5 +3,6 @@
 mod bench;
 mod contract;
 mod partitions;
+mod raw;
 mod rules;
 mod s3;

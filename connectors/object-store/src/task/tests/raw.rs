@@ -1,0 +1,127 @@
+//! Raw Avro whose schemas have to be fetched while a batch is taken.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use forebay_connect_api::{
+    AvroReader, AvroSchemas, BoxFuture, Error, Offset, RawRecords, ReadError, SchemaAndValue, SinkBatch,
+    SinkRecords, Timestamp, ValueFormat, ValueReader, avro,
+};
+use forebay_connect_avro::{data, from_avro};
+use forebay_records::{BatchBuilder, BatchOptions, Record};
+
+use super::bench::{Bench, Context, Flaw, Reporter, partition, read_objects, values};
+
+/// A registry with schema 1. It has no schema 9, which it says when it is asked for the second time.
+#[derive(Debug)]
+struct Registry {
+    schemas: AvroSchemas,
+    fetched: Mutex<BTreeSet<i32>>,
+    asked: Mutex<Vec<i32>>,
+}
+
+impl Registry {
+    fn new() -> Self {
+        let text = r#"{"type":"record","name":"R","fields":[{"name":"value","type":"string"}]}"#;
+        let avro = avro::Schema::parse(text).expect("it is sound");
+        let connect = from_avro::schema(avro.root()).expect("Connect has it");
+        Self {
+            schemas: AvroSchemas {
+                avro: Arc::new(avro),
+                connect,
+            },
+            fetched: Mutex::default(),
+            asked: Mutex::default(),
+        }
+    }
+}
+
+impl ValueReader for Registry {
+    fn read(&self, _topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+        let (head, rest) = value.unwrap_or_default().split_at(5);
+        let id = i32::from(head[4]);
+        let AvroSchemas { avro, connect } = self.schemas("t", id).ok_or(ReadError::Fetch(id))?;
+        let decoded = avro.root().decode(rest);
+        let decoded = decoded.map_err(|error| ReadError::Value(Error::fatal(error.to_string())))?;
+        let value = data::to_connect(avro.root(), &connect, decoded, rest.len()).expect("it fits");
+        Ok(SchemaAndValue::new(connect, value))
+    }
+
+    fn fetch(&self, schema_id: i32) -> BoxFuture<'_, Result<(), Error>> {
+        let mut asked = self.asked.lock().expect("no panic");
+        asked.push(schema_id);
+        let answer = match schema_id {
+            1 => {
+                self.fetched.lock().expect("no panic").insert(1);
+                Ok(())
+            }
+            _ if asked.iter().filter(|id| **id == schema_id).count() == 1 => {
+                Err(Error::retriable("the registry is away"))
+            }
+            _ => Err(Error::fatal("Schema 9 not found")),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl AvroReader for Registry {
+    fn schemas(&self, _topic: &str, schema_id: i32) -> Option<AvroSchemas> {
+        let fetched = self.fetched.lock().expect("no panic").contains(&schema_id);
+        fetched.then(|| self.schemas.clone())
+    }
+}
+
+fn batch(registry: &Arc<Registry>, values: &[Vec<u8>]) -> SinkBatch {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for (offset, value) in (0..).zip(values) {
+        let record = Record {
+            offset: Offset(offset),
+            timestamp: Timestamp(0),
+            value: Some(value.clone().into()),
+            ..Record::default()
+        };
+        builder.append_record(&record.as_ref()).expect("offsets grow");
+    }
+    let end = Offset(i64::try_from(values.len()).expect("a few"));
+    let format = ValueFormat::Avro(Arc::clone(registry) as _);
+    let batches = vec![builder.build().expect("records were appended")];
+    SinkBatch {
+        topic_partition: partition(),
+        first_offset: Offset(0),
+        next_offset: end,
+        records: SinkRecords::Raw(RawRecords::new(format, Offset(0), end, batches)),
+    }
+}
+
+#[tokio::test]
+async fn schemas_are_fetched_on_the_way_and_records_without_one_are_reported_once() {
+    let registry = Arc::new(Registry::new());
+    let good = |text: &str| {
+        let value = avro::data::Value::Record(vec![avro::data::Value::String(text.to_owned())]);
+        let mut out = vec![0, 0, 0, 0, 1];
+        registry
+            .schemas
+            .avro
+            .root()
+            .encode(&value, &mut out)
+            .expect("it fits");
+        out
+    };
+    let (bad, lost) = (vec![0, 0, 0, 0, 1, 8, b'x'], vec![0, 0, 0, 0, 9, 2, b'x']);
+    let values_in = [good("a"), bad, good("b"), lost.clone(), good("c"), lost];
+    let batch = batch(&registry, &values_in);
+    let bench = Bench::in_memory(Flaw::None);
+    let context = Context::new(Some(Reporter::default()));
+    let mut task = bench.task(&context, &[]).await;
+    let error = task.put(&batch).await.expect_err("the registry is away");
+    assert!(error.is_retriable(), "{error}");
+    task.put(&batch).await.expect("it came back, without schema 9");
+    let reported = context.reported();
+    let offsets: Vec<i64> = reported.iter().map(|(offset, _)| offset.value()).collect();
+    assert_eq!(offsets, [1, 3, 5], "each once: {reported:?}");
+    assert!(reported[1].1.contains("Schema 9 not found"), "{reported:?}");
+    assert_eq!(*registry.asked.lock().expect("no panic"), [1, 9, 9]);
+    assert_eq!(values(&read_objects(&*bench.objects).await), ["a", "b", "c"]);
+}
