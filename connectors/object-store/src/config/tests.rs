@@ -66,7 +66,8 @@ fn what_confluent_users_paste_is_taken() {
 #[test]
 fn formats_have_confluents_names_and_extensions() {
     let gzip = ("s3.compression.type", "gzip");
-    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+    type Keys = [(&'static str, &'static str)];
+    let cases: [(&str, &Keys, &str); 9] = [
         (
             "io.confluent.connect.s3.format.avro.AvroFormat",
             &[("avro.codec", "snappy"), gzip],
