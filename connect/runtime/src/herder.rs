@@ -310,3 +310,6 @@ async fn event(member: Option<&mut GroupMember>) -> member::Event {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

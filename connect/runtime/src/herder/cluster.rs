@@ -156,6 +156,26 @@ impl Cluster {
         }
     }
 
+    /// Since when a connector has to be asked for its tasks, as [`ClusterConfig`] counts.
+    pub(crate) fn unpublished(&self, name: &str) -> Option<i64> {
+        self.state().get(name)?.unpublished
+    }
+
+    /// Ready once the connector has to be asked for its tasks for another reason than the `known` one.
+    pub(crate) async fn lacks_tasks(&self, name: &str, known: Option<i64>) {
+        let mut version = self.version();
+        loop {
+            version.borrow_and_update();
+            let since = self.unpublished(name);
+            if since.is_some() && since != known {
+                return;
+            }
+            if version.changed().await.is_err() {
+                return std::future::pending().await; // The topic is read no more.
+            }
+        }
+    }
+
     fn is_wanted(&self, name: &str, made_of: &Arc<Properties>, tasks: &[Properties]) -> bool {
         let state = self.state();
         let is_current = state.get(name).is_some_and(|connector| {

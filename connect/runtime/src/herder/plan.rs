@@ -26,7 +26,7 @@ pub(crate) struct TaskSpec {
 pub(crate) struct Plan {
     /// Connectors with their configurations.
     pub(crate) connectors: BTreeMap<Arc<str>, (Arc<Properties>, TargetState)>,
-    /// Tasks; those of a stopped connector, or of one whose tasks are not complete, are not there.
+    /// Tasks, of the last set that was complete; those of a stopped connector are not there.
     pub(crate) tasks: BTreeMap<TaskId, (TaskSpec, TargetState)>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn plan(config: &ClusterConfig) -> Plan {
 }
 
 /// Whether the tasks that a connector made have to be written: they differ from those that hold, or these were made of another
-/// configuration, or are not complete.
+/// configuration; or the topic has another set, too, that is not complete, and that compaction would keep in their place.
 pub(crate) fn must_publish(config: &ClusterConfig, name: &str, tasks: &[Properties]) -> bool {
     let Some(connector) = config.get(name) else {
         return false;
@@ -89,7 +89,10 @@ pub(crate) fn must_publish(config: &ClusterConfig, name: &str, tasks: &[Properti
             .iter()
             .zip(tasks)
             .all(|(held, made)| **held == *made);
-    !is_same || connector.applied.as_ref() != Some(&connector.config)
+    !is_same
+        || connector.applied.as_ref() != Some(&connector.config)
+        || connector.unpublished.is_some()
+        || config.is_half_written(name)
 }
 
 #[cfg(test)]
@@ -162,8 +165,13 @@ mod tests {
         assert!(must_publish(&config(made.clone()), "c", &[]));
         let changed = config(made.clone().into_iter().chain([connector("2")]));
         assert!(must_publish(&changed, "c", &held));
-        let incomplete = config(made.clone().into_iter().chain([commit()]));
+        let half_written = config(made.clone().into_iter().chain([task("b")]));
+        assert!(must_publish(&half_written, "c", &held));
+        let two = Record::Commit("c".to_owned(), 2);
+        let incomplete = config(made.clone().into_iter().chain([two]));
         assert!(must_publish(&incomplete, "c", &held));
+        // What was good runs on meanwhile.
+        assert_eq!(plan(&incomplete), plan(&config(made.clone())));
         let deleted = Record::Connector("c".to_owned(), None);
         assert!(!must_publish(
             &config(made.into_iter().chain([deleted])),

@@ -228,6 +228,8 @@ impl Started<'_> {
         let mut changed = Box::pin(async move { context.providers.changed(&resolved).await });
         let mut delay = PUBLISH_RETRY_DELAY;
         let mut publish_at = tokio::time::Instant::now();
+        let (cluster, name) = (Arc::clone(&self.unit.cluster), Arc::clone(&self.unit.name));
+        let mut unpublished = None;
         loop {
             tokio::select! {
                 changed = command.changed() => {
@@ -245,16 +247,24 @@ impl Started<'_> {
                     Some(Request::Fail(error)) => return Err(error),
                     None => may_ask = false, // The connector did not keep its context: it has nothing to ask.
                 },
-                () = tokio::time::sleep_until(publish_at), if publish => match self.publish_unless_stopped(command).await {
-                    Ok(()) => publish = false,
-                    Err(error) if error.is_retriable() => {
-                        let connector = &self.unit.name;
-                        tracing::warn!(%connector, trace = error.trace(), "the connector's tasks cannot be published; trying again");
-                        publish_at = tokio::time::Instant::now() + delay;
-                        delay = (delay * 2).min(PUBLISH_RETRY_DELAY_MAX);
+                () = cluster.lacks_tasks(&name, unpublished), if !publish => {
+                    tracing::warn!(connector = %name, "the config topic has not all of the connector's tasks; they are published again");
+                    publish = true;
+                    delay = PUBLISH_RETRY_DELAY;
+                    publish_at = tokio::time::Instant::now();
+                }
+                () = tokio::time::sleep_until(publish_at), if publish => {
+                    unpublished = cluster.unpublished(&name);
+                    match self.publish_unless_stopped(command).await {
+                        Ok(()) => publish = false,
+                        Err(error) if error.is_retriable() => {
+                            tracing::warn!(connector = %name, trace = error.trace(), "the connector's tasks cannot be published; trying again");
+                            publish_at = tokio::time::Instant::now() + delay;
+                            delay = (delay * 2).min(PUBLISH_RETRY_DELAY_MAX);
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Err(error),
-                },
+                }
             }
         }
     }

@@ -58,11 +58,13 @@ pub(crate) struct ConnectorConfig {
     pub(crate) config: Arc<Properties>,
     /// What the user wants of it.
     pub(crate) target_state: TargetState,
-    /// The configuration of each task, as of the last commit record.
+    /// The configuration of each task, as of the last commit record that lacked none.
     pub(crate) tasks: Vec<Arc<Properties>>,
-    /// The connector's configuration at the last commit record, which the tasks were made of; `None`: there was no commit, or it
-    /// lacked a task, and the connector must be asked for its tasks again.
+    /// The connector's configuration at that commit record, which the tasks were made of; `None`: there was none.
     pub(crate) applied: Option<Arc<Properties>>,
+    /// The connector has to be asked for its tasks: it is new, or the last commit record lacked one of them. Says how far the
+    /// topic had been read before that, so that two such records differ.
+    pub(crate) unpublished: Option<i64>,
 }
 
 /// All connectors, and what else workers share.
@@ -156,6 +158,12 @@ impl ClusterConfig {
         self.pending_fencing.contains(name)
     }
 
+    /// Whether there are task configurations behind the connector's last commit record: somebody writes them now, or was cut off
+    /// while it did. Compaction keeps them and removes the ones of the same number that hold.
+    pub(crate) fn is_half_written(&self, name: &str) -> bool {
+        self.uncommitted.contains_key(name)
+    }
+
     /// Applies a record.
     pub(crate) fn replay(&mut self, record: Record) {
         match record {
@@ -187,6 +195,7 @@ impl ClusterConfig {
             target_state: early.unwrap_or(TargetState::Started),
             tasks: Vec::new(),
             applied: None,
+            unpublished: Some(self.offset),
         };
         self.connectors.insert(name, connector);
     }
@@ -197,21 +206,24 @@ impl ClusterConfig {
         self.restarts.remove(name);
     }
 
-    /// Takes the task configurations before the commit as a whole, or, if one is missing, none: compaction may have removed it,
-    /// or a worker died while it wrote the next ones.
+    /// Takes those task configurations before the commit that it counts, as a whole. There may be more: of an earlier set that
+    /// had more tasks, of which compaction has kept these but not the commit, or of one that was cut off (Kafka's
+    /// `completeTaskIdSet`). If one is missing, the last good set stays: compaction has removed it, as a worker died while it
+    /// wrote the next ones.
     fn commit(&mut self, name: &str, count: u32) {
-        let uncommitted = self.uncommitted.remove(name).unwrap_or_default();
+        let mut uncommitted = self.uncommitted.remove(name).unwrap_or_default();
         let Some(connector) = self.connectors.get_mut(name) else {
             return; // Deleted before its tasks were written, and the tombstone compacted away.
         };
-        let is_complete = uncommitted.keys().copied().eq(0..count);
-        if is_complete {
+        drop(uncommitted.split_off(&count));
+        if uncommitted.len() == count as usize {
             connector.tasks = uncommitted.into_values().collect();
+            connector.applied = Some(Arc::clone(&connector.config));
+            connector.unpublished = None;
             self.pending_fencing.insert(name.into());
             *self.task_generations.entry(name.into()).or_default() += 1;
-            connector.applied = Some(Arc::clone(&connector.config));
         } else {
-            connector.applied = None;
+            connector.unpublished = Some(self.offset);
         }
     }
 
@@ -280,18 +292,61 @@ mod tests {
         );
         assert_eq!(then(vec![task(0, "x"), commit(1)]), of(&["x"], Some("1")));
         assert_eq!(then(vec![commit(0)]), of(&[], Some("1")));
-        // Half a set: the last good one stays, and the connector must be asked again.
-        assert_eq!(then(vec![task(1, "x"), commit(2)]), of(&["a", "b"], None));
-        assert_eq!(
-            then(vec![task(0, "x"), task(2, "y"), commit(2)]),
-            of(&["a", "b"], None)
-        );
+        // Half a set: the last good one stays.
+        for half in [
+            vec![task(1, "x"), commit(2)],
+            vec![task(0, "x"), task(2, "y"), commit(2)],
+            vec![commit(1)],
+            vec![commit(u32::MAX)],
+        ] {
+            assert_eq!(then(half), of(&["a", "b"], Some("1")));
+        }
+        // More than the commit counts: of a set that was cut off, or, once the topic is compacted, of an earlier one.
+        let cut_off = vec![task(0, "x"), task(1, "y"), task(2, "z")];
+        let behind = |more: Vec<Record>| then(cut_off.clone().into_iter().chain(more).collect());
+        let next = vec![task(0, "n"), task(1, "m"), commit(2)];
+        assert_eq!(behind(next), of(&["n", "m"], Some("1")));
+        assert_eq!(behind(vec![commit(0)]), of(&[], Some("1")));
+        let compacted = [task(2, "old"), task(3, "old"), connector("2")];
+        let compacted = compacted
+            .into_iter()
+            .chain([task(0, "n"), task(1, "m"), commit(2)]);
+        assert_eq!(after(compacted), of(&["n", "m"], Some("2")));
         assert_eq!(then(vec![Record::Connector("c".to_owned(), None)]), None);
         // Made anew under the same name: nothing of the old one is left.
         let anew = vec![Record::Connector("c".to_owned(), None), connector("3")];
         assert_eq!(then(anew), of(&[], None));
         // The connector's own record was compacted to behind its commit.
         assert_eq!(after([task(0, "a"), commit(1), connector("2")]), of(&[], None));
+    }
+
+    #[test]
+    fn a_connector_is_asked_for_its_tasks_until_a_commit_lacks_none() {
+        let mut state = ClusterConfig::default();
+        let records = [
+            (connector("1"), Some(-1)),
+            (commit(1), Some(1)),
+            (commit(1), Some(2)),
+            (task(0, "a"), Some(2)),
+            (commit(1), None),
+            (connector("2"), None),
+            (task(1, "b"), None),
+            (commit(2), Some(7)),
+            (task(0, "a"), Some(7)),
+            (commit(1), None),
+            (Record::Connector("c".to_owned(), None), None),
+            (connector("2"), Some(11)),
+        ];
+        for (offset, (record, expected)) in (0..).zip(records) {
+            state.replay_at(Offset(offset), record);
+            let unpublished = state.get("c").and_then(|connector| connector.unpublished);
+            assert_eq!(unpublished, expected, "{offset}");
+            assert_eq!(
+                state.is_half_written("c"),
+                [3, 6, 8].contains(&offset),
+                "{offset}"
+            );
+        }
     }
 
     #[test]

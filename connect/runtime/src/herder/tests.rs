@@ -1,0 +1,143 @@
+//! A worker of a group over the client's model cluster: what it makes of a config topic in which something is wrong.
+
+use std::time::Duration;
+
+use forebay_client::model::Model;
+use forebay_client::{Producer, ProducerRecord};
+use forebay_config::ConfigDef;
+use forebay_connect_api::{
+    BoxFuture, Connector, ConnectorContext, Error as ConnectorError, Plugin, SourceConnector, SourceRecord,
+    SourceTask, SourceTaskContext,
+};
+
+use super::*;
+use crate::store::config::ClusterConfig;
+
+/// How long the worker may take to get somewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const CONFIGS: &str = "connect-configs";
+
+/// Makes two tasks that do nothing.
+struct Idle;
+
+impl Connector for Idle {
+    fn config(&self) -> ConfigDef {
+        ConfigDef::new()
+    }
+
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn ConnectorContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
+        let task = |number: &str| Properties::from([("number".to_owned(), number.to_owned())]);
+        Box::pin(std::future::ready(Ok(vec![task("0"), task("1")])))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl SourceConnector for Idle {
+    fn task(&self) -> Box<dyn SourceTask> {
+        Box::new(IdleTask)
+    }
+}
+
+struct IdleTask;
+
+impl SourceTask for IdleTask {
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn SourceTaskContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, ConnectorError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+async fn worker(client: &Client) -> Arc<Herder> {
+    let plugin = Plugin::source("org.example.IdleConnector", "1", || Idle);
+    let place = Place {
+        worker_id: "w:1".to_owned(),
+        url: "http://w:1/".to_owned(),
+        access: Access::unrestricted(),
+        is_loopback: true,
+    };
+    let config = Config::new(&Properties::new()).expect("every key has a default");
+    let herder = Herder::start(client, config, Plugins::new([plugin]), place);
+    herder.await.expect("the model does all that it needs")
+}
+
+/// Waits for a state of the config topic.
+async fn until(herder: &Herder, what: &str, is_there: impl Fn(&ClusterConfig) -> bool) {
+    let mut version = herder.cluster.version();
+    let wait = async {
+        while !is_there(&herder.cluster.state()) {
+            version.changed().await.expect("it is read");
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("{what}: {:?}", herder.cluster.state()));
+}
+
+async fn create(herder: &Herder) {
+    let config = [("connector.class", "Idle"), ("tasks.max", "2")];
+    let config = config.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+    let created = herder.put_connector("c", config.into(), None, false).await;
+    created.expect("it is sound");
+    until(herder, "the tasks are published", |state| tasks(state) == 2).await;
+}
+
+fn tasks(state: &ClusterConfig) -> usize {
+    state.get("c").map_or(0, |connector| connector.tasks.len())
+}
+
+/// Writes as another worker, or as one that was cut off.
+async fn write(producer: &Producer, key: &str, value: &str) {
+    let record = ProducerRecord::new(CONFIGS, Some(key.as_bytes()), Some(value.as_bytes()));
+    let delivery = producer.send(record).await.expect("there is room");
+    delivery.await.expect("the model takes it");
+}
+
+/// Finding 1 of the review of 22 November: such a connector was RUNNING without tasks until somebody restarted it.
+#[tokio::test]
+async fn a_connector_publishes_again_where_its_set_lacks_a_task() {
+    let model = Model::new(1);
+    let client = model.client(&[]);
+    let herder = worker(&client).await;
+    create(&herder).await;
+    let before = herder.cluster.state().offset();
+    let task = herder.cluster.state().task_generation("c");
+    let producer = client.producer(&Properties::new()).expect("no property is wrong");
+    write(
+        &producer,
+        "task-c-1",
+        r#"{"properties":{"task.class":"x","number":"x"}}"#,
+    )
+    .await;
+    write(&producer, "commit-c", r#"{"tasks":3}"#).await;
+    until(&herder, "it publishes again", |state| {
+        let is_whole = state
+            .get("c")
+            .is_some_and(|connector| connector.unpublished.is_none());
+        is_whole && state.offset() >= before + 2 + 3 && state.task_generation("c") == task + 1
+    })
+    .await;
+    assert_eq!(tasks(&herder.cluster.state()), 2);
+    herder.stop().await;
+}
