@@ -164,6 +164,11 @@ impl<S: Clone + PartialEq> State<S> {
         self.owned.without(&self.held).within(&self.all())
     }
 
+    /// What all agreed upon last; before that, what the worker would have.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The last assignment, if it still holds.
     pub(crate) fn last(&self) -> Option<&Last> {
         self.last.as_ref()

@@ -194,7 +194,7 @@ impl GroupMember {
             Phase::Leaving => {
                 let member = Arc::clone(&self.member);
                 tokio::spawn(async move { member.leave("taking too long to read the log").await });
-                return self.rest(self.options.unsync_backoff);
+                return self.rest(self.unsync_backoff());
             }
             _ => return,
         }
@@ -250,7 +250,7 @@ impl GroupMember {
                 self.failures = self.failures.saturating_add(1);
                 if self.state.last().is_some() && self.failures > SYNC_RETRIES_MAX {
                     // The others need not wait for it any more.
-                    self.lose("the worker leaves its group for worker.unsync.backoff.ms");
+                    self.lose("everything stops, and the worker leaves its group until it can read the config topic");
                     self.phase = Phase::Leaving;
                 } else {
                     self.rest(self.retry_delay());
@@ -315,6 +315,15 @@ impl GroupMember {
     fn retry_delay(&self) -> Duration {
         let factor = 2_u32.saturating_pow(self.failures.saturating_sub(1));
         JOIN_RETRY_DELAY.saturating_mul(factor).min(JOIN_RETRY_DELAY_MAX)
+    }
+
+    /// How long to rest after leaving. With an incremental protocol others have its work at once and lose nothing when it comes
+    /// back, so it tries again soon (Kafka's `DistributedHerder.backoff`).
+    fn unsync_backoff(&self) -> Duration {
+        match self.state.protocol() {
+            Protocol::Eager => self.options.unsync_backoff,
+            Protocol::Compatible | Protocol::Sessioned => self.retry_delay(),
+        }
     }
 
     fn rest(&mut self, pause: Duration) {

@@ -1,14 +1,16 @@
 //! A worker of a group over the client's model cluster: what it makes of a config topic in which something is wrong.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use forebay_client::model::Model;
+use forebay_client::model::{Fault, Model};
 use forebay_client::{Producer, ProducerRecord};
 use forebay_config::ConfigDef;
 use forebay_connect_api::{
     BoxFuture, Connector, ConnectorContext, Error as ConnectorError, Plugin, SourceConnector, SourceRecord,
     SourceTask, SourceTaskContext,
 };
+use forebay_protocol::{ErrorCode, Request};
 
 use super::*;
 use crate::store::config::ClusterConfig;
@@ -139,5 +141,37 @@ async fn a_connector_publishes_again_where_its_set_lacks_a_task() {
     })
     .await;
     assert_eq!(tasks(&herder.cluster.state()), 2);
+    herder.stop().await;
+}
+
+/// Waits until this worker has so many tasks.
+async fn until_owned(herder: &Herder, tasks: usize) {
+    let mut view = herder.cluster.group().watch().expect("it is in a group");
+    let owned = view.wait_for(|view| view.owned.tasks.len() == tasks);
+    let waited = tokio::time::timeout(PATIENCE, owned).await;
+    assert!(waited.is_ok_and(|view| view.is_ok()), "{tasks} tasks");
+}
+
+/// Finding 7 of the review of 22 November: all workers stopped everything for five minutes. Time is virtual.
+#[tokio::test(start_paused = true)]
+async fn a_config_topic_that_was_away_is_read_soon_after_it_is_back() {
+    let model = Model::new(1);
+    let herder = worker(&model.client(&[])).await;
+    create(&herder).await;
+    until_owned(&herder, 2).await;
+    let is_away = Arc::new(AtomicBool::new(true));
+    let fault = Arc::clone(&is_away);
+    model.faults(move |_, request| match request {
+        Request::ListOffsets(_) if fault.load(Ordering::SeqCst) => {
+            Fault::Refuse(ErrorCode::LeaderNotAvailable)
+        }
+        _ => Fault::None,
+    });
+    model.rebalance("connect-cluster");
+    until_owned(&herder, 0).await;
+    is_away.store(false, Ordering::SeqCst);
+    let back = tokio::time::Instant::now();
+    until_owned(&herder, 2).await;
+    assert!(back.elapsed() < Duration::from_secs(10), "{:?}", back.elapsed());
     herder.stop().await;
 }
