@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod paths;
 mod reference;
+mod reversed;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,8 @@ use forebay_config::{Error, Errors, Properties};
 use forebay_connect_api::Access;
 
 use reference::{Reference, Text};
+use reversed::Values;
 pub use secrets::redact;
-pub(crate) use secrets::with_references;
 
 /// The key that names the providers.
 const PROVIDERS: &str = "config.providers";
@@ -81,6 +82,8 @@ pub(crate) struct Resolved {
     pub(crate) properties: Arc<Properties>,
     /// After how long it may be another, and what it was made of.
     reload: Option<(Duration, Arc<Properties>)>,
+    /// What its references stand for.
+    values: Values,
 }
 
 impl Resolved {
@@ -94,6 +97,7 @@ impl Resolved {
         Self {
             properties,
             reload: None,
+            values: Values::default(),
         }
     }
 }
@@ -139,8 +143,17 @@ impl Providers {
         looked_up.fetch(self);
         let mut properties = (**raw).clone();
         let mut errors = Vec::new();
+        let mut values = Vec::new();
         for (key, text) in texts {
-            match text.replace(|reference| self.value(&looked_up, reference)) {
+            let replaced = text.replace(|reference| {
+                let value = self.value(&looked_up, reference)?;
+                let with_reference = value
+                    .iter()
+                    .map(|value| (value.clone(), reference.text().to_owned()));
+                values.extend(with_reference);
+                Ok(value)
+            });
+            match replaced {
                 Ok(value) => drop(properties.insert(key.clone(), value)),
                 // The value as it is: it has references, no secrets.
                 Err(reason) => errors.push(Error::invalid(key, &raw[key], reason)),
@@ -151,6 +164,7 @@ impl Providers {
         Ok(Resolved {
             properties: Arc::new(properties),
             reload: reload.map(|after| (after, Arc::clone(raw))),
+            values: Values::new(values),
         })
     }
 
@@ -306,20 +320,6 @@ pub fn resolve_worker(worker: &Properties) -> Result<Properties, Errors> {
     let mut all = (*resolved.properties).clone();
     all.extend(about_providers);
     Ok(all)
-}
-
-/// What connectors and tasks made of a configuration, as it may be stored: with the references, where they have the values.
-pub(crate) fn without_secrets(raw: &Properties, made: Properties) -> Properties {
-    let has_references = |key: &String| raw.get(key).filter(|value| Text::parse(value).has_references());
-    made.into_iter()
-        .map(|(key, value)| match has_references(&key) {
-            Some(reference) => (key, reference.clone()),
-            None => {
-                let value = with_references(&value).into_owned();
-                (key, value)
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -14,12 +14,18 @@ const VALUES_MAX: usize = 10_000;
 /// Values and their references, long ones first, so that one within another does not leave the rest of it.
 static KNOWN: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
 
+/// Whether a value is one that is not found everywhere.
+pub(super) fn is_telling(value: &str) -> bool {
+    let value = value.trim();
+    value.len() >= VALUE_BYTES_MIN && !EVERYDAY.contains(&value)
+}
+
 /// A value must not be seen again.
 pub(super) fn remember(value: &str, reference: &str) {
-    let value = value.trim();
-    if value.len() < VALUE_BYTES_MIN || EVERYDAY.contains(&value) {
+    if !is_telling(value) {
         return;
     }
+    let value = value.trim();
     let escaped = value.escape_debug().to_string();
     if escaped != value {
         remember_text(&escaped, reference);
@@ -49,11 +55,6 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         }
     }
     redacted
-}
-
-/// The same for a value that is resolved again before it is used.
-pub(crate) fn with_references(text: &str) -> Cow<'_, str> {
-    redact(text)
 }
 
 #[cfg(test)]

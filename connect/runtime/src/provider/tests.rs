@@ -210,21 +210,40 @@ fn a_workers_own_configuration_has_references_too() {
     assert_eq!(resolve_worker(&without), Ok(without));
 }
 
+/// Finding 3 of the review of 22 November: a connector got the references of others, which it may not read, or which change.
 #[test]
-fn what_a_connector_makes_of_a_value_is_stored_with_the_reference() {
-    secrets::remember("made-of-a-secret", "${env:MADE}");
-    let raw = properties(&[("password", "${env:MADE}"), ("topic", "t")]);
-    let made = properties(&[
-        ("password", "made-of-a-secret"),
-        ("url", "http://al:made-of-a-secret@host"),
+fn what_a_connector_makes_of_its_values_is_stored_with_its_references() {
+    let (_kept, path) = directory();
+    let all = providers(&[], &Access::unrestricted(), true);
+    let password = format!("${{file:{path}/a.properties:password}}");
+    let token = format!("${{directory:{path}:token}}");
+    let others = properties(&[("k", "${env:PATH}")]);
+    let others = all.resolve(&Arc::new(others)).expect("it is there");
+    let raw = Arc::new(properties(&[
+        ("password", &password),
+        ("token", &token),
         ("topic", "t"),
-    ]);
-    let expected = properties(&[
-        ("password", "${env:MADE}"),
-        ("url", "http://al:${env:MADE}@host"),
-        ("topic", "t"),
-    ]);
-    assert_eq!(without_secrets(&raw, made), expected);
+    ]));
+    let resolved = all.resolve(&raw).expect("it can be read");
+    let of_another = others.properties["k"].as_str();
+    let made = [
+        ("password", "first-password", password.as_str()),
+        ("token", "token-in-a-file", &token),
+        ("topic", "t", "t"),
+        (
+            "url",
+            "http://al:first-password@host",
+            &format!("http://al:{password}@host"),
+        ),
+        // Trimmed: resolved it would be another.
+        ("trimmed", "x-token-in-a-file", "x-token-in-a-file"),
+        ("others", of_another, of_another),
+    ];
+    let stored = resolved.without_secrets(&raw, properties(&made.map(|(key, made, _)| (key, made))));
+    assert_eq!(stored, properties(&made.map(|(key, _, stored)| (key, stored))));
+    let plain = Resolved::plain(Arc::default());
+    let kept = properties(&[("others", of_another), ("url", "http://al:first-password@host")]);
+    assert_eq!(plain.without_secrets(&Properties::new(), kept.clone()), kept);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::supervisor::{Command, Failure, Unit, stopped};
 use crate::connector_config::ConnectorConfig;
 use crate::herder::cluster::Cluster;
-use crate::provider::{Resolved, without_secrets};
+use crate::provider::Resolved;
 use crate::store::config::TargetState;
 use crate::store::status::State;
 
@@ -298,7 +298,7 @@ impl Started<'_> {
             .into_iter()
             .map(|mut task| {
                 task.extend(framework.clone());
-                without_secrets(&self.raw, task)
+                self.resolved.without_secrets(&self.raw, task)
             })
             .collect();
         let published = self
