@@ -124,6 +124,8 @@ pub(super) struct Transactions {
     started: bool,
     /// An attempt to have the coordinator know of it that went unanswered: before an abort can end anything, it has to be known.
     add_in_doubt: Option<Request>,
+    /// What was in doubt was refused when it was asked again, so only an end can tell; it may find nothing to end.
+    end_may_be_needless: bool,
     /// Whether the coordinator was asked for the end: what fails now was no part of it.
     end_asked: bool,
     /// Whether an attempt at the end went unanswered.
@@ -148,6 +150,7 @@ impl Transactions {
             offsets: VecDeque::new(),
             started: false,
             add_in_doubt: None,
+            end_may_be_needless: false,
             end_asked: false,
             end_in_doubt: false,
             pending: None,

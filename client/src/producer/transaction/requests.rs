@@ -182,25 +182,11 @@ impl Transactions {
     }
 
     fn partitions_added(&mut self, results: Vec<(TopicPartition, ErrorCode)>) -> Settled {
-        let mut worst: Option<(Class, Error)> = None;
-        for (partition, code) in &results {
+        let failed = results.iter().filter(|(_, code)| *code != ErrorCode::None);
+        let worst = failed.max_by_key(|(_, code)| rank(*code));
+        if let Some((partition, code)) = worst {
             let error = Error::broker(format!("add {partition} to the transaction"), *code);
-            let class = match code {
-                ErrorCode::None => continue,
-                _ => of_request(Kind::AddPartitions, &error),
-            };
-            // What was not attempted says nothing of its own; whatever else there is counts for more.
-            let replaces = match &worst {
-                None => true,
-                Some((known, known_error)) => {
-                    rank(class) > rank(*known) || known_error.code() == Some(ErrorCode::OperationNotAttempted)
-                }
-            };
-            if replaces {
-                worst = Some((class, error));
-            }
-        }
-        if let Some((class, error)) = worst {
+            let class = of_request(Kind::AddPartitions, &error);
             return self.by_class(Kind::AddPartitions, class, &error);
         }
         self.started |= !results.is_empty();
@@ -258,11 +244,21 @@ impl Transactions {
     }
 
     fn by_class(&mut self, kind: Kind, class: Class, error: &Error) -> Settled {
+        let code = error.code();
+        let is_add = matches!(kind, Kind::AddPartitions | Kind::AddOffsets);
         match class {
+            // Nobody waits for a topic any more: it may have been deleted.
+            Class::Retry
+                if self.state == State::Aborting
+                    && is_add
+                    && code == Some(ErrorCode::UnknownTopicOrPartition) =>
+            {
+                self.add_refused();
+            }
             Class::Retry => {
                 tracing::debug!(id = %self.id, "{error}; trying again");
                 let is_first = kind == Kind::AddPartitions && self.partitions.is_empty();
-                let is_ending = error.code() == Some(ErrorCode::ConcurrentTransactions);
+                let is_ending = code == Some(ErrorCode::ConcurrentTransactions);
                 return if is_first && is_ending {
                     Settled::RetrySoon
                 } else {
@@ -271,6 +267,9 @@ impl Transactions {
             }
             Class::Abort | Class::AbortAndBump => {
                 self.bump |= class == Class::AbortAndBump && self.version == Version::V1;
+                if is_add {
+                    self.add_refused();
+                }
                 match (self.state, kind) {
                     // What can be done about it is under way already.
                     (State::Aborting, Kind::End) => self.fatal(error),
@@ -285,6 +284,7 @@ impl Transactions {
                 }
             }
             Class::Fenced => self.fenced(),
+            Class::Fatal if kind == Kind::End && self.has_nothing_to_end(error) => self.ended(),
             // Nothing has happened yet: once it is allowed, the same producer may try again.
             Class::Fatal if kind == Kind::Init && self.identity.is_none() && is_forbidden(error) => {
                 self.state = State::Uninitialized;
@@ -295,10 +295,30 @@ impl Transactions {
         Settled::Done
     }
 
+    /// A refused add is not asked for again (Kafka does not, either). If an attempt before it went unanswered, the transaction may be
+    /// open all the same.
+    fn add_refused(&mut self) {
+        if !self.started && self.add_in_doubt.take().is_some() {
+            self.started = true;
+            self.end_may_be_needless = true;
+        }
+    }
+
+    /// Whether an abort learns that no transaction is open, or not even the producer known, where that is no surprise.
+    fn has_nothing_to_end(&self, error: &Error) -> bool {
+        self.state == State::Aborting
+            && self.end_may_be_needless
+            && matches!(
+                error.code(),
+                Some(ErrorCode::InvalidTxnState | ErrorCode::UnknownProducerId)
+            )
+    }
+
     /// The transaction is over.
     fn ended(&mut self) {
         self.started = false;
         self.add_in_doubt = None;
+        self.end_may_be_needless = false;
         self.end_asked = false;
         self.end_in_doubt = false;
         self.new_partitions.clear();
@@ -313,13 +333,18 @@ impl Transactions {
     }
 }
 
-fn rank(class: Class) -> u8 {
-    match class {
-        Class::Retry => 0,
-        Class::Abort => 1,
-        Class::AbortAndBump => 2,
-        Class::Fenced => 3,
-        Class::Fatal => 4,
+/// Which of the errors of partitions counts: the highest. As long as one may pass, they are all asked for again.
+fn rank(code: ErrorCode) -> u8 {
+    match (of_request(Kind::AddPartitions, &Error::broker("", code)), code) {
+        // It says nothing of its own.
+        (_, ErrorCode::OperationNotAttempted) => 0,
+        (Class::Abort, ErrorCode::TopicAuthorizationFailed) => 2,
+        (Class::Abort, ErrorCode::TransactionAbortable) => 4,
+        (Class::Abort, _) => 1,
+        (Class::Retry, _) => 3,
+        (Class::AbortAndBump, _) => 5,
+        (Class::Fenced, _) => 6,
+        (Class::Fatal, _) => 7,
     }
 }
 

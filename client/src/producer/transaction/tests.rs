@@ -1,10 +1,9 @@
-//! The state machine by itself: what is allowed where, what each error does, and a coordinator that loses requests and answers.
+//! The state machine by itself: what is allowed where, and what each error does; against a coordinator in `tests/model.rs`.
 
-use std::collections::BTreeSet;
+mod model;
 
 use forebay_protocol::ErrorCode;
 use forebay_records::{ProducerEpoch, ProducerId};
-use proptest::prelude::*;
 
 use super::*;
 use crate::transport;
@@ -37,6 +36,27 @@ fn lost() -> Error {
 
 fn code(code: ErrorCode) -> Error {
     Error::broker("test", code)
+}
+
+fn send_offsets(machine: &mut Transactions) -> Result<Outcome, Error> {
+    let group = GroupMetadata {
+        group_id: "g".to_owned(),
+        generation_id: 1,
+        member_id: "m".to_owned(),
+        group_instance_id: None,
+    };
+    machine.send_offsets([(partition(0), forebay_records::Offset(5).into())].into(), group)
+}
+
+/// A machine of version 1 in a new transaction of which nobody knows.
+fn begun() -> Transactions {
+    let mut machine = Transactions::new("id", 60_000);
+    machine.init().expect("first");
+    let request = machine.next(true).expect("a request");
+    machine.answered(&request, Ok(initialized(0, Version::V1)));
+    machine.taken(Operation::Init);
+    machine.begin(Version::V1).expect("ready");
+    machine
 }
 
 /// A machine in a transaction that has written to a partition.
@@ -76,16 +96,7 @@ fn with_request(kind: Kind) -> (Transactions, Request) {
     match kind {
         Kind::Init => {}
         Kind::AddPartitions => assert!(!machine.may_send(&partition(1))),
-        Kind::AddOffsets | Kind::CommitOffsets => {
-            let group = GroupMetadata {
-                group_id: "g".to_owned(),
-                generation_id: 1,
-                member_id: "m".to_owned(),
-                group_instance_id: None,
-            };
-            let offsets = [(partition(0), forebay_records::Offset(5).into())];
-            machine.send_offsets(offsets.into(), group).expect("allowed");
-        }
+        Kind::AddOffsets | Kind::CommitOffsets => drop(send_offsets(&mut machine).expect("allowed")),
         Kind::End => drop(machine.commit().expect("allowed")),
     }
     let mut request = machine.next(true).expect("a request is due");
@@ -304,152 +315,111 @@ fn a_change_of_the_version_waits_for_the_next_epoch() {
     assert!(machine.may_send(&partition(0)), "writing adds");
 }
 
-/// The least that a coordinator has to do, to hold a machine against.
-#[derive(Debug, Default)]
-struct Coordinator {
-    epoch: i16,
-    ongoing: bool,
-    added: BTreeSet<TopicPartition>,
-    last: Option<(i16, bool)>,
-    commits: u32,
-}
-
-impl Coordinator {
-    fn carry_out(&mut self, request: &Request, version: Version) -> Result<Answer, Error> {
-        let fenced = || code(ErrorCode::ProducerFenced);
-        match request {
-            Request::Init { current, .. } => {
-                assert!(!self.ongoing, "only after the end");
-                match current {
-                    Some(current) if current.epoch.0 == self.epoch => self.epoch += 1,
-                    Some(current) if current.epoch.0 + 1 == self.epoch => {}
-                    Some(_) => return Err(fenced()),
-                    None => self.epoch += 1,
-                }
-                Ok(initialized(self.epoch, version))
-            }
-            Request::AddPartitions { identity, partitions } => {
-                assert_eq!((identity.epoch.0, version), (self.epoch, Version::V1));
-                self.ongoing = true;
-                self.added.extend(partitions.iter().cloned());
-                let added = partitions.iter().map(|one| (one.clone(), ErrorCode::None));
-                Ok(Answer::Partitions(added.collect()))
-            }
-            Request::End { identity, commit, .. } => {
-                let epoch = identity.epoch.0;
-                if !self.ongoing && self.last == Some((epoch, *commit)) {
-                    return Ok(self.ended(version));
-                }
-                assert_eq!(epoch, self.epoch, "nobody else took it over");
-                assert!(
-                    self.ongoing || (version == Version::V2 && !commit),
-                    "INVALID_TXN_STATE is fatal"
+#[test]
+fn partitions_that_were_not_attempted_say_nothing() {
+    use ErrorCode as Code;
+    for (codes, state) in [
+        (
+            [Code::UnknownTopicOrPartition, Code::OperationNotAttempted],
+            State::InTransaction,
+        ),
+        // It is asked again whatever else there is; what is forbidden is told once that is all there is.
+        (
+            [Code::UnknownTopicOrPartition, Code::TopicAuthorizationFailed],
+            State::InTransaction,
+        ),
+        (
+            [Code::TopicAuthorizationFailed, Code::OperationNotAttempted],
+            State::AbortableError,
+        ),
+        (
+            [Code::InvalidTopicException, Code::TopicAuthorizationFailed],
+            State::AbortableError,
+        ),
+        (
+            [Code::InvalidTxnState, Code::OperationNotAttempted],
+            State::FatalError,
+        ),
+        (
+            [Code::ProducerFenced, Code::UnknownTopicOrPartition],
+            State::FatalError,
+        ),
+    ] {
+        for codes in [codes, [codes[1], codes[0]]] {
+            let mut machine = begun();
+            assert!(!machine.may_send(&partition(0)) && !machine.may_send(&partition(1)));
+            let request = machine.next(false).expect("the partitions are to be added");
+            let results = vec![(partition(0), codes[0]), (partition(1), codes[1])];
+            let settled = machine.answered(&request, Ok(Answer::Partitions(results)));
+            assert_eq!(machine.state(), state, "{codes:?}");
+            if state == State::InTransaction {
+                assert_eq!(
+                    (settled, machine.next(false)),
+                    (Settled::Retry, Some(request)),
+                    "{codes:?}"
                 );
-                self.ongoing = false;
-                self.added.clear();
-                self.last = Some((epoch, *commit));
-                self.commits += u32::from(*commit);
-                self.epoch += i16::from(version == Version::V2);
-                Ok(self.ended(version))
+            } else if codes.contains(&Code::TopicAuthorizationFailed) {
+                let told = machine.check_send().expect_err("lost");
+                assert_eq!(told.code(), Some(Code::TopicAuthorizationFailed), "{codes:?}");
             }
-            other => panic!("{other:?} is not part of this"),
         }
-    }
-
-    fn ended(&self, version: Version) -> Answer {
-        Answer::Ended((version == Version::V2).then(|| identity(self.epoch)))
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Write(i32),
-    FailBatch,
-    End {
-        commit: bool,
-    },
-    /// The next request is carried out, or not, and its answer arrives, or not.
-    Request {
-        arrives: bool,
-        answered: bool,
-    },
-    Refuse,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0..3).prop_map(Step::Write),
-        1 => Just(Step::FailBatch),
-        2 => any::<bool>().prop_map(|commit| Step::End { commit }),
-        6 => (any::<bool>(), any::<bool>()).prop_map(|(arrives, answered)| Step::Request { arrives, answered }),
-        1 => Just(Step::Refuse),
-    ]
-}
-
-proptest! {
-    /// Whatever is lost on the way: no partition is written to that the coordinator does not know, nothing is asked in a state or
-    /// an epoch that would be refused, a commit that is told happened exactly once, and in the end it always goes on.
-    #[test]
-    fn whatever_is_lost_machine_and_coordinator_agree(
-        is_v2 in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..120),
-    ) {
-        let version = if is_v2 { Version::V2 } else { Version::V1 };
-        let (mut machine, mut coordinator) = (in_transaction(version), Coordinator::default());
-        coordinator.ongoing = true;
-        coordinator.added.insert(partition(0));
-        let mut waits: Option<(Operation, Outcome)> = None;
-        let mut told = 0;
-        let calm = (0..40).map(|number| match number % 4 {
-            3 => Step::End { commit: false },
-            _ => Step::Request { arrives: true, answered: true },
-        });
-        for step in steps.into_iter().chain(calm) {
-            match step {
-                Step::Write(number) => {
-                    if machine.state() == State::Ready {
-                        machine.begin(version).expect("ready");
-                    }
-                    if machine.state() == State::InTransaction && machine.may_send(&partition(number)) {
-                        if is_v2 {
-                            coordinator.ongoing = true;
-                        } else {
-                            prop_assert!(coordinator.ongoing && coordinator.added.contains(&partition(number)));
-                        }
-                    }
-                }
-                Step::FailBatch => machine.batch_failed(&code(ErrorCode::MessageTooLarge)),
-                Step::End { commit } => {
-                    let call = if commit { machine.commit() } else { machine.abort() };
-                    let operation = if commit { Operation::Commit } else { Operation::Abort };
-                    if let Ok(outcome) = call {
-                        waits = Some((operation, outcome));
-                    }
-                }
-                Step::Request { arrives, answered } => {
-                    if let Some(request) = machine.next(true) {
-                        let result = if arrives { coordinator.carry_out(&request, version) } else { Err(lost()) };
-                        let result = if answered { result } else { Err(lost()) };
-                        machine.answered(&request, result);
-                    }
-                }
-                Step::Refuse => {
-                    if let Some(request) = machine.next(true) {
-                        machine.answered(&request, Err(code(ErrorCode::ConcurrentTransactions)));
-                    }
-                }
-            }
-            prop_assert!(machine.state() != State::FatalError);
-            if let Some((operation, outcome)) = waits.clone() && outcome.borrow().is_some() {
-                machine.taken(operation);
-                let is_ok = matches!(*outcome.borrow(), Some(Ok(())));
-                told += u32::from(is_ok && operation == Operation::Commit && coordinator.last.is_some_and(|(_, commit)| commit));
-                waits = None;
-            }
+/// What is in doubt is asked for once more at most; then only an end can tell.
+#[test]
+fn an_abort_ends_where_an_unanswered_add_is_refused_later() {
+    use ErrorCode as Code;
+    for (refusal, is_open, refused_before) in [
+        (Code::TopicAuthorizationFailed, true, true),
+        (Code::TopicAuthorizationFailed, false, true),
+        (Code::TopicAuthorizationFailed, false, false),
+        (Code::OperationNotAttempted, true, false),
+        (Code::UnknownProducerId, false, true),
+        // The topic was deleted meanwhile.
+        (Code::UnknownTopicOrPartition, true, false),
+        (Code::UnknownTopicOrPartition, false, false),
+    ] {
+        let mut machine = begun();
+        assert!(!machine.may_send(&partition(0)));
+        let add = machine.next(false).expect("the partition is to be added");
+        let refuse = |machine: &mut Transactions| {
+            machine.answered(&add, Ok(Answer::Partitions(vec![(partition(0), refusal)])))
+        };
+        assert_eq!(machine.answered(&add, Err(lost())), Settled::Retry);
+        if refused_before {
+            refuse(&mut machine);
+            assert_eq!(machine.state(), State::AbortableError, "{refusal}");
         }
-        prop_assert!(matches!(machine.state(), State::Ready), "{:?}", machine.state());
-        prop_assert!(!coordinator.ongoing);
-        // A commit of nothing is told, too, and the coordinator does not hear of it.
-        prop_assert!(told >= coordinator.commits || waits.is_some());
+        let outcome = machine.abort().expect("the cure");
+        if !refused_before {
+            assert_eq!(machine.next(true), Some(add.clone()));
+            assert_eq!(refuse(&mut machine), Settled::Done, "{refusal}");
+        }
+        let end = machine.next(true).expect("the end");
+        assert_eq!(end.kind(), Kind::End, "{refusal}: a refused add is not repeated");
+        machine.answered(
+            &end,
+            match (is_open, refusal) {
+                (true, _) => Ok(Answer::Ended(None)),
+                (false, Code::UnknownProducerId) => Err(code(refusal)),
+                (false, _) => Err(code(Code::InvalidTxnState)),
+            },
+        );
+        if refusal == Code::UnknownProducerId {
+            let init = machine.next(true).expect("the next epoch");
+            machine.answered(&init, Ok(initialized(1, Version::V1)));
+        }
+        assert!(matches!(*outcome.borrow(), Some(Ok(()))), "{refusal} {is_open}");
+        // The next one is in no doubt: there a refusal of the end is what it always is.
+        machine.taken(Operation::Abort);
+        machine.begin(Version::V1).expect("it goes on");
+        assert!(!machine.may_send(&partition(0)));
+        let add = machine.next(false).expect("the partition is to be added");
+        machine.answered(&add, Ok(Answer::Partitions(vec![(partition(0), Code::None)])));
+        machine.abort().expect("allowed");
+        let end = machine.next(true).expect("the end");
+        machine.answered(&end, Err(code(Code::InvalidTxnState)));
+        assert_eq!(machine.state(), State::FatalError);
     }
 }
