@@ -3,9 +3,11 @@
 
 mod avro;
 mod away;
+mod bounce;
 mod exactly_once;
 mod paused;
 mod shown;
+mod state_topics;
 mod steered;
 mod workers;
 

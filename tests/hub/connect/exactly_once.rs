@@ -26,20 +26,20 @@ const PARTITIONS: i32 = 2;
 /// How long a hub may live after its sources have sent something.
 const LIFE_MAX: Duration = Duration::from_millis(300);
 
-const SUPPORT: &str = "exactly.once.source.support";
+pub(super) const SUPPORT: &str = "exactly.once.source.support";
 
-fn is_broken() -> bool {
+pub(super) fn is_broken() -> bool {
     std::env::var("FOREBAY_TEST_BREAK").as_deref() == Ok("transaction")
 }
 
 /// Files that grow until they are finished.
-struct Growing {
+pub(super) struct Growing {
     stop: Arc<AtomicBool>,
     writer: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Growing {
-    fn start(paths: &[PathBuf]) -> Self {
+    pub(super) fn start(paths: &[PathBuf]) -> Self {
         let mut files: Vec<(String, File)> = paths
             .iter()
             .map(|path| {
@@ -68,7 +68,7 @@ impl Growing {
     }
 
     /// The lines, of which no two are the same.
-    fn finish(&mut self) -> BTreeSet<String> {
+    pub(super) fn finish(&mut self) -> BTreeSet<String> {
         self.stop.store(true, Ordering::Release);
         let lines = self.writer.take().expect("it is finished once").join();
         lines.expect("the writer does not fail").into_iter().collect()
@@ -82,25 +82,25 @@ impl Drop for Growing {
 }
 
 /// What whoever reads committed records finds.
-fn values(hub: &Hub, topic: &str) -> Vec<String> {
-    let records = read_all(&hub.bootstrap(), topic, PARTITIONS);
+fn values(hub: &Hub, (topic, partitions): (&str, i32)) -> Vec<String> {
+    let records = read_all(&hub.bootstrap(), topic, partitions);
     records.iter().map(|record| record.text().to_owned()).collect()
 }
 
 /// How many offsets a topic has; one that grows cannot be read to its end.
-fn length(hub: &Hub, topic: &str) -> i64 {
+fn length(hub: &Hub, topic: &str, partitions: i32) -> i64 {
     let end = |partition| watermarks(&hub.bootstrap(), topic, partition).1;
-    (0..PARTITIONS).map(end).sum()
+    (0..partitions).map(end).sum()
 }
 
-fn until_longer(hub: &Hub, topic: &str, than: i64) -> i64 {
+pub(super) fn until_longer(hub: &Hub, topic: &str, partitions: i32, than: i64) -> i64 {
     eventually(&format!("more than {than} offsets in {topic}"), || {
-        Some(length(hub, topic)).filter(|length| *length > than)
+        Some(length(hub, topic, partitions)).filter(|length| *length > than)
     })
 }
 
-fn until_all_are_there(hub: &Hub, topic: &str, lines: &BTreeSet<String>) {
-    eventually(&format!("{} lines in {topic}", lines.len()), || {
+pub(super) fn until_all_are_there(hub: &Hub, topic: (&str, i32), lines: &BTreeSet<String>) {
+    eventually(&format!("{} lines in {}", lines.len(), topic.0), || {
         let found: BTreeSet<String> = values(hub, topic).into_iter().collect();
         lines.is_subset(&found).then_some(())
     });
@@ -154,7 +154,7 @@ fn run(overrides: &[&str]) -> Vec<Outcome> {
     let mut seen = [0; 2];
     for _ in 0..KILLS {
         for ((topic, _), seen) in growing.iter().zip(&mut seen) {
-            *seen = until_longer(&hub, topic, *seen);
+            *seen = until_longer(&hub, topic, PARTITIONS, *seen);
         }
         // A random moment; nothing waits for it.
         std::thread::sleep(Duration::from_millis(chance.below(LIFE_MAX.as_millis() as u64)));
@@ -163,12 +163,12 @@ fn run(overrides: &[&str]) -> Vec<Outcome> {
     }
     let outcome = growing.iter_mut().map(|(topic, growing)| {
         let lines = growing.finish();
-        until_all_are_there(&hub, topic, &lines);
+        until_all_are_there(&hub, (topic, PARTITIONS), &lines);
         // Nothing comes behind the end of its tasks.
         let stopped = call(&hub, "PUT", &format!("/connectors/{topic}/stop"), None);
         assert_eq!(stopped.status, 204, "{stopped:?}");
         until_states(&hub, topic, "STOPPED: ");
-        let found = values(&hub, topic);
+        let found = values(&hub, (topic, PARTITIONS));
         Outcome { topic, lines, found }
     });
     outcome.collect()
@@ -213,7 +213,7 @@ fn a_stopped_worker_that_goes_on_repeats_no_line() {
     let all = names.map(str::to_owned);
     until_all_run(&a, &all, &[&a, &b]);
     for name in names {
-        until_longer(&hub, name, 0);
+        until_longer(&hub, name, PARTITIONS, 0);
     }
     b.signal(Signal::STOP);
     within(SESSION + TAKE_OVER, "a has everything", || {
@@ -222,13 +222,13 @@ fn a_stopped_worker_that_goes_on_repeats_no_line() {
         is_all.then_some(())
     });
     for name in names {
-        until_longer(&hub, name, length(&hub, name));
+        until_longer(&hub, name, PARTITIONS, length(&hub, name, PARTITIONS));
     }
     b.signal(Signal::CONT);
     until_all_run(&a, &all, &[&a, &b]);
     for (name, growing) in names.into_iter().zip(&mut growing) {
         let lines = growing.finish();
-        until_all_are_there(&hub, name, &lines);
+        until_all_are_there(&hub, (name, PARTITIONS), &lines);
         let stopped = a.call("PUT", &format!("/connectors/{name}/stop"), None);
         assert_eq!(stopped.status, 204, "{stopped:?}");
         eventually("it has stopped", || {
@@ -237,7 +237,7 @@ fn a_stopped_worker_that_goes_on_repeats_no_line() {
                 .all(|it| !it.starts_with(name))
                 .then_some(())
         });
-        let found = values(&hub, name);
+        let found = values(&hub, (name, PARTITIONS));
         let outcome = Outcome {
             topic: name,
             lines,
@@ -351,6 +351,6 @@ fn what_was_before_a_new_set_of_tasks_is_fenced_through_the_leader() {
     }
     assert_eq!(read_all(&hub.bootstrap(), "zombies", 1), []);
     for name in &names {
-        until_longer(&hub, name, length(&hub, name));
+        until_longer(&hub, name, PARTITIONS, length(&hub, name, PARTITIONS));
     }
 }

@@ -61,6 +61,10 @@ impl Worker {
         }
     }
 
+    pub(super) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     pub(super) fn id(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -153,14 +157,14 @@ fn values(hub: &Hub, topic: &str) -> Vec<String> {
 }
 
 /// Lines of sources arrive in their topics.
-fn until_lines(hub: &Hub, topic: &str, lines: &[String]) {
+pub(super) fn until_lines(hub: &Hub, topic: &str, lines: &[String]) {
     eventually(&format!("{} lines in {topic}", lines.len()), || {
         let found: BTreeSet<String> = values(hub, topic).into_iter().collect();
         lines.iter().all(|line| found.contains(line)).then_some(())
     });
 }
 
-fn append(file: &Path, lines: &[String]) {
+pub(super) fn append(file: &Path, lines: &[String]) {
     use std::io::Write as _;
     let mut file = fs::File::options()
         .create(true)

@@ -426,4 +426,31 @@ async fn the_tasks_before_the_present_ones_are_fenced_once() {
         .await
         .expect("done already");
     assert_eq!(model.count(forebay_protocol::ApiKey::InitProducerId), before);
+    // Who began before has its transactional id by now, and looks whether it may go on.
+    let now = cluster.state().task_generation("c");
+    let task = id();
+    let verify = |generation| fencing::verify(&context, &cluster, &task, generation);
+    verify(now).await.expect("it is of these");
+    let error = verify(now - 1).await.expect_err("it is of those before");
+    assert!(error.is_retriable(), "{}", error.trace());
+    assert!(
+        error.trace().contains("a new set of task configs"),
+        "{}",
+        error.trace()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_go_on_after_it_has_its_id_never_begins() {
+    let model = model(2);
+    let client = model.client(&[]);
+    let context = context(&client).await;
+    let task = Box::new(numbers(10, 5));
+    let runner =
+        TransactionalRunner::new(Arc::clone(&context), id(), config(&[]), task).expect("sound converters");
+    let (_command, commands) = watch::channel(Command::Be(TargetState::Started));
+    let refused = std::future::ready(Err(Error::retriable("another has it")));
+    let failed = runner.run(Arc::default(), commands, refused).await;
+    assert!(matches!(failed, Err(Failure::Start(_))), "{failed:?}");
+    assert_eq!(model.values("t", 0), [""; 0]);
 }
