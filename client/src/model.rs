@@ -144,6 +144,18 @@ impl Model {
         self.change(|state| state.rebalance(group));
     }
 
+    /// Ends the sessions of all members of a group, as a coordinator does that hears no heartbeats.
+    ///
+    /// # Panics
+    /// If there is no such group.
+    pub fn expire_members(&self, group: &str) {
+        self.change(|state| {
+            for member in state.member_ids(group) {
+                state.expire_member(group, &member);
+            }
+        });
+    }
+
     /// Puts in faults from now on.
     pub fn faults(&self, plan: impl FnMut(NodeId, &Request) -> Fault + Send + 'static) {
         self.lock().faults = Box::new(plan);

@@ -4,11 +4,13 @@
 
 mod chance;
 mod context;
+mod intents;
 mod log;
 mod sink;
 mod source;
 mod step;
 
+pub use intents::{Cluster, Owner};
 pub use log::{Delivery, PARTITIONS};
 pub use sink::{SinkReport, SinkSubject, check_sink};
 pub use source::{SourceReport, SourceSubject, check_source};

@@ -35,8 +35,8 @@ pub use plugin::{Constructor, NotFound, Plugin, PluginType, Plugins};
 pub use schema::{Field, Schema, SchemaBuilder};
 pub use simple::{SimpleSink, SimpleSource};
 pub use sink::{
-    AssignedPartition, AvroReader, AvroSchemas, ErrantRecordReporter, Offsets, RawRecords, ReadError,
-    ResultRecord, SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext,
+    AssignedPartition, AvroReader, AvroSchemas, ErrantRecordReporter, Intent, Intents, Offsets, RawRecords,
+    ReadError, ResultRecord, SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext,
     TopicPartition, ValueFormat, ValueReader,
 };
 pub use source::{

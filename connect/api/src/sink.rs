@@ -2,6 +2,7 @@
 
 mod batch;
 mod format;
+mod intent;
 mod record;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 
 pub use batch::{RawRecords, SinkBatch, SinkRecords};
 pub use format::{AvroReader, AvroSchemas, ReadError, ValueFormat, ValueReader};
+pub use intent::{Intent, Intents};
 pub use record::{SinkRecord, TopicPartition};
 
 use crate::{Access, BoxFuture, Connector, Error, Offset, TaskId, config::Properties};
@@ -86,6 +88,13 @@ pub trait SinkTask: Send {
         false
     }
 
+    /// Whether the task says what it intends before it makes an object, and when it is done, so that no other task can make
+    /// another one of the same records ([`Intents`]). If so, and if the worker can, [`SinkTaskContext::intents`] is there from
+    /// then on. Asked once, after `start`.
+    fn says_intents(&self) -> bool {
+        false
+    }
+
     /// Takes over partitions. Here a task looks at what its store already has, and moves the position accordingly by
     /// [`SinkTaskContext::offset`].
     ///
@@ -146,9 +155,6 @@ pub trait SinkTask: Send {
 }
 
 /// What a sink task can ask of its worker. Requests take effect when the method that makes them has returned.
-///
-/// The intents of exactly-once sinks whose tasks may overlap (`intend` before an object is written, `done` after it, each a
-/// transaction of the worker's) will be methods of this trait, once the broker has transactions.
 pub trait SinkTaskContext: fmt::Debug + Send + Sync {
     /// Which task it is.
     fn task_id(&self) -> &TaskId;
@@ -167,6 +173,11 @@ pub trait SinkTaskContext: fmt::Debug + Send + Sync {
 
     /// Asks for a commit soon instead of at the next `offset.flush.interval.ms`.
     fn request_commit(&self);
+
+    /// Where the task says what it intends; `None`: it does not ([`SinkTask::says_intents`]), or the worker cannot hear it.
+    fn intents(&self) -> Option<&dyn Intents> {
+        None
+    }
 
     /// Tells of what became of records, such as what a server answered, in topics of the sink's own cluster. When it returns, the
     /// results may be taken as told: the worker commits no offset after it before the cluster has them. A result may be

@@ -34,6 +34,7 @@ use crate::metrics::Registry;
 use crate::provider::Providers;
 use crate::service;
 use crate::store::config::ConfigStore;
+use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 use crate::worker::{Context, Worker};
@@ -112,15 +113,14 @@ impl Herder {
         let mut config = config;
         let admin = client.admin(&Properties::new())?;
         let cluster_id = admin.describe_cluster().await?.cluster_id;
-        if config.is_exactly_once() && !config.exactly_once_source_is_given {
-            let offered = admin.describe_features(None).await?.apis;
-            let needed = [ApiKey::InitProducerId, ApiKey::AddPartitionsToTxn, ApiKey::EndTxn];
-            if !needed.iter().all(|api| offered.contains_key(&api.number())) {
-                tracing::info!(
-                    "the cluster has no transactions: source connectors may repeat records after a crash"
-                );
-                config.exactly_once_source = ExactlyOnceSource::Disabled;
-            }
+        let offered = admin.describe_features(None).await?.apis;
+        let needed = [ApiKey::InitProducerId, ApiKey::AddPartitionsToTxn, ApiKey::EndTxn];
+        let has_transactions = needed.iter().all(|api| offered.contains_key(&api.number()));
+        if !has_transactions && config.is_exactly_once() && !config.exactly_once_source_is_given {
+            tracing::info!(
+                "the cluster has no transactions: source connectors may repeat records after a crash"
+            );
+            config.exactly_once_source = ExactlyOnceSource::Disabled;
         }
         let (configs, statuses, offsets) = open_stores(client, &config).await?;
         let cluster = Arc::new(Cluster::new(configs));
@@ -134,6 +134,7 @@ impl Herder {
         cluster.join(group, remote);
         let context = Arc::new(Context {
             client: client.clone(),
+            intents: IntentStore::new(&config, has_transactions && config.storage == Storage::Topics),
             config,
             providers,
             access: place.access,

@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod error;
+pub(crate) mod intent;
 pub(crate) mod offset;
 pub(crate) mod status;
 mod table;

@@ -1,14 +1,17 @@
 //! The worker's side of a sink task.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::{Access, ErrantRecordReporter, Offset, SinkTaskContext, TaskId, TopicPartition};
+use super::intents::Owner;
+use crate::{Access, ErrantRecordReporter, Intents, Offset, SinkTaskContext, TaskId, TopicPartition};
 
 /// Keeps what the task asks for until the kit acts on it.
 #[derive(Debug)]
 pub(super) struct Context {
     task_id: TaskId,
     offsets: Mutex<Vec<(TopicPartition, Offset)>>,
+    /// If the task says what it intends.
+    pub(super) owner: OnceLock<Arc<Owner>>,
 }
 
 impl Default for Context {
@@ -20,6 +23,7 @@ impl Default for Context {
         Self {
             task_id,
             offsets: Mutex::default(),
+            owner: OnceLock::new(),
         }
     }
 }
@@ -51,6 +55,10 @@ impl SinkTaskContext for Context {
     fn resume(&self, _partitions: &[TopicPartition]) {}
 
     fn request_commit(&self) {}
+
+    fn intents(&self) -> Option<&dyn Intents> {
+        self.owner.get().map(|owner| &**owner as _)
+    }
 
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
         None

@@ -10,6 +10,7 @@ use super::{
     Delivery, Violation,
     chance::Chance,
     context::Context,
+    intents::Cluster,
     log::Log,
     step::{Trail, cut_off},
 };
@@ -82,6 +83,7 @@ pub async fn check_sink(subject: &SinkSubject<'_>, seed: u64) -> Result<SinkRepo
         chance: Chance::new(seed),
         trail: Trail::default(),
         committed: Offsets::new(),
+        cluster: Cluster::default(),
         positions: Offsets::new(),
         owned: BTreeSet::new(),
         running: None,
@@ -108,6 +110,8 @@ struct Run<'a> {
     trail: Trail,
     /// What survives a kill, beside the store.
     committed: Offsets,
+    /// The same, for a task that says what it intends.
+    cluster: Cluster,
     positions: Offsets,
     owned: BTreeSet<TopicPartition>,
     running: Option<Running>,
@@ -149,11 +153,38 @@ impl Run<'_> {
         {
             return Err(self.contract(format!("the task does not take raw values of format {format:?}")));
         }
+        if task.says_intents() {
+            let owner = self.cluster.owner();
+            assert!(context.owner.set(owner).is_ok(), "it is set here only");
+        }
         self.running = Some(Running { task, context });
         self.open(self.log.ends.keys().cloned().collect()).await
     }
 
     async fn open(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Violation> {
+        self.owned.extend(partitions.iter().cloned());
+        self.trail.push("open");
+        for _ in 0..OPEN_ATTEMPTS_MAX {
+            let assigned = self.assign(&partitions);
+            match self.running().task.open(&assigned).await {
+                // What a task that was killed had under way on another thread may still be in the way.
+                Err(error) if error.is_retriable() => std::thread::yield_now(),
+                other => {
+                    self.ok(other)?;
+                    self.learn_committed();
+                    return self.apply_requests();
+                }
+            }
+        }
+        Err(self.contract(format!("{OPEN_ATTEMPTS_MAX} retriable errors from open")))
+    }
+
+    /// Gives partitions to the task, from where the group has them.
+    fn assign(&mut self, partitions: &[TopicPartition]) -> Vec<AssignedPartition> {
+        if let Some(owner) = self.running().context.owner.get().cloned() {
+            partitions.iter().for_each(|one| owner.take_over(one));
+        }
+        self.learn_committed();
         let assigned: Vec<AssignedPartition> = partitions
             .iter()
             .map(|topic_partition| AssignedPartition {
@@ -168,19 +199,16 @@ impl Run<'_> {
         for one in &assigned {
             self.positions.insert(one.topic_partition.clone(), one.position);
         }
-        self.owned.extend(partitions);
-        self.trail.push("open");
-        for _ in 0..OPEN_ATTEMPTS_MAX {
-            match self.running().task.open(&assigned).await {
-                // What a task that was killed had under way on another thread may still be in the way.
-                Err(error) if error.is_retriable() => std::thread::yield_now(),
-                other => {
-                    self.ok(other)?;
-                    return self.apply_requests();
-                }
+        assigned
+    }
+
+    /// A task that says what it intends commits by itself, too.
+    fn learn_committed(&mut self) {
+        for topic_partition in self.log.ends.keys() {
+            if let Some(offset) = self.cluster.committed(topic_partition) {
+                self.committed.insert(topic_partition.clone(), offset);
             }
         }
-        Err(self.contract(format!("{OPEN_ATTEMPTS_MAX} retriable errors from open")))
     }
 
     async fn put(&mut self, polls: Option<u64>) -> Result<(), Violation> {
@@ -243,6 +271,11 @@ impl Run<'_> {
             }
         }
         if goes_through {
+            if let Some(owner) = self.running().context.owner.get() {
+                for (topic_partition, offset) in &safe {
+                    owner.commit(topic_partition, *offset);
+                }
+            }
             self.committed.extend(safe);
             self.check_store().await?;
         }
@@ -269,6 +302,7 @@ impl Run<'_> {
         self.report.kills_in_flight += u32::from(in_flight);
         self.running = None;
         self.owned.clear();
+        self.learn_committed();
         self.check_store().await?;
         self.start().await
     }

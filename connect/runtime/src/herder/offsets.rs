@@ -195,6 +195,8 @@ impl Herder {
         offsets: SinkOffsets,
     ) -> Result<bool, Error> {
         let is_known = self.ask_sink(config, &offsets).await?;
+        let partitions: Vec<TopicPartition> = offsets.keys().cloned().collect();
+        self.forget_intents(name, Some(&partitions)).await?;
         let (group, admin) = (sink_group(config, name), self.admin()?);
         let failed = |source| alter_failed(name, source);
         let mut set = BTreeMap::new();
@@ -234,6 +236,7 @@ impl Herder {
             (partition, None)
         });
         let is_known = self.ask_sink(config, &all.collect()).await?;
+        self.forget_intents(name, None).await?;
         let deleted = admin.delete_groups(&[&group]).await.map_err(failed)?;
         match deleted.into_values().next() {
             // The connector has never run: there is nothing to forget.
@@ -245,6 +248,13 @@ impl Herder {
             | None => Ok(is_known),
             Some(Err(error)) => Err(failed(error)),
         }
+    }
+
+    /// What a task before has begun is not finished where its offsets are set anew.
+    async fn forget_intents(&self, name: &str, partitions: Option<&[TopicPartition]>) -> Result<(), Error> {
+        let context = &self.context;
+        let forgotten = context.intents.forget(&context.client, name, partitions).await;
+        forgotten.map_err(Error::Store)
     }
 
     async fn ask_sink(&self, config: &Arc<Properties>, offsets: &SinkOffsets) -> Result<bool, Error> {

@@ -4,6 +4,7 @@
 use forebay_client::{Admin, Consumer, Error, Producer};
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
+use forebay_protocol::TopicPartition;
 
 use super::context::Context;
 use crate::connector_config::ConnectorConfig;
@@ -164,6 +165,39 @@ pub(crate) fn sink_consumer(
     base.insert("client.id".to_owned(), format!("connector-consumer-{id}"));
     let merged = merged(base, &CONSUMER, context, config);
     context.client.consumer(&merged)
+}
+
+/// How long a transaction of intents may be open; whoever reads them may have to wait so long.
+const INTENTS_TRANSACTION_TIMEOUT_MS: &str = "15000";
+
+/// The transactional id under which a sink task says what it intends of a partition: one per connector and partition, whichever
+/// of its tasks has that.
+pub(crate) fn intents_id(config: &ConnectorConfig, partition: &TopicPartition) -> String {
+    let group = config.with_prefix("consumer.override.");
+    let group = group.get("group.id").cloned();
+    let group = group.unwrap_or_else(|| format!("connect-{}", config.name));
+    format!("{group}/{}-{}", partition.topic, partition.partition)
+}
+
+/// The producer with which a sink task says what it intends of a partition.
+pub(crate) fn intents_producer(
+    context: &Context,
+    config: &ConnectorConfig,
+    id: &TaskId,
+    partition: &TopicPartition,
+) -> Result<Producer, Error> {
+    let mut base = properties(&[("linger.ms", "0")]);
+    base.insert("client.id".to_owned(), format!("connector-intents-producer-{id}"));
+    let mut merged = merged(base, &PRODUCER, context, config);
+    for (key, value) in [
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        ("transaction.timeout.ms", INTENTS_TRANSACTION_TIMEOUT_MS),
+    ] {
+        merged.insert(key.to_owned(), value.to_owned());
+    }
+    merged.insert("transactional.id".to_owned(), intents_id(config, partition));
+    context.client.producer(&merged)
 }
 
 /// The `group.instance.id` of a sink task.

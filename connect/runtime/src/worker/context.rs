@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::group::Session;
 use crate::metrics::Registry;
 use crate::provider::{Providers, Resolved, redact};
+use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, Status, StatusStore};
 
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) offsets: OffsetStore,
     /// What the tasks that run here count.
     pub(crate) metrics: Registry,
+    /// Where sink tasks say what they intend.
+    pub(crate) intents: IntentStore,
     /// How long all of it may run.
     pub(crate) session: Session,
 }

@@ -5,6 +5,7 @@
 
 mod context;
 mod deliver;
+mod intents;
 mod opening;
 mod partitions;
 mod rebalance;
@@ -32,6 +33,7 @@ use crate::outage::Outage;
 use crate::store::config::TargetState;
 use crate::store::status::State;
 use context::TaskContext;
+use intents::TaskIntents;
 use opening::Waiting;
 use partitions::Partitions;
 use reporter::Reporter;
@@ -75,6 +77,8 @@ pub(super) struct SinkTaskRunner {
     reporter: Option<Arc<Reporter>>,
     /// What the task tells of records.
     results: Option<Arc<Results>>,
+    /// Where the task says what it intends, if it does.
+    intents: Option<Arc<TaskIntents>>,
     /// When offsets were last committed, or nothing was there to commit.
     committed_at: Instant,
     /// Whether the task wants a commit soon.
@@ -127,6 +131,7 @@ impl SinkTaskRunner {
             requests: None,
             reporter: None,
             results: None,
+            intents: None,
             committed_at: Instant::now(),
             commit_requested: false,
             polling: Outage::default(),
@@ -190,7 +195,10 @@ impl SinkTaskRunner {
             results,
         ));
         self.requests = Some(Arc::clone(&requests));
-        self.task.start(requests, properties).await?;
+        self.task.start(Arc::clone(&requests) as _, properties).await?;
+        if self.task.says_intents() {
+            self.offer_intents(&requests);
+        }
         let format = self.converters.value_format.clone();
         let format = format.filter(|_| self.transformations.is_empty());
         self.raw = format.filter(|format| self.task.takes_raw(format));
@@ -201,6 +209,21 @@ impl SinkTaskRunner {
         let subscribed = self.consumer.subscribe(subscription.with_events());
         subscribed
             .map_err(|error| Error::fatal("cannot subscribe to the connector's topics").with_source(error))
+    }
+
+    fn offer_intents(&mut self, requests: &TaskContext) {
+        let told = self
+            .results
+            .clone()
+            .map(|results| (self.reporter.clone(), results));
+        let told = told.expect("made when the task was started");
+        self.intents = TaskIntents::new(&self.context, &self.config, &self.id, told);
+        match &self.intents {
+            Some(intents) => requests.set_intents(Arc::clone(intents)),
+            None => {
+                tracing::info!(task = %self.id, "the worker has no topic for intents: no other task may have the same partitions");
+            }
+        }
     }
 
     async fn work(&mut self) -> Result<(), Error> {
@@ -214,6 +237,7 @@ impl SinkTaskRunner {
             };
             match polled {
                 Ok(batches) => {
+                    self.tell_group();
                     retry_delay = RETRY_DELAY;
                     if let Some(lasted) = self.polling.ends() {
                         tracing::info!(task = %self.id, ?lasted, "the task's consumer polls again");
@@ -239,6 +263,13 @@ impl SinkTaskRunner {
             }
         }
         Ok(())
+    }
+
+    /// Intents are said in the name of the member that the last poll has made of the task.
+    pub(super) fn tell_group(&self) {
+        if let Some(intents) = &self.intents {
+            intents.set_group(self.consumer.group_metadata());
+        }
     }
 
     /// Does what the task is told; gives the state that it is in, `None` if it is to stop.

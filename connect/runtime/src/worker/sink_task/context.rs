@@ -1,12 +1,13 @@
 //! What a sink task asks of its worker: kept until the method that asks has returned, then done.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use forebay_connect_api::{
-    Access, BoxFuture, ErrantRecordReporter, Error, Offset, ResultRecord, SinkTaskContext, TaskId,
+    Access, BoxFuture, ErrantRecordReporter, Error, Intents, Offset, ResultRecord, SinkTaskContext, TaskId,
     TopicPartition,
 };
 
+use super::intents::TaskIntents;
 use super::reporter::Reporter;
 use super::results::Results;
 
@@ -29,6 +30,7 @@ pub(super) struct TaskContext {
     requests: Mutex<Requests>,
     reporter: Option<Arc<Reporter>>,
     results: Arc<Results>,
+    intents: OnceLock<Arc<TaskIntents>>,
 }
 
 impl TaskContext {
@@ -44,7 +46,14 @@ impl TaskContext {
             requests: Mutex::default(),
             reporter,
             results,
+            intents: OnceLock::new(),
         }
+    }
+
+    /// From now on the task can say what it intends.
+    pub(super) fn set_intents(&self, intents: Arc<TaskIntents>) {
+        // Once, after the task has started.
+        let _ = self.intents.set(intents);
     }
 
     /// What was asked since the last time.
@@ -82,6 +91,10 @@ impl SinkTaskContext for TaskContext {
 
     fn request_commit(&self) {
         self.ask(|requests| requests.commit = true);
+    }
+
+    fn intents(&self) -> Option<&dyn Intents> {
+        self.intents.get().map(|intents| &**intents as &dyn Intents)
     }
 
     fn report_results(&self, records: Vec<ResultRecord>) -> BoxFuture<'_, Result<(), Error>> {

@@ -298,7 +298,7 @@ impl SinkTaskRunner {
             };
             match polled {
                 // Everything is paused: nothing comes.
-                Ok(_) => {}
+                Ok(_) => self.tell_group(),
                 Err(error) if error.is_retriable() => tokio::time::sleep(wait.min(RETRY_DELAY)).await,
                 Err(error) => return Err(Error::fatal("the task's consumer has failed").with_source(error)),
             }
@@ -326,6 +326,12 @@ impl SinkTaskRunner {
             };
             let client = partition.client.clone();
             self.seek(&client, offset)?;
+        }
+        let committed = self.intents.as_ref().map(|intents| intents.take_committed());
+        for (topic_partition, offset) in committed.into_iter().flatten() {
+            if let Some(partition) = self.partitions.get_mut(&topic_partition) {
+                partition.committed = Some(offset);
+            }
         }
         self.commit_requested |= requests.commit;
         if !requests.pauses.is_empty() {

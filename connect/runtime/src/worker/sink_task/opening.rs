@@ -26,6 +26,11 @@ pub(super) enum Cause {
     Assigned,
     /// Its log goes on before what the task has had.
     BegunAnew,
+    /// The task was refused to say what it intends of it.
+    Refused {
+        /// Where it was before, if the group has no offset.
+        from: Offset,
+    },
 }
 
 /// The partitions, and when they are tried next.
@@ -56,6 +61,12 @@ impl Waiting {
         self.partitions.insert(partition, cause);
         self.not_before = Instant::now();
         (self.delay, self.patience) = (RETRY_DELAY, LOOK_PATIENCE);
+    }
+
+    /// One more, after a pause in which a poll may find out that it is somebody else's.
+    pub(super) fn add_later(&mut self, partition: ClientTopicPartition, cause: Cause) {
+        self.partitions.insert(partition, cause);
+        self.not_before = self.not_before.max(Instant::now() + RETRY_DELAY);
     }
 
     /// It waits no more; why it did.
@@ -122,8 +133,8 @@ impl SinkTaskRunner {
         };
         let error = match looked {
             Ok(Ok(assigned)) => return self.open(assigned, !away.is_empty()).await,
-            Ok(Err(error)) if error.is_retriable() => error.to_string(),
-            Ok(Err(error)) => return Err(Error::fatal("cannot look at new partitions").with_source(error)),
+            Ok(Err(error)) if error.is_retriable() => error.trace(),
+            Ok(Err(error)) => return Err(error),
             Err(_) => format!("no answer within {patience:?}"),
         };
         if self.waiting.put_off() {
@@ -182,6 +193,29 @@ impl SinkTaskRunner {
     async fn look_at(
         &mut self,
         partitions: &[ClientTopicPartition],
+    ) -> Result<Vec<AssignedPartition>, Error> {
+        let Some(intents) = self.intents.clone() else {
+            return self.look_at_logs(partitions).await.map_err(cannot_look);
+        };
+        // In this order: who is not fenced yet could still say and commit something.
+        intents.fence(partitions).await.map_err(|error| {
+            let retriable = error.is_retriable();
+            let message = "tasks that had these partitions before cannot be fenced, for which the cluster needs transactions, and the \
+                           task the right to use them; some connectors can do without (intents.enable=false)";
+            match retriable {
+                true => Error::retriable(message).with_source(error),
+                false => Error::fatal(message).with_source(error),
+            }
+        })?;
+        let assigned = self.look_at_logs(partitions).await.map_err(cannot_look)?;
+        let read = intents.read(&assigned).await;
+        read.map_err(|error| Error::retriable("intents cannot be read").with_source(error))?;
+        Ok(assigned)
+    }
+
+    async fn look_at_logs(
+        &mut self,
+        partitions: &[ClientTopicPartition],
     ) -> Result<Vec<AssignedPartition>, forebay_client::Error> {
         let committed = self.consumer.committed(partitions).await?;
         let starts = self.consumer.beginning_offsets(partitions).await?;
@@ -192,6 +226,10 @@ impl SinkTaskRunner {
         let ids = self.consumer.topic_ids(&topics).await?;
         let mut assigned = Vec::with_capacity(partitions.len());
         for partition in partitions {
+            if let Some(Cause::Refused { from }) = self.waiting.partitions.get(partition) {
+                let committed = committed.get(partition).map(|committed| committed.offset);
+                self.consumer.seek(partition, committed.unwrap_or(*from))?;
+            }
             let position = self.consumer.position(partition).await?;
             let log_end_offset = ends.get(partition).copied().unwrap_or(position);
             let committed = committed.get(partition).map(|committed| committed.offset);
@@ -206,6 +244,14 @@ impl SinkTaskRunner {
             });
         }
         Ok(assigned)
+    }
+}
+
+fn cannot_look(error: forebay_client::Error) -> Error {
+    let message = "cannot look at new partitions";
+    match error.is_retriable() {
+        true => Error::retriable(message).with_source(error),
+        false => Error::fatal(message).with_source(error),
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Generation(u64);
 pub(super) struct Partition {
     /// Its name for the client.
     pub(super) client: ClientTopicPartition,
+    /// Where it was when it was given to the task.
+    pub(super) opened: Offset,
     /// The offset that the task gets next.
     pub(super) next: Offset,
     /// The end of what can be read, when something was fetched of it last.
@@ -57,6 +59,7 @@ impl Partitions {
         let client = for_client(&topic_partition);
         let partition = Partition {
             client,
+            opened: next,
             next,
             end: None,
             generation: self.new_generation(),

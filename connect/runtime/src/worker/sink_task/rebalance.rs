@@ -16,6 +16,7 @@ impl SinkTaskRunner {
     /// Follows what the last poll found out about the task's share of the partitions, and opens what waits for that. What is
     /// revoked can still be committed, as it is given up with the next poll only.
     pub(super) async fn rebalance(&mut self) -> Result<(), Error> {
+        self.tell_group();
         for event in self.consumer.take_events() {
             match event {
                 RebalanceEvent::Revoked(partitions) => self.give_up(&partitions, true).await?,
@@ -23,7 +24,24 @@ impl SinkTaskRunner {
                 RebalanceEvent::Assigned(partitions) => self.take_over(&partitions, Cause::Assigned)?,
             }
         }
+        self.reopen_lost().await?;
         self.open_waiting().await
+    }
+
+    /// Takes over anew what the task was refused to speak of. If it is somebody else's by now, a poll says so before.
+    async fn reopen_lost(&mut self) -> Result<(), Error> {
+        let lost = self.intents.as_ref().map(|intents| intents.take_lost());
+        for name in lost.into_iter().flatten() {
+            let Some(partition) = self.partitions.get(&name) else {
+                continue;
+            };
+            let (client, from) = (partition.client.clone(), partition.opened);
+            tracing::info!(task = %self.id, partition = %name, "the partition is opened anew, from where the group has it");
+            self.task.close(std::slice::from_ref(&name)).await?;
+            self.partitions.remove(&name);
+            self.waiting.add_later(client, Cause::Refused { from });
+        }
+        self.apply_pauses()
     }
 
     /// Gives everything up.
@@ -57,6 +75,9 @@ impl SinkTaskRunner {
             Ok(())
         };
         let closed = self.task.close(&names).await;
+        if let Some(intents) = &self.intents {
+            intents.give_up(&names);
+        }
         for name in &names {
             self.partitions.remove(name);
         }

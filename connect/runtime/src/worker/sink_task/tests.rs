@@ -1,6 +1,7 @@
 //! A sink task against the client's model cluster: rebalances, retries, moves and pauses at any moment, and a task that sees
 //! every broken promise. Time is virtual.
 
+mod intents;
 mod ledger;
 mod transformed;
 
@@ -18,6 +19,7 @@ use super::*;
 use crate::config::Config;
 use crate::group::Session;
 use crate::provider::Providers;
+use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 use ledger::{Answer, Book, Ledger};
@@ -48,6 +50,10 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
         statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
         metrics: crate::metrics::Registry::default(),
+        intents: IntentStore::new(
+            &Config::new(&Properties::new()).expect("every key has a default"),
+            true,
+        ),
         session: Session::alone(),
         client,
     })

@@ -9,6 +9,7 @@ use forebay_protocol::{ErrorCode, Request};
 use super::*;
 use crate::config::Config;
 use crate::group::Session;
+use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
 
@@ -54,6 +55,10 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
         statuses: StatusStore::in_memory(),
         offsets: OffsetStore::detached(&client),
         metrics: crate::metrics::Registry::default(),
+        intents: IntentStore::new(
+            &Config::new(&Properties::new()).expect("every key has a default"),
+            true,
+        ),
         session: Session::alone(),
         client,
     });

@@ -8,6 +8,7 @@ use forebay_client::Client;
 use super::*;
 use crate::herder::cluster::Cluster;
 use crate::store::config::ConfigStore;
+use crate::store::intent::IntentStore;
 use crate::worker::fencing;
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
@@ -110,6 +111,7 @@ async fn context(client: &Client) -> Arc<Context> {
         metrics: crate::metrics::Registry::default(),
         session: Session::alone(),
         offsets: OffsetStore::open(client, &config).await.expect("it can be made"),
+        intents: IntentStore::new(&config, true),
         client: client.clone(),
         config,
     })
