@@ -1,5 +1,5 @@
 //! The configuration: Confluent's keys for its S3 and HDFS sinks, as far as they have a meaning here, and a few of our own
-//! (`max.buffer.bytes`, `flush.bytes`, `rotate.idle.interval.ms`). What would change where or whether data lands, and is not
+//! (`max.buffer.bytes`, `worker.max.buffer.bytes`, `intents.enable`, `flush.bytes`, `rotate.idle.interval.ms`). What would change where or whether data lands, and is not
 //! supported, is refused rather than ignored.
 
 mod definition;
@@ -37,10 +37,14 @@ pub(crate) struct Config {
     pub(crate) open_files_max: Option<usize>,
     pub(crate) format: Format,
     pub(crate) rotation: Rotation,
+    /// `intents.enable`.
+    pub(crate) intents: bool,
     pub(crate) on_null: OnNull,
     pub(crate) retry_backoff_ms: u64,
     /// What all open files of the task may take.
     pub(crate) buffer_bytes_max: usize,
+    /// What all open files of the worker may take.
+    pub(crate) worker_bytes_max: usize,
 }
 
 impl Config {
@@ -76,6 +80,7 @@ impl Config {
                 idle_ms: positive("rotate.idle.interval.ms"),
                 zone: partitioning::zone(&parsed),
             },
+            intents: parsed.get_boolean("intents.enable"),
             on_null: match parsed.get_string("behavior.on.null.values") {
                 "ignore" => OnNull::Ignore,
                 "write" => OnNull::Write,
@@ -83,6 +88,7 @@ impl Config {
             },
             retry_backoff_ms: parsed.get_long("retry.backoff.ms").unsigned_abs(),
             buffer_bytes_max: number("max.buffer.bytes"),
+            worker_bytes_max: number("worker.max.buffer.bytes"),
         })
     }
 }

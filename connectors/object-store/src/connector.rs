@@ -8,6 +8,7 @@ use forebay_connect_api::{
 };
 
 use crate::{
+    budget::{self, Budget},
     clock::{Clock, SystemClock},
     config::{self, Config},
     partitioner::default_partition,
@@ -22,6 +23,7 @@ pub(crate) struct Environment {
     /// Used instead of the store that the configuration names.
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Default for Environment {
@@ -29,6 +31,7 @@ impl Default for Environment {
         Self {
             store: None,
             clock: Arc::new(SystemClock),
+            budget: Arc::clone(&budget::WORKER),
         }
     }
 }

@@ -18,9 +18,11 @@
 //! The order that makes this true, and must hold: an object is complete before it has its name; it is durable before its
 //! records' offsets are committed; objects of one folder and partition appear one after the other, never a later one first.
 //!
-//! What must not be here: anything of Kafka's protocol. Two tasks that overlap on one partition are fenced by the worker's
-//! intents, once it has them; until then a name protects only against the same range written twice.
+//! What must not be here: anything of Kafka's protocol. Two tasks that overlap on one partition are fenced by the worker's intents
+//! (`task/promise.rs`, docs/decisions/0005-intents.md); without them (`intents.enable=false`, a worker that keeps its offsets in a file) a
+//! name protects only against the same range written twice.
 
+mod budget;
 mod clock;
 mod config;
 mod connector;

@@ -24,6 +24,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
         topic_id: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Created, Error>>;
 
+    /// Whether there is an object of that name; if so, it is durable.
+    fn has<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// The topic that was noted when the object was made; `None` if there is no note, or no such object any more.
     fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 

@@ -2,6 +2,8 @@
 
 mod open_file;
 mod partition;
+mod promise;
+mod take;
 mod upload;
 
 use std::{
@@ -11,32 +13,46 @@ use std::{
 };
 
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
-    Timestamp, TopicPartition, ValueFormat, config::Properties,
+    AssignedPartition, BoxFuture, Error, Intents, Offset, Offsets, SinkBatch, SinkRecords, SinkTask,
+    SinkTaskContext, Timestamp, TopicPartition, ValueFormat, config::Properties,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
-use self::partition::{AtFault, Partition, Record, Stop, Take};
+use self::{
+    partition::Partition,
+    promise::{Outstanding, Promise},
+    take::{AtFault, Record, Stop, Take},
+};
 use crate::{
+    budget::Share,
     config::Config,
     connector::Environment,
     format::{self, Cell, Reading},
     partitioner::default_partition,
     resume::{Covered, Stored},
-    store::{Found, Store},
+    store::{self, Store},
 };
 
 /// Partitions that are listed or written at the same time.
 const CONCURRENT_MAX: usize = 8;
 
 /// A folder, and what is in it.
-type Listed = (String, Arc<[Found]>);
+type Listed = (String, Arc<[store::Found]>);
 
 /// Writes the partitions that it is given.
 #[derive(Debug)]
 pub(crate) struct ObjectStoreSinkTask {
     environment: Environment,
     started: Option<Started>,
+}
+
+/// Where a partition goes on.
+#[derive(Debug)]
+struct Found {
+    position: Offset,
+    /// What is stored of it from there on, with the default partitioner.
+    covered: Option<Covered>,
+    outstanding: Outstanding,
 }
 
 #[derive(Debug)]
@@ -46,8 +62,10 @@ struct Started {
     environment: Environment,
     context: Arc<dyn SinkTaskContext>,
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// Of the memory of all tasks.
+    share: Share,
     /// Folders of several partitions that were listed since the last of these was opened.
-    listed: BTreeMap<String, Arc<[Found]>>,
+    listed: BTreeMap<String, Arc<[store::Found]>>,
     /// The wall clock as it was looked at last: it never goes back.
     now: Timestamp,
     /// After a failure of the store: not to be tried again before.
@@ -78,7 +96,9 @@ impl SinkTask for ObjectStoreSinkTask {
         Box::pin(async move {
             let config = Arc::new(Config::parse(properties)?);
             let store = self.environment.open(&config, context.access()).await?;
+            let share = self.environment.budget.join(config.worker_bytes_max);
             self.started = Some(Started {
+                share,
                 config,
                 store,
                 environment: self.environment.clone(),
@@ -99,6 +119,11 @@ impl SinkTask for ObjectStoreSinkTask {
         })
     }
 
+    fn says_intents(&self) -> bool {
+        let started = self.started.as_ref();
+        started.is_some_and(|started| started.config.intents)
+    }
+
     fn open<'a>(&'a mut self, partitions: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move { self.started()?.open(partitions).await })
     }
@@ -109,6 +134,9 @@ impl SinkTask for ObjectStoreSinkTask {
 
     fn deadline(&self) -> Option<Instant> {
         let started = self.started.as_ref()?;
+        if started.share.excess() > 0 && started.partitions.values().any(|one| one.bytes() > 0) {
+            return Some(Instant::now());
+        }
         let deadlines = started.partitions.values().filter_map(Partition::deadline);
         let wait_ms = deadlines
             .min()?
@@ -140,6 +168,7 @@ impl SinkTask for ObjectStoreSinkTask {
             started
                 .partitions
                 .retain(|topic_partition, _| !partitions.contains(topic_partition));
+            started.count();
         }
         Box::pin(std::future::ready(Ok(())))
     }
@@ -154,42 +183,42 @@ impl Started {
     async fn open(&mut self, assigned: &[AssignedPartition]) -> Result<(), Error> {
         // What their owners wrote until now has to be seen.
         self.listed.clear();
-        if !self.config.partitioner.is_default() {
-            for one in assigned {
-                self.add(one, one.position, None);
-            }
-            return Ok(());
-        }
-        let mut stored: Vec<BoxFuture<'_, Result<Stored, Error>>> = Vec::new();
+        let context = Arc::clone(&self.context);
+        let mut found: Vec<BoxFuture<'_, Result<Found, Error>>> = Vec::new();
         for one in assigned {
-            let (store, layout) = (&*self.store, &self.config.layout);
-            stored.push(Box::pin(async move {
-                let of = &one.topic_partition;
-                let stored = Stored::list(store, layout, of, &default_partition(of)).await?;
-                stored.check_topic(store, one).await?;
-                stored.check(store, one)?;
-                Ok(stored)
-            }));
+            let (store, config) = (&*self.store, &*self.config);
+            found.push(Box::pin(look(store, config, context.intents(), one)));
         }
-        let stored = futures_util::stream::iter(stored).buffered(CONCURRENT_MAX);
-        let stored: Vec<Stored> = stored.try_collect().await?;
-        for (one, stored) in assigned.iter().zip(stored) {
-            let position = stored.position(one);
-            if position != one.position {
-                tracing::info!(partition = %one.topic_partition, %position, committed = ?one.committed, "going on after the last object");
-                self.context.offset(&one.topic_partition, position);
+        let found = futures_util::stream::iter(found).buffered(CONCURRENT_MAX);
+        let found: Vec<Found> = found.try_collect().await?;
+        let mut opened = Vec::with_capacity(assigned.len());
+        for (one, found) in assigned.iter().zip(found) {
+            let Found {
+                position,
+                covered,
+                outstanding,
+            } = found;
+            let config = Arc::clone(&self.config);
+            let mut partition = Partition::new(one, position, outstanding.promises, config);
+            if let Some(covered) = covered {
+                partition.learn(default_partition(&one.topic_partition).into(), covered);
             }
-            self.add(one, position, Some(stored.covered(position)));
+            if let Some(intents) = context.intents().filter(|_| !outstanding.made.is_empty()) {
+                let (of, safe) = (&one.topic_partition, partition.safe_offset());
+                intents.done(of, &outstanding.made, safe).await?;
+            }
+            opened.push(partition);
+        }
+        // Nothing can fail any more.
+        for (one, partition) in assigned.iter().zip(opened) {
+            let position = partition.position();
+            if position != one.position {
+                tracing::info!(partition = %one.topic_partition, %position, committed = ?one.committed, "going on where the store says");
+                context.offset(&one.topic_partition, position);
+            }
+            self.partitions.insert(one.topic_partition.clone(), partition);
         }
         Ok(())
-    }
-
-    fn add(&mut self, one: &AssignedPartition, position: Offset, covered: Option<Covered>) {
-        let mut partition = Partition::new(one, position, Arc::clone(&self.config));
-        if let Some(covered) = covered {
-            partition.learn(default_partition(&one.topic_partition).into(), covered);
-        }
-        self.partitions.insert(one.topic_partition.clone(), partition);
     }
 
     fn now(&mut self) -> Timestamp {
@@ -221,7 +250,7 @@ impl Started {
             };
             match for_each(batch, &unreadable, |record| take.record(record)) {
                 Ok(()) => {
-                    partition.end_batch(batch.next_offset);
+                    partition.end_batch(batch.next_offset)?;
                     break Ok(());
                 }
                 Err(Stop::Failed(error)) => return Err(error),
@@ -304,35 +333,50 @@ impl Started {
         for partition in self.partitions.values_mut() {
             partition.close_due(now)?;
         }
+        self.close_largest_beyond_budget()?;
         self.upload().await
     }
 
-    /// A file that takes more than its share is closed early: many small objects are better than no memory.
+    /// Files that take more than their share are closed early: many small objects are better than no memory.
     fn close_largest_beyond_budget(&mut self) -> Result<(), Error> {
-        loop {
-            let bytes: usize = self.partitions.values().map(Partition::bytes).sum();
-            if bytes <= self.config.buffer_bytes_max {
-                return Ok(());
-            }
+        let open: usize = self.partitions.values().map(Partition::bytes).sum();
+        let closed: usize = self.partitions.values().map(Partition::closed_bytes).sum();
+        let excess = self.share.set(open + closed);
+        let mut excess = excess.max(open.saturating_sub(self.config.buffer_bytes_max));
+        while excess > 0 {
             let partitions = self.partitions.values_mut();
             let largest = partitions.max_by_key(|partition| partition.largest_bytes());
             let Some(largest) = largest.filter(|partition| partition.largest_bytes() > 0) else {
-                return Ok(());
+                break;
             };
+            let bytes = largest.largest_bytes();
             tracing::debug!(
+                excess,
                 bytes,
-                "open files take more than max.buffer.bytes: closing the largest"
+                "open files take more memory than they may: closing the largest"
             );
+            excess = excess.saturating_sub(bytes);
             largest.close_largest()?;
         }
+        Ok(())
+    }
+
+    /// What is in the store takes no memory any more.
+    fn count(&self) {
+        let bytes = self
+            .partitions
+            .values()
+            .map(|one| one.bytes() + one.closed_bytes());
+        self.share.set(bytes.sum());
     }
 
     /// Puts closed files into the store: those of one partition one after the other, partitions at the same time.
     async fn upload(&mut self) -> Result<(), Error> {
-        let store = &*self.store;
+        let context = Arc::clone(&self.context);
+        let (store, intents) = (&*self.store, context.intents());
         let mut uploads: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::new();
         for partition in self.partitions.values_mut().filter(|one| one.has_closed_files()) {
-            uploads.push(Box::pin(partition.upload(store)));
+            uploads.push(Box::pin(partition.upload(store, intents)));
         }
         if uploads.is_empty() {
             return Ok(());
@@ -348,8 +392,39 @@ impl Started {
         let error = errors.into_iter().next();
         let backoff = Duration::from_millis(self.config.retry_backoff_ms);
         self.retry_at = error.is_some().then(|| Instant::now() + backoff);
+        self.count();
         error.map_or(Ok(()), Err)
     }
+}
+
+/// What the store, and tasks before this one, say of a partition.
+async fn look(
+    store: &dyn Store,
+    config: &Config,
+    intents: Option<&dyn Intents>,
+    one: &AssignedPartition,
+) -> Result<Found, Error> {
+    let outstanding = match intents {
+        Some(intents) => Outstanding::look(intents, store, one).await?,
+        None => Outstanding::default(),
+    };
+    let mut found = Found {
+        position: one.position,
+        covered: None,
+        outstanding,
+    };
+    if config.partitioner.is_default() {
+        let of = &one.topic_partition;
+        // After the look at what was begun: what appeared since is seen here, too.
+        let stored = Stored::list(store, &config.layout, of, &default_partition(of)).await?;
+        stored.check_topic(store, one).await?;
+        stored.check(store, one)?;
+        found.position = stored.position(one);
+        found.covered = Some(stored.covered(found.position));
+    }
+    let promised = found.outstanding.promises.iter().map(Promise::start).min();
+    found.position = promised.unwrap_or(found.position).min(found.position);
+    Ok(found)
 }
 
 /// Gives the records of a batch to `visit`, in order.

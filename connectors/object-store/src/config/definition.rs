@@ -7,6 +7,8 @@ use crate::name::Layout;
 
 /// 128 MiB.
 const MAX_BUFFER_BYTES_DEFAULT: i64 = 128 * 1024 * 1024;
+/// 512 MiB.
+const WORKER_MAX_BUFFER_BYTES_DEFAULT: i64 = 512 * 1024 * 1024;
 /// Below this there is no room for a file.
 const MAX_BUFFER_BYTES_MIN: i32 = 1024 * 1024;
 const PAD_WIDTH_MAX: i32 = 19;
@@ -57,7 +59,7 @@ fn naming_keys(def: ConfigDef) -> ConfigDef {
 }
 
 fn rotation_keys(def: ConfigDef) -> ConfigDef {
-    def.define(
+    let def = def.define(
         ConfigKey::new("flush.size", ConfigType::Int)
             .validator(Validator::between(1, i32::MAX))
             .importance(Importance::High)
@@ -95,18 +97,40 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
             .default("fail")
             .validator(Validator::one_of(["fail", "ignore", "write"]))
             .documentation("What to do with records without a value (tombstones)."),
-    )
-    .define(
+    );
+    task_keys(def)
+}
+
+fn task_keys(def: ConfigDef) -> ConfigDef {
+    def.define(
         ConfigKey::new("retry.backoff.ms", ConfigType::Long)
             .default(5000)
             .validator(Validator::at_least(0))
             .documentation("How long to wait before a store that failed is tried again."),
     )
     .define(
+        ConfigKey::new("intents.enable", ConfigType::Boolean)
+            .default(true)
+            .documentation(
+                "Whether each object is announced in the worker's intents topic before it is made, in transactions, so that two tasks \
+                 that both believe they own a partition make the same objects. Without it, or with a worker that keeps its offsets in a \
+                 file, such tasks may store a record twice.",
+            ),
+    )
+    .define(
         ConfigKey::new("max.buffer.bytes", ConfigType::Long)
             .default(MAX_BUFFER_BYTES_DEFAULT)
             .validator(Validator::at_least(MAX_BUFFER_BYTES_MIN))
             .documentation("How much memory a task's open files may take together. Beyond it the largest is closed early."),
+    )
+    .define(
+        ConfigKey::new("worker.max.buffer.bytes", ConfigType::Long)
+            .default(WORKER_MAX_BUFFER_BYTES_DEFAULT)
+            .validator(Validator::at_least(MAX_BUFFER_BYTES_MIN))
+            .documentation(
+                "How much memory the open files of all tasks of the worker may take together; the least value of its connectors counts. Beyond \
+                 it tasks that have more than an equal part close their largest files early.",
+            ),
     )
     .define(refused_unless_false(
         "store.kafka.keys",

@@ -79,6 +79,17 @@ impl Store for LocalStore {
         })
     }
 
+    fn has<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let (path, access) = (self.path(name)?, self.access.clone());
+            blocking(move || {
+                access.check_path(&path)?;
+                has(&path).map_err(|error| failed("look at", &path, error))
+            })
+            .await
+        })
+    }
+
     fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(async move {
             let (path, access) = (self.path(name)?, self.access.clone());
@@ -146,6 +157,18 @@ fn create(path: &Path, content: &[u8], topic_id: Option<&str>) -> io::Result<Cre
             let bytes = fs::metadata(path)?.len();
             Ok(Created::Exists { bytes })
         }
+        Err(error) => Err(error),
+    }
+}
+
+fn has(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(_) => {
+            // Its maker may have died before it synced the name.
+            sync_directory(path.parent().expect("a name has a folder"))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }

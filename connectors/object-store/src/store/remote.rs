@@ -137,6 +137,16 @@ impl Store for RemoteStore {
         })
     }
 
+    fn has<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            match self.store.head(&self.path(name)).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(self.failed("look at", name, error)),
+            }
+        })
+    }
+
     fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(async move {
             let head = GetOptions {

@@ -6,15 +6,19 @@ use std::{
     sync::Arc,
 };
 
-use forebay_connect_api::{AssignedPartition, Error, NO_TIMESTAMP, Offset, Timestamp, TopicPartition};
+use forebay_connect_api::{
+    AssignedPartition, Error, Intent, Intents, NO_TIMESTAMP, Offset, Timestamp, TopicPartition,
+};
 
 use super::{
     open_file::{FileKey, OpenFile, OpenFiles},
-    upload::ClosedFile,
+    promise::{self, Promise},
+    take::Record,
+    upload::{ClosedFile, Step},
 };
 use crate::{
     config::{Config, OnNull},
-    format::{Cell, Files, Refused, Written},
+    format::{Files, Refused, Written},
     name::Range,
     partitioner::{Place, Recent, Seen},
     resume::Covered,
@@ -39,6 +43,8 @@ pub(super) struct Partition {
     watermark: Timestamp,
     open: OpenFiles,
     closed: VecDeque<ClosedFile>,
+    /// Objects of a task before this one.
+    promises: Vec<Promise>,
     /// What the store has, by encoded partition, as far as it was looked at.
     covered: BTreeMap<Arc<str>, Covered>,
     recent: Recent,
@@ -46,84 +52,25 @@ pub(super) struct Partition {
     last: Option<FileKey>,
 }
 
-/// One record as it is taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Record<'a> {
-    pub(super) offset: Offset,
-    pub(super) timestamp: Timestamp,
-    pub(super) cell: Cell<'a>,
-}
-
-/// Takes the records of one batch.
-#[derive(Debug)]
-pub(super) struct Take<'a> {
-    pub(super) partition: &'a mut Partition,
-    pub(super) now: Timestamp,
-    /// Records at fault; `None`: the first one fails the task.
-    pub(super) at_fault: Option<&'a mut Vec<AtFault>>,
-}
-
-/// A record that cannot be written.
-#[derive(Debug)]
-pub(super) struct AtFault {
-    pub(super) offset: Offset,
-    pub(super) error: Error,
-}
-
-/// Why records of a batch were not taken.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The task fails.
-    Failed(Error),
-    /// A schema has to be fetched; then the batch goes on.
-    Fetch(i32),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Take<'_> {
-    /// Takes one record, unless a batch that came before had it.
-    pub(super) fn record(&mut self, record: Record<'_>) -> Result<(), Stop> {
-        let offset = record.offset;
-        if offset < self.partition.position {
-            return Ok(());
-        }
-        let refused = match (record.cell.is_null(), self.partition.config.on_null) {
-            (true, OnNull::Ignore) => None,
-            (true, OnNull::Fail) => Some(Refused::Record(Error::fatal(
-                "it has no value; set behavior.on.null.values to ignore or write",
-            ))),
-            _ => self.partition.write(record, self.now).err(),
-        };
-        let place = format_args!("the record at offset {offset} of {}", self.partition.name());
-        match (refused, &mut self.at_fault) {
-            (None, _) => {}
-            (Some(Refused::Fetch(schema_id)), _) => return Err(Stop::Fetch(schema_id)),
-            (Some(Refused::Record(error)), Some(at_fault)) => at_fault.push(AtFault { offset, error }),
-            (Some(Refused::Record(error) | Refused::All(error)), _) => {
-                return Err(Error::fatal(format!("cannot write {place}: {}", error.trace())).into());
-            }
-        }
-        self.partition.consumed(offset.next());
-        Ok(self.partition.close_if_full()?)
-    }
-}
-
 impl Partition {
-    pub(super) fn new(assigned: &AssignedPartition, position: Offset, config: Arc<Config>) -> Self {
+    pub(super) fn new(
+        assigned: &AssignedPartition,
+        position: Offset,
+        promises: Vec<Promise>,
+        config: Arc<Config>,
+    ) -> Self {
+        let promised = promises.iter().map(|promise| promise.end().next()).max();
+        let next_start = promised.unwrap_or(position).max(position);
         Self {
             assigned: assigned.clone(),
-            next_start: config.partitioner.is_default().then_some(position),
+            next_start: config.partitioner.is_default().then_some(next_start),
             files: config.format.files(),
             config,
             position,
             watermark: NO_TIMESTAMP,
             open: OpenFiles::default(),
             closed: VecDeque::new(),
+            promises,
             covered: BTreeMap::new(),
             recent: Recent::default(),
             last: None,
@@ -144,25 +91,43 @@ impl Partition {
         self.position
     }
 
+    pub(super) fn on_null(&self) -> OnNull {
+        self.config.on_null
+    }
+
     /// Everything before this offset is done with.
-    fn consumed(&mut self, next_offset: Offset) {
+    pub(super) fn consumed(&mut self, next_offset: Offset) -> Result<(), Error> {
         self.position = self.position.max(next_offset);
+        while let Some(index) = self
+            .promises
+            .iter()
+            .position(|promise| promise.end() < self.position)
+        {
+            let promise = self.promises.remove(index);
+            let closed = promise.close(self.assigned.topic_id.clone())?;
+            self.closed.push_back(closed);
+        }
+        Ok(())
     }
 
     /// The end of a batch: its offsets are consumed, and the memory that it took is counted.
-    pub(super) fn end_batch(&mut self, next_offset: Offset) {
-        self.consumed(next_offset);
+    pub(super) fn end_batch(&mut self, next_offset: Offset) -> Result<(), Error> {
+        self.consumed(next_offset)?;
         self.open.look_at_all();
         if !self.may_be_stored(self.position) {
             self.covered.clear();
         }
+        Ok(())
     }
 
     /// Everything before this offset is in the store, or has no record.
     pub(super) fn safe_offset(&self) -> Offset {
-        let closed = self.closed.iter().map(|file| file.start);
+        let closed = self.closed.iter().filter(|file| file.step != Step::Stored);
+        let closed = closed.map(|file| file.start);
         let open = self.open.iter().map(|file| file.start);
-        closed.chain(open).min().unwrap_or(self.position)
+        let promised = self.promises.iter().map(Promise::start);
+        let first = closed.chain(open).chain(promised).min();
+        first.unwrap_or(self.position).min(self.position)
     }
 
     /// The wall clock closes no open file before.
@@ -172,7 +137,13 @@ impl Partition {
 
     /// Memory that its open files take.
     pub(super) fn bytes(&self) -> usize {
-        self.open.bytes()
+        self.open.bytes() + self.promises.iter().map(Promise::bytes).sum::<usize>()
+    }
+
+    /// Memory that files take which wait for the store.
+    pub(super) fn closed_bytes(&self) -> usize {
+        let contents = self.closed.iter().filter_map(|file| file.content.as_ref());
+        contents.map(bytes::Bytes::len).sum()
     }
 
     pub(super) fn has_closed_files(&self) -> bool {
@@ -211,12 +182,17 @@ impl Partition {
         self.config.partitioner.place(of, seen, &mut self.recent)
     }
 
-    fn write(&mut self, record: Record<'_>, now: Timestamp) -> Result<(), Refused> {
+    pub(super) fn write(&mut self, record: Record<'_>, now: Timestamp) -> Result<(), Refused> {
         let place = self.place(record, now).map_err(Refused::Record)?;
+        for promise in &mut self.promises {
+            if promise.write(&place.encoded, record, &self.files)? {
+                return Ok(());
+            }
+        }
         if self.is_stored(&place.encoded, record)? {
             return Ok(());
         }
-        self.close_before(record.offset, &place)?;
+        self.close_before(&place)?;
         self.watermark = self.watermark.max(place.time);
         let files = self.open.of(&place.encoded);
         for (index, file) in files.iter_mut().enumerate().rev() {
@@ -233,7 +209,6 @@ impl Partition {
         let kind = self.files.kind(record.cell)?;
         // Nothing would tell the objects of two schemas of a kind apart: one ends where the other begins.
         while let Some(key) = self.open.in_the_way(&place.encoded, kind.as_deref()) {
-            self.consumed(record.offset);
             self.close(&key).map_err(Refused::All)?;
         }
         self.open_file(record, kind, &place, now)
@@ -297,16 +272,14 @@ impl Partition {
     }
 
     /// Closes the files that end where this record comes; their ranges end before it.
-    fn close_before(&mut self, offset: Offset, place: &Place) -> Result<(), Refused> {
+    fn close_before(&mut self, place: &Place) -> Result<(), Refused> {
         let config = Arc::clone(&self.config);
         let rotation = &config.rotation;
         while let Some(key) = self.next_before(place) {
-            self.consumed(offset);
             self.close(&key).map_err(Refused::All)?;
         }
         let watermark = self.watermark.max(place.time);
         while let Some(key) = self.open.due_by_records(rotation, watermark) {
-            self.consumed(offset);
             self.close(&key).map_err(Refused::All)?;
         }
         Ok(())
@@ -328,14 +301,14 @@ impl Partition {
         {
             return Some(elsewhere);
         }
-        let is_at_bound = self
-            .config
-            .open_files_max
-            .is_some_and(|max| self.open.count() >= max);
-        self.open.longest_unused().filter(|_| opens_one && is_at_bound)
+        let max = self.config.open_files_max.filter(|_| opens_one)?;
+        if self.open.count() < max {
+            return None;
+        }
+        self.open.longest_unused()
     }
 
-    fn close_if_full(&mut self) -> Result<(), Error> {
+    pub(super) fn close_if_full(&mut self) -> Result<(), Error> {
         let Some(last) = &self.last else {
             return Ok(());
         };
@@ -392,20 +365,51 @@ impl Partition {
         }
         let content = file.finish()?;
         self.closed.push_back(ClosedFile {
-            name: self.config.layout.name(self.name(), &key.encoded, &range),
+            intent: Intent {
+                object: self.config.layout.name(self.name(), &key.encoded, &range).into(),
+                part: promise::part(&key.encoded, schema.as_deref()),
+                start: range.start,
+                end: range.end,
+            },
             start: start.min(range.start),
             records,
-            content,
+            content: Some(content),
             topic_id: self.assigned.topic_id.clone(),
+            step: Step::Closed,
         });
         Ok(())
     }
 
-    /// Puts closed files into the store, in their order: a later object of a folder says that all before it are there.
-    pub(super) async fn upload(&mut self, store: &dyn Store) -> Result<(), Error> {
-        while let Some(file) = self.closed.front() {
+    /// Puts closed files into the store, in their order: a later object of a folder says that all before it are there. If the
+    /// worker hears intents, it is told before and after; what then fails is begun anew with the partition.
+    pub(super) async fn upload(
+        &mut self,
+        store: &dyn Store,
+        intents: Option<&dyn Intents>,
+    ) -> Result<(), Error> {
+        if let Some(intents) = intents {
+            self.intend(intents).await?;
+        }
+        for file in self.closed.iter_mut().filter(|file| file.step != Step::Stored) {
             file.upload(store).await?;
-            self.closed.pop_front();
+        }
+        if let Some(intents) = intents {
+            let done: Vec<Intent> = self.closed.iter().map(|file| file.intent.clone()).collect();
+            intents.done(self.name(), &done, self.safe_offset()).await?;
+        }
+        self.closed.clear();
+        Ok(())
+    }
+
+    async fn intend(&mut self, intents: &dyn Intents) -> Result<(), Error> {
+        let new = self.closed.iter().filter(|file| file.step == Step::Closed);
+        let new: Vec<Intent> = new.map(|file| file.intent.clone()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        intents.intend(self.name(), &new, self.safe_offset()).await?;
+        for file in self.closed.iter_mut().filter(|file| file.step == Step::Closed) {
+            file.step = Step::Intended;
         }
         Ok(())
     }

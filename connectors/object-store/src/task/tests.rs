@@ -2,6 +2,7 @@
 
 mod bench;
 mod contract;
+mod overlap;
 mod partitions;
 mod raw;
 mod rules;

@@ -10,16 +10,18 @@ use std::{
 
 use arrow_array::cast::AsArray;
 use bytes::Bytes;
+use forebay_connect_api::conformance::Owner;
 use forebay_connect_api::{
-    Access, AssignedPartition, BoxFuture, ErrantRecordReporter, Error, Headers, Offset, SchemaAndValue,
-    SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext, TaskId, Timestamp,
-    TimestampType, TopicPartition, Value, config::Properties,
+    Access, AssignedPartition, BoxFuture, ErrantRecordReporter, Error, Headers, Intents, Offset,
+    SchemaAndValue, SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext, TaskId,
+    Timestamp, TimestampType, TopicPartition, Value, config::Properties,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::{
     ObjectStoreSinkConnector,
+    budget::Budget,
     clock::Clock,
     connector::Environment,
     name::{Layout, Parsed, Range},
@@ -50,6 +52,8 @@ pub(super) enum Flaw {
     None,
     /// Some puts fail, some of them although the object is made.
     FailsNowAndThen,
+    /// So many puts fail, and no more.
+    AwayFor(u64),
     /// Its list shows nothing: breaks a promise on purpose.
     ForgetsList,
     /// It says that it made objects that it did not: breaks a promise on purpose.
@@ -82,7 +86,8 @@ impl Store for TestStore {
             let number = self.creates.fetch_add(1, Ordering::Relaxed);
             let fails = |every: u64| self.flaw == Flaw::FailsNowAndThen && number.is_multiple_of(every);
             tokio::task::yield_now().await;
-            if fails(5) {
+            let is_away = matches!(self.flaw, Flaw::AwayFor(puts) if number < puts);
+            if fails(5) || is_away {
                 return Err(Error::retriable("503 SlowDown"));
             }
             if self.flaw == Flaw::Lies && number.is_multiple_of(7) {
@@ -94,6 +99,14 @@ impl Store for TestStore {
                 return Err(Error::retriable("the answer was lost"));
             }
             Ok(created)
+        })
+    }
+
+    fn has<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let has = self.inner.has(name).await;
+            tokio::task::yield_now().await;
+            has
         })
     }
 
@@ -124,6 +137,7 @@ pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) flaw: Flaw,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Bench {
@@ -135,6 +149,7 @@ impl Bench {
             store: TestStore::new(Arc::new(inner), flaw),
             clock: Arc::default(),
             flaw,
+            budget: Arc::default(),
         }
     }
 
@@ -142,6 +157,7 @@ impl Bench {
         ObjectStoreSinkConnector::with(Environment {
             store: Some(Arc::clone(&self.store)),
             clock: Arc::clone(&self.clock) as _,
+            budget: Arc::clone(&self.budget),
         })
     }
 
@@ -298,6 +314,7 @@ pub(super) fn batch(records: Vec<(i64, i64, Value)>, next_offset: i64) -> SinkBa
 pub(super) struct Context {
     task_id: TaskId,
     pub(super) offsets: Mutex<Vec<(TopicPartition, Offset)>>,
+    owner: Option<Arc<Owner>>,
     reporter: Option<Reporter>,
 }
 
@@ -306,7 +323,16 @@ pub(super) struct Context {
 pub(super) struct Reporter(pub(super) Mutex<Vec<(Offset, String)>>);
 
 impl Context {
+    /// Of a task that says what it intends.
+    pub(super) fn owning(owner: Option<Arc<Owner>>) -> Arc<Self> {
+        Self::with(None, owner)
+    }
+
     pub(super) fn new(reporter: Option<Reporter>) -> Arc<Self> {
+        Self::with(reporter, None)
+    }
+
+    fn with(reporter: Option<Reporter>, owner: Option<Arc<Owner>>) -> Arc<Self> {
         let task_id = TaskId {
             connector: "c".into(),
             task: 0,
@@ -315,6 +341,7 @@ impl Context {
         Arc::new(Self {
             task_id,
             offsets,
+            owner,
             reporter,
         })
     }
@@ -347,6 +374,10 @@ impl SinkTaskContext for Context {
     fn resume(&self, _partitions: &[TopicPartition]) {}
 
     fn request_commit(&self) {}
+
+    fn intents(&self) -> Option<&dyn Intents> {
+        self.owner.as_deref().map(|owner| owner as _)
+    }
 
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
         self.reporter.as_ref().map(|reporter| reporter as _)

@@ -318,6 +318,8 @@ const TURNS: &[(&str, &str)] = &[
     RECORD,
 ];
 
+const NAMES_ALONE: &[(&str, &str)] = &[("intents.enable", "false")];
+
 #[tokio::test]
 async fn every_record_is_stored_exactly_once_in_its_folder() {
     let (mut kills_in_flight, mut stored) = (0, 0);
@@ -338,7 +340,7 @@ async fn every_record_is_stored_exactly_once_in_its_folder() {
         let (connector, objects) = (bench.connector(), bench.objects.clone());
         let subject = SinkSubject {
             task: &|| connector.task(),
-            properties: properties(&[TURNS, rules].concat()),
+            properties: properties(&[TURNS, rules, if seed % 5 == 0 { NAMES_ALONE } else { &[] }].concat()),
             topic: "t",
             delivery: match seed % 3 {
                 0 => Delivery::Converted,
@@ -374,6 +376,7 @@ async fn without_the_stores_list_records_would_be_repeated() {
                 &[
                     TURNS,
                     &[("flush.size", "7"), ("rotate.schedule.interval.ms", "600000")],
+                    NAMES_ALONE,
                 ]
                 .concat(),
             ),

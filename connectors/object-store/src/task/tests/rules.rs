@@ -315,6 +315,79 @@ async fn memory_is_bounded_over_five_hundred_partitions() {
 }
 
 #[tokio::test]
+async fn all_tasks_of_a_worker_share_one_budget() {
+    const BUDGET: usize = 2 * 1024 * 1024;
+    let bench = Bench::in_memory(Flaw::None);
+    let keys = [
+        ("flush.size", "1000000"),
+        ("format.class", "JsonFormat"),
+        ("worker.max.buffer.bytes", "2097152"),
+    ];
+    let mut tasks = Vec::new();
+    for number in 0..4 {
+        let mut task = bench.connector().task();
+        task.start(Context::new(None), &properties(&keys))
+            .await
+            .expect("started");
+        let topic_partition = TopicPartition::new("t", number);
+        let assigned = AssignedPartition {
+            topic_partition,
+            ..assigned(None, 1_000_000)
+        };
+        task.open(&[assigned]).await.expect("opened");
+        tasks.push(task);
+    }
+    let mut largest = 0;
+    for round in 0..64 {
+        for number in 0..tasks.len() {
+            // The first one takes most, and then nothing for a while.
+            if number == 0 && round % 16 > 8 {
+                continue;
+            }
+            let value = "x".repeat(if number == 0 { 60_000 } else { 20_000 });
+            let mut batch = batch(vec![(round, 0, value.as_str().into())], round + 1);
+            batch.topic_partition = TopicPartition::new("t", i32::try_from(number).expect("few"));
+            tasks[number].put(&batch).await.expect("taken");
+            largest = largest.max(bench.budget.bytes());
+            // Whoever is asked for it gives back.
+            for task in &mut tasks {
+                if task.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+                    task.on_deadline().await.expect("closed");
+                }
+            }
+            assert!(bench.budget.bytes() <= BUDGET, "{} bytes", bench.budget.bytes());
+        }
+    }
+    assert!(largest > BUDGET / 2, "{largest} bytes");
+    assert!(bench.names().await.len() > 3, "files were closed early");
+    drop(tasks);
+    assert_eq!(bench.budget.bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_holds_up_the_task_and_loses_nothing() {
+    let bench = Bench::in_memory(Flaw::AwayFor(20));
+    let mut task = bench.task(&Context::new(None), &[]).await;
+    let mut failures = 0;
+    for start in (0..12).step_by(4) {
+        let batch = batch(records(start..start + 4), start + 4);
+        // As a worker does: the same batch again, and nothing else meanwhile.
+        while let Err(error) = task.put(&batch).await {
+            assert!(
+                error.is_retriable() && error.to_string().contains("503"),
+                "{error}"
+            );
+            assert!(bench.names().await.is_empty());
+            assert!(bench.budget.bytes() > 0, "what waits is counted");
+            failures += 1;
+        }
+    }
+    assert_eq!(failures, 20);
+    assert_eq!(bench.names().await.len(), 4);
+    assert_eq!(committed(&mut *task, 12).await, 12);
+}
+
+#[tokio::test]
 async fn validation_puts_what_concerns_several_keys_under_one() {
     let connector = Bench::in_memory(Flaw::None).connector();
     let values = connector.validate(&properties(&[("store.url", "http://localhost:1")]));

@@ -91,6 +91,7 @@ async fn every_record_is_in_the_bucket_exactly_once() {
     let connector = ObjectStoreSinkConnector::with(Environment {
         store: None,
         clock: Arc::clone(&clock) as _,
+        budget: Arc::default(),
     });
     let subject = SinkSubject {
         task: &|| connector.task(),

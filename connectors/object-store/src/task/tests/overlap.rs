@@ -1,0 +1,327 @@
+//! Two tasks that both believe they own a partition (faults.md, C6; issue 253 of Confluent's storage sinks), and kills between an
+//! intent, its object, and the word that it is done. The tasks are driven poll by poll, so that each stops at every step.
+
+use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
+
+use forebay_connect_api::{
+    Error, Intent, Intents, Offset, Offsets, SinkConnector, SinkTask,
+    conformance::{Cluster, Owner},
+};
+
+use super::bench::{
+    Bench, Context, Flaw, HOUR_MS, assigned, batch, partition, properties, read_objects, values,
+};
+
+const LOG_END: i64 = 40;
+
+/// How a run is set up.
+#[derive(Debug, Clone, Copy)]
+struct Setup {
+    keys: &'static [(&'static str, &'static str)],
+    flaw: Flaw,
+}
+
+const BY_COUNT: &[(&str, &str)] = &[("flush.size", "7"), ("rotate.schedule.interval.ms", "600000")];
+const BY_FOLDER: &[(&str, &str)] = &[
+    ("flush.size", "4"),
+    ("rotate.schedule.interval.ms", "600000"),
+    ("partitioner.class", "TimeBasedPartitioner"),
+    ("timestamp.extractor", "Record"),
+    ("path.format", "'third'=SSS"),
+    ("partition.duration.ms", "1"),
+];
+const BY_COUNT_ALONE: &[(&str, &str)] = &[
+    ("flush.size", "7"),
+    ("rotate.schedule.interval.ms", "600000"),
+    ("intents.enable", "false"),
+];
+
+/// A task with its worker's side.
+struct Worker {
+    task: Box<dyn SinkTask>,
+    owner: Arc<Owner>,
+    context: Arc<Context>,
+    cluster: Cluster,
+    next: i64,
+}
+
+/// A task's call that has not ended.
+type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+impl Worker {
+    /// A task that has the partition from now on; whoever had it does not know.
+    async fn start(bench: &Bench, cluster: &Cluster, setup: Setup) -> Self {
+        let mut task = bench.connector().task();
+        let owner = cluster.owner();
+        let says = !setup.keys.contains(&("intents.enable", "false"));
+        let context = Context::owning(says.then(|| Arc::clone(&owner)));
+        task.start(context.clone(), &properties(setup.keys))
+            .await
+            .expect("started");
+        let mut worker = Self {
+            task,
+            owner,
+            context,
+            cluster: cluster.clone(),
+            next: 0,
+        };
+        for _ in 0..50 {
+            match worker.open().await {
+                Err(error) if error.is_retriable() => {}
+                opened => {
+                    opened.expect("opened");
+                    return worker;
+                }
+            }
+        }
+        panic!("retriable errors for ever");
+    }
+
+    async fn open(&mut self) -> Result<(), Error> {
+        self.owner.take_over(&partition());
+        let committed = self.cluster.committed(&partition()).map(Offset::value);
+        self.next = committed.unwrap_or(0);
+        self.task.open(&[assigned(committed, LOG_END)]).await?;
+        let moved = self.context.offsets.lock().expect("no panic").pop();
+        self.next = moved.map_or(self.next, |(_, offset)| offset.value());
+        Ok(())
+    }
+
+    /// Delivers up to `end`, commits, and lets all of it be closed if `all`.
+    async fn deliver(&mut self, bench: &Bench, end: i64, all: bool) -> Result<(), Error> {
+        let records =
+            (self.next..end).map(|offset| (offset, offset % 3, format!("v{offset}").as_str().into()));
+        let taken = batch(records.collect(), end.max(self.next));
+        self.task.put(&taken).await?;
+        self.next = end.max(self.next);
+        if all {
+            bench.clock.advance(HOUR_MS);
+        }
+        let current: Offsets = [(partition(), Offset(self.next))].into_iter().collect();
+        let safe = self.task.pre_commit(&current).await?;
+        self.owner.commit(&partition(), safe[&partition()]);
+        Ok(())
+    }
+
+    /// The same, as often as the store fails; anew if the partition was lost.
+    async fn deliver_all(&mut self, bench: &Bench) {
+        for _ in 0..200 {
+            if self.deliver(bench, LOG_END, true).await.is_ok()
+                && self.cluster.committed(&partition()) == Some(Offset(LOG_END))
+            {
+                return;
+            }
+            if !self.owner.take_lost().is_empty() {
+                self.task.close(&[partition()]).await.expect("closed");
+                while let Err(error) = self.open().await {
+                    assert!(error.is_retriable(), "{error}");
+                }
+            }
+        }
+        panic!("it never gets done: {:?}", self.cluster.committed(&partition()));
+    }
+}
+
+/// Polls so often, or to the end; whether that is reached.
+async fn poll(call: &mut Call<'_>, polls: usize) -> Option<Result<(), Error>> {
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        if let Poll::Ready(result) = polled {
+            return Some(result);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+async fn stored(bench: &Bench) -> Vec<i64> {
+    let values = values(&read_objects(&*bench.objects).await);
+    let mut offsets: Vec<i64> = values
+        .iter()
+        .map(|value| value[1..].parse().expect("a number"))
+        .collect();
+    offsets.sort_unstable();
+    offsets
+}
+
+/// The first task stops after `first` polls, the second one takes over and stops after `second`, the first goes on, then the second.
+/// Gives what is stored, and whether the first had come to an end before it stopped.
+async fn both(setup: Setup, first: usize, second: usize) -> (Vec<i64>, bool) {
+    let (bench, cluster) = (Bench::in_memory(setup.flaw), Cluster::default());
+    let mut one = Worker::start(&bench, &cluster, setup).await;
+    let mut two;
+    let ended;
+    {
+        // As in the issue: one has gathered 0 to 19, and the other gets as far as 30.
+        let mut call_one: Call<'_> = Box::pin(one.deliver(&bench, 20, true));
+        ended = poll(&mut call_one, first).await.is_some();
+        two = Worker::start(&bench, &cluster, setup).await;
+        {
+            let mut call_two: Call<'_> = Box::pin(two.deliver(&bench, 31, true));
+            let two_ended = poll(&mut call_two, second).await.is_some();
+            if !ended {
+                // Whatever comes of it: it does not know better.
+                let _ = poll(&mut call_one, 10_000).await.expect("it ends");
+            }
+            if !two_ended {
+                let _ = poll(&mut call_two, 10_000).await.expect("it ends");
+            }
+        }
+    }
+    // A task that goes on hears that it has lost the partition, if it has not heard so yet.
+    let _ = one.deliver(&bench, 25, true).await;
+    drop(one);
+    two.deliver_all(&bench).await;
+    (stored(&bench).await, ended)
+}
+
+#[tokio::test]
+async fn two_tasks_that_believe_they_own_a_partition_store_every_record_once() {
+    let expected: Vec<i64> = (0..LOG_END).collect();
+    let mut schedules = 0;
+    for keys in [BY_COUNT, BY_FOLDER] {
+        for flaw in [Flaw::None, Flaw::FailsNowAndThen] {
+            let setup = Setup { keys, flaw };
+            for first in 0.. {
+                let mut last = false;
+                for second in (0..40).step_by(5) {
+                    let (stored, ended) = both(setup, first, second).await;
+                    assert_eq!(
+                        stored, expected,
+                        "{setup:?}, stopped after {first} and {second} polls"
+                    );
+                    schedules += 1;
+                    last = ended;
+                }
+                if last {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(schedules > 250, "{schedules} schedules");
+}
+
+#[tokio::test]
+async fn without_intents_such_tasks_store_records_twice() {
+    let setup = Setup {
+        keys: BY_COUNT_ALONE,
+        flaw: Flaw::None,
+    };
+    let mut twice = 0;
+    for first in 0..12 {
+        for second in (0..40).step_by(3) {
+            let (stored, _) = both_or_fail(setup, first, second).await;
+            let mut once = stored.clone();
+            once.dedup();
+            twice += u32::from(once.len() < stored.len());
+        }
+    }
+    assert!(twice > 0);
+}
+
+/// As [`both`], but only as far as the second task gets once: without intents it fails where it meets the first one's objects.
+async fn both_or_fail(setup: Setup, first: usize, second: usize) -> (Vec<i64>, bool) {
+    let (bench, cluster) = (Bench::in_memory(setup.flaw), Cluster::default());
+    let mut one = Worker::start(&bench, &cluster, setup).await;
+    let mut call_one: Call<'_> = Box::pin(one.deliver(&bench, 20, true));
+    let ended = poll(&mut call_one, first).await.is_some();
+    let mut two = Worker::start(&bench, &cluster, setup).await;
+    let mut call_two: Call<'_> = Box::pin(two.deliver(&bench, 31, true));
+    let two_ended = poll(&mut call_two, second).await.is_some();
+    if !ended {
+        let _ = poll(&mut call_one, 10_000).await.expect("it ends");
+    }
+    if !two_ended {
+        let _ = poll(&mut call_two, 10_000).await.expect("it ends");
+    }
+    (stored(&bench).await, ended)
+}
+
+#[tokio::test]
+async fn a_task_killed_at_any_step_is_finished_by_the_next_one_which_is_killed_too() {
+    let expected: Vec<i64> = (0..LOG_END).collect();
+    for keys in [BY_COUNT, BY_FOLDER] {
+        let setup = Setup {
+            keys,
+            flaw: Flaw::FailsNowAndThen,
+        };
+        let (mut finished, mut ended) = (0, false);
+        for first in 0.. {
+            for second in (0..60).step_by(3) {
+                let (bench, cluster) = (Bench::in_memory(setup.flaw), Cluster::default());
+                let mut one = Worker::start(&bench, &cluster, setup).await;
+                ended = poll(&mut (Box::pin(one.deliver(&bench, 20, true)) as Call<'_>), first)
+                    .await
+                    .is_some();
+                drop(one);
+                finished += cluster.counts().1;
+                let killed: Call<'_> = Box::pin(async {
+                    let mut two = Worker::start(&bench, &cluster, setup).await;
+                    two.deliver(&bench, 31, true).await
+                });
+                let _ = poll(&mut { killed }, second).await;
+                let mut three = Worker::start(&bench, &cluster, setup).await;
+                three.deliver_all(&bench).await;
+                assert_eq!(
+                    stored(&bench).await,
+                    expected,
+                    "{setup:?}, killed after {first} and {second} polls"
+                );
+                assert_eq!(cluster.counts().1, 0, "nothing is outstanding");
+            }
+            if ended {
+                break;
+            }
+        }
+        assert!(finished > 60, "{finished} intents were outstanding");
+    }
+}
+
+/// What can be done about an intent that nobody finished.
+#[tokio::test]
+async fn a_range_that_is_no_longer_whole_fails_the_task_and_says_what_is_gone() {
+    let (bench, cluster) = (Bench::in_memory(Flaw::None), Cluster::default());
+    let before = cluster.owner();
+    before.take_over(&partition());
+    let intent = Intent {
+        object: "topics/t/partition=0/t+0+0000000003+0000000009.snappy.parquet".into(),
+        part: "partition=0".into(),
+        start: Offset(3),
+        end: Offset(9),
+    };
+    before
+        .intend(&partition(), std::slice::from_ref(&intent), Offset(3))
+        .await
+        .expect("said");
+    let open = async |log_start: i64, log_end: i64| {
+        let mut task = bench.connector().task();
+        let owner = cluster.owner();
+        let context = Context::owning(Some(Arc::clone(&owner)));
+        task.start(context.clone(), &properties(&[]))
+            .await
+            .expect("started");
+        owner.take_over(&partition());
+        let mut assigned = assigned(Some(3), log_end);
+        assigned.log_start_offset = Offset(log_start);
+        task.open(&[assigned]).await.map(|()| task)
+    };
+    let error = open(5, 100).await.err().expect("3 and 4 are gone").to_string();
+    for part in [
+        "0000000003+0000000009",
+        "offsets 3 to 4 of t-0",
+        "retention",
+        "to 5 or later",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let error = open(0, 9).await.err().expect("it ends before").to_string();
+    assert!(error.contains("t-0 ends before offset 9"), "{error}");
+    // Of the whole range it is made, whatever the rules of rotation say, and though its last offsets have no record.
+    let mut task = open(3, 10).await.expect("it is whole");
+    let records = (3..8).map(|offset| (offset, 0, format!("v{offset}").as_str().into()));
+    task.put(&batch(records.collect(), 10)).await.expect("taken");
+    assert_eq!(bench.names().await, ["t+0+0000000003+0000000009.snappy.parquet"]);
+    assert_eq!(cluster.committed(&partition()), Some(Offset(10)));
+    assert_eq!(cluster.counts(), (1, 0));
+}
