@@ -2,6 +2,7 @@
 //! [`SchemaBuilder`].
 
 mod builder;
+mod digits;
 mod logical;
 
 use std::{

@@ -6,6 +6,10 @@ use bytes::Bytes;
 /// Java's scales are integers of 32 bits.
 const EXPONENT_MAX: i64 = i32::MAX as i64;
 
+/// So many digits fit into 32 bits.
+const DIGITS_AT_ONCE: usize = 9;
+const TEN_TO_THAT: u64 = 1_000_000_000;
+
 /// A number: digits, of which `scale` are behind the point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BigDecimal {
@@ -131,19 +135,23 @@ impl BigDecimal {
 
 /// `BigInteger.toByteArray`.
 fn encode(negative: bool, digits: &str) -> Bytes {
-    // The lowest byte first.
-    let mut magnitude: Vec<u8> = vec![0];
-    for digit in digits.bytes() {
-        let mut carry = u32::from(digit - b'0');
-        for byte in &mut magnitude {
-            let value = u32::from(*byte) * 10 + carry;
-            *byte = u8::try_from(value & 0xff).expect("eight bits");
-            carry = value >> 8;
+    // The lowest word first.
+    let mut words: Vec<u32> = Vec::new();
+    let (first, rest) = digits.as_bytes().split_at(digits.len() % DIGITS_AT_ONCE);
+    for chunk in std::iter::once(first).chain(rest.chunks_exact(DIGITS_AT_ONCE)) {
+        let number = |number, digit: &u8| number * 10 + u64::from(digit - b'0');
+        let mut carry = chunk.iter().fold(0, number);
+        for word in &mut words {
+            carry += u64::from(*word) * TEN_TO_THAT;
+            *word = u32::try_from(carry & u64::from(u32::MAX)).expect("32 bits");
+            carry >>= 32;
         }
         if carry > 0 {
-            magnitude.push(u8::try_from(carry).expect("less than ten"));
+            words.push(u32::try_from(carry).expect("less than the power of ten"));
         }
     }
+    // The lowest byte first.
+    let mut magnitude: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     magnitude.push(0);
     if negative {
         let mut carry = true;
@@ -207,6 +215,13 @@ mod tests {
             if let Some(expected) = number.checked_mul(10_i128.pow(power)) {
                 proptest::prop_assert_eq!(more, Decimal::encode(expected));
             }
+        }
+
+        #[test]
+        fn numbers_of_any_size_are_encoded_as_the_api_writes_them(text in "-?[1-9][0-9]{0,3000}") {
+            let parsed = BigDecimal::parse(&text).expect("an integer");
+            let unscaled = &parsed.unscaled(0).expect("it has no fraction");
+            proptest::prop_assert_eq!(Decimal { unscaled, scale: 0 }.to_string(), text);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Schema, SchemaBuilder, Type};
+use super::{Schema, SchemaBuilder, Type, digits};
 use crate::{Value, value::civil};
 
 /// The name of Decimal: BYTES with the parameter [`SCALE_PARAMETER`].
@@ -153,17 +153,7 @@ impl Decimal<'_> {
                 (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
             }
         }
-        let mut reversed = Vec::new();
-        while magnitude.iter().any(|byte| *byte != 0) {
-            let mut rest = 0_u32;
-            for byte in &mut magnitude {
-                let value = rest << 8 | u32::from(*byte);
-                *byte = u8::try_from(value / 10).expect("rest is less than 10");
-                rest = value % 10;
-            }
-            reversed.push(char::from(b'0' + u8::try_from(rest).expect("less than 10")));
-        }
-        (negative, reversed.into_iter().rev().collect())
+        (negative, digits::of(&magnitude))
     }
 }
 
@@ -183,7 +173,8 @@ impl fmt::Display for Decimal<'_> {
             return write!(f, "{sign}{first}{point}{rest}E{exponent:+}");
         }
         let behind = usize::try_from(scale).expect("positive here");
-        let padded = format!("{digits:0>width$}", width = behind + 1);
+        let missing = (behind + 1).saturating_sub(digits.len());
+        let padded = "0".repeat(missing) + &digits;
         let (before, behind) = padded.split_at(padded.len() - behind);
         write!(f, "{sign}{before}.{behind}")
     }

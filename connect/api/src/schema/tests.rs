@@ -179,3 +179,22 @@ fn decimals_of_any_length() {
     }
     assert_eq!(Decimal::encode(128).as_ref(), [0, 128]);
 }
+
+/// With more digits behind the point than a formatted width may have, and too many for the square of their number.
+#[test]
+fn decimals_as_large_as_a_record() {
+    let unscaled = [[0x81].as_slice(), &[0; 30_000]].concat();
+    let shown = |scale| {
+        let unscaled = &unscaled;
+        Decimal { unscaled, scale }.to_string()
+    };
+    let whole = shown(0);
+    let digits = whole.strip_prefix('-').expect("negative");
+    assert_eq!(digits.len(), 72_250);
+    assert_eq!(shown(70_000), format!("-{}.{}", &digits[..2250], &digits[2250..]));
+    assert_eq!(shown(72_252), format!("-0.00{digits}"));
+    assert_eq!(
+        shown(-70_000),
+        format!("-{}.{}E+142249", &digits[..1], &digits[1..])
+    );
+}

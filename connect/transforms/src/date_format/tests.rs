@@ -102,3 +102,14 @@ proptest::proptest! {
         }
     }
 }
+
+/// Java takes any number of letters.
+#[test]
+fn fields_are_as_wide_as_their_letters() {
+    for (letter, end) in [("y", "2024"), ("Y", "2024"), ("d", "29"), ("S", "678")] {
+        for count in [65_535, 65_536, 100_000] {
+            let text = format(&letter.repeat(count)).write(LEAP);
+            assert_eq!(text, "0".repeat(count - end.len()) + end, "{letter}");
+        }
+    }
+}

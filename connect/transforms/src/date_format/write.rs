@@ -1,7 +1,5 @@
 //! From a moment to text.
 
-use std::fmt::Write as _;
-
 use super::calendar::{Day, MILLISECONDS_PER_DAY, weekday};
 use super::{DateFormat, Item};
 
@@ -78,10 +76,7 @@ impl Moment {
             'X' => text.push('Z'),
             'y' => write_year(text, of_era(self.day.year), count),
             'Y' => write_year(text, of_era(self.week_year().0), count),
-            _ => {
-                let number = self.number(letter);
-                let _ = write!(text, "{number:0count$}"); // Writing to a string does not fail.
-            }
+            _ => write_number(text, self.number(letter), count),
         }
     }
 
@@ -139,7 +134,14 @@ fn write_year(text: &mut String, year: i64, count: usize) {
     } else {
         (year, count)
     };
-    let _ = write!(text, "{number:0width$}"); // Writing to a string does not fail.
+    write_number(text, number, width);
+}
+
+/// With zeros in front, of which there may be more than formatting can be told. No field is negative.
+fn write_number(text: &mut String, number: i64, width: usize) {
+    let digits = number.to_string();
+    text.extend(std::iter::repeat_n('0', width.saturating_sub(digits.len())));
+    text.push_str(&digits);
 }
 
 fn name(names: &[&'static str], index: i64, is_full: bool) -> &'static str {
