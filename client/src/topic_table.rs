@@ -43,6 +43,8 @@ pub struct Options {
     pub isolation_level: IsolationLevel,
     /// How long it may take until the topic is there and has been read.
     pub timeout: Duration,
+    /// How long a record that was written may be under way until it is given up; `None` as `delivery.timeout.ms` has it.
+    pub delivery_timeout: Option<Duration>,
 }
 
 /// Why a table cannot be used.
@@ -135,11 +137,17 @@ impl TopicTable {
         consumer.assign(partitions.iter().cloned())?;
         consumer.seek_to_beginning(&[])?;
         let (sender, applied) = watch::channel(vec![Offset(0); count]);
-        let producer = client.producer(&properties(&[
+        let mut writing = properties(&[
             ("acks", "all"),
             ("enable.idempotence", "true"),
             ("linger.ms", "0"),
-        ]))?;
+        ]);
+        if let Some(timeout) = options.delivery_timeout {
+            let milliseconds = timeout.as_millis().to_string();
+            let keys = ["request.timeout.ms", "delivery.timeout.ms"];
+            writing.extend(keys.map(|key| (key.to_owned(), milliseconds.clone())));
+        }
+        let producer = client.producer(&writing)?;
         let table = Self {
             client: client.clone(),
             topic: options.topic.clone(),

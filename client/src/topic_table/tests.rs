@@ -15,6 +15,7 @@ fn options(single_partition: bool) -> Options {
         single_partition,
         isolation_level: IsolationLevel::ReadCommitted,
         timeout: Duration::from_secs(60),
+        delivery_timeout: None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use forebay_config::{Config as Parsed, Error, Errors, Properties, Source};
 use forebay_connect_api::Access;
 
-use crate::group::Algorithm;
+use crate::group::{Algorithm, Session};
 use crate::guarantees::{self, Client, Level};
 use crate::herder::MemberOptions;
 
@@ -188,6 +188,11 @@ impl Config {
         let mut options = self.group.clone();
         url.clone_into(&mut options.url);
         Some(options).filter(|_| self.storage == Storage::Topics)
+    }
+
+    /// How long before another worker may be elected this one stops leading, if the coordinator is not heard of.
+    pub(crate) fn leading_margin(&self) -> Duration {
+        Session::margin(&self.group.membership)
     }
 
     /// Whether source tasks write records and offsets in one transaction (`exactly.once.source.support=enabled`).

@@ -35,6 +35,7 @@ impl Topic {
             // As Confluent's: nobody's open transaction can hold schemas up.
             isolation_level: IsolationLevel::ReadUncommitted,
             timeout: config.init_timeout,
+            delivery_timeout: None,
         };
         let opened = TopicTable::open(client, &options, apply_to(state)).await;
         opened.map(Self).map_err(|error| named(error, config))

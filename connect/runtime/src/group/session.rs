@@ -50,6 +50,12 @@ impl Session {
         Self(Some(Lasting { member, limits }))
     }
 
+    /// How long before its session ends a worker that was cut off stops, and no longer leads.
+    pub(crate) fn margin(options: &membership::Options) -> Duration {
+        let limits = Limits::new(options.session_timeout, options.heartbeat_interval);
+        options.session_timeout.saturating_sub(limits.stop)
+    }
+
     /// When everything has to be told to stop, unless the coordinator is heard of before; `None`: not because of this.
     pub(crate) fn stop_at(&self) -> Option<Instant> {
         let lasting = self.0.as_ref()?;

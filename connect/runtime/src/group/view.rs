@@ -88,6 +88,12 @@ impl Group {
         self.0.clone()
     }
 
+    /// Whether this worker leads now.
+    pub(crate) fn leads(&self) -> bool {
+        self.view()
+            .is_none_or(|view| matches!(view.leader, Leader::Me(_)) && !view.is_rebalancing)
+    }
+
     /// How it is once no rebalance is under way, or how it is after a while; `None`: the worker is alone.
     pub(crate) async fn settled(&self) -> Option<View> {
         let mut receiver = self.0.clone()?;

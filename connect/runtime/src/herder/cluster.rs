@@ -14,6 +14,9 @@ use crate::group::{Group, Leader};
 use crate::store;
 use crate::store::config::{ClusterConfig, ConfigStore, TargetState};
 
+/// Why task configurations belong to the leader.
+pub(super) const LEADER: &str = "Only the leader may write task configurations.";
+
 /// The config topic and the right to change it.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -43,6 +46,7 @@ impl Cluster {
 
     /// Said once, before anything is changed: the group, and the way to other workers.
     pub(super) fn join(&self, group: Group, remote: Remote) {
+        self.configs.join(group.clone());
         let is_first = self.place.set(Place { group, remote }).is_ok();
         debug_assert!(is_first, "a worker has one place");
     }
@@ -79,6 +83,7 @@ impl Cluster {
     pub(super) async fn change_of_any(&self) -> Change<'_> {
         Change {
             _writing: self.writing.lock().await,
+            cluster: self,
             configs: &self.configs,
         }
     }
@@ -135,13 +140,10 @@ impl Cluster {
         if !self.is_wanted(name, made_of, tasks) {
             return Ok(());
         }
-        match self
-            .change("Only the leader may write task configurations.")
-            .await
-        {
+        match self.change(LEADER).await {
             Ok(change) => {
                 if self.is_wanted(name, made_of, tasks) {
-                    change.configs.put_tasks(name, tasks).await?;
+                    change.put_tasks(name, tasks).await?;
                 }
                 Ok(())
             }
@@ -189,6 +191,59 @@ impl Cluster {
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     _writing: MutexGuard<'a, ()>,
+    cluster: &'a Cluster,
     /// The topic.
     pub(crate) configs: &'a ConfigStore,
+}
+
+impl Change<'_> {
+    /// Writes the configurations of all tasks and, once they are acknowledged and if this worker still leads, the record that
+    /// makes them valid: another leader may have written other ones meanwhile.
+    ///
+    /// # Errors
+    /// As [`Cluster::lead`] and those of the topic. Then the tasks that there are stay.
+    pub(crate) async fn put_tasks(&self, name: &str, tasks: &[Properties]) -> Result<(), Error> {
+        if !tasks.is_empty() {
+            self.configs.put_tasks(name, tasks).await?;
+            self.cluster.lead(LEADER).await?;
+        }
+        self.configs.commit_tasks(name, tasks.len()).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::group::{Algorithm, View};
+
+    /// Finding 5 of the review of 22 November.
+    #[tokio::test]
+    async fn task_configurations_are_not_committed_by_who_leads_no_more() {
+        let view = |leader| View {
+            leader,
+            is_rebalancing: false,
+            is_sessioned: true,
+            owned: Arc::default(),
+        };
+        let (sender, receiver) = watch::channel(view(Leader::Me(Arc::default())));
+        let cluster = Cluster::new(ConfigStore::in_memory());
+        let signature = Algorithm::from_name("HmacSHA256").expect("it is Kafka's default");
+        let remote = Remote::new(signature, Duration::from_secs(1)).expect("no option is wrong");
+        cluster.join(Group::of(receiver), remote);
+        let change = cluster.change(LEADER).await.expect("it leads");
+        let put = change.configs.put_connector("c", &Properties::new(), None).await;
+        put.expect("memory takes it");
+        let tasks = |count| vec![Properties::new(); count];
+        change.put_tasks("c", &tasks(2)).await.expect("it leads");
+        sender.send_replace(view(Leader::At("http://other/".into())));
+        let refused = change.put_tasks("c", &tasks(1)).await;
+        assert!(matches!(refused, Err(Error::NotLeader { .. })), "{refused:?}");
+        assert_eq!(cluster.state().get("c").expect("it is there").tasks.len(), 2);
+        sender.send_replace(view(Leader::Me(Arc::default())));
+        change.put_tasks("c", &tasks(1)).await.expect("it leads again");
+        assert_eq!(cluster.state().get("c").expect("it is there").tasks.len(), 1);
+    }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use forebay_config::Properties;
 use forebay_connect_api::PluginType;
 
+use super::cluster::LEADER;
 use super::{Error, Herder};
 use crate::group::Algorithm;
 use crate::store::config::TargetState;
@@ -86,17 +87,14 @@ impl Herder {
         let alone =
             "Kafka Connect in standalone mode does not support externally setting task configurations.";
         self.check_signature(signature, alone)?;
-        let change = self
-            .cluster
-            .change("Only the leader may write task configurations.")
-            .await?;
+        let change = self.cluster.change(LEADER).await?;
         let connector = self.connector(name)?;
         if connector.target_state == TargetState::Stopped && !tasks.is_empty() {
             return Err(Error::BadRequest(format!(
                 "Cannot submit non-empty set of task configs for stopped connector {name}"
             )));
         }
-        change.configs.put_tasks(name, tasks).await?;
+        change.put_tasks(name, tasks).await?;
         Ok(())
     }
 

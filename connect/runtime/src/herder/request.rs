@@ -135,7 +135,7 @@ impl Herder {
         }
         if state == TargetState::Stopped {
             // First, so that no worker ever sees a stopped connector with tasks.
-            change.configs.put_tasks(name, &[]).await?;
+            change.put_tasks(name, &[]).await?;
         }
         change.configs.put_target_state(name, state).await?;
         Ok(())

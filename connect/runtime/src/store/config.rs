@@ -4,19 +4,21 @@ mod record;
 mod state;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use forebay_client::Client;
 use forebay_client::topic_table::KeyValue;
+use forebay_client::{Client, Error as ClientError};
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 use forebay_records::Offset;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Error;
 use super::table::{Purpose, StorageTable};
 use crate::config::Config;
+use crate::group::Group;
 
 pub(crate) use record::{Record, RestartRequest, SessionKey};
 pub(crate) use state::{ClusterConfig, ConnectorConfig, TargetState};
@@ -28,6 +30,7 @@ const PURPOSE: Purpose = Purpose {
     key: "config.storage.topic",
     content: "connector configurations",
     single_partition: true,
+    delivery_timeout: None,
 };
 
 /// Where records go.
@@ -54,6 +57,8 @@ pub(crate) struct ConfigStore {
     log: Log,
     state: Arc<RwLock<ClusterConfig>>,
     version: watch::Receiver<u64>,
+    /// Who may write again what was given up; said once.
+    group: OnceLock<Group>,
 }
 
 impl ConfigStore {
@@ -62,17 +67,30 @@ impl ConfigStore {
         let (state, changes) = (Arc::default(), watch::channel(0));
         let (apply, version) = (applied(&state, changes.0), changes.1);
         let topic = &config.config_topic;
-        let log = StorageTable::open_with_offsets(client, topic, PURPOSE, config.init_timeout, apply).await?;
-        let log = Log::Topic(log);
-        Ok(Self { log, state, version })
+        let purpose = Purpose {
+            // No record of a leader that was cut off comes into the topic behind those of its successor.
+            delivery_timeout: Some(config.leading_margin()),
+            ..PURPOSE
+        };
+        let log = StorageTable::open_with_offsets(client, topic, purpose, config.init_timeout, apply).await?;
+        Ok(Self {
+            log: Log::Topic(log),
+            state,
+            version,
+            group: OnceLock::new(),
+        })
     }
 
     /// One that lasts as long as the worker, which runs alone.
     pub(crate) fn in_memory() -> Self {
         let (state, changes) = (Arc::default(), watch::channel(0));
         let (apply, version) = (applied(&state, changes.0), changes.1);
-        let log = Log::Memory(Mutex::new(Box::new(apply)));
-        Self { log, state, version }
+        Self {
+            log: Log::Memory(Mutex::new(Box::new(apply))),
+            state,
+            version,
+            group: OnceLock::new(),
+        }
     }
 
     /// What holds now.
@@ -111,7 +129,13 @@ impl ConfigStore {
         self.write(&[record::target_state(name, Some(state))]).await
     }
 
-    /// Writes the configurations of all tasks and, once they are acknowledged, the record that makes them valid.
+    /// The group of workers; the one of them that leads may try a write again.
+    pub(crate) fn join(&self, group: Group) {
+        let is_first = self.group.set(group).is_ok();
+        debug_assert!(is_first, "a worker has one place");
+    }
+
+    /// Writes the configurations of all tasks. They hold once they are committed, by a write after this one.
     pub(crate) async fn put_tasks(&self, name: &str, tasks: &[Properties]) -> Result<(), Error> {
         let records: Vec<KeyValue> = (0..)
             .zip(tasks)
@@ -120,8 +144,12 @@ impl ConfigStore {
                 record::task(&TaskId { connector, task }, config)
             })
             .collect();
-        self.write(&records).await?;
-        self.write(&[record::commit(name, tasks.len())]).await
+        self.write(&records).await
+    }
+
+    /// Writes the record that makes so many task configurations valid.
+    pub(crate) async fn commit_tasks(&self, name: &str, count: usize) -> Result<(), Error> {
+        self.write(&[record::commit(name, count)]).await
     }
 
     /// Asks the workers that have it to restart a connector and its tasks (KIP-745).
@@ -149,7 +177,7 @@ impl ConfigStore {
 
     async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
         match &self.log {
-            Log::Topic(table) => table.write_and_read(records, WRITE_TIMEOUT).await,
+            Log::Topic(table) => self.write_to(table, records).await,
             Log::Memory(apply) => {
                 let mut apply = apply.lock().expect("nobody panics with it");
                 for (key, value) in records {
@@ -157,6 +185,22 @@ impl ConfigStore {
                     apply(offset, key, value.as_deref());
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// Writes until the records are there, for as long as a write may take and this worker leads: what was given up is in the
+    /// topic before what is written again, or never.
+    async fn write_to(&self, table: &StorageTable, records: &[KeyValue]) -> Result<(), Error> {
+        let end = Instant::now() + WRITE_TIMEOUT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match table.write_and_read(records, left).await {
+                Err(Error::Client {
+                    source: ClientError::Timeout { .. },
+                    ..
+                }) if self.group.get().is_some_and(Group::leads) && Instant::now() < end => {}
+                written => return written,
             }
         }
     }

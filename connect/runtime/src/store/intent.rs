@@ -21,6 +21,7 @@ const PURPOSE: Purpose = Purpose {
     key: "offset.storage.topic",
     content: "intents of sink connectors",
     single_partition: false,
+    delivery_timeout: None,
 };
 
 /// What is added to the offset topic's name.

@@ -23,6 +23,7 @@ const PURPOSE: Purpose = Purpose {
     key: "offset.storage.topic",
     content: "source connector offsets",
     single_partition: false,
+    delivery_timeout: None,
 };
 
 /// How long a user's change may take until it is read back.

@@ -28,6 +28,7 @@ const PURPOSE: Purpose = Purpose {
     key: "status.storage.topic",
     content: "connector and task statuses",
     single_partition: false,
+    delivery_timeout: None,
 };
 
 /// What a connector or task is doing (Kafka's `AbstractStatus.State`).

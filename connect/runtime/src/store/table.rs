@@ -19,6 +19,8 @@ pub(super) struct Purpose {
     pub(super) content: &'static str,
     /// Whether the order of all records matters.
     pub(super) single_partition: bool,
+    /// After how long a record is given up; `None` as the client has it.
+    pub(super) delivery_timeout: Option<Duration>,
 }
 
 /// The way to a storage topic.
@@ -57,6 +59,7 @@ impl StorageTable {
             // Offsets may be part of a source's transaction.
             isolation_level: IsolationLevel::ReadCommitted,
             timeout,
+            delivery_timeout: purpose.delivery_timeout,
         };
         let opened = TopicTable::open(client, &options, keyed(apply)).await;
         let table = opened.map_err(|error| named(error, &topic.name, purpose, timeout))?;

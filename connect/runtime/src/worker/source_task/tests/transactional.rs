@@ -386,7 +386,6 @@ async fn the_tasks_before_the_present_ones_are_fenced_once() {
                 .await
                 .expect("written");
             change
-                .configs
                 .put_tasks("c", &vec![Properties::new(); tasks])
                 .await
                 .expect("written");
