@@ -237,15 +237,17 @@ struct Loop {
 impl Loop {
     async fn run(mut self, mut version: watch::Receiver<u64>, mut orders: mpsc::Receiver<Order>) {
         let mut ending = self.worker.ending();
+        let mut is_read = true;
         loop {
             version.borrow_and_update();
             let is_settled = *ending.borrow_and_update() == 0;
             self.look(is_settled);
             tokio::select! {
-                changed = version.changed() => {
-                    if changed.is_err() {
-                        tracing::error!("the config topic is read no more; connectors stay as they are");
-                        std::future::pending::<()>().await;
+                changed = version.changed(), if is_read => {
+                    is_read = changed.is_ok();
+                    if !is_read {
+                        // With the next rebalance it leaves its group, as it cannot read to the topic's end.
+                        tracing::error!("the config topic is read no more; connectors stay as they are until the worker is started again");
                     }
                 }
                 // The worker has the sender.

@@ -14,6 +14,7 @@ use forebay_protocol::{ErrorCode, Request};
 
 use super::*;
 use crate::store::config::ClusterConfig;
+use crate::store::status::State;
 
 /// How long the worker may take to get somewhere.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,7 +74,8 @@ impl SourceTask for IdleTask {
 }
 
 async fn worker(client: &Client) -> Arc<Herder> {
-    let plugin = Plugin::source("org.example.IdleConnector", "1", || Idle);
+    let idle = Plugin::source("org.example.IdleConnector", "1", || Idle);
+    let noisy = Plugin::source("org.example.NoisyConnector", "1", Noisy::default);
     let place = Place {
         worker_id: "w:1".to_owned(),
         url: "http://w:1/".to_owned(),
@@ -81,7 +83,7 @@ async fn worker(client: &Client) -> Arc<Herder> {
         is_loopback: true,
     };
     let config = Config::new(&Properties::new()).expect("every key has a default");
-    let herder = Herder::start(client, config, Plugins::new([plugin]), place);
+    let herder = Herder::start(client, config, Plugins::new([idle, noisy]), place);
     herder.await.expect("the model does all that it needs")
 }
 
@@ -97,8 +99,8 @@ async fn until(herder: &Herder, what: &str, is_there: impl Fn(&ClusterConfig) ->
     waited.unwrap_or_else(|_| panic!("{what}: {:?}", herder.cluster.state()));
 }
 
-async fn put(herder: &Herder) -> Result<(), Error> {
-    let config = [("connector.class", "Idle"), ("tasks.max", "2")];
+async fn put(herder: &Herder, class: &str) -> Result<(), Error> {
+    let config = [("connector.class", class), ("tasks.max", "2")];
     let config = config.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
     herder
         .put_connector("c", config.into(), None, false)
@@ -107,8 +109,46 @@ async fn put(herder: &Herder) -> Result<(), Error> {
 }
 
 async fn create(herder: &Herder) {
-    put(herder).await.expect("it is sound");
+    put(herder, "Idle").await.expect("it is sound");
     until(herder, "the tasks are published", |state| tasks(state) == 2).await;
+}
+
+/// Asks for its tasks to be made anew more often than anybody wants to hear, and then has an error.
+#[derive(Default)]
+struct Noisy(Option<Arc<dyn ConnectorContext>>);
+
+impl Connector for Noisy {
+    fn config(&self) -> ConfigDef {
+        ConfigDef::new()
+    }
+
+    fn start<'a>(
+        &'a mut self,
+        context: Arc<dyn ConnectorContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        self.0 = Some(context);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
+        let context = self.0.as_ref().expect("it has started");
+        for _ in 0..100 {
+            context.request_task_reconfiguration();
+        }
+        context.raise_error(ConnectorError::fatal("it sees its source no more"));
+        Box::pin(std::future::pending())
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl SourceConnector for Noisy {
+    fn task(&self) -> Box<dyn SourceTask> {
+        Box::new(IdleTask)
+    }
 }
 
 fn tasks(state: &ClusterConfig) -> usize {
@@ -196,12 +236,58 @@ async fn what_a_leader_that_is_cut_off_could_not_write_never_comes() {
         true => Fault::LoseRequest,
         false => Fault::None,
     });
-    assert!(put(&herder).await.is_err());
+    assert!(put(&herder, "Idle").await.is_err());
     assert!(!herder.cluster.group().leads());
     is_cut_off.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert!(herder.cluster.state().connectors().is_empty());
     // And it goes on.
     create(&herder).await;
+    herder.stop().await;
+}
+
+/// Finding 9 of the review of 22 November: the error was dropped behind the other requests, and waited for the tasks. Time is
+/// virtual.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_connector_is_heard_at_once() {
+    let model = Model::new(1);
+    let herder = worker(&model.client(&[])).await;
+    put(&herder, "Noisy").await.expect("it is sound");
+    let failed = async {
+        loop {
+            let status = herder.context.statuses.connector("c");
+            let Some(status) = status.filter(|status| status.state == State::Failed) else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            return status.trace.expect("it says why");
+        }
+    };
+    let trace = tokio::time::timeout(PATIENCE, failed).await.expect("it fails");
+    assert!(trace.contains("it sees its source no more"), "{trace}");
+    herder.stop().await;
+}
+
+/// Finding 12 of the review of 22 November: it could not even be stopped.
+#[tokio::test]
+async fn a_worker_that_reads_the_config_topic_no_more_can_be_stopped() {
+    let model = Model::new(1);
+    let herder = worker(&model.client(&[])).await;
+    let looping = Loop {
+        worker: Worker::new(Arc::clone(&herder.context), Arc::clone(&herder.cluster)),
+        cluster: Arc::clone(&herder.cluster),
+        context: Arc::clone(&herder.context),
+        restarts_from: 0,
+        member: None,
+    };
+    let (_, version) = watch::channel(0);
+    let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+    let running = tokio::spawn(looping.run(version, receiver));
+    let (ended, wait) = oneshot::channel();
+    let sent = orders.send(Order::Stop(ended)).await;
+    sent.expect("it takes orders");
+    let stopped = tokio::time::timeout(PATIENCE, wait).await;
+    stopped.expect("it stops").expect("it says so");
+    running.await.expect("it does not panic");
     herder.stop().await;
 }

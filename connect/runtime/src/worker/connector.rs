@@ -26,9 +26,6 @@ const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(250);
 /// To what that grows.
 const PUBLISH_RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// How many requests of a connector may wait; those beyond are the same as those before.
-const REQUESTS_MAX: usize = 8;
-
 /// A connector of either type.
 pub(crate) enum AnyConnector {
     /// Of sources.
@@ -68,17 +65,14 @@ pub(crate) fn task_class(plugin: &Plugin) -> String {
     format!("{stem}Task")
 }
 
-/// What a connector asks of its worker.
-enum Request {
-    Reconfigure,
-    Fail(Error),
-}
-
 /// A connector's way to its worker.
 struct RunningContext {
     name: Arc<str>,
     access: Access,
-    requests: mpsc::Sender<Request>,
+    /// Room for one: those beyond are the same.
+    requests: mpsc::Sender<()>,
+    /// Room for the first.
+    errors: mpsc::Sender<Error>,
 }
 
 impl fmt::Debug for RunningContext {
@@ -99,13 +93,14 @@ impl ConnectorContext for RunningContext {
     }
 
     fn request_task_reconfiguration(&self) {
-        // Full of the same request, or the connector has stopped: either way nothing is lost.
-        let _ = self.requests.try_send(Request::Reconfigure);
+        // There is one already, or the connector has stopped: either way nothing is lost.
+        let _ = self.requests.try_send(());
     }
 
     fn raise_error(&self, error: Error) {
         tracing::error!(connector = %self.name, trace = error.trace(), "the connector raised an error");
-        let _ = self.requests.try_send(Request::Fail(error));
+        // It has failed already, or has stopped.
+        let _ = self.errors.try_send(error);
     }
 }
 
@@ -119,6 +114,10 @@ pub(super) struct ConnectorUnit {
 
 impl Unit for ConnectorUnit {
     type Spec = Arc<Properties>;
+
+    fn title(&self) -> String {
+        format!("connector {}", self.name)
+    }
 
     fn run(
         self: Arc<Self>,
@@ -168,7 +167,7 @@ struct Started<'a> {
     resolved: Resolved,
     config: ConnectorConfig,
     connector: AnyConnector,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<()>,
 }
 
 impl ConnectorUnit {
@@ -189,11 +188,13 @@ impl ConnectorUnit {
             .map_err(Failure::Start)?;
         let config = ConnectorConfig::new(plugin.plugin_type(), Arc::clone(&resolved.properties))
             .map_err(|errors| Failure::Start(Error::Config(errors)))?;
-        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let (sender, requests) = mpsc::channel(1);
+        let (errors, mut raised) = mpsc::channel(1);
         let context = Arc::new(RunningContext {
             name: Arc::clone(&self.name),
             access: self.context.access.clone(),
             requests: sender,
+            errors,
         });
         let mut connector = AnyConnector::new(plugin);
         if let Err(error) = connector
@@ -214,7 +215,10 @@ impl ConnectorUnit {
             connector,
             requests,
         };
-        let outcome = started.work(command).await;
+        let outcome = tokio::select! {
+            outcome = started.work(command) => outcome,
+            Some(error) = raised.recv() => Err(error),
+        };
         started.connector.connector_mut().stop().await;
         outcome.map_err(Failure::Run)
     }
@@ -223,7 +227,6 @@ impl ConnectorUnit {
 impl Started<'_> {
     async fn work(&mut self, command: &mut watch::Receiver<Command>) -> Result<(), Error> {
         let mut publish = true;
-        let mut may_ask = true;
         let (context, resolved) = (Arc::clone(&self.unit.context), self.resolved.clone());
         let mut changed = Box::pin(async move { context.providers.changed(&resolved).await });
         let mut delay = PUBLISH_RETRY_DELAY;
@@ -238,15 +241,12 @@ impl Started<'_> {
                     }
                 }
                 () = &mut changed => return Ok(()), // To be started with what the references stand for now.
-                request = self.requests.recv(), if may_ask => match request {
-                    Some(Request::Reconfigure) => {
-                        publish = true;
-                        delay = PUBLISH_RETRY_DELAY;
-                        publish_at = tokio::time::Instant::now();
-                    }
-                    Some(Request::Fail(error)) => return Err(error),
-                    None => may_ask = false, // The connector did not keep its context: it has nothing to ask.
-                },
+                // None: the connector did not keep its context, it has nothing to ask.
+                Some(()) = self.requests.recv() => {
+                    publish = true;
+                    delay = PUBLISH_RETRY_DELAY;
+                    publish_at = tokio::time::Instant::now();
+                }
                 () = cluster.lacks_tasks(&name, unpublished), if !publish => {
                     tracing::warn!(connector = %name, "the config topic has not all of the connector's tasks; they are published again");
                     publish = true;

@@ -23,6 +23,9 @@ const START_RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 /// After how long without failing a unit counts as started well.
 const START_RETRY_RESET: Duration = Duration::from_secs(60);
 
+/// How often it is said that a unit still runs that was aborted.
+const ABORTED_WARNING_INTERVAL: Duration = Duration::from_secs(30);
+
 /// What is wanted of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Desired<S> {
@@ -81,6 +84,9 @@ pub(crate) enum Failure {
 pub(crate) trait Unit: Send + Sync + 'static {
     /// What it is run with.
     type Spec: Clone + PartialEq + Send + Sync + 'static;
+
+    /// What it is called in logs: `connector c`.
+    fn title(&self) -> String;
 
     /// Runs until told to stop, or until it fails.
     fn run(
@@ -205,12 +211,27 @@ async fn run_once<U: Unit>(
         () = unit.session_over() => false,
     };
     if !stopped {
-        tracing::warn!("a connector or task did not stop in time and is aborted");
-        running.abort();
-        // Wait: the next one must not begin while this one still holds what it holds.
-        let _ = running.await;
+        abort(&unit.title(), running).await;
     }
     None
+}
+
+/// Aborts a unit, and waits: the next one must not begin while this one still holds what it holds. If it blocks its thread, that
+/// is for as long as it does, and this worker neither joins its group nor stops; so that is said, again and again.
+async fn abort<T>(title: &str, mut running: JoinHandle<T>) {
+    tracing::warn!("{title} did not stop in time and is aborted");
+    running.abort();
+    let began = Instant::now();
+    while tokio::time::timeout(ABORTED_WARNING_INTERVAL, &mut running)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            after = ?began.elapsed(),
+            "{title} still runs, although it was aborted: it blocks its thread. Until it ends, the worker does not take part in \
+             rebalances, and loses its place in the group; start the worker again if that lasts"
+        );
+    }
 }
 
 fn failure_of(outcome: Result<Result<(), Failure>, JoinError>) -> Option<Failure> {

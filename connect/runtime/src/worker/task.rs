@@ -37,6 +37,10 @@ struct ExactlyOnce {
 impl Unit for TaskUnit {
     type Spec = TaskSpec;
 
+    fn title(&self) -> String {
+        format!("task {}", self.id)
+    }
+
     fn run(
         self: Arc<Self>,
         spec: TaskSpec,

@@ -22,6 +22,10 @@ impl Probe {
 impl Unit for Probe {
     type Spec = &'static str;
 
+    fn title(&self) -> String {
+        "task probe-0".to_owned()
+    }
+
     fn run(
         self: Arc<Self>,
         spec: &'static str,
@@ -176,4 +180,54 @@ async fn a_unit_that_hangs_is_aborted() {
     let began = Instant::now();
     unit.end(&[]).await;
     assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().expect("nobody panics with it");
+        log.push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Finding 4 of the review of 22 November: one line that did not say who it was, and then nothing.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_heed_being_aborted_is_named_again_and_again() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let blocking = tokio::task::spawn_blocking(move || {
+        started.send(()).expect("the test waits");
+        gate.recv().expect("the test lets it go");
+    });
+    begun.await.expect("it begins");
+    let aborting = tokio::spawn(async move { abort("task c-7", blocking).await });
+    let said = || {
+        let log = log.0.lock().expect("nobody panics with it").clone();
+        log.matches("task c-7 still runs").count()
+    };
+    for times in 0..3 {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(said() >= times, "{times}");
+        tokio::time::advance(ABORTED_WARNING_INTERVAL + Duration::from_millis(1)).await;
+    }
+    assert!(!aborting.is_finished());
+    release.send(()).expect("it is blocked");
+    aborting.await.expect("it ends");
+    assert!(said() >= 2);
 }
