@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn reference_pages_say_what_definitions_say() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/connectors/reference");
-        for plugin in super::all().iter() {
+        for plugin in &super::all() {
             let class = plugin.names().next().expect("a plugin has a name");
             let simple = class.rsplit('.').next().unwrap_or(class);
             let path = directory.join(format!("{simple}.md"));

@@ -1,18 +1,20 @@
 //! The main promise: a file becomes a topic, Parquet and a word count while both processes are killed at random moments, and
 //! afterwards no line is missing or there twice, no record is stored twice, no word is counted twice.
 //!
-//! `FOREBAY_TEST_SEED=N` repeats the moments of a run (not what the machine did at them). `FOREBAY_TEST_BREAK=store`, `=log`,
+//! `FOREBAY_TEST_KILLS=N` kills more often; `FOREBAY_TEST_SEED=N` repeats the moments of a run (not what the machine did at them). `FOREBAY_TEST_BREAK=store`, `=log`,
 //! `=count` or `=transaction` breaks one guarantee from outside, behind the product's back, and the test must fail.
 
 pub(crate) mod check;
 mod input;
 mod pipeline;
 mod sabotage;
+mod store;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::Pipeline;
 use sabotage::Sabotage;
+use store::Store;
 
 /// How many times each of the two processes is killed.
 const KILLS: usize = 10;
@@ -55,12 +57,23 @@ fn seed() -> u64 {
 
 /// Runs everything, killing `kills` times, and gives what is wrong at the end.
 #[allow(clippy::print_stderr, reason = "the report of the run")]
-fn run(kills: usize, sabotage: Option<Sabotage>) -> Vec<String> {
+fn run(kills: usize, in_s3: bool, sabotage: Option<Sabotage>) -> Vec<String> {
     let seed = seed();
     eprintln!("FOREBAY_TEST_SEED={seed}");
     let mut chance = Chance(seed);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let mut pipeline = Pipeline::start(directory.path(), seed, sabotage != Some(Sabotage::Transaction));
+    let store = directory.path().join("store");
+    let store = if in_s3 {
+        Store::s3(&store)
+    } else {
+        Store::local(store)
+    };
+    let mut pipeline = Pipeline::start(
+        directory.path(),
+        store,
+        seed,
+        sabotage != Some(Sabotage::Transaction),
+    );
     let mut hits = 0;
     for kill in 1..=kills {
         let strikes = sabotage.filter(|_| kill == SABOTAGE_AFTER);
@@ -102,6 +115,13 @@ fn run(kills: usize, sabotage: Option<Sabotage>) -> Vec<String> {
     wrong
 }
 
+fn kills() -> usize {
+    let given = std::env::var("FOREBAY_TEST_KILLS").ok();
+    given.map_or(KILLS, |text| {
+        text.parse().expect("FOREBAY_TEST_KILLS is a number")
+    })
+}
+
 fn assert_nothing_wrong(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -111,7 +131,12 @@ fn ten_kills_lose_no_line_and_store_and_count_nothing_twice() {
     let sabotage = std::env::var("FOREBAY_TEST_BREAK").ok();
     let sabotage = sabotage
         .map(|name| Sabotage::named(&name).expect("FOREBAY_TEST_BREAK is store, log, count or transaction"));
-    assert_nothing_wrong(&run(KILLS, sabotage));
+    assert_nothing_wrong(&run(kills(), false, sabotage));
+}
+
+#[test]
+fn ten_kills_store_nothing_twice_in_s3() {
+    assert_nothing_wrong(&run(kills(), true, None));
 }
 
 /// The same run with each guarantee broken: if this finds nothing, the test above proves nothing. What the log has lost may by chance be
@@ -121,7 +146,7 @@ fn a_broken_guarantee_is_seen() {
     const ATTEMPTS: usize = 3;
     for (_, sabotage) in Sabotage::ALL {
         let seen = || {
-            let wrong = run(SABOTAGE_AFTER, Some(sabotage));
+            let wrong = run(SABOTAGE_AFTER, false, Some(sabotage));
             wrong.iter().any(|it| it.contains(sabotage.expected()))
         };
         assert!(

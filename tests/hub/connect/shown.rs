@@ -1,6 +1,7 @@
 //! What people see of connectors that run: `/metrics` of the worker and of the console, and `forebay connectors`.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -58,6 +59,10 @@ fn metrics_and_the_command_tell_of_connectors() {
         });
     }
 
+    the_command_tells(&hub, directory.path());
+}
+
+fn the_command_tells(hub: &Hub, directory: &Path) {
     let url = hub.url("connect", "");
     let shown = run(&["connectors", "--url", &url]);
     let text = String::from_utf8(shown.stdout).expect("UTF-8");
@@ -79,12 +84,12 @@ fn metrics_and_the_command_tell_of_connectors() {
     // A dead worker's last words are no figures: what has failed says why, and the command's status is 1.
     let broken = json!({
         "connector.class": "FileStreamSink",
-        "file": directory.path(),
+        "file": directory,
         "topics": "lines",
         "value.converter": STRING,
     });
-    create(&hub, "broken", &broken);
-    until_states(&hub, "broken", "RUNNING: FAILED");
+    create(hub, "broken", &broken);
+    until_states(hub, "broken", "RUNNING: FAILED");
     let shown = run(&["connectors", "broken", "--url", &url]);
     let text = String::from_utf8(shown.stdout).expect("UTF-8");
     assert_eq!(shown.status.code(), Some(1), "{text}");
@@ -92,7 +97,7 @@ fn metrics_and_the_command_tell_of_connectors() {
         text.contains("DEGRADED") && text.contains("task 0 of broken has failed: "),
         "{text}"
     );
-    assert_eq!(call(&hub, "DELETE", "/connectors/broken", None).status, 204);
+    assert_eq!(call(hub, "DELETE", "/connectors/broken", None).status, 204);
 
     let unknown = run(&["connectors", "nothing", "--url", &url]);
     let said = String::from_utf8(unknown.stderr).expect("UTF-8");

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::check::{Outcome, Stored, file_names, rows};
 use super::input::Input;
+use super::store::Store;
 use crate::librdkafka::{create_topic, read_all, watermarks};
 use crate::process::{Hub, Process};
 use crate::rest::send;
@@ -54,12 +55,13 @@ pub(crate) struct Pipeline {
     input: Input,
     hub: Hub,
     counting: Process,
+    store: Store,
     starting_offsets: &'static str,
 }
 
 impl Pipeline {
     /// Hub, topics, connectors and word count, on an input that grows.
-    pub(crate) fn start(directory: &Path, seed: u64, has_transactions: bool) -> Self {
+    pub(super) fn start(directory: &Path, store: Store, seed: u64, has_transactions: bool) -> Self {
         let input = Input::start(&directory.join("input.txt"), seed);
         let mut overrides = vec!["connect.offset.flush.interval.ms=300"];
         if !has_transactions {
@@ -69,13 +71,14 @@ impl Pipeline {
         create_topic(&hub.bootstrap(), LINES, PARTITIONS);
         create_topic(&hub.bootstrap(), COUNTS, 1);
         create_connector(&hub, "source", &source(input.path()));
-        create_connector(&hub, "sink", &sink(&directory.join("store")));
+        create_connector(&hub, "sink", &sink(&store));
         let counting = start_counting(directory, &hub, EARLIEST);
         Self {
             directory: directory.to_owned(),
             input,
             hub,
             counting,
+            store,
             starting_offsets: EARLIEST,
         }
     }
@@ -91,7 +94,7 @@ impl Pipeline {
 
     /// The folder of the Parquet files.
     pub(crate) fn stored_folder(&self) -> PathBuf {
-        self.directory.join("store").join("topics").join(LINES)
+        self.store.directory().join("topics").join(LINES)
     }
 
     /// SIGKILL; tells what it interrupted.
@@ -269,17 +272,20 @@ fn source(input: &Path) -> Value {
     })
 }
 
-fn sink(store: &Path) -> Value {
-    json!({
+fn sink(store: &Store) -> Value {
+    let mut config = json!({
         "connector.class": "io.confluent.connect.s3.S3SinkConnector",
         "tasks.max": "2",
         "topics": LINES,
-        "store.url": format!("file://{}", store.display()),
         "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat",
         "flush.size": "300",
         "rotate.schedule.interval.ms": "500",
         "timezone": "UTC",
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
-    })
+    });
+    let keys = store.keys();
+    let keys = keys.as_object().expect("an object").clone();
+    config.as_object_mut().expect("an object").extend(keys);
+    config
 }

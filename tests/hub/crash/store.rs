@@ -1,0 +1,82 @@
+//! Where the Parquet files go: a directory, or a bucket of an S3 server (s3s, not ours) in this process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+const BUCKET: &str = "lake";
+const KEY: &str = "key";
+const SECRET: &str = "secret";
+
+/// A store of objects, and what serves it.
+#[derive(Debug)]
+pub(super) struct Store {
+    directory: PathBuf,
+    server: Option<(Runtime, SocketAddr)>,
+}
+
+impl Store {
+    /// A directory of its own.
+    pub(super) fn local(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            server: None,
+        }
+    }
+
+    /// A bucket that is kept in a directory of its own, so that it can be read behind the server's back.
+    pub(super) fn s3(directory: &Path) -> Self {
+        std::fs::create_dir_all(directory.join(BUCKET)).expect("made");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).expect("a directory"));
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let service = builder.build();
+        runtime.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let http = auto::Builder::new(TokioExecutor::new());
+                    // Clients are killed here.
+                    let _ = http.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self {
+            directory: directory.join(BUCKET),
+            server: Some((runtime, address)),
+        }
+    }
+
+    /// The folder that has the objects.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The sink's keys.
+    pub(super) fn keys(&self) -> Value {
+        match &self.server {
+            None => json!({ "store.url": format!("file://{}", self.directory.display()) }),
+            Some((_, address)) => json!({
+                "store.url": format!("http://{address}"),
+                "s3.bucket.name": BUCKET,
+                "aws.access.key.id": KEY,
+                "aws.secret.access.key": SECRET,
+            }),
+        }
+    }
+}
