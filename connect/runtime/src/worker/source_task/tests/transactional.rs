@@ -454,8 +454,8 @@ async fn who_may_not_go_on_after_it_has_its_id_never_begins() {
     let client = model.client(&[]);
     let context = context(&client).await;
     let task = Box::new(numbers(10, 5));
-    let runner =
-        TransactionalRunner::new(Arc::clone(&context), id(), config(&[]), task).expect("sound converters");
+    let runner = TransactionalRunner::new(Arc::clone(&context), id(), config(&[]), (task, "Task".to_owned()))
+        .expect("sound converters");
     let (_command, commands) = watch::channel(Command::Be(TargetState::Started));
     let refused = std::future::ready(Err(Error::retriable("another has it")));
     let failed = runner.run(Arc::default(), commands, refused).await;
