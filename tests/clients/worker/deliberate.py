@@ -29,7 +29,7 @@ LINES = [
     *of(ANY, OWN_KEYS, "*/config*", "+ errors.restart.*", "+ * comes after errors.restart.reset.ms", "- * comes after offsets.storage.topic",
         "- * comes after errors.deadletterqueue.context.headers.enable", "+ file.complete*", "+ invalid.utf8*", "+ max.line.bytes*", "+ on.truncation*",
         "+ * comes after on.truncation", "- * comes after batch.size"),
-    *of(ANY, "sources have dead letter queues, too", "*FileStreamSource*", "+ errors.deadletterqueue.*"),
+    *of(ANY, "sources have dead letter queues, too", "*Source*", "+ errors.deadletterqueue.*"),
     *of(ANY, "it comes with Connect here", "*validate*", '+ *.converter value.recommended_values?? = "io.confluent.connect.avro.AvroConverter"'),
     *of(ANY, "topic.creation.* is judged here; Kafka's looks at it when a task starts, and fails it", "*source, topic creation*", *WHOLE),
     *of(ANY, "topic.creation.* is judged here; Kafka's looks at it when a task starts, and fails it", "*source, a wrong regex", *WHOLE),
@@ -71,5 +71,4 @@ LINES = [
     *of(ANY, "a key that is not given is not judged", "*validate source, its option missing", *WHOLE),
     *of(ANY, "what is wrong with a client's key is told as what is wrong with any other", "*'s key wrong", *WHOLE),
     *of(ANY, "the connectors by their names, and the one that is nearest", "POST /connectors an unknown class", "- .message = *", "+ .message = *"),
-    *of(ANY, "checked when transactions are", "*validate source, transaction.boundary.interval.ms=-1", *WHOLE),
 ]
