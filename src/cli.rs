@@ -19,6 +19,7 @@ mod console_producer;
 mod consumer_groups;
 mod consumer_perf_test;
 mod delete_records;
+mod dlq;
 mod dump_log;
 mod features;
 mod get_offsets;
@@ -165,6 +166,12 @@ pub(crate) const TOOLS: &[Entry] = &[
         broker_api_versions::run,
     ),
     entry("acls", "kafka-acls", "Access lists (none yet)", acls::run),
+    entry(
+        "dlq",
+        "forebay-dlq",
+        "Show dead letters of connectors, and send them back",
+        dlq::run,
+    ),
     entry(
         "dump-log",
         "kafka-dump-log",

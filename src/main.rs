@@ -96,8 +96,8 @@ fn run(verb: Verb, loggers: Arc<Loggers>) -> anyhow::Result<bool> {
     match verb {
         Verb::Start(arguments) => start::run(arguments, loggers).map(|()| true),
         Verb::Broker(arguments) => start::run_broker(&arguments, loggers).map(|()| true),
-        Verb::Connect(arguments) => start::run_distributed(&arguments).map(|()| true),
-        Verb::ConnectStandalone(arguments) => start::run_standalone(&arguments).map(|()| true),
+        Verb::Connect(arguments) => start::run_distributed(&arguments, loggers).map(|()| true),
+        Verb::ConnectStandalone(arguments) => start::run_standalone(&arguments, loggers).map(|()| true),
         Verb::Connectors(arguments) => connectors::run(&arguments),
         Verb::Demo(arguments) => demo::run(arguments, loggers),
         Verb::Streams(command) => streams::run(command).map(|()| true),

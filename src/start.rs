@@ -9,6 +9,7 @@ mod clients;
 mod connect;
 mod hub;
 mod local_node;
+mod loggers;
 mod metrics;
 mod plugins;
 mod server_properties;

@@ -1,12 +1,17 @@
 //! Taking connections and serving them: so many at once, none of them idle or half said for longer than is allowed.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -83,6 +88,40 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
+/// The methods of a path, from an answer that refuses `OPTIONS`: as with JAX-RS, that is one of them.
+fn methods(refusal: &Response) -> Response {
+    let allowed = refusal.headers().get(header::ALLOW);
+    let allowed = allowed.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let methods: Vec<&str> = allowed
+        .split(',')
+        .map(str::trim)
+        .filter(|method| !method.is_empty())
+        .chain(["OPTIONS"])
+        .collect();
+    let mut response = methods.join(", ").into_response();
+    let headers = response.headers_mut();
+    if let Ok(allow) = HeaderValue::try_from(methods.join(",")) {
+        headers.insert(header::ALLOW, allow);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
+
+/// A slash at the end of a path counts for nothing, as with JAX-RS, on which the services of others are built.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/')?;
+    if path.is_empty() || path.ends_with('/') {
+        return None;
+    }
+    let shorter = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(shorter.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 async fn connection(
     stream: TcpStream,
     router: Router,
@@ -93,7 +132,24 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(idle_max);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let is_options = request.method() == Method::OPTIONS;
+        let answer = router.call(request);
+        async move {
+            let response = answer.await?;
+            let is_there = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+            Ok::<_, Infallible>(if is_options && is_there {
+                methods(&response)
+            } else {
+                response
+            })
+        }
+    });
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),
         _ = stopped.wait_for(|stopped| *stopped) => None,
@@ -107,5 +163,26 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection has ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slash_at_the_end_counts_for_nothing() {
+        for (uri, expected) in [
+            ("/", None),
+            ("/a", None),
+            ("/a/", Some("/a")),
+            ("/a/?b=c/", Some("/a?b=c/")),
+            ("/a//", None),
+            ("http://h:1/a/", Some("http://h:1/a")),
+            ("*", None),
+        ] {
+            let shorter = without_slash(&uri.parse().expect("a URI"));
+            assert_eq!(shorter.map(|uri| uri.to_string()).as_deref(), expected, "{uri}");
+        }
     }
 }

@@ -226,6 +226,8 @@ mod tests {
                 r#"{"error_code":405,"message":"HTTP 405 Method Not Allowed"}"#,
             ),
             ("GET", "/numbers/7", 200, "7"),
+            ("GET", "/numbers/7/", 200, "7"),
+            ("OPTIONS", "/numbers/7", 200, "GET, HEAD, OPTIONS"),
         ] {
             let url = format!("http://127.0.0.1:{port}{path}");
             let answer = http.request(method.parse().unwrap(), url).send().await.unwrap();

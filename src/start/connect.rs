@@ -5,16 +5,19 @@ mod connector_file;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use forebay_broker_server::Loggers;
 use forebay_client::config::client_def;
 use forebay_client::{Client, ClientConfig};
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Origin, Properties};
 use forebay_connect_runtime::{Config, NewConnector, Service};
 use forebay_http::{Listeners, Options};
 
+use super::loggers::WorkerLoggers;
 use super::settings::{Role, resolved};
 use super::{listener_line, plugins, say, termination};
 
@@ -41,10 +44,11 @@ pub(crate) struct StandaloneArguments {
 }
 
 /// One of a group of workers, until SIGINT or SIGTERM.
-pub(crate) fn run_distributed(arguments: &ConnectArguments) -> anyhow::Result<()> {
+pub(crate) fn run_distributed(arguments: &ConnectArguments, loggers: Arc<Loggers>) -> anyhow::Result<()> {
     let began = Instant::now();
     let worker = Worker::read(&arguments.file)?;
     let config = Config::new(&as_in_kafka(worker.own.clone()))?;
+    let config = config.with_loggers(Arc::new(WorkerLoggers(loggers)));
     run(&worker, config, Vec::new(), began)
 }
 
@@ -57,10 +61,10 @@ fn as_in_kafka(mut own: Properties) -> Properties {
 }
 
 /// A worker that runs alone and keeps its offsets in a file, until SIGINT or SIGTERM.
-pub(crate) fn run_standalone(arguments: &StandaloneArguments) -> anyhow::Result<()> {
+pub(crate) fn run_standalone(arguments: &StandaloneArguments, loggers: Arc<Loggers>) -> anyhow::Result<()> {
     let began = Instant::now();
     let worker = Worker::read(&arguments.file)?;
-    let config = Config::standalone(&worker.own)?;
+    let config = Config::standalone(&worker.own)?.with_loggers(Arc::new(WorkerLoggers(loggers)));
     let connectors = arguments.connectors.iter().map(|file| connector_file::read(file));
     let connectors = connectors.collect::<anyhow::Result<Vec<NewConnector>>>()?;
     run(&worker, config, connectors, began)

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::clients::Clients;
 use super::metrics::{Metrics, OwnBroker};
-use super::services::{self, Services};
+use super::services::{self, Process, Services};
 use super::settings::{Role, Settings};
 use super::termination;
 
@@ -66,7 +66,12 @@ impl Hub {
             addresses.push((Role::Console, console.addresses().to_vec()));
         }
         let broker = match has_broker {
-            true => Some(RunningBroker::start(settings, startup, loggers, &broker_runtime)?),
+            true => Some(RunningBroker::start(
+                settings,
+                startup,
+                Arc::clone(&loggers),
+                &broker_runtime,
+            )?),
             false => None,
         };
         if let Some(broker) = &broker {
@@ -76,7 +81,13 @@ impl Hub {
             let _first = own.set((broker.handle.clone(), broker_runtime.handle().clone()));
         }
         let mut clients = Clients::new(settings, own.get().cloned());
-        let start = Services::start(settings, &mut clients, ports, metrics, console);
+        let start = Services::start(
+            settings,
+            &mut clients,
+            ports,
+            Process { metrics, loggers },
+            console,
+        );
         let services = match services_runtime.block_on(start) {
             Ok(services) => services,
             Err(error) => {

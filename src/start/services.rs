@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_broker_server::Loggers;
 use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_http::Listeners;
@@ -11,6 +12,7 @@ use forebay_schema_registry_server as registry;
 use tokio::task::JoinHandle;
 
 use super::clients::Clients;
+use super::loggers::WorkerLoggers;
 use super::metrics::Metrics;
 use super::settings::{Role, Settings};
 
@@ -60,6 +62,12 @@ fn url(port: Option<u16>) -> Option<String> {
     port.map(|port| format!("http://localhost:{port}"))
 }
 
+/// What services share of the process that they run in.
+pub(super) struct Process {
+    pub(super) metrics: Metrics,
+    pub(super) loggers: Arc<Loggers>,
+}
+
 /// What is running above the broker.
 pub(super) struct Services {
     registry: Option<registry::Service>,
@@ -74,7 +82,7 @@ impl Services {
         settings: &Settings,
         clients: &mut Clients,
         mut listeners: Bound,
-        metrics: Metrics,
+        Process { metrics, loggers }: Process,
         console: Option<forebay_console::Service>,
     ) -> anyhow::Result<Self> {
         let registry_url = url(listeners.port(Role::Registry));
@@ -92,7 +100,11 @@ impl Services {
         let connect = match listeners.take(Role::Connect) {
             Some(bound) => {
                 let client = clients.of_role(settings, Role::Connect)?;
-                Some(start_connect(settings, &client, bound, registry_url.as_deref()).await?)
+                let of_hub = OfHub {
+                    registry_url: registry_url.as_deref(),
+                    loggers,
+                };
+                Some(start_connect(settings, &client, bound, of_hub).await?)
             }
             None => None,
         };
@@ -170,19 +182,26 @@ impl Services {
     }
 }
 
+/// What a worker has of the hub that it runs in.
+struct OfHub<'a> {
+    registry_url: Option<&'a str>,
+    loggers: Arc<Loggers>,
+}
+
 async fn start_connect(
     settings: &Settings,
     client: &Client,
     bound: Listeners,
-    registry_url: Option<&str>,
+    of_hub: OfHub<'_>,
 ) -> anyhow::Result<forebay_connect_runtime::Service> {
     let own = with_registry(
         settings.of_service(Role::Connect),
         "schema.registry.url",
-        registry_url,
+        of_hub.registry_url,
     );
     let own = with_instance_id(own, settings);
     let config = forebay_connect_runtime::Config::new(&own)?;
+    let config = config.with_loggers(Arc::new(WorkerLoggers(of_hub.loggers)));
     let options = settings.http(Role::Connect);
     Ok(
         forebay_connect_runtime::Service::start(client, config, super::plugins::all(), bound, options)

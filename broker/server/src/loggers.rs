@@ -102,7 +102,7 @@ impl Loggers {
     }
 
     /// Every logger, `root` among them, with the level that holds.
-    pub(crate) fn effective(&self) -> LogLevels {
+    pub fn effective(&self) -> LogLevels {
         let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         let root = levels.get(ROOT_LOGGER).copied().unwrap_or(LogLevel::Off);
         let mut effective: LogLevels = self.names().into_iter().map(|name| (name, root)).collect();
@@ -118,8 +118,13 @@ impl Loggers {
         effective
     }
 
+    /// The levels that are set.
+    pub fn own(&self) -> LogLevels {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sets levels, and takes those back that have none.
-    pub(crate) fn change(&self, changes: impl Iterator<Item = (String, Option<LogLevel>)>) {
+    pub fn change(&self, changes: impl Iterator<Item = (String, Option<LogLevel>)>) {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, level) in changes {
             match level {

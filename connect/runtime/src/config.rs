@@ -13,6 +13,7 @@ use forebay_connect_api::Access;
 use crate::group::{Algorithm, Session};
 use crate::guarantees::{self, Client, Level};
 use crate::herder::MemberOptions;
+use crate::loggers::ProcessLoggers;
 
 pub use def::config_def;
 
@@ -104,6 +105,8 @@ pub struct Config {
     pub(crate) schema_registry_url: Option<String>,
     /// Everything that was given: converters and the `producer.`, `consumer.`, `admin.` prefixes are read from it.
     pub(crate) originals: Arc<Properties>,
+    /// What the levels of loggers are asked of and set with; `None`: there are no loggers.
+    pub(crate) loggers: Option<Arc<dyn ProcessLoggers>>,
 }
 
 impl Config {
@@ -128,6 +131,13 @@ impl Config {
         };
         let offsets = PathBuf::from(file);
         Self::with_storage(properties, Storage::Alone { offsets })
+    }
+
+    /// Lets `/admin/loggers` show and set the levels of these.
+    #[must_use]
+    pub fn with_loggers(mut self, loggers: Arc<dyn ProcessLoggers>) -> Self {
+        self.loggers = Some(loggers);
+        self
     }
 
     fn with_storage(properties: &Properties, storage: Storage) -> Result<Self, Errors> {
@@ -180,6 +190,7 @@ impl Config {
                 .get_optional::<&str>("schema.registry.url")
                 .map(str::to_owned),
             originals: Arc::new(with_default_converters(&config)),
+            loggers: None,
         })
     }
 

@@ -2,6 +2,7 @@
 //! `SinkConnectorConfig`), and these keys read into structs for those who run connectors.
 
 mod def;
+mod restart;
 pub(crate) mod topic_creation;
 
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use forebay_connect_api::PluginType;
 use regex::Regex;
 
 use crate::metrics::ErrorMetrics;
-pub(crate) use def::{OPEN_PREFIXES, connector_def};
+pub(crate) use def::{OPEN_PREFIXES, connector_def, shown_def};
+pub(crate) use restart::{RestartPolicy, Verdict};
 use topic_creation::TopicCreation;
 
 /// What to do with records that cannot be converted or produced (`errors.*`).
@@ -32,7 +34,7 @@ pub(crate) struct ErrorHandling {
     pub(crate) metrics: Arc<ErrorMetrics>,
 }
 
-/// Where records go that a sink cannot take (`errors.deadletterqueue.*`).
+/// Where records go that go no further (`errors.deadletterqueue.*`).
 #[derive(Debug, Clone)]
 pub(crate) struct DeadLetterQueueConfig {
     /// `errors.deadletterqueue.topic.name`
@@ -139,7 +141,7 @@ impl ConnectorConfig {
         Ok(Topics::Matching(regex))
     }
 
-    /// The dead letter queue of a sink connector.
+    /// The dead letter queue of a connector.
     pub(crate) fn dead_letter_queue(&self) -> Option<DeadLetterQueueConfig> {
         let key = |suffix: &str| format!("errors.deadletterqueue.{suffix}");
         let topic = self.parsed.get_string(&key("topic.name"));

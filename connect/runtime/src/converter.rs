@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_config::{ConfigDef, Errors, Properties};
+use forebay_config::{ConfigDef, ConfigKey, ConfigType, Errors, Properties, Validator};
 use forebay_connect_api::{BoxFuture, ReadError, SchemaAndValue, ValueFormat};
 
 pub(crate) use error::{Error, Wanted};
@@ -60,6 +60,15 @@ impl Role {
             Self::Header => "header.converter",
         }
     }
+
+    /// What `converter.type` calls it.
+    pub(crate) const fn type_name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::Header => "header",
+        }
+    }
 }
 
 /// A class of converters.
@@ -75,6 +84,29 @@ pub(crate) struct Class {
     pub(crate) config_def: fn() -> ConfigDef,
     new: New,
 }
+
+impl Class {
+    /// Its keys as a form shows them: with the one by which Kafka's are told whether it is for keys, values or headers.
+    pub(crate) fn shown_def(&self) -> ConfigDef {
+        let own = (self.config_def)();
+        if own.key(TYPE).is_some() || !self.converts_data {
+            return own;
+        }
+        let def = ConfigDef::new().define(
+            ConfigKey::new(TYPE, ConfigType::String)
+                .validator(Validator::one_of([
+                    Role::Key.type_name(),
+                    Role::Value.type_name(),
+                    Role::Header.type_name(),
+                ]))
+                .documentation("How this converter will be used: key, value, header. The worker says so."),
+        );
+        own.keys().iter().cloned().fold(def, ConfigDef::define)
+    }
+}
+
+/// The key by which a converter is told its role.
+pub(crate) const TYPE: &str = "converter.type";
 
 /// Makes a converter of the keys under its name.
 type New = fn(Role, &Properties) -> Result<Arc<dyn Converter>, Errors>;
@@ -111,6 +143,17 @@ pub(crate) fn find(name: &str) -> Option<&'static Class> {
         let short = simple.strip_suffix("Converter").unwrap_or(simple);
         [class.class, simple, short].contains(&name)
     })
+}
+
+/// The full names of the classes that can have a role, as a form offers them.
+pub(crate) fn names(role: Role) -> Vec<&'static str> {
+    let can = |class: &&Class| match role {
+        Role::Header => class.converts_headers,
+        Role::Key | Role::Value => class.converts_data,
+    };
+    let mut names: Vec<&str> = CLASSES.iter().filter(can).map(|class| class.class).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Whether that is the name of a converter of keys and values.

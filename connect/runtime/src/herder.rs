@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, ExactlyOnceSource, Storage};
 use crate::group::{Group, Session};
+use crate::loggers::Loggers;
 use crate::metrics::Registry;
 use crate::provider::Providers;
 use crate::service;
@@ -46,7 +47,7 @@ pub(crate) use member::Options as MemberOptions;
 pub use metrics::Metrics;
 pub(crate) use offsets::ConnectorOffsets;
 use remote::Remote;
-pub(crate) use remote::{Request as RemoteRequest, encoded};
+pub(crate) use remote::Request as RemoteRequest;
 pub(crate) use request::RawConfig;
 use view::{ConnectorInfo, ConnectorStateInfo};
 
@@ -82,6 +83,7 @@ pub(crate) struct Place {
 pub(crate) struct Herder {
     context: Arc<Context>,
     cluster: Arc<Cluster>,
+    loggers: Arc<Loggers>,
     orders: mpsc::Sender<Order>,
     cluster_id: Option<String>,
     looping: Mutex<Option<JoinHandle<()>>>,
@@ -146,11 +148,13 @@ impl Herder {
             session: member.as_ref().map_or_else(Session::alone, GroupMember::session),
         });
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+        let loggers = Arc::new(Loggers::new(context.config.loggers.clone()));
         let looping = Loop {
             worker: Worker::new(Arc::clone(&context), Arc::clone(&cluster)),
             cluster: Arc::clone(&cluster),
             context: Arc::clone(&context),
             restarts_from: cluster.state().offset(),
+            loggers: Arc::clone(&loggers),
             member,
         };
         let version = cluster.version();
@@ -159,6 +163,7 @@ impl Herder {
             chores: tokio::spawn(chores::run(Arc::clone(&context), Arc::clone(&cluster))),
             context,
             cluster,
+            loggers,
             orders,
             cluster_id,
         }))
@@ -188,6 +193,11 @@ impl Herder {
     /// The connectors that there are.
     pub(crate) fn plugins(&self) -> &Plugins {
         &self.context.plugins
+    }
+
+    /// The loggers of this worker's process.
+    pub(crate) fn loggers(&self) -> &Loggers {
+        &self.loggers
     }
 
     /// The way to other workers.
@@ -230,7 +240,8 @@ struct Loop {
     cluster: Arc<Cluster>,
     context: Arc<Context>,
     member: Option<GroupMember>,
-    /// Restarts that were asked for before this offset are done, or were not for this process.
+    loggers: Arc<Loggers>,
+    /// Restarts, and levels of loggers, that were asked for before this offset are done, or were not for this process.
     restarts_from: i64,
 }
 
@@ -274,10 +285,11 @@ impl Loop {
 
     /// Brings what runs in step with what should. `is_settled`: nothing that was told to end before runs any more.
     fn look(&mut self, is_settled: bool) {
-        let (all, offset, restarts) = {
+        let (all, offset, restarts, levels) = {
             let state = self.cluster.state();
             let restarts = state.restarts_since(self.restarts_from);
-            (plan::plan(&state), state.offset(), restarts)
+            let levels = state.levels_since(self.restarts_from);
+            (plan::plan(&state), state.offset(), restarts, levels)
         };
         match &mut self.member {
             Some(member) => {
@@ -294,6 +306,11 @@ impl Loop {
         self.restarts_from = self.restarts_from.max(offset);
         for (name, request) in restarts {
             self.worker.restart(&name, request);
+        }
+        for (name, level) in levels {
+            if let Err(error) = self.loggers.set(&name, level, crate::worker::now()) {
+                tracing::warn!(%error, logger = name, "the level of a logger that all workers are to have is not set");
+            }
         }
     }
 

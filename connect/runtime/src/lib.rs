@@ -12,6 +12,7 @@ mod converter;
 mod group;
 mod guarantees;
 mod herder;
+mod loggers;
 mod metrics;
 mod outage;
 mod provider;
@@ -23,6 +24,7 @@ mod worker;
 
 pub use config::{Config, config_def};
 pub use herder::Metrics;
+pub use loggers::ProcessLoggers;
 pub use provider::{redact, resolve_worker};
 pub use service::{ConnectorError, Error, NewConnector, Service};
 pub use store::Error as StorageError;

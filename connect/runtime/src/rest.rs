@@ -1,9 +1,11 @@
 //! The REST API of Kafka Connect: one file per resource. Requests are judged here for their form only; what they mean is the
 //! herder's business.
 
+mod admin;
 mod body;
 mod config;
 mod connectors;
+mod form;
 mod forward;
 mod metrics;
 mod offsets;
@@ -42,10 +44,12 @@ pub(crate) fn router(herder: Arc<Herder>) -> Router {
         .merge(offsets::router())
         .merge(plugins::router())
         .merge(metrics::router())
+        .merge(admin::router())
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&herder),
             forward::forward,
         ))
+        .route_layer(axum::middleware::from_fn(form::check))
         .with_state(herder)
 }
 
@@ -84,6 +88,8 @@ fn ok(body: &impl serde::Serialize) -> Result {
 
 /// Whether the query says `true` for a key (Java's `Boolean.valueOf`).
 fn flag(query: &Query, key: &str) -> Option<bool> {
-    let found = query.iter().find(|(name, _)| name == key);
+    let found = query
+        .iter()
+        .find(|(name, value)| name == key && !value.is_empty());
     found.map(|(_, value)| value.eq_ignore_ascii_case("true"))
 }

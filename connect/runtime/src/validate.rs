@@ -14,7 +14,7 @@ use forebay_connect_transforms::chain_def;
 
 use crate::config::Config;
 use crate::connector_config::topic_creation::topic_creation_def;
-use crate::connector_config::{OPEN_PREFIXES, connector_def};
+use crate::connector_config::{OPEN_PREFIXES, shown_def};
 use crate::converter::{self, Role};
 use crate::herder::Error;
 use crate::provider::Providers;
@@ -47,16 +47,17 @@ pub(crate) fn validate(
     };
     let properties = &*resolved;
     let Some(class) = properties.get("connector.class") else {
-        return Err(Error::BadRequest(
-            "Connector config contains no connector type".to_owned(),
-        ));
+        return Err(Error::BadRequest(format!(
+            "Connector config {} contains no connector type",
+            in_braces(config)
+        )));
     };
     let plugin = plugins
         .find(class)
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let any = AnyConnector::new(plugin);
     let connector = any.connector();
-    let common = common_def(plugin.plugin_type(), properties);
+    let common = common_def(plugin.plugin_type(), &worker.originals, properties);
     let own = connector.config();
 
     let mut values = common.validate(properties);
@@ -94,9 +95,15 @@ pub(crate) fn validate(
     Ok(infos)
 }
 
+/// The keys of a configuration, as far as they are no secret of anybody: with their values left out.
+fn in_braces(config: &RawConfig) -> String {
+    let keys: Vec<&str> = config.keys().map(String::as_str).collect();
+    format!("{{{}}}", keys.join(", "))
+}
+
 /// The keys of every connector, and those of the topics that a source connector makes.
-fn common_def(plugin_type: PluginType, properties: &Properties) -> ConfigDef {
-    let def = connector_def(plugin_type).extend(&chain_def(properties));
+fn common_def(plugin_type: PluginType, worker: &Properties, properties: &Properties) -> ConfigDef {
+    let def = shown_def(plugin_type, worker).extend(&chain_def(properties));
     match plugin_type {
         PluginType::Source => def.extend(&topic_creation_def(properties)),
         PluginType::Sink => def,
@@ -195,11 +202,13 @@ fn converter_infos(role: Role, properties: &Properties) -> ConfigInfos {
         return ConfigInfos::default();
     };
     let prefix = format!("{key}.");
-    let own: Properties = properties
+    let mut own: Properties = properties
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
         .collect();
-    let def = (class.config_def)();
+    own.entry(converter::TYPE.to_owned())
+        .or_insert_with(|| role.type_name().to_owned());
+    let def = class.shown_def();
     ConfigInfos::prefixed(&prefix, &def, def.validate(&own))
 }
 

@@ -11,10 +11,11 @@ mod config;
 mod output;
 mod task;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forebay_connect_api::{
-    BoxFuture, Connector, ConnectorContext, Error, SinkConnector, SinkTask,
+    Access, BoxFuture, Connector, ConnectorContext, Error, Offset, SinkConnector, SinkTask, TopicPartition,
     config::{ConfigDef, Properties},
 };
 
@@ -55,6 +56,16 @@ impl Connector for FileStreamSinkConnector {
 impl SinkConnector for FileStreamSinkConnector {
     fn task(&self) -> Box<dyn SinkTask> {
         Box::new(task::FileStreamSinkTask::default())
+    }
+
+    /// It keeps no offsets anywhere else.
+    fn alter_offsets<'a>(
+        &'a self,
+        _access: &'a Access,
+        _properties: &'a Properties,
+        _offsets: &'a BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 }
 

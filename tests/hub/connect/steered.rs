@@ -48,9 +48,10 @@ fn a_connector_is_created_steered_and_deleted() {
 
     let request = json!({ "name": "lines", "config": config });
     let created = call(&hub, "POST", "/connectors", Some(&request));
+    let place = hub.url("connect", "/connectors/lines");
     assert_eq!(
         (created.status, created.location.as_deref()),
-        (201, Some("/connectors/lines"))
+        (201, Some(place.as_str()))
     );
     let body = created.json();
     assert_eq!(
@@ -67,10 +68,11 @@ fn a_connector_is_created_steered_and_deleted() {
     assert_eq!(call(&hub, "GET", "/connectors", None).ok(), json!(["lines"]));
     let status = call(&hub, "GET", "/connectors/lines/status", None).ok();
     let worker = status["connector"]["worker_id"].as_str().expect("an address");
+    let version = env!("CARGO_PKG_VERSION");
     let expected = json!({
         "name": "lines",
-        "connector": { "state": "RUNNING", "worker_id": worker },
-        "tasks": [{ "id": 0, "state": "RUNNING", "worker_id": worker }],
+        "connector": { "state": "RUNNING", "worker_id": worker, "version": version },
+        "tasks": [{ "id": 0, "state": "RUNNING", "worker_id": worker, "version": version }],
         "type": "source",
     });
     assert_eq!(status, expected);
@@ -166,7 +168,7 @@ const NOT_FOUND: [(&str, &str, &str); 14] = [
     ("GET", "/connectors/none/tasks", "Connector none not found"),
     ("PUT", "/connectors/none/pause", "Unknown connector none"),
     ("PUT", "/connectors/none/resume", "Unknown connector none"),
-    ("PUT", "/connectors/none/stop", "Connector none not found"),
+    ("PUT", "/connectors/none/stop", "Unknown connector none"),
     ("POST", "/connectors/none/restart", "Unknown connector: none"),
     (
         "POST",

@@ -83,7 +83,8 @@ impl Worker {
         let body = json!({ "name": name, "config": config });
         let answer = self.call("POST", "/connectors", Some(&body));
         assert_eq!(answer.status, 201, "{answer:?}");
-        assert_eq!(answer.location.as_deref(), Some(&*format!("/connectors/{name}")));
+        let place = format!("http://{}/connectors/{name}", self.id());
+        assert_eq!(answer.location, Some(place));
     }
 
     /// Who runs each connector and each task that is RUNNING.

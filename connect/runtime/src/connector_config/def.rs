@@ -1,27 +1,34 @@
 //! The definitions of the keys that every connector has, as Kafka groups and orders them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value, Width};
+use forebay_config::{
+    ConfigDef, ConfigKey, ConfigType, Importance, Properties, Recommender, Validator, Value, Values, Width,
+};
 use forebay_connect_api::PluginType;
 
+use super::restart::restart_keys;
 use super::whole;
-use crate::converter;
+use crate::converter::{self, Role};
+
+/// Of every plugin.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const COMMON: &str = "Common";
 const TRANSFORMS: &str = "Transforms";
 const PREDICATES: &str = "Predicates";
-const ERRORS: &str = "Error Handling";
+pub(super) const ERRORS: &str = "Error Handling";
 const TOPIC_CREATION: &str = "Topic Creation";
 const EXACTLY_ONCE: &str = "Exactly Once Support";
 
 /// The keys of every connector of a type, its own aside.
 pub(crate) fn connector_def(plugin_type: PluginType) -> ConfigDef {
     let def = error_keys(common_keys());
-    match plugin_type {
-        PluginType::Source => source_keys(def),
-        PluginType::Sink => sink_keys(def),
-    }
+    restart_keys(match plugin_type {
+        PluginType::Source => queue_keys(source_keys(def)),
+        PluginType::Sink => queue_keys(sink_keys(def)),
+    })
 }
 
 /// A key in a form: where, how wide, under which label.
@@ -36,6 +43,17 @@ fn key(
         .group(place.0, place.1)
         .width(width)
         .display_name(display_name)
+}
+
+/// The keys of every connector of a type as a form shows them: with the worker's converters as defaults.
+pub(crate) fn shown_def(plugin_type: PluginType, worker: &Properties) -> ConfigDef {
+    let def = connector_def(plugin_type);
+    let keys = def.keys().iter().map(|key| match worker.get(&key.name) {
+        Some(class) if key.config_type == ConfigType::Class => key.clone().default(class.as_str()),
+        _ if key.name.ends_with(".converter.plugin.version") => key.clone().default(VERSION),
+        _ => key.clone(),
+    });
+    keys.fold(ConfigDef::new(), ConfigDef::define)
 }
 
 fn common_keys() -> ConfigDef {
@@ -54,31 +72,38 @@ fn common_keys() -> ConfigDef {
                      without \"Connector\", as in \"FileStreamSink\".",
                 ),
         )
+        .define(version_key("connector", 3, "Connector version")
+                .default(VERSION)
+                .width(Width::Medium)
+                .importance(Importance::Medium))
         .define(
-            key("tasks.max", ConfigType::Int, (COMMON, 3), Width::Short, "Tasks max")
+            key("tasks.max", ConfigType::Int, (COMMON, 4), Width::Short, "Tasks max")
                 .default(1)
                 .validator(Validator::at_least(1))
                 .importance(Importance::High)
                 .documentation("Maximum number of tasks to use for this connector."),
         )
         .define(
-            key("tasks.max.enforce", ConfigType::Boolean, (COMMON, 4), Width::Short, "Enforce tasks max")
+            key("tasks.max.enforce", ConfigType::Boolean, (COMMON, 5), Width::Short, "Enforce tasks max")
                 .default(true)
                 .documentation("(Deprecated) Whether a connector that generates more tasks than tasks.max fails."),
         )
-        .define(converter_key("key.converter", 5, "Key converter class", converter::is_converter))
-        .define(converter_key("value.converter", 6, "Value converter class", converter::is_converter))
-        .define(converter_key("header.converter", 7, "Header converter class", converter::is_header_converter))
+        .define(converter_key("key.converter", 6, "Key converter class", Role::Key))
+        .define(version_key("key.converter", 7, "Key converter version"))
+        .define(converter_key("value.converter", 8, "Value converter class", Role::Value))
+        .define(version_key("value.converter", 9, "Value converter version"))
+        .define(converter_key("header.converter", 10, "Header converter class", Role::Header))
+        .define(version_key("header.converter", 11, "Header converter version"))
         .define(
-            aliases("transforms", (TRANSFORMS, 8), "Transforms", "unique transformation aliases")
+            aliases("transforms", (TRANSFORMS, 12), "Transforms", "unique transformation aliases")
                 .documentation("Aliases of the transformations that records go through, in their order."),
         )
         .define(
-            aliases("predicates", (PREDICATES, 9), "Predicates", "unique predicate aliases")
+            aliases("predicates", (PREDICATES, 13), "Predicates", "unique predicate aliases")
                 .documentation("Aliases of the predicates that transformations use."),
         )
         .define(
-            key("config.action.reload", ConfigType::String, (COMMON, 10), Width::Medium, "Reload Action")
+            key("config.action.reload", ConfigType::String, (COMMON, 14), Width::Medium, "Reload Action")
                 .default("restart")
                 .validator(Validator::one_of(["none", "restart"]))
                 .documentation("What to do when an external configuration provider changes a value: none, restart."),
@@ -112,7 +137,11 @@ fn connector_name() -> Validator {
     ])
 }
 
-fn converter_key(name: &str, order: i32, display_name: &str, is_known: fn(&str) -> bool) -> ConfigKey {
+fn converter_key(name: &str, order: i32, display_name: &str, role: Role) -> ConfigKey {
+    let is_known = match role {
+        Role::Header => converter::is_header_converter,
+        Role::Key | Role::Value => converter::is_converter,
+    };
     let check = move |_: &str, class: Option<&Value>| match class {
         Some(Value::Class(class)) if !is_known(class) => Err(format!("Class {class} could not be found.")),
         _ => Ok(()),
@@ -126,7 +155,36 @@ fn converter_key(name: &str, order: i32, display_name: &str, is_known: fn(&str) 
     )
     .optional()
     .validator(Validator::custom("a converter of this worker", check))
+    .recommender(Arc::new(Choices(ConfigType::Class, converter::names(role))))
     .documentation("Converts between Connect's data and bytes; the worker's, unless given.")
+}
+
+/// There is one version of each; the key is known because Kafka has it (KIP-891).
+fn version_key(of: &str, order: i32, display_name: &str) -> ConfigKey {
+    key(
+        &format!("{of}.plugin.version"),
+        ConfigType::String,
+        (COMMON, order),
+        Width::Short,
+        display_name,
+    )
+    .optional()
+    .recommender(Arc::new(Choices(ConfigType::String, vec![VERSION])))
+    .documentation("There is one version of each plugin here, and it is taken whatever this says.")
+}
+
+/// What a form offers.
+struct Choices(ConfigType, Vec<&'static str>);
+
+impl Recommender for Choices {
+    fn valid_values(&self, _key: &str, _parsed: &Values) -> Vec<Value> {
+        let choices = self.1.iter();
+        choices.filter_map(|choice| self.0.parse(choice).ok()).collect()
+    }
+
+    fn visible(&self, _key: &str, _parsed: &Values) -> bool {
+        true
+    }
 }
 
 /// A key that lists names, each once.
@@ -201,7 +259,11 @@ fn sink_keys(def: ConfigDef) -> ConfigDef {
                  should be specified.",
             ),
     )
-    .define(
+}
+
+/// Kafka has these of sinks only.
+fn queue_keys(def: ConfigDef) -> ConfigDef {
+    def.define(
         key(
             "errors.deadletterqueue.topic.name",
             ConfigType::String,
@@ -214,7 +276,7 @@ fn sink_keys(def: ConfigDef) -> ConfigDef {
         .importance(Importance::Medium)
         .documentation(
             "The name of the topic to be used as the dead letter queue (DLQ) for messages that result in an error when \
-             processed by this sink connector, or its transformations or converters. The topic name is blank by default, \
+             processed by this connector, or its transformations or converters. The topic name is blank by default, \
              which means that no messages are to be recorded in the DLQ.",
         ),
     )

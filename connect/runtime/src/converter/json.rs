@@ -68,7 +68,7 @@ fn config_def() -> ConfigDef {
                     "Whether to replace fields that have a default value and that are null to the default value. When set to \
                      true, the default value is used, otherwise null is used.",
                 )
-                .group(SCHEMAS, 2)
+                .group(SERIALIZATION, 1)
                 .width(Width::Medium)
                 .display_name("Replace null with default"),
         )

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
+use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Width};
 use forebay_connect_api::{Schema, SchemaAndValue, Text, Value, ValueFormat};
 
 use super::{Class, Converter, Error};
@@ -25,6 +25,8 @@ fn config_def() -> ConfigDef {
             .default("UTF-8")
             .validator(Validator::one_of_ignoring_case(["UTF-8", "UTF8"]))
             .importance(Importance::High)
+            .width(Width::Medium)
+            .display_name("Encoding")
             .documentation("The character set of strings in bytes; only UTF-8 is supported."),
     )
 }

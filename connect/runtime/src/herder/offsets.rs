@@ -21,6 +21,7 @@ use crate::worker::{AnyConnector, fencing, sink_group};
 
 /// One offset as the REST API has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ConnectorOffset {
     /// `{"filename":"/tmp/a"}`, or `{"kafka_topic":"t","kafka_partition":0}`.
     pub(crate) partition: Option<Value>,

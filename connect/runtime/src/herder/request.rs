@@ -54,10 +54,6 @@ impl Herder {
         replace: bool,
     ) -> Result<Created, Error> {
         let config = with_name(name, config)?;
-        // A connector that exists is said to before its configuration is judged.
-        if !replace && self.cluster.state().get(name).is_some() {
-            return Err(Error::AlreadyExists(name.to_owned()));
-        }
         let infos = self.validate(config.clone()).await?;
         if infos.error_count > 0 {
             return Err(Error::BadRequest(infos.message()));
@@ -125,10 +121,7 @@ impl Herder {
             // Any worker may.
             TargetState::Started | TargetState::Paused => self.cluster.change_of_any().await,
         };
-        let unknown = || match state {
-            TargetState::Stopped => Error::NotFound(format!("Connector {name} not found")),
-            _ => Error::NotFound(format!("Unknown connector {name}")),
-        };
+        let unknown = || Error::NotFound(format!("Unknown connector {name}"));
         let connector = self.cluster.state().get(name).cloned().ok_or_else(unknown)?;
         if connector.target_state == state {
             return Ok(());
@@ -176,16 +169,20 @@ impl Herder {
         let mut status = self.connector_status(name)?;
         if request.restarts(status.connector.state) {
             status.connector.state = State::Restarting.name();
-            status.connector.trace = None;
         }
         for state in &mut status.tasks {
             if request.include_tasks && request.restarts(state.state) {
                 state.state = State::Restarting.name();
-                state.trace = None;
             }
         }
         change.configs.put_restart(name, request).await?;
         Ok(status)
+    }
+
+    /// Sets the level of a logger, and of those below it, in all workers that run now (KIP-976).
+    pub(crate) async fn set_cluster_level(&self, logger: &str, level: &'static str) -> Result<(), Error> {
+        let change = self.cluster.change_of_any().await;
+        Ok(change.configs.put_level(logger, level).await?)
     }
 
     /// Restarts a task.

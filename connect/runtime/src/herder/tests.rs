@@ -277,6 +277,7 @@ async fn a_worker_that_reads_the_config_topic_no_more_can_be_stopped() {
         worker: Worker::new(Arc::clone(&herder.context), Arc::clone(&herder.cluster)),
         cluster: Arc::clone(&herder.cluster),
         context: Arc::clone(&herder.context),
+        loggers: Arc::clone(&herder.loggers),
         restarts_from: 0,
         member: None,
     };

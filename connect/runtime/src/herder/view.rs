@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Error, Herder};
 use crate::store::config::ConnectorConfig;
-use crate::store::status::Status;
+use crate::store::status::{State, Status};
 
 /// A task's name in answers.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +42,9 @@ pub(crate) struct StateInfo {
     pub(super) id: Option<u32>,
     pub(super) state: &'static str,
     worker_id: String,
+    /// Of the connector's class (KIP-891).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trace: Option<String>,
 }
@@ -57,11 +60,12 @@ pub(crate) struct ConnectorStateInfo {
 }
 
 impl StateInfo {
-    fn new(id: Option<u32>, status: Status) -> Self {
+    fn new(id: Option<u32>, status: Status, version: Option<&'static str>) -> Self {
         Self {
             id,
             state: status.state.name(),
             worker_id: status.worker_id,
+            version: version.filter(|_| status.state != State::Unassigned),
             trace: status.trace,
         }
     }
@@ -126,18 +130,18 @@ impl Herder {
     pub(crate) fn connector_status(&self, name: &str) -> Result<ConnectorStateInfo, Error> {
         let no_status = || Error::NotFound(format!("No status found for connector {name}"));
         let connector = self.cluster.state().get(name).cloned().ok_or_else(no_status)?;
-        let statuses = &self.context.statuses;
+        let (statuses, version) = (&self.context.statuses, self.version(&connector.config));
         let tasks = task_names(name, &connector).filter_map(|task| {
             let id = TaskId {
                 connector: task.connector,
                 task: task.task,
             };
-            Some(StateInfo::new(Some(id.task), statuses.task(&id)?))
+            Some(StateInfo::new(Some(id.task), statuses.task(&id)?, version))
         });
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             tasks: tasks.collect(),
-            connector: StateInfo::new(None, statuses.connector(name).ok_or_else(no_status)?),
+            connector: StateInfo::new(None, statuses.connector(name).ok_or_else(no_status)?, version),
             connector_type: type_name(&self.context.plugins, &connector.config),
         })
     }
@@ -146,7 +150,15 @@ impl Herder {
     pub(crate) fn task_status(&self, id: &TaskId) -> Result<StateInfo, Error> {
         let status = self.context.statuses.task(id);
         let status = status.ok_or_else(|| Error::NotFound(format!("No status found for task {id}")))?;
-        Ok(StateInfo::new(Some(id.task), status))
+        let connector = self.cluster.state().get(&id.connector).cloned();
+        let version = connector.and_then(|connector| self.version(&connector.config));
+        Ok(StateInfo::new(Some(id.task), status, version))
+    }
+
+    /// The version of a connector's class.
+    fn version(&self, config: &Properties) -> Option<&'static str> {
+        let class = config.get("connector.class")?;
+        self.context.plugins.find(class).ok().map(|plugin| plugin.version)
     }
 
     /// The topics that a connector is active in.

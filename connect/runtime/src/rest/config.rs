@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::routing::get;
 
 use super::connectors::created_answer;
@@ -22,7 +23,12 @@ async fn config(State(herder): Shared, Path(connector): Path<String>) -> Result 
     ok(&*herder.connector_config(&connector)?)
 }
 
-async fn put(State(herder): Shared, Path(connector): Path<String>, body: Bytes) -> Result {
+async fn put(
+    State(herder): Shared,
+    Path(connector): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result {
     let config = body::config("", body::object(&body)?)?;
     let (worker, name) = (Arc::clone(&herder), connector.clone());
     let outcome = run(&herder, "storing the connector's configuration", async move {
@@ -30,7 +36,7 @@ async fn put(State(herder): Shared, Path(connector): Path<String>, body: Bytes) 
     });
     let outcome = outcome.await?;
     if outcome.created {
-        created_answer(&connector, &outcome.info)
+        created_answer(&headers, &connector, &outcome.info)
     } else {
         ok(&outcome.info)
     }

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, bad};
 use super::{Query, Result, Shared, ok, run};
-use crate::herder::{Error, Herder, encoded};
+use crate::herder::{Error, Herder};
 use crate::store::config::TargetState;
 
 pub(super) fn router() -> Router<Arc<Herder>> {
     Router::new()
         .route("/connectors", get(list).post(create))
-        .route("/connectors/", get(list).post(create))
         .route("/connectors/{connector}", get(info).delete(delete))
 }
 
@@ -59,7 +58,7 @@ fn expand(herder: &Herder, name: &str, expansions: &[&str]) -> Result<Value> {
     Ok(Value::Object(connector))
 }
 
-async fn create(State(herder): Shared, body: Bytes) -> Result {
+async fn create(State(herder): Shared, headers: HeaderMap, body: Bytes) -> Result {
     let mut request = body::object(&body)?;
     body::known(&request, &["name", "config", "initial_state"])?;
     let name = match request.remove("name") {
@@ -96,7 +95,7 @@ async fn create(State(herder): Shared, body: Bytes) -> Result {
             .put_connector(&connector, config, initial_state, false)
             .await
     });
-    created_answer(&name, &created.await?.info)
+    created_answer(&headers, &name, &created.await?.info)
 }
 
 fn initial_state(state: &Value) -> Result<TargetState> {
@@ -108,11 +107,23 @@ fn initial_state(state: &Value) -> Result<TargetState> {
     })
 }
 
-/// 201 with the place of what was made.
-pub(super) fn created_answer(name: &str, info: &impl serde::Serialize) -> Result {
+/// A name in the path of a URL as Java's `UriBuilder` writes it.
+fn in_path(name: &str) -> String {
+    let encode = |byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+        sign if b"-._~!$&'()*+,;=:@".contains(&sign) => char::from(sign).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(encode).collect()
+}
+
+/// 201 with the place of what was made, below where the client has found this worker.
+pub(super) fn created_answer(headers: &HeaderMap, name: &str, info: &impl serde::Serialize) -> Result {
     let mut response = super::json(StatusCode::CREATED, info)?;
-    let encoded = encoded(name);
-    if let Ok(location) = HeaderValue::try_from(format!("/connectors/{encoded}")) {
+    let encoded = in_path(name);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let base = host.map(|host| format!("http://{host}")).unwrap_or_default();
+    if let Ok(location) = HeaderValue::try_from(format!("{base}/connectors/{encoded}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -21,7 +21,7 @@ const FORWARD: &str = "forward";
 const BODY_BYTES_MAX: usize = usize::MAX;
 
 /// Answers of other workers that concern the connection are not passed on.
-const PASSED_ON: [header::HeaderName; 2] = [header::CONTENT_TYPE, header::LOCATION];
+const PASSED_ON: [header::HeaderName; 1] = [header::CONTENT_TYPE];
 
 pub(super) async fn forward(State(herder): State<Arc<Herder>>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -71,7 +71,21 @@ async fn send_on(herder: &Herder, parts: &Parts, body: Bytes, Target(url): Targe
             response.headers_mut().insert(name, value.clone());
         }
     }
+    let made = answer
+        .headers
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok());
+    if let Some(location) = made.and_then(|made| at_host(made, &parts.headers)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
     Ok(response)
+}
+
+/// The place of what was made, below where the client has found this worker.
+fn at_host(made: &str, headers: &HeaderMap) -> Option<HeaderValue> {
+    let made: Uri = made.parse().ok()?;
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    HeaderValue::try_from(format!("http://{host}{}", made.path())).ok()
 }
 
 /// What the query says of hops so far; `None`: the request comes from a user.
@@ -102,7 +116,7 @@ fn headers(from: &HeaderMap, has_body: bool) -> HeaderMap {
         }
     }
     if has_body {
-        let json = header::HeaderValue::from_static("application/json");
+        let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
     }
     headers

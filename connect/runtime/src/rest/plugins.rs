@@ -7,13 +7,14 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::routing::{get, put};
 use forebay_config::ConfigDef;
-use forebay_connect_api::PluginType;
+use forebay_connect_api::{Plugin, PluginType};
 use forebay_connect_transforms::{predicate, transformation};
 use serde_json::{Value, json};
 
 use super::body::{self, bad};
 use super::{Query, Result, Shared, flag, ok, run};
-use crate::converter;
+use crate::connector_config::connector_def;
+use crate::converter::{self, Role};
 use crate::herder::{Error, Herder};
 use crate::validate::ConfigKeyInfo;
 use crate::worker::AnyConnector;
@@ -21,7 +22,6 @@ use crate::worker::AnyConnector;
 pub(super) fn router() -> Router<Arc<Herder>> {
     Router::new()
         .route("/connector-plugins", get(list))
-        .route("/connector-plugins/", get(list))
         .route("/connector-plugins/{plugin}/config", get(config))
         .route("/connector-plugins/{plugin}/config/validate", put(validate))
 }
@@ -34,31 +34,46 @@ async fn list(State(herder): Shared, query: Query) -> Result {
             .plugins()
             .iter()
             .filter(|plugin| plugin.plugin_type() == plugin_type);
+        let mut of_type: Vec<&Plugin> = of_type.collect();
+        of_type.sort_by_key(|plugin| plugin.class);
+        let of_type = of_type.into_iter();
         plugins.extend(of_type.map(|plugin| entry(plugin.class, plugin_type.name(), plugin.version)));
     }
     if !flag(&query, "connectorsOnly").unwrap_or(true) {
-        let version = env!("CARGO_PKG_VERSION");
+        let version = VERSION;
         let transformations = transformation::CLASSES.iter();
         plugins.extend(transformations.map(|class| entry(class.class, "transformation", version)));
         let predicates = predicate::CLASSES.iter();
         plugins.extend(predicates.map(|class| entry(class.class, "predicate", version)));
-        let data = converter::CLASSES.iter().filter(|class| class.converts_data);
-        plugins.extend(data.map(|class| entry(class.class, "converter", version)));
-        let headers = converter::CLASSES.iter().filter(|class| class.converts_headers);
-        plugins.extend(headers.map(|class| entry(class.class, "header_converter", version)));
+        let data = converter::names(Role::Value).into_iter();
+        plugins.extend(data.map(|class| entry(class, "converter", version)));
+        let headers = converter::names(Role::Header).into_iter();
+        plugins.extend(headers.map(|class| entry(class, "header_converter", version)));
     }
     ok(&plugins)
+}
+
+/// Of every plugin.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Whether a request for a version means the only one (KIP-891).
+fn is_there(wanted: &str) -> bool {
+    let exact = wanted.trim_matches(|bracket| bracket == '[' || bracket == ']');
+    wanted.is_empty() || wanted == "latest" || exact == VERSION || exact == format!("{VERSION},{VERSION}")
 }
 
 fn entry(class: &str, plugin_type: &str, version: &str) -> Value {
     json!({ "class": class, "type": plugin_type, "version": version })
 }
 
-async fn config(State(herder): Shared, Path(plugin): Path<String>) -> Result {
+async fn config(State(herder): Shared, Path(plugin): Path<String>, query: Query) -> Result {
     let def: ConfigDef = if let Ok(found) = herder.plugins().find(&plugin) {
-        AnyConnector::new(found).connector().config()
+        let own = AnyConnector::new(found).connector().config();
+        let common = connector_def(found.plugin_type());
+        let others = common.keys().iter().filter(|key| own.key(&key.name).is_none());
+        others.cloned().fold(own.clone(), ConfigDef::define)
     } else if let Some(class) = converter::find(&plugin) {
-        (class.config_def)()
+        class.shown_def()
     } else if let Some(class) = transformation::find(&plugin) {
         (class.config_def)()
     } else if let Some(class) = predicate::find(&plugin) {
@@ -66,6 +81,12 @@ async fn config(State(herder): Shared, Path(plugin): Path<String>) -> Result {
     } else {
         return Err(Error::NotFound(format!("Unknown plugin {plugin}.")));
     };
+    let wanted = query.iter().find(|(key, _)| key == "version");
+    if let Some((_, wanted)) = wanted.filter(|(_, wanted)| !is_there(wanted)) {
+        return Err(bad(format!(
+            "Plugin {plugin} not found that matches the version range {wanted}, available versions: [{VERSION}]"
+        )));
+    }
     let keys = def.keys().iter().filter(|key| !key.internal);
     let keys: Vec<ConfigKeyInfo> = keys.map(|key| ConfigKeyInfo::new("", key)).collect();
     ok(&keys)

@@ -33,10 +33,18 @@ async fn tasks_config(State(herder): Shared, Path(connector): Path<String>) -> R
 }
 
 async fn status(State(herder): Shared, Path((connector, task)): Path<(String, String)>) -> Result {
+    if task.parse::<i32>().is_ok_and(|number| number < 0) {
+        return Err(Error::NotFound(format!(
+            "No status found for task {connector}-{task}"
+        )));
+    }
     ok(&herder.task_status(&id(&connector, &task)?)?)
 }
 
 async fn restart(State(herder): Shared, Path((connector, task)): Path<(String, String)>) -> Result {
+    if task.parse::<i32>().is_ok_and(|number| number < 0) {
+        return Err(Error::NotFound(format!("Unknown task: {connector}-{task}")));
+    }
     let (worker, id) = (Arc::clone(&herder), id(&connector, &task)?);
     run(&herder, "restarting the task", async move {
         worker.restart_task(id).await

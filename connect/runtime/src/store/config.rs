@@ -162,6 +162,11 @@ impl ConfigStore {
         self.write(&[record::task_count(name, tasks)]).await
     }
 
+    /// Asks all workers to set the level of a logger (KIP-976).
+    pub(crate) async fn put_level(&self, logger: &str, level: &str) -> Result<(), Error> {
+        self.write(&[record::level(logger, level)]).await
+    }
+
     /// Gives all workers the key with which they sign requests to each other (KIP-507).
     pub(crate) async fn put_session_key(&self, key: &SessionKey) -> Result<(), Error> {
         self.write(&[record::session_key(key)]).await

@@ -208,6 +208,23 @@ impl StatusStore {
         self.put(Key::Task(id.clone()), Some(status));
     }
 
+    /// Says more of a task that runs and of which this worker has said so.
+    pub(crate) fn annotate_task(&self, id: &TaskId, worker_id: &str, trace: Option<String>) {
+        let key = Key::Task(id.clone());
+        let mut table = self.shared.table();
+        let Some(status) = table.statuses.get_mut(&key) else {
+            return;
+        };
+        if status.state != State::Running || status.worker_id != worker_id || status.trace == trace {
+            return;
+        }
+        status.trace = trace;
+        let bytes = status.to_bytes();
+        table.say(key, Some(bytes));
+        drop(table);
+        self.shared.pending.notify_one();
+    }
+
     /// Forgets a task.
     pub(crate) fn remove_task(&self, id: &TaskId) {
         self.put(Key::Task(id.clone()), None);

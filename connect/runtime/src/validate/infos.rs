@@ -38,10 +38,10 @@ pub(crate) struct ConfigKeyInfo {
     importance: &'static str,
     documentation: String,
     group: Option<String>,
+    order_in_group: i32,
     width: &'static str,
     display_name: String,
     dependents: Vec<String>,
-    order_in_group: i32,
 }
 
 /// What a key is set to.
@@ -68,10 +68,10 @@ impl ConfigKeyInfo {
             importance: key.importance.name(),
             documentation: key.documentation.clone(),
             group: key.group.clone(),
+            order_in_group: key.order_in_group,
             width: key.width.name(),
             display_name: key.display_name.clone(),
             dependents: key.dependents.clone(),
-            order_in_group: key.order_in_group,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn validate(
         (
             ("admin.override.", None),
             admin_def,
-            if is_source { makes_topics } else { has_queue },
+            has_queue || (is_source && makes_topics),
         ),
     ];
     let used = clients.into_iter().filter(|(_, _, is_used)| *is_used);

@@ -14,6 +14,21 @@ pub(super) fn check(properties: &Properties, values: &mut Vec<ConfigValue>) {
             .filter(|value| !value.is_empty())
     };
     let (topics, regex) = (text("topics"), text("topics.regex"));
+    if let Some(topics) = topics {
+        let list: Vec<&str> = topics.split(',').map(str::trim).collect();
+        let is_twice = |(index, topic): (usize, &&str)| list[..index].contains(topic);
+        let wrong = if list.contains(&"") {
+            Some("empty")
+        } else if list.iter().enumerate().any(is_twice) {
+            Some("duplicated")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let error = format!("Configuration 'topics' values must not be {wrong}.");
+            add_error(values, "topics", Some(topics), error);
+        }
+    }
     let both = match (topics, regex) {
         (Some(_), Some(_)) => {
             Some("topics and topics.regex are mutually exclusive options, but both are set.".to_owned())

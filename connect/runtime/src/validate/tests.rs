@@ -329,7 +329,7 @@ fn the_form_is_kafkas_and_secrets_stay_hidden() {
             "definition": {
                 "name": "tasks.max", "type": "INT", "required": false, "default_value": "1", "importance": "HIGH",
                 "documentation": "Maximum number of tasks to use for this connector.", "group": "Common",
-                "width": "SHORT", "display_name": "Tasks max", "dependents": [], "order_in_group": 3
+                "width": "SHORT", "display_name": "Tasks max", "dependents": [], "order_in_group": 4
             },
             "value": {"name": "tasks.max", "value": "1", "recommended_values": [], "errors": [], "visible": true}
         })

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::context::Context;
 use super::supervisor::{Command, Failure, Unit, stopped};
-use crate::connector_config::ConnectorConfig;
+use crate::connector_config::{ConnectorConfig, RestartPolicy};
 use crate::herder::cluster::Cluster;
 use crate::provider::Resolved;
 use crate::store::config::TargetState;
@@ -147,6 +147,10 @@ impl Unit for ConnectorUnit {
         tracing::error!(connector = %self.name, trace, "the connector has failed");
         self.context.connector_is(&self.name, State::Failed, Some(trace));
         Box::pin(std::future::ready(()))
+    }
+
+    fn restart_policy(&self, spec: &Arc<Properties>) -> RestartPolicy {
+        RestartPolicy::new(spec)
     }
 
     fn stop_timeout(&self) -> Duration {

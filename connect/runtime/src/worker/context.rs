@@ -68,6 +68,12 @@ impl Context {
         }
     }
 
+    /// Says why a task that runs makes no progress, or that it makes some again.
+    pub(crate) fn task_waits(&self, id: &TaskId, why: Option<String>) {
+        let why = why.map(|why| redact(&why).into_owned());
+        self.statuses.annotate_task(id, &self.worker_id, why);
+    }
+
     /// A worker that is out of its group does not say that something has ended here: whoever has it now may have said more.
     fn may_say(&self, state: State) -> bool {
         !(matches!(state, State::Unassigned | State::Failed) && self.session.is_ending())

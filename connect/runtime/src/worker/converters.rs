@@ -12,6 +12,7 @@ use forebay_connect_api::{
 use forebay_records::{Headers as RawHeaders, Record};
 use tokio::time::Instant;
 
+use super::progress::{Hold, Progress};
 use super::stage::Stage;
 use crate::config::Config;
 use crate::connector_config::{ConnectorConfig, ErrorHandling};
@@ -29,6 +30,8 @@ pub(crate) struct Converters {
     /// Whether a sink may read values without the converter.
     pub(crate) value_format: Option<forebay_connect_api::ValueFormat>,
     errors: ErrorHandling,
+    /// Where it is said that one has to wait.
+    progress: Option<Arc<Progress>>,
     connector: Arc<Properties>,
     worker: Arc<Properties>,
 }
@@ -64,9 +67,16 @@ impl Converters {
             value,
             header: new(Role::Header)?,
             errors: config.errors.clone(),
+            progress: None,
             connector: Arc::clone(&config.originals),
             worker: Arc::clone(&worker.originals),
         })
+    }
+
+    /// The same, of a task whose status says when one has to wait.
+    pub(super) fn with_progress(mut self, progress: &Arc<Progress>) -> Self {
+        self.progress = Some(Arc::clone(progress));
+        self
     }
 
     /// From a task's record to one that is produced.
@@ -227,7 +237,12 @@ impl Converters {
         let mut delay = RETRY_DELAY_MIN;
         loop {
             let error = match converter.prepare(wanted).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if let Some(progress) = &self.progress {
+                        progress.works(Hold::Converter);
+                    }
+                    return Ok(());
+                }
                 Err(error @ Error::Unavailable { .. }) => error,
                 Err(error) => {
                     return Err(Rejected {
@@ -246,6 +261,16 @@ impl Converters {
                 });
             }
             tracing::warn!(%error, stage = stage.name(), "a converter has to wait; trying again");
+            if let Some(progress) = &self.progress {
+                let why = || {
+                    format!(
+                        "{} has to wait and tries again: {}",
+                        stage.name(),
+                        ConnectError::from(error).trace()
+                    )
+                };
+                progress.fails(Hold::Converter, why);
+            }
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(self.errors.retry_delay_max.max(RETRY_DELAY_MIN));
         }

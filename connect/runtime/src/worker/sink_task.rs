@@ -6,6 +6,7 @@
 mod context;
 mod deliver;
 mod intents;
+mod missing;
 mod opening;
 mod partitions;
 mod rebalance;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use super::clients;
 use super::context::Context;
 use super::converters::Converters;
+use super::progress::{Hold, Progress};
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, Topics};
@@ -34,9 +36,11 @@ use crate::store::config::TargetState;
 use crate::store::status::State;
 use context::TaskContext;
 use intents::TaskIntents;
+use missing::Missing;
 use opening::Waiting;
 use partitions::Partitions;
 use reporter::Reporter;
+pub(super) use reporter::make_topic;
 use results::Results;
 
 /// How long one poll of the consumer waits for records; commands and deadlines end it earlier.
@@ -83,6 +87,10 @@ pub(super) struct SinkTaskRunner {
     committed_at: Instant,
     /// Whether the task wants a commit soon.
     commit_requested: bool,
+    /// What the status says of holds.
+    progress: Arc<Progress>,
+    /// What is looked for while the task has nothing.
+    missing: Missing,
     /// Whether the consumer can poll.
     polling: Outage,
     /// Whether offsets can be committed.
@@ -115,9 +123,13 @@ impl SinkTaskRunner {
         config.errors.metrics = Arc::clone(&metrics.errors);
         let consumer = clients::sink_consumer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's consumer").with_source(error))?;
+        let progress = Arc::new(Progress::new(&context, &id));
+        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
         Ok(Self {
             transformations: Transformations::new(&config)?,
-            converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
+            converters: converters.with_progress(&progress),
+            progress,
+            missing: Missing::default(),
             context,
             id,
             config,
@@ -239,6 +251,7 @@ impl SinkTaskRunner {
                 Ok(batches) => {
                     self.tell_group();
                     retry_delay = RETRY_DELAY;
+                    self.progress.works(Hold::Consumer);
                     if let Some(lasted) = self.polling.ends() {
                         tracing::info!(task = %self.id, ?lasted, "the task's consumer polls again");
                     }
@@ -248,6 +261,8 @@ impl SinkTaskRunner {
                     self.keep_time(is_idle).await?;
                 }
                 Err(error) if error.is_retriable() => {
+                    let why = || format!("the cluster cannot be read, and is tried again: {error}");
+                    self.progress.fails(Hold::Consumer, why);
                     if self.polling.begins() {
                         tracing::warn!(task = %self.id, %error, "the task's consumer cannot poll; trying again");
                     }
@@ -329,12 +344,15 @@ impl SinkTaskRunner {
     async fn keep_time(&mut self, is_idle: bool) -> Result<(), Error> {
         if is_idle {
             self.deliver_gaps().await?;
+            self.look_for_missing().await;
         }
         let is_due = |deadline: std::time::Instant| deadline <= std::time::Instant::now();
         if self.task.deadline().is_some_and(is_due) {
             match self.task.on_deadline().await {
                 Ok(()) => {}
                 Err(error) if error.is_retriable() => {
+                    let why = || format!("what was due is tried again: {}", error.trace());
+                    self.progress.fails(Hold::Task, why);
                     tracing::warn!(task = %self.id, %error, "the task could not do what was due; trying again");
                     tokio::time::sleep(RETRY_DELAY).await;
                 }

@@ -5,6 +5,7 @@
 //! acknowledged. It is committed soon after that, so that a process that is killed repeats little.
 
 mod boundary;
+mod letters;
 mod submitted;
 mod topics;
 mod transactional;
@@ -15,11 +16,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_client::producer::{DeliveryFuture, RecordMetadata};
+use forebay_client::producer::RecordMetadata;
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::{
-    Access, BoxFuture, Error, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
+    Access, BoxFuture, Error, OffsetMap, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
     TransactionContext,
 };
 use tokio::sync::watch;
@@ -27,7 +28,9 @@ use tokio::time::Instant;
 
 use super::clients;
 use super::context::Context;
-use super::converters::Converters;
+use super::converters::{Converters, Rejected};
+use super::dead_letters::Fault;
+use super::progress::{Hold, Progress, SAID_AFTER};
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use super::transformations::Transformations;
@@ -37,6 +40,7 @@ use crate::store::Error as StoreError;
 use crate::store::config::TargetState;
 use crate::store::offset::ConnectorOffsets;
 use crate::store::status::{State, TopicStatus};
+use letters::{Delivery, Letters, Place, Undelivered};
 use submitted::{Committable, Submitted};
 use topics::Topics;
 pub(super) use transactional::TransactionalRunner;
@@ -101,7 +105,12 @@ pub(super) struct SourceTaskRunner {
     producer: Producer,
     topics: Topics,
     task: Box<dyn SourceTask>,
-    submitted: Submitted<DeliveryFuture>,
+    submitted: Submitted<Delivery>,
+    /// Where records go that go no further.
+    letters: Option<Letters>,
+    task_class: String,
+    /// What the status says of holds.
+    progress: Arc<Progress>,
     /// Where offsets are; known once it runs.
     offsets: Option<ConnectorOffsets>,
     /// Topics that are known to be active.
@@ -124,16 +133,19 @@ impl SourceTaskRunner {
         context: Arc<Context>,
         id: TaskId,
         mut config: ConnectorConfig,
-        task: Box<dyn SourceTask>,
+        (task, task_class): (Box<dyn SourceTask>, String),
     ) -> Result<Self, Error> {
         let metrics = context.metrics.task(&id, Side::Source);
         config.errors.metrics = Arc::clone(&metrics.errors);
         let producer = clients::source_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
         let topics = Topics::new(&context, &config)?;
+        let progress = Arc::new(Progress::new(&context, &id));
+        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
         Ok(Self {
             transformations: Transformations::new(&config)?,
-            converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
+            converters: converters.with_progress(&progress),
+            progress,
             context,
             id,
             config,
@@ -143,6 +155,8 @@ impl SourceTaskRunner {
             task,
             submitted: Submitted::new(),
             offsets: None,
+            letters: None,
+            task_class,
             active_topics: BTreeSet::new(),
             committing: None,
             commit_at: None,
@@ -164,6 +178,8 @@ impl SourceTaskRunner {
         }
         let offsets = connector_offsets(&self.context, &self.config).await?;
         self.offsets = Some(offsets.clone());
+        let letters = Letters::open(&self.context, &self.config, &self.id, self.task_class.clone());
+        self.letters = letters.await.map_err(Failure::Start)?;
         let context = TaskContext {
             id: self.id.clone(),
             access: self.context.access.clone(),
@@ -205,12 +221,17 @@ impl SourceTaskRunner {
                 Woken::Polled(Ok(records)) => {
                     self.metrics.took(records.len(), began.elapsed());
                     retry_delay = POLL_RETRY_DELAY;
+                    let progress = Arc::clone(&self.progress);
+                    progress.works(Hold::Task);
+                    let why = || "records wait for room on their way to the cluster".to_owned();
                     tokio::select! {
-                        sent = self.send(records) => sent?,
+                        sent = progress.telling(Hold::Producer, why, self.send(records)) => sent?,
                         () = stopped(command) => return Ok(()),
                     }
                 }
                 Woken::Polled(Err(error)) if error.is_retriable() => {
+                    self.progress
+                        .fails(Hold::Task, || format!("poll is tried again: {}", error.trace()));
                     tracing::warn!(task = %self.id, %error, "poll failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(retry_delay) => {}
@@ -232,6 +253,7 @@ impl SourceTaskRunner {
     /// Waits for the task's next records, or for what comes first. Acknowledgements are taken meanwhile, and offsets written.
     async fn wait(&mut self, command: &mut watch::Receiver<Command>) -> Result<Woken, Error> {
         let is_full = self.submitted.in_flight() >= IN_FLIGHT_MAX;
+        let mut stalled_at = stalled_at(&self.submitted);
         let mut poll: BoxFuture<'_, _> = if is_full {
             Box::pin(std::future::pending())
         } else {
@@ -242,6 +264,8 @@ impl SourceTaskRunner {
                 _ = command.changed() => return Ok(Woken::Command),
                 delivered = delivered(&mut self.submitted, &mut self.active_topics, (&self.context, &self.id, &self.config, &self.metrics)) => {
                     delivered?;
+                    self.progress.works(Hold::Producer);
+                    stalled_at = self::stalled_at(&self.submitted);
                     if self.submitted.has_committable() {
                         let delay = COMMIT_DELAY.min(self.context.config.offset_flush_interval);
                         self.commit_at.get_or_insert_with(|| Instant::now() + delay);
@@ -249,6 +273,12 @@ impl SourceTaskRunner {
                     if is_full && self.submitted.in_flight() < IN_FLIGHT_MAX {
                         return Ok(Woken::Command);
                     }
+                }
+                () = at(stalled_at) => {
+                    stalled_at = None;
+                    let count = self.submitted.in_flight();
+                    let why = || format!("the cluster does not acknowledge records: {count} wait");
+                    self.progress.stalls(Hold::Producer, why);
                 }
                 () = at(self.commit_at), if self.committing.is_none() => {
                     self.commit_at = None;
@@ -264,41 +294,108 @@ impl SourceTaskRunner {
     async fn send(&mut self, records: Vec<SourceRecord>) -> Result<(), Error> {
         for mut record in records {
             let offset = record.source_offset.take();
-            if !self.transformations.source(&self.id, &mut record)? {
-                self.submitted.submit(&record.source_partition, offset, None);
-                continue;
-            }
-            let encoded = match self.converters.encode(&record).await {
-                Ok(encoded) => encoded,
-                Err(rejected) => {
-                    let (errors, stage) = (&self.config.errors, rejected.stage);
-                    errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
-                    self.submitted.submit(&record.source_partition, offset, None);
-                    continue;
-                }
-            };
-            self.topics.ensure(&record.topic).await?;
-            let delivery = self.producer.send(ProducerRecord {
-                topic: &record.topic,
-                partition: record.partition,
-                timestamp: record.timestamp,
-                key: encoded.key.as_deref(),
-                value: encoded.value.as_deref(),
-                headers: &encoded.headers,
-            });
-            let delivery = match delivery.await {
-                Ok(delivery) => Some(delivery),
-                Err(error) => {
-                    let error = Error::fatal("Unrecoverable exception from producer send callback")
-                        .with_source(error);
-                    let (errors, stage) = (&self.config.errors, Stage::KafkaProduce);
-                    errors.tolerate(&self.id, stage, error, || format!("{record:?}"))?;
-                    None
-                }
-            };
+            let delivery = self.deliver(&mut record, offset.as_ref()).await?;
             self.submitted.submit(&record.source_partition, offset, delivery);
         }
         Ok(())
+    }
+
+    /// Gives a record to the producer, or its letter; `None`: it goes no further.
+    async fn deliver(
+        &mut self,
+        record: &mut SourceRecord,
+        offset: Option<&OffsetMap>,
+    ) -> Result<Option<Delivery>, Error> {
+        if self.letters.is_none() && !self.transformations.source(&self.id, record)? {
+            return Ok(None);
+        }
+        // For a letter, which has it as the task gave it.
+        let before = (self.letters.is_some() && !self.transformations.is_empty()).then(|| record.clone());
+        let transformed = match &before {
+            Some(_) => self.transformations.try_source(record),
+            None => Ok(true),
+        };
+        let encoded = match transformed {
+            Ok(true) => self.converters.encode(record).await,
+            Ok(false) => return Ok(None),
+            Err(rejected) => Err(rejected),
+        };
+        let encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(rejected) => {
+                return self
+                    .reject(rejected, before.as_ref().unwrap_or(record), offset)
+                    .await;
+            }
+        };
+        self.topics.ensure(&record.topic).await?;
+        let delivery = self.producer.send(ProducerRecord {
+            topic: &record.topic,
+            partition: record.partition,
+            timestamp: record.timestamp,
+            key: encoded.key.as_deref(),
+            value: encoded.value.as_deref(),
+            headers: &encoded.headers,
+        });
+        let delivery = delivery.await;
+        let Some(letters) = self.letters.clone() else {
+            return match delivery {
+                Ok(delivery) => Ok(Some(Delivery::Record(delivery))),
+                Err(error) => self.refused(error, record).map(|_| None),
+            };
+        };
+        let (kept, offset) = (record.clone(), offset.cloned());
+        let letter = move |letters: &Letters, error: &Error| {
+            let place = Place {
+                record: &kept,
+                offset: offset.as_ref(),
+            };
+            letters.of_refused(&encoded, place, error)
+        };
+        match delivery {
+            Ok(delivery) => Ok(Some(Delivery::either(
+                delivery,
+                self.producer.clone(),
+                letters,
+                letter,
+            ))),
+            Err(error) => {
+                let letter = letter(&letters, &self.refused(error, record)?);
+                let sent = letters.send(&self.producer, letter).await?;
+                Ok(Some(Delivery::Letter(sent, letters)))
+            }
+        }
+    }
+
+    /// A record that could not be transformed or converted: its letter, if there is a queue.
+    async fn reject(
+        &mut self,
+        rejected: Rejected,
+        record: &SourceRecord,
+        offset: Option<&OffsetMap>,
+    ) -> Result<Option<Delivery>, Error> {
+        let (errors, stage) = (&self.config.errors, rejected.stage);
+        let error = errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
+        let Some(letters) = self.letters.clone() else {
+            return Ok(None);
+        };
+        let class = rejected.class.or_else(|| self.converters.class(stage));
+        let fault = Fault {
+            stage,
+            class: class.unwrap_or_default(),
+            error: &error,
+        };
+        let place = Place { record, offset };
+        let letter = letters.of_record(&self.converters, place, fault).await;
+        let sent = letters.send(&self.producer, letter).await?;
+        Ok(Some(Delivery::Letter(sent, letters)))
+    }
+
+    /// A record that the producer does not take.
+    fn refused(&self, error: ClientError, record: &SourceRecord) -> Result<Error, Error> {
+        let error = Error::fatal("Unrecoverable exception from producer send callback").with_source(error);
+        let (errors, stage) = (&self.config.errors, Stage::KafkaProduce);
+        errors.tolerate(&self.id, stage, error, || format!("{record:?}"))
     }
 
     /// Offsets were written, or not: then they are tried again with the next ones.
@@ -314,11 +411,15 @@ impl SourceTaskRunner {
         self.metrics.committed(began.elapsed(), outcome);
         match written {
             Ok(()) => {
+                self.progress.works(Hold::Offsets);
                 if let Err(error) = self.task.commit(&offsets).await {
                     tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
                 }
             }
             Err(error) => {
+                self.progress.fails(Hold::Offsets, || {
+                    format!("source offsets cannot be committed: {error}")
+                });
                 tracing::warn!(task = %self.id, %error, "source offsets cannot be committed; trying again");
                 self.submitted.give_back(offsets);
                 self.commit_at = Some(Instant::now() + self.context.config.offset_flush_timeout);
@@ -383,16 +484,18 @@ impl Drop for SourceTaskRunner {
 
 /// Takes acknowledgements; ready once there was one.
 async fn delivered(
-    submitted: &mut Submitted<DeliveryFuture>,
+    submitted: &mut Submitted<Delivery>,
     active_topics: &mut BTreeSet<String>,
     (context, id, config, metrics): (&Context, &TaskId, &ConnectorConfig, &TaskMetrics),
 ) -> Result<(), Error> {
     let mut acknowledged = 0;
-    let mut outcome = |delivered: Result<RecordMetadata, ClientError>| match delivered {
+    let queue = config.dead_letter_queue().map(|queue| queue.topic);
+    let mut outcome = |delivered: Result<RecordMetadata, Undelivered>| match delivered {
         Ok(metadata) => {
             acknowledged += 1;
             let topic = &*metadata.topic_partition.topic;
-            if context.config.topic_tracking && !active_topics.contains(topic) {
+            let is_letter = queue.as_deref() == Some(topic);
+            if context.config.topic_tracking && !is_letter && !active_topics.contains(topic) {
                 active_topics.insert(topic.to_owned());
                 context.statuses.put_topic(&TopicStatus {
                     topic: topic.to_owned(),
@@ -403,7 +506,8 @@ async fn delivered(
             }
             Ok(())
         }
-        Err(error) => {
+        Err(Undelivered::Letter(error)) => Err(error),
+        Err(Undelivered::Record(error)) => {
             let error =
                 Error::fatal("Unrecoverable exception from producer send callback").with_source(error);
             let tolerated = config
@@ -426,10 +530,7 @@ async fn connector_offsets(context: &Context, config: &ConnectorConfig) -> Resul
     })
 }
 
-fn begin_commit(
-    store: Option<&ConnectorOffsets>,
-    submitted: &mut Submitted<DeliveryFuture>,
-) -> Option<Committing> {
+fn begin_commit(store: Option<&ConnectorOffsets>, submitted: &mut Submitted<Delivery>) -> Option<Committing> {
     let store = store?.clone();
     let offsets = submitted.take_committable();
     if offsets.is_empty() {
@@ -454,6 +555,11 @@ async fn written(committing: &mut Option<Committing>) -> Result<(), StoreError> 
         Some(committing) => Pin::new(&mut committing.written).await,
         None => std::future::pending().await,
     }
+}
+
+/// When a status is to say that nothing is acknowledged, if something is on its way.
+fn stalled_at(submitted: &Submitted<Delivery>) -> Option<Instant> {
+    (submitted.in_flight() > 0).then(|| Instant::now() + SAID_AFTER)
 }
 
 async fn at(time: Option<Instant>) {

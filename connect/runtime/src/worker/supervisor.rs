@@ -1,7 +1,7 @@
 //! Keeps one connector or one task as it is wanted: starts it, tells it to pause and go on, stops it and starts it anew when
 //! its configuration changes or the user restarts it. It runs in a task of the runtime of its own, so that neither a failure
 //! nor a panic nor a hanging stop reaches anybody else. What failed stays FAILED until the user restarts it, unless it was a
-//! retriable error of its start.
+//! retriable error of its start, or its configuration asks for restarts (`errors.restart.*`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
+use crate::connector_config::{RestartPolicy, Verdict};
 use crate::store::config::TargetState;
 
 /// How long to wait before a start is tried again, the first time; doubled each time.
@@ -98,6 +99,9 @@ pub(crate) trait Unit: Send + Sync + 'static {
     /// Says that it failed, and why, and gives up what others need.
     fn failed<'a>(&'a self, spec: &'a Self::Spec, trace: String) -> BoxFuture<'a, ()>;
 
+    /// How it is started again by itself once it has failed.
+    fn restart_policy(&self, spec: &Self::Spec) -> RestartPolicy;
+
     /// How long it may take to stop before it is aborted.
     fn stop_timeout(&self) -> Duration;
 
@@ -158,27 +162,42 @@ impl<S: Clone + PartialEq + Send + Sync + 'static> Supervisor<S> {
 
 async fn supervise<U: Unit>(unit: Arc<U>, mut desired: watch::Receiver<Option<Desired<U::Spec>>>) {
     let mut delay = START_RETRY_DELAY;
+    let mut restarts = 0;
     loop {
         let Some(current) = desired.borrow_and_update().clone() else {
             return;
         };
         let began = Instant::now();
         let Some(failure) = run_once(&unit, &current, &mut desired).await else {
-            delay = START_RETRY_DELAY;
+            (delay, restarts) = (START_RETRY_DELAY, 0);
             continue; // Told to stop: look at what is wanted now.
         };
-        let retry_at = match &failure {
-            Failure::Start(error) if error.is_retriable() => Some(Instant::now() + delay),
-            Failure::Start(_) | Failure::Run(_) => None,
+        let (failed_at, ran) = (Instant::now(), began.elapsed());
+        let verdict = match &failure {
+            Failure::Start(error) if error.is_retriable() => None,
+            Failure::Start(_) | Failure::Run(_) => {
+                Some(unit.restart_policy(&current.spec).judge(restarts, ran))
+            }
         };
-        if began.elapsed() > START_RETRY_RESET {
+        let retry_at = match verdict {
+            None => Some(failed_at + delay),
+            Some(Verdict::Again(delay, attempt)) => {
+                restarts = attempt;
+                Some(failed_at + delay)
+            }
+            Some(Verdict::Enough(_) | Verdict::Never) => None,
+        };
+        if ran > START_RETRY_RESET {
             delay = START_RETRY_DELAY;
         }
         delay = (delay * 2).min(START_RETRY_DELAY_MAX);
         let (Failure::Start(error) | Failure::Run(error)) = failure;
-        unit.failed(&current.spec, error.trace()).await;
-        if !wait_for_restart(&current, &mut desired, retry_at).await {
-            return;
+        let note = verdict.map(Verdict::note).unwrap_or_default();
+        unit.failed(&current.spec, error.trace() + &note).await;
+        match wait_for_restart(&current, &mut desired, retry_at).await {
+            Waited::ByItself => {}
+            Waited::Anew => (delay, restarts) = (START_RETRY_DELAY, 0),
+            Waited::Gone => return,
         }
     }
 }
@@ -251,12 +270,23 @@ fn failure_of(outcome: Result<Result<(), Failure>, JoinError>) -> Option<Failure
     }
 }
 
-/// Waits for the user, for another configuration, or for the time of the next attempt. `false`: it is wanted no more.
+/// What ended the wait of something that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// It is time for the next attempt.
+    ByItself,
+    /// The user, or another configuration.
+    Anew,
+    /// It is wanted no more.
+    Gone,
+}
+
+/// Waits for the user, for another configuration, or for the time of the next attempt.
 async fn wait_for_restart<S: Clone + PartialEq>(
     failed: &Desired<S>,
     desired: &mut watch::Receiver<Option<Desired<S>>>,
     retry_at: Option<Instant>,
-) -> bool {
+) -> Waited {
     loop {
         let attempt = async {
             match retry_at {
@@ -265,16 +295,16 @@ async fn wait_for_restart<S: Clone + PartialEq>(
             }
         };
         tokio::select! {
-            () = attempt => return true,
+            () = attempt => return Waited::ByItself,
             changed = desired.changed() => {
                 let wanted = desired.borrow_and_update().clone();
                 match wanted {
                     Some(wanted) if changed.is_ok() => {
                         if wanted.spec != failed.spec || wanted.restarts != failed.restarts {
-                            return true;
+                            return Waited::Anew;
                         }
                     }
-                    _ => return false,
+                    _ => return Waited::Gone,
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::fencing;
 use super::sink_task::{self, SinkTaskRunner};
 use super::source_task::{SourceTaskRunner, TransactionalRunner};
 use super::supervisor::{Command, Failure, Unit, stopped};
-use crate::connector_config::ConnectorConfig;
+use crate::connector_config::{ConnectorConfig, RestartPolicy};
 use crate::herder::cluster::Cluster;
 use crate::herder::plan::TaskSpec;
 use crate::provider::Resolved;
@@ -31,7 +31,8 @@ pub(super) struct TaskUnit {
 struct ExactlyOnce {
     generation: u64,
     config: ConnectorConfig,
-    task: Box<dyn SourceTask>,
+    /// And the name of its Java class.
+    task: (Box<dyn SourceTask>, String),
 }
 
 impl Unit for TaskUnit {
@@ -90,6 +91,10 @@ impl Unit for TaskUnit {
         Box::pin(Self::leave(&self.context, spec, &self.id))
     }
 
+    fn restart_policy(&self, spec: &TaskSpec) -> RestartPolicy {
+        RestartPolicy::new(&spec.connector)
+    }
+
     fn stop_timeout(&self) -> Duration {
         self.context.config.task_shutdown_graceful_timeout
     }
@@ -125,12 +130,13 @@ impl TaskUnit {
                 let start = ExactlyOnce {
                     generation,
                     config,
-                    task: new().task(),
+                    task: (new().task(), task_class(plugin)),
                 };
                 self.run_exactly_once(start, properties, command).await
             }
             Constructor::Source(new) => {
                 let task = new().task();
+                let task = (task, task_class(plugin));
                 let runner = SourceTaskRunner::new(context, id, config, task).map_err(Failure::Start)?;
                 runner.run(properties, command).await
             }

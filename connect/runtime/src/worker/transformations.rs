@@ -55,6 +55,18 @@ impl Transformations {
         }
     }
 
+    /// The same, of a record whose error is the caller's to judge.
+    pub(super) fn try_source(&mut self, record: &mut SourceRecord) -> Result<bool, Rejected> {
+        match self.chain.apply(Record::of_source(record)) {
+            Ok(Some(transformed)) => {
+                transformed.into_source(record);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(failed) => Err(rejected(failed)),
+        }
+    }
+
     /// Transforms a record for a sink task; `None`: it was filtered.
     pub(super) fn sink(&mut self, mut record: SinkRecord) -> Result<Option<SinkRecord>, Rejected> {
         if self.is_empty() {
@@ -65,11 +77,15 @@ impl Transformations {
                 transformed.into_sink(&mut record);
                 record
             })),
-            Err(Failed { class, error }) => Err(Rejected {
-                stage: Stage::Transformation,
-                class: Some(class),
-                error: Error::fatal(error.to_string()),
-            }),
+            Err(failed) => Err(rejected(failed)),
         }
+    }
+}
+
+fn rejected(Failed { class, error }: Failed) -> Rejected {
+    Rejected {
+        stage: Stage::Transformation,
+        class: Some(class),
+        error: Error::fatal(error.to_string()),
     }
 }

@@ -11,6 +11,7 @@ use forebay_records::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::state::TargetState;
+use crate::loggers;
 
 const CONNECTOR: &str = "connector-";
 const TASK: &str = "task-";
@@ -19,9 +20,7 @@ const TARGET_STATE: &str = "target-state-";
 const RESTART: &str = "restart-connector-";
 const SESSION_KEY: &str = "session-key";
 const TASKS_FENCING: &str = "tasks-fencing-";
-
-/// Records that workers of Apache Kafka write and ours have no use for.
-const OTHERS: [&str; 1] = ["logger-cluster-"];
+const LEVEL: &str = "logger-cluster-";
 
 /// What to restart (KIP-745).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,6 +64,8 @@ pub(crate) enum Record {
     TargetState(String, Option<TargetState>),
     /// The connector is to be restarted by the workers that have it.
     Restart(String, RestartRequest),
+    /// A logger is to have this level, one of log4j's, in all workers.
+    Level(String, &'static str),
     /// Workers sign with this key from now on.
     SessionKey(SessionKey),
     /// So many tasks of the connector may have transactions, and those before them are fenced (KIP-618).
@@ -128,6 +129,11 @@ pub(crate) fn restart(name: &str, request: RestartRequest) -> KeyValue {
     (format!("{RESTART}{name}").into_bytes(), Some(value))
 }
 
+pub(crate) fn level(logger: &str, level: &str) -> KeyValue {
+    let value = json!({ "level": level }).to_string().into_bytes();
+    (format!("{LEVEL}{logger}").into_bytes(), Some(value))
+}
+
 pub(crate) fn session_key(key: &SessionKey) -> KeyValue {
     let value = json!({
         "key": BASE64.encode(&key.key),
@@ -176,8 +182,17 @@ pub(crate) fn parse(key: &[u8], value: Option<&[u8]>) -> Result<Record, Error> {
     } else if key == SESSION_KEY {
         let value = object(value.ok_or(Error::Field("key"))?)?;
         session_key_of(&value).map(Record::SessionKey)
-    } else if OTHERS.iter().any(|prefix| key.starts_with(prefix)) {
-        Ok(Record::Other)
+    } else if let Some(logger) = key.strip_prefix(LEVEL) {
+        let Some(value) = value.map(object).transpose()? else {
+            return Ok(Record::Other); // Kafka's workers let a level be as it is then.
+        };
+        let level = value
+            .get("level")
+            .and_then(Value::as_str)
+            .and_then(loggers::level);
+        level
+            .map(|level| Record::Level(logger.to_owned(), level))
+            .ok_or(Error::Field("level"))
     } else {
         Err(Error::Key)
     }
@@ -312,6 +327,12 @@ mod tests {
                 Record::Restart("my-file".to_owned(), all),
             ),
             (
+                level("a.b", "DEBUG"),
+                "logger-cluster-a.b",
+                Some(r#"{"level":"DEBUG"}"#),
+                Record::Level("a.b".to_owned(), "DEBUG"),
+            ),
+            (
                 session_key(&key),
                 "session-key",
                 Some(r#"{"key":"AQID/w==","algorithm":"HmacSHA256","creation-timestamp":1700000000000}"#),
@@ -336,7 +357,10 @@ mod tests {
             parse("connector-a", r#"{"properties":{"k":null}}"#),
             Ok(Record::Connector("a".to_owned(), Some(Properties::new())))
         );
-        assert_eq!(parse("logger-cluster-x", "{}"), Ok(Record::Other));
+        assert_eq!(
+            parse("logger-cluster-x", r#"{"level":"loud"}"#),
+            Err(Error::Field("level"))
+        );
         for (key, value) in [
             ("what", "{}"),
             ("task-a", "{}"),

@@ -67,6 +67,9 @@ pub(crate) struct ConnectorConfig {
     pub(crate) unpublished: Option<i64>,
 }
 
+/// How many loggers may have a level for all workers: anybody can make one up.
+const LEVELS_MAX: usize = 1_000;
+
 /// All connectors, and what else workers share.
 #[derive(Debug, Clone)]
 pub(crate) struct ClusterConfig {
@@ -75,6 +78,8 @@ pub(crate) struct ClusterConfig {
     session_key: Option<Arc<SessionKey>>,
     /// The last restart that was asked for of each connector, and the offset of its record.
     restarts: BTreeMap<Arc<str>, (i64, RestartRequest)>,
+    /// The last level that was asked for of each logger, and the offset of its record.
+    levels: BTreeMap<String, (i64, &'static str)>,
     connectors: BTreeMap<Arc<str>, ConnectorConfig>,
     /// By connector: task configurations that wait for their commit.
     uncommitted: BTreeMap<Arc<str>, BTreeMap<u32, Arc<Properties>>>,
@@ -95,6 +100,7 @@ impl Default for ClusterConfig {
             offset: -1,
             session_key: None,
             restarts: BTreeMap::new(),
+            levels: BTreeMap::new(),
             connectors: BTreeMap::new(),
             uncommitted: BTreeMap::new(),
             early_target_states: BTreeMap::new(),
@@ -124,10 +130,21 @@ impl ClusterConfig {
             .collect()
     }
 
+    /// The levels of loggers that were asked for at this offset or behind it.
+    pub(crate) fn levels_since(&self, offset: i64) -> Vec<(String, &'static str)> {
+        let levels = self.levels.iter().filter(|(_, (at, _))| *at >= offset);
+        levels.map(|(name, (_, level))| (name.clone(), *level)).collect()
+    }
+
     /// Applies the record of an offset.
     pub(crate) fn replay_at(&mut self, offset: Offset, record: Record) {
         if let Record::Restart(name, request) = &record {
             self.restarts.insert(name.as_str().into(), (offset.0, *request));
+        }
+        if let Record::Level(name, level) = &record
+            && (self.levels.len() < LEVELS_MAX || self.levels.contains_key(name))
+        {
+            self.levels.insert(name.clone(), (offset.0, level));
         }
         self.replay(record);
         self.offset = offset.0 + 1;
@@ -180,7 +197,7 @@ impl ClusterConfig {
                 self.pending_fencing.remove(&*name);
                 self.task_counts.insert(name.into(), count);
             }
-            Record::Restart(..) | Record::Other => {}
+            Record::Restart(..) | Record::Level(..) | Record::Other => {}
         }
     }
 

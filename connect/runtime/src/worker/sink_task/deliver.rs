@@ -13,6 +13,7 @@ use forebay_connect_api::{Error, Offset, RawRecords, SinkBatch, SinkRecord, Sink
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
+use super::super::progress::Hold;
 use super::partitions::{Generation, for_task};
 use super::reporter::Report;
 use super::{POLL_MAX, RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner, stopped};
@@ -236,6 +237,8 @@ impl SinkTaskRunner {
                 Err(error) if error.is_retriable() => {
                     self.metrics.errors.retried();
                     let partition = &batch.topic_partition;
+                    let why = || format!("records of {partition} are put again: {}", error.trace());
+                    self.progress.fails(Hold::Task, why);
                     tracing::warn!(task = %self.id, %partition, %error, "put failed; the same records are put again");
                     self.take_requests()?;
                     match self.wait_to_redeliver(delay, partition, generation).await? {
@@ -248,6 +251,7 @@ impl SinkTaskRunner {
                 Err(error) => return Err(error),
             }
         }
+        self.progress.works(Hold::Task);
         self.delivered(&batch);
         self.metrics.gave(sent_count(&batch));
         self.take_requests()?;

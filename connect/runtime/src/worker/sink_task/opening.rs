@@ -9,6 +9,7 @@ use forebay_connect_api::{AssignedPartition, Error, Offset};
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
+use super::super::progress::Hold;
 use super::partitions::for_task;
 use super::{RETRY_DELAY, RETRY_DELAY_MAX, SinkTaskRunner};
 use crate::outage::Outage;
@@ -120,6 +121,8 @@ impl SinkTaskRunner {
             .cloned()
             .partition(|partition| self.consumer.knows(partition));
         if there.is_empty() {
+            let why = || format!("the cluster does not have {}", list(&away));
+            self.progress.fails(Hold::Partitions, why);
             if self.waiting.put_off() {
                 tracing::warn!(task = %self.id, partitions = %list(&away), "the cluster does not have these partitions; they are left out until it has");
             }
@@ -137,6 +140,8 @@ impl SinkTaskRunner {
             Ok(Err(error)) => return Err(error),
             Err(_) => format!("no answer within {patience:?}"),
         };
+        let why = || format!("{} cannot be looked at: {error}", list(&there));
+        self.progress.fails(Hold::Partitions, why);
         if self.waiting.put_off() {
             tracing::warn!(task = %self.id, partitions = %list(&there), %error, "new partitions cannot be looked at; trying again");
         }
@@ -156,6 +161,8 @@ impl SinkTaskRunner {
             for partition in &assigned {
                 self.partitions.remove(&partition.topic_partition);
             }
+            let why = || format!("new partitions cannot be opened: {}", error.trace());
+            self.progress.fails(Hold::Partitions, why);
             if self.waiting.put_off() {
                 tracing::warn!(task = %self.id, %error, "the task cannot open new partitions; trying again");
             }
@@ -167,6 +174,9 @@ impl SinkTaskRunner {
             if self.waiting.remove(&client) == Some(Cause::BegunAnew) {
                 self.check_begun_anew(one)?;
             }
+        }
+        if !are_some_away {
+            self.progress.works(Hold::Partitions);
         }
         if are_some_away {
             self.waiting.put_off();

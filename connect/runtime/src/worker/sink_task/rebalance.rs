@@ -7,6 +7,7 @@ use forebay_connect_api::{Error, Offset, TopicPartition};
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
+use super::super::progress::Hold;
 use super::SinkTaskRunner;
 use super::opening::Cause;
 use super::partitions::{for_client, for_task};
@@ -153,6 +154,8 @@ impl SinkTaskRunner {
         };
         if let Err(error) = committed {
             // A later commit covers it; if the partitions are somebody else's now, the next poll says so.
+            self.progress
+                .fails(Hold::Offsets, || format!("offsets cannot be committed: {error}"));
             if self.committing.begins() {
                 tracing::warn!(task = %self.id, %error, "offsets cannot be committed; trying again");
             }
@@ -162,6 +165,7 @@ impl SinkTaskRunner {
         if !for_consumer.is_empty() {
             self.metrics.committed(began.elapsed(), Commit::Done);
         }
+        self.progress.works(Hold::Offsets);
         if let Some(lasted) = self.committing.ends().filter(|_| !for_consumer.is_empty()) {
             tracing::info!(task = %self.id, ?lasted, "offsets are committed again");
         }

@@ -23,9 +23,9 @@ use forebay_records::{Headers, Record};
 use super::super::clients;
 use super::super::context::Context;
 use super::super::converters::Converters;
+use super::super::dead_letters::{Fault, Header, header, headers};
 use super::super::stage::Stage;
 use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
-use crate::provider::redact;
 
 /// How many records may be on their way to the queue.
 const PENDING_MAX: usize = 1_000;
@@ -124,14 +124,18 @@ impl Reporter {
             error,
         } = report;
         let place = || format!("{topic_partition} offset {}", record.offset);
-        let error = self.errors.tolerate(&self.id, stage, error, place)?;
+        let tolerated = self.errors.tolerate(&self.id, stage, error, place);
+        let error = tolerated.map_err(|error| {
+            let message = format!("a record cannot be taken: {} ({})", place(), stage.name());
+            Error::fatal(message).with_source(error)
+        })?;
         let Some(queue) = &self.queue else {
             return Ok(());
         };
         if self.is_sent(topic_partition, record.offset) {
             return Ok(());
         }
-        let mut headers: Vec<(String, Option<Bytes>)> = record
+        let mut all: Vec<Header> = record
             .headers
             .iter()
             .map(|header| {
@@ -140,9 +144,9 @@ impl Reporter {
             })
             .collect();
         if queue.config.context_headers {
-            headers.extend(self.context_headers((stage, class), topic_partition, record.offset, &error));
+            all.extend(self.context_headers((stage, class), topic_partition, record.offset, &error));
         }
-        let headers: Headers = headers.into_iter().collect();
+        let headers: Headers = all.into_iter().collect();
         self.errors.metrics.dead_letter();
         let delivery = queue.producer.send(ProducerRecord {
             topic: &queue.config.topic,
@@ -223,30 +227,17 @@ impl Reporter {
         topic_partition: &TopicPartition,
         offset: Offset,
         error: &Error,
-    ) -> [(String, Option<Bytes>); 10] {
-        let exception = match error {
-            Error::Retriable { .. } => "org.apache.kafka.connect.errors.RetriableException",
-            Error::Fatal { .. } if stage == Stage::TaskPut => {
-                "org.apache.kafka.connect.errors.ConnectException"
-            }
-            Error::Fatal { .. } => "org.apache.kafka.connect.errors.DataException",
-            Error::Config(_) => "org.apache.kafka.common.config.ConfigException",
-        };
+    ) -> impl Iterator<Item = Header> + use<> {
         let class = class.or_else(|| self.converters.class(stage));
         let class = class.unwrap_or(&self.task_class);
-        [
-            ("topic", topic_partition.topic.to_string()),
-            ("partition", topic_partition.partition.to_string()),
-            ("offset", offset.to_string()),
-            ("connector.name", self.id.connector.to_string()),
-            ("task.id", self.id.task.to_string()),
-            ("stage", stage.name().to_owned()),
-            ("class.name", class.to_owned()),
-            ("exception.class.name", exception.to_owned()),
-            ("exception.message", redact(&error.to_string()).into_owned()),
-            ("exception.stacktrace", redact(&error.trace()).into_owned()),
-        ]
-        .map(|(key, value)| (format!("__connect.errors.{key}"), Some(value.into())))
+        let place = [
+            header("topic", topic_partition.topic.to_string()),
+            header("partition", topic_partition.partition.to_string()),
+            header("offset", offset.to_string()),
+        ];
+        place
+            .into_iter()
+            .chain(headers(&self.id, Fault { stage, class, error }))
     }
 
     /// The record at `offset` of a batch as it was consumed; one that is there no more is made again from what it was converted to.
@@ -352,7 +343,7 @@ async fn open(
 }
 
 /// Makes a topic if it is missing; waits for a cluster that is away.
-pub(super) async fn make_topic(
+pub(in crate::worker) async fn make_topic(
     context: &Context,
     config: &ConnectorConfig,
     id: &TaskId,

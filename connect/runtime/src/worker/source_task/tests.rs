@@ -79,7 +79,13 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
         connector: "c".into(),
         task: 0,
     };
-    SourceTaskRunner::new(context, id, config, Box::new(Counter(records))).expect("sound converters")
+    SourceTaskRunner::new(
+        context,
+        id,
+        config,
+        (Box::new(Counter(records)), "Task".to_owned()),
+    )
+    .expect("sound converters")
 }
 
 /// LOW 24 of the second attack review: what the next start sends again must not come from the old one as well. Whether the task

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::boundary::{Boundary, End};
+use super::letters::{Letters, Place};
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
 use crate::connector_config::ConnectorConfig;
@@ -25,7 +26,9 @@ use crate::store::offset::ConnectorOffsets;
 use crate::store::status::{State, TopicStatus};
 use crate::worker::clients;
 use crate::worker::context::Context;
-use crate::worker::converters::Converters;
+use crate::worker::converters::{Converters, Rejected};
+use crate::worker::dead_letters::Fault;
+use crate::worker::progress::{Hold, Progress};
 use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
 use crate::worker::transformations::Transformations;
 
@@ -40,6 +43,11 @@ pub(in crate::worker) struct TransactionalRunner {
     metrics: Arc<TaskMetrics>,
     transformations: Transformations,
     converters: Converters,
+    /// What the status says of holds.
+    progress: Arc<Progress>,
+    /// Where records go that go no further.
+    letters: Option<Letters>,
+    task_class: String,
     producer: Producer,
     topics: Topics,
     task: Box<dyn SourceTask>,
@@ -57,6 +65,11 @@ pub(in crate::worker) struct TransactionalRunner {
     active_topics: BTreeSet<Arc<str>>,
 }
 
+/// What a status says while nothing gets to the cluster.
+fn in_transit() -> String {
+    "records wait on their way to the cluster, or for the end of their transaction".to_owned()
+}
+
 /// A batch that is being sent.
 struct Sending {
     records: std::vec::IntoIter<SourceRecord>,
@@ -69,15 +82,20 @@ impl TransactionalRunner {
         context: Arc<Context>,
         id: TaskId,
         mut config: ConnectorConfig,
-        task: Box<dyn SourceTask>,
+        (task, task_class): (Box<dyn SourceTask>, String),
     ) -> Result<Self, Error> {
         let metrics = context.metrics.task(&id, Side::Source);
         config.errors.metrics = Arc::clone(&metrics.errors);
         let producer = clients::transactional_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
+        let progress = Arc::new(Progress::new(&context, &id));
+        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
         Ok(Self {
             transformations: Transformations::new(&config)?,
-            converters: Converters::new(&context.config, &config).map_err(Error::Config)?,
+            converters: converters.with_progress(&progress),
+            progress,
+            letters: None,
+            task_class,
             topics: Topics::new(&context, &config)?,
             boundary: Boundary::new(config.boundary, context.config.offset_flush_interval),
             context,
@@ -117,6 +135,8 @@ impl TransactionalRunner {
             return Ok(());
         }
         let offsets = connector_offsets(&self.context, &self.config).await?;
+        let letters = Letters::open(&self.context, &self.config, &self.id, self.task_class.clone());
+        self.letters = letters.await.map_err(Failure::Start)?;
         let context = TaskContext {
             id: self.id.clone(),
             access: self.context.access.clone(),
@@ -194,8 +214,9 @@ impl TransactionalRunner {
                     Err(_) => return Ok(()), // Without a supervisor there is nobody to go on for.
                 },
                 () = at(due) => {
+                    let progress = Arc::clone(&self.progress);
                     tokio::select! {
-                        ended = self.end(End::Commit, offsets) => ended?,
+                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets)) => ended?,
                         () = stopped(command) => return Ok(()),
                     }
                     continue;
@@ -206,11 +227,16 @@ impl TransactionalRunner {
                 Ok(records) => {
                     retry_delay = POLL_RETRY_DELAY;
                     self.metrics.took(records.len(), began.elapsed());
-                    if !self.send(records, offsets, command).await? {
+                    let progress = Arc::clone(&self.progress);
+                    progress.works(Hold::Task);
+                    let sent = self.send(records, offsets, command);
+                    if !progress.telling(Hold::Producer, in_transit, sent).await? {
                         return Ok(());
                     }
                 }
                 Err(error) if error.is_retriable() => {
+                    self.progress
+                        .fails(Hold::Task, || format!("poll is tried again: {}", error.trace()));
                     tracing::warn!(task = %self.id, %error, "poll failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(retry_delay) => {}
@@ -279,8 +305,19 @@ impl TransactionalRunner {
 
     async fn send_one(&mut self, mut record: SourceRecord, offsets_topic: &str) -> Result<(), Error> {
         let offset = record.source_offset.take();
-        if self.transformations.source(&self.id, &mut record)? {
-            self.produce(&record, offsets_topic).await?;
+        // For a letter, which has it as the task gave it.
+        let before = (self.letters.is_some() && !self.transformations.is_empty()).then(|| record.clone());
+        let transformed = match &before {
+            Some(_) => self.transformations.try_source(&mut record),
+            None => Ok(self.transformations.source(&self.id, &mut record)?),
+        };
+        match transformed {
+            Ok(true) => self.produce(&record, offset.as_ref(), offsets_topic).await?,
+            Ok(false) => {}
+            Err(rejected) => {
+                let record = before.as_ref().unwrap_or(&record);
+                self.reject(rejected, record, offset.as_ref()).await?;
+            }
         }
         // Of a record that is left out, too: it shall not come again.
         if let Some(offset) = offset {
@@ -290,7 +327,12 @@ impl TransactionalRunner {
         Ok(())
     }
 
-    async fn produce(&mut self, record: &SourceRecord, offsets_topic: &str) -> Result<(), Error> {
+    async fn produce(
+        &mut self,
+        record: &SourceRecord,
+        offset: Option<&OffsetMap>,
+        offsets_topic: &str,
+    ) -> Result<(), Error> {
         match self.converters.encode(record).await {
             Ok(encoded) => {
                 if *record.topic == *offsets_topic {
@@ -319,11 +361,35 @@ impl TransactionalRunner {
                     self.touched.insert(Arc::clone(&record.topic));
                 }
             }
-            Err(rejected) => {
-                let (errors, stage) = (&self.config.errors, rejected.stage);
-                errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
-            }
+            Err(rejected) => self.reject(rejected, record, offset).await?,
         }
+        Ok(())
+    }
+
+    /// A record that could not be transformed or converted: its letter, if there is a queue, goes into the same transaction.
+    async fn reject(
+        &mut self,
+        rejected: Rejected,
+        record: &SourceRecord,
+        offset: Option<&OffsetMap>,
+    ) -> Result<(), Error> {
+        let (errors, stage) = (&self.config.errors, rejected.stage);
+        let error = errors.tolerate(&self.id, stage, rejected.error, || format!("{record:?}"))?;
+        let Some(letters) = self.letters.clone() else {
+            return Ok(());
+        };
+        let class = rejected.class.or_else(|| self.converters.class(stage));
+        let fault = Fault {
+            stage,
+            class: class.unwrap_or_default(),
+            error: &error,
+        };
+        let letter = letters
+            .of_record(&self.converters, Place { record, offset }, fault)
+            .await;
+        self.begin()?;
+        // How it goes on with it, the commit tells.
+        drop(letters.send(&self.producer, letter).await?);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Unit for Probe {
             self.tell(format!("start {spec}"));
             match spec {
                 "panics" => panic!("boom {attempt}"),
-                "fails" => return Err(Failure::Run(Error::retriable("no"))),
+                "fails" | "fails thrice" => return Err(Failure::Run(Error::retriable("no"))),
                 "fails to start" => return Err(Failure::Start(Error::fatal("never"))),
                 "starts late" if attempt < 3 => return Err(Failure::Start(Error::retriable("not yet"))),
                 _ => {}
@@ -62,6 +62,20 @@ impl Unit for Probe {
     fn failed<'a>(&'a self, _spec: &'a &'static str, trace: String) -> BoxFuture<'a, ()> {
         self.tell(format!("FAILED {trace}"));
         Box::pin(std::future::ready(()))
+    }
+
+    fn restart_policy(&self, spec: &&'static str) -> RestartPolicy {
+        let pairs: &[(&str, &str)] = match *spec {
+            "fails thrice" => &[
+                ("errors.restart.max.attempts", "2"),
+                ("errors.restart.delay.ms", "4000"),
+            ],
+            _ => &[],
+        };
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        RestartPolicy::new(&pairs.collect())
     }
 
     fn stop_timeout(&self) -> Duration {
@@ -230,4 +244,32 @@ async fn what_does_not_heed_being_aborted_is_named_again_and_again() {
     release.send(()).expect("it is blocked");
     aborting.await.expect("it ends");
     assert!(said() >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_failed_is_started_again_if_that_is_asked_for() {
+    let began = Instant::now();
+    let mut unit = start("fails thrice");
+    let note = |seconds, attempt| {
+        format!(
+            "FAILED no\nIt is started again after {seconds} s, for the {attempt}. time in a row (errors.restart.max.attempts)."
+        )
+    };
+    unit.expect(&[
+        "start fails thrice",
+        &note(4, 1),
+        "start fails thrice",
+        &note(8, 2),
+        "start fails thrice",
+    ])
+    .await;
+    assert_eq!(began.elapsed(), Duration::from_secs(12));
+    let last = "FAILED no\nIt has been started again 2 times in a row (errors.restart.max.attempts) and is left as it is.";
+    unit.expect(&[last]).await;
+    // The user's restart begins anew, also while the next attempt is waited for.
+    unit.supervisor.want(desired("fails thrice", 1));
+    unit.expect(&["start fails thrice", &note(4, 1)]).await;
+    unit.supervisor.want(desired("fails thrice", 2));
+    unit.expect(&["start fails thrice", &note(4, 1)]).await;
+    unit.end(&[]).await;
 }

@@ -151,7 +151,12 @@ fn start(
     tokio::task::JoinHandle<Result<(), Failure>>,
     watch::Sender<Command>,
 ) {
-    let runner = TransactionalRunner::new(Arc::clone(context), id(), config(more), Box::new(task));
+    let runner = TransactionalRunner::new(
+        Arc::clone(context),
+        id(),
+        config(more),
+        (Box::new(task), "Task".to_owned()),
+    );
     let (command, commands) = watch::channel(Command::Be(TargetState::Started));
     let verified = std::future::ready(Ok(()));
     let runner = runner.expect("sound converters");
@@ -202,7 +207,8 @@ async fn killed(level: i16, exactly_once: bool) -> Vec<String> {
             start(&context, &[], numbers(END, 5))
         } else {
             let task = Box::new(numbers(END, 5));
-            let runner = SourceTaskRunner::new(Arc::clone(&context), id(), config(&[]), task);
+            let runner =
+                SourceTaskRunner::new(Arc::clone(&context), id(), config(&[]), (task, "Task".to_owned()));
             let (command, commands) = watch::channel(Command::Be(TargetState::Started));
             let running = tokio::spawn(runner.expect("sound converters").run(Arc::default(), commands));
             (running, command)
@@ -447,8 +453,8 @@ async fn who_may_not_go_on_after_it_has_its_id_never_begins() {
     let client = model.client(&[]);
     let context = context(&client).await;
     let task = Box::new(numbers(10, 5));
-    let runner =
-        TransactionalRunner::new(Arc::clone(&context), id(), config(&[]), task).expect("sound converters");
+    let runner = TransactionalRunner::new(Arc::clone(&context), id(), config(&[]), (task, "Task".to_owned()))
+        .expect("sound converters");
     let (_command, commands) = watch::channel(Command::Be(TargetState::Started));
     let refused = std::future::ready(Err(Error::retriable("another has it")));
     let failed = runner.run(Arc::default(), commands, refused).await;

@@ -1,0 +1,123 @@
+//! Why a task that runs makes no progress: said as the `trace` of its status, which stays RUNNING, once it has lasted for a while, and
+//! taken back when it is over. Kafka's workers log such things, and their statuses say nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use forebay_connect_api::TaskId;
+use tokio::time::Instant;
+
+use super::context::Context;
+
+/// After how long without progress a status says so: short of that it would only flicker.
+pub(super) const SAID_AFTER: Duration = Duration::from_secs(3);
+
+/// What can hold a task up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// The system that it reads or writes.
+    Task,
+    /// Something that a converter has to fetch.
+    Converter,
+    /// The cluster that it reads from.
+    Consumer,
+    /// The partitions that it is to have.
+    Partitions,
+    /// The cluster that it writes to.
+    Producer,
+    /// The place of its offsets.
+    Offsets,
+}
+
+/// What a task's status says beside its state.
+pub(super) struct Progress {
+    context: Arc<Context>,
+    id: TaskId,
+    holds: Mutex<BTreeMap<Hold, Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    /// What the status says of it.
+    said: Option<String>,
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("id", &self.id)
+            .field("holds", &self.holds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Progress {
+    /// A task that makes progress.
+    pub(super) fn new(context: &Arc<Context>, id: &TaskId) -> Self {
+        Self {
+            context: Arc::clone(context),
+            id: id.clone(),
+            holds: Mutex::default(),
+        }
+    }
+
+    /// An attempt has failed, and there will be another.
+    pub(super) fn fails(&self, hold: Hold, why: impl FnOnce() -> String) {
+        let mut holds = self.holds();
+        let held = holds.entry(hold).or_insert_with(|| Held {
+            since: Instant::now(),
+            said: None,
+        });
+        if held.since.elapsed() >= SAID_AFTER && held.said.is_none() {
+            held.said = Some(why());
+            self.say(&holds);
+        }
+    }
+
+    /// Nothing has come of it for long enough to be said.
+    pub(super) fn stalls(&self, hold: Hold, why: impl FnOnce() -> String) {
+        let (since, said) = (Instant::now(), Some(why()));
+        let mut holds = self.holds();
+        holds.insert(hold, Held { since, said });
+        self.say(&holds);
+    }
+
+    /// It has worked.
+    pub(super) fn works(&self, hold: Hold) {
+        let mut holds = self.holds();
+        if holds.remove(&hold).is_some_and(|held| held.said.is_some()) {
+            self.say(&holds);
+        }
+    }
+
+    /// Waits for `work`; if that takes long, the status says for what.
+    pub(super) async fn telling<T>(
+        &self,
+        hold: Hold,
+        why: impl FnOnce() -> String,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        if let Ok(done) = tokio::time::timeout(SAID_AFTER, &mut work).await {
+            return done;
+        }
+        self.stalls(hold, why);
+        let done = work.await;
+        self.works(hold);
+        done
+    }
+
+    fn say(&self, holds: &BTreeMap<Hold, Held>) {
+        let said: Vec<&str> = holds.values().filter_map(|held| held.said.as_deref()).collect();
+        let trace = (!said.is_empty()).then(|| format!("No progress: {}", said.join("; ")));
+        self.context.task_waits(&self.id, trace);
+    }
+
+    fn holds(&self) -> MutexGuard<'_, BTreeMap<Hold, Held>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
