@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
 /// The crates of this program: they are loggers before they have logged.
-const CRATES: [&str; 25] = [
+const CRATES: [&str; 27] = [
     "forebay",
     "forebay_broker_controller",
     "forebay_broker_coordinator",
@@ -23,6 +23,7 @@ const CRATES: [&str; 25] = [
     "forebay_client",
     "forebay_config",
     "forebay_connect_api",
+    "forebay_connect_avro",
     "forebay_connect_runtime",
     "forebay_connect_transforms",
     "forebay_connectors_datagen",
@@ -32,6 +33,7 @@ const CRATES: [&str; 25] = [
     "forebay_console",
     "forebay_disk",
     "forebay_http",
+    "forebay_metrics",
     "forebay_protocol",
     "forebay_records",
     "forebay_rest_proxy",

@@ -15,7 +15,9 @@ use crate::process::{Hub, eventually};
 const AWAY: Duration = Duration::from_secs(8);
 
 /// Clients that lose their patience sooner than they do by default, so that the test need not wait for a minute.
-const IMPATIENT: [&str; 5] = [
+const IMPATIENT: [&str; 6] = [
+    // The worker itself has to be patient: when its own session ends, its tasks begin anew, and may report a record again.
+    "connect.session.timeout.ms=60000",
     "connect.request.timeout.ms=1000",
     "connect.default.api.timeout.ms=2000",
     "connect.consumer.session.timeout.ms=6000",
