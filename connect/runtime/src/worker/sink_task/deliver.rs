@@ -62,10 +62,15 @@ impl SinkTaskRunner {
                 break;
             }
         }
-        self.metrics
-            .assigned(self.partitions.iter().count(), self.partitions.lag_max());
-        self.metrics.active(self.partitions.uncommitted());
+        self.count_partitions();
         Ok(())
+    }
+
+    /// Tells how far behind the task is.
+    fn count_partitions(&self) {
+        let count = self.partitions.iter().count();
+        self.metrics.assigned(count, self.partitions.lag_max());
+        self.metrics.active(self.partitions.uncommitted());
     }
 
     /// Sorts what a poll has brought, before anything can happen to the partitions.
@@ -162,6 +167,7 @@ impl SinkTaskRunner {
                 break;
             }
         }
+        self.count_partitions();
         Ok(())
     }
 
