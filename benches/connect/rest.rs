@@ -7,8 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// Asks a worker at `HOST:PORT`; anything but 2xx is an error.
+/// Asks a worker at `HOST:PORT` for JSON; anything but 2xx is an error.
 pub(crate) fn call(address: &str, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&text(address, method, path, body)?).unwrap_or_default())
+}
+
+/// The same for text.
+pub(crate) fn text(address: &str, method: &str, path: &str, body: &Value) -> anyhow::Result<String> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(90)))?;
     let body = if body.is_null() {
@@ -32,7 +37,7 @@ pub(crate) fn call(address: &str, method: &str, path: &str, body: &Value) -> any
         Some(start) if head.to_ascii_lowercase().contains("chunked") => unchunked(&content[start..]),
         _ => content.to_owned(),
     };
-    Ok(serde_json::from_str(&content).unwrap_or_default())
+    Ok(content)
 }
 
 fn unchunked(content: &str) -> String {
