@@ -194,6 +194,17 @@ impl Files {
         Ok(Some(format!("{hash:08x}")))
     }
 
+    /// An empty file that takes all versions of a schema that can be in one file: for one of which it is known that it had them, but
+    /// not which files came before it, and so which version held.
+    pub(crate) fn writer_of_any_version(&self) -> Box<dyn Writer> {
+        if self.format.rules.compatibility == Compatibility::None {
+            return self.writer();
+        }
+        let mut format = self.format.clone();
+        format.rules.compatibility = Compatibility::None;
+        format.files().writer()
+    }
+
     /// An empty file.
     pub(crate) fn writer(&self) -> Box<dyn Writer> {
         let rules = self.format.rules;

@@ -134,7 +134,7 @@ impl SinkTask for ObjectStoreSinkTask {
 
     fn deadline(&self) -> Option<Instant> {
         let started = self.started.as_ref()?;
-        if started.share.excess() > 0 && started.partitions.values().any(|one| one.bytes() > 0) {
+        if started.share.excess() > 0 && started.partitions.values().any(|one| one.largest_bytes() > 0) {
             return Some(Instant::now());
         }
         let deadlines = started.partitions.values().filter_map(Partition::deadline);
@@ -408,23 +408,24 @@ async fn look(
         Some(intents) => Outstanding::look(intents, store, one).await?,
         None => Outstanding::default(),
     };
-    let mut found = Found {
-        position: one.position,
-        covered: None,
-        outstanding,
-    };
+    let (mut position, mut stored) = (one.position, None);
     if config.partitioner.is_default() {
         let of = &one.topic_partition;
         // After the look at what was begun: what appeared since is seen here, too.
-        let stored = Stored::list(store, &config.layout, of, &default_partition(of)).await?;
-        stored.check_topic(store, one).await?;
-        stored.check(store, one)?;
-        found.position = stored.position(one);
-        found.covered = Some(stored.covered(found.position));
+        let list = Stored::list(store, &config.layout, of, &default_partition(of)).await?;
+        list.check_topic(store, one).await?;
+        list.check(store, one)?;
+        position = list.position(one);
+        stored = Some(list);
     }
-    let promised = found.outstanding.promises.iter().map(Promise::start).min();
-    found.position = promised.unwrap_or(found.position).min(found.position);
-    Ok(found)
+    let promised = outstanding.promises.iter().map(Promise::start).min();
+    let position = promised.map_or(position, |promised| promised.min(position));
+    Ok(Found {
+        position,
+        // Of what comes from there on some may be in others already.
+        covered: stored.map(|stored| stored.covered(position)),
+        outstanding,
+    })
 }
 
 /// Gives the records of a batch to `visit`, in order.

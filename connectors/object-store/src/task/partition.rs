@@ -12,7 +12,7 @@ use forebay_connect_api::{
 
 use super::{
     open_file::{FileKey, OpenFile, OpenFiles},
-    promise::{self, Promise},
+    promise::{self, Promise, Taken},
     take::Record,
     upload::{ClosedFile, Step},
 };
@@ -184,13 +184,19 @@ impl Partition {
 
     pub(super) fn write(&mut self, record: Record<'_>, now: Timestamp) -> Result<(), Refused> {
         let place = self.place(record, now).map_err(Refused::Record)?;
+        let mut refused = None;
         for promise in &mut self.promises {
-            if promise.write(&place.encoded, record, &self.files)? {
-                return Ok(());
+            match promise.write(&place.encoded, record, &self.files)? {
+                Taken::Yes => return Ok(()),
+                Taken::No => {}
+                Taken::Refused(error) => refused = Some(error),
             }
         }
         if self.is_stored(&place.encoded, record)? {
             return Ok(());
+        }
+        if let Some(error) = refused {
+            return Err(Refused::Record(error));
         }
         self.close_before(&place)?;
         self.watermark = self.watermark.max(place.time);
@@ -235,10 +241,13 @@ impl Partition {
             return Err(Refused::All(error));
         }
         let bytes = writer.bytes();
+        // What is promised may end behind this record, and hold others than it.
+        let next_start = self.next_start.filter(|start| *start <= record.offset);
+        let is_beside_promise = self.promises.iter().any(|promise| promise.is_of(&place.encoded));
         let file = OpenFile {
             writer,
             records: 1,
-            start: self.next_start.unwrap_or(record.offset),
+            start: next_start.unwrap_or(record.offset),
             first: record.offset,
             last: record.offset,
             opened: Opened {
@@ -250,7 +259,7 @@ impl Partition {
             bytes,
             kind,
             has_grown: false,
-            has_sibling: false,
+            has_sibling: is_beside_promise,
         };
         let key = self.open.add(&place.encoded, file, &self.config.rotation);
         self.took(key, false);

@@ -35,6 +35,17 @@ pub(super) struct Promise {
     records: u64,
 }
 
+/// Whether a promise has taken a record.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It has.
+    Yes,
+    /// It is not one of its own.
+    No,
+    /// It is in its range, but cannot be in one file with the others. It is in another object then, or was at fault.
+    Refused(Error),
+}
+
 /// The outstanding intents of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
@@ -119,27 +130,37 @@ impl Promise {
         self.writer.as_ref().map_or(0, |writer| writer.bytes())
     }
 
+    /// Whether it is of an encoded partition.
+    pub(super) fn is_of(&self, encoded: &str) -> bool {
+        self.encoded == encoded
+    }
+
     /// Takes a record, if it is one of its own.
     pub(super) fn write(
         &mut self,
         encoded: &str,
         record: Record<'_>,
         files: &Files,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Taken, Refused> {
         let in_range = self.intent.start <= record.offset && record.offset <= self.intent.end;
         if !in_range || encoded != self.encoded {
-            return Ok(false);
+            return Ok(Taken::No);
         }
         if self.schema.is_some() && files.kind(record.cell)? != self.schema {
-            return Ok(false);
+            return Ok(Taken::No);
         }
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => self.writer.insert(files.writer()),
+            None => self.writer.insert(files.writer_of_any_version()),
         };
-        let is_written = writer.write(record.cell)? == Written::Row;
-        self.records += u64::from(is_written);
-        Ok(is_written)
+        if writer.write(record.cell)? == Written::Row {
+            self.records += 1;
+            return Ok(Taken::Yes);
+        }
+        Ok(Taken::Refused(Error::fatal(format!(
+            "{} was begun and is made again of offsets {} to {}, and this record cannot be in one file with those before it",
+            self.intent.object, self.intent.start, self.intent.end
+        ))))
     }
 
     /// The whole file, after the last offset of its range.

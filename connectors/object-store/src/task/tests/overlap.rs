@@ -4,7 +4,8 @@
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
 use forebay_connect_api::{
-    Error, Intent, Intents, Offset, Offsets, SinkConnector, SinkTask,
+    Error, Intent, Intents, Offset, Offsets, Schema, SchemaAndValue, SinkBatch, SinkConnector, SinkRecords,
+    SinkTask, Struct, Value,
     conformance::{Cluster, Owner},
 };
 
@@ -19,7 +20,20 @@ const LOG_END: i64 = 40;
 struct Setup {
     keys: &'static [(&'static str, &'static str)],
     flaw: Flaw,
+    values: Values,
 }
+
+/// What records hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// Strings, all of them given at once.
+    Alike,
+    /// Strings and structs, which no file can hold together, a few at a time.
+    OfTwoKinds,
+}
+
+/// Records that are given at once where they are of two kinds, so that files are closed at different times.
+const FEW: usize = 5;
 
 const BY_COUNT: &[(&str, &str)] = &[("flush.size", "7"), ("rotate.schedule.interval.ms", "600000")];
 const BY_FOLDER: &[(&str, &str)] = &[
@@ -30,6 +44,13 @@ const BY_FOLDER: &[(&str, &str)] = &[
     ("path.format", "'third'=SSS"),
     ("partition.duration.ms", "1"),
 ];
+/// What two tasks, or kills, are tried on.
+const SETUPS: [(&[(&str, &str)], Values); 3] = [
+    (BY_COUNT, Values::Alike),
+    (BY_FOLDER, Values::Alike),
+    (BY_KIND, Values::OfTwoKinds),
+];
+const BY_KIND: &[(&str, &str)] = &[("flush.size", "4"), ("rotate.schedule.interval.ms", "600000")];
 const BY_COUNT_ALONE: &[(&str, &str)] = &[
     ("flush.size", "7"),
     ("rotate.schedule.interval.ms", "600000"),
@@ -42,6 +63,7 @@ struct Worker {
     owner: Arc<Owner>,
     context: Arc<Context>,
     cluster: Cluster,
+    values: Values,
     next: i64,
 }
 
@@ -63,6 +85,7 @@ impl Worker {
             owner,
             context,
             cluster: cluster.clone(),
+            values: setup.values,
             next: 0,
         };
         for _ in 0..50 {
@@ -89,11 +112,16 @@ impl Worker {
 
     /// Delivers up to `end`, commits, and lets all of it be closed if `all`.
     async fn deliver(&mut self, bench: &Bench, end: i64, all: bool) -> Result<(), Error> {
-        let records =
-            (self.next..end).map(|offset| (offset, offset % 3, format!("v{offset}").as_str().into()));
-        let taken = batch(records.collect(), end.max(self.next));
-        self.task.put(&taken).await?;
-        self.next = end.max(self.next);
+        let offsets: Vec<i64> = (self.next..end).collect();
+        let at_once = match self.values {
+            Values::Alike => offsets.len().max(1),
+            Values::OfTwoKinds => FEW,
+        };
+        for offsets in offsets.chunks(at_once) {
+            let next = offsets.last().map_or(self.next, |last| last + 1);
+            self.task.put(&self.batch(offsets, next)).await?;
+            self.next = next;
+        }
         if all {
             bench.clock.advance(HOUR_MS);
         }
@@ -101,6 +129,25 @@ impl Worker {
         let safe = self.task.pre_commit(&current).await?;
         self.owner.commit(&partition(), safe[&partition()]);
         Ok(())
+    }
+
+    fn batch(&self, offsets: &[i64], next: i64) -> SinkBatch {
+        let records = offsets
+            .iter()
+            .map(|offset| (*offset, offset % 3, format!("v{offset}").as_str().into()));
+        let mut batch = batch(records.collect(), next);
+        if let SinkRecords::Converted(records) = &mut batch.records
+            && self.values == Values::OfTwoKinds
+        {
+            for record in records {
+                let value = format!("v{}", record.offset);
+                record.value = match record.offset.value() % 5 {
+                    1 | 4 => versioned(1, &[("value", &value)]),
+                    _ => SchemaAndValue::string(value),
+                };
+            }
+        }
+        batch
     }
 
     /// The same, as often as the store fails; anew if the partition was lost.
@@ -120,6 +167,20 @@ impl Worker {
         }
         panic!("it never gets done: {:?}", self.cluster.committed(&partition()));
     }
+}
+
+/// A struct of strings, of a version of its schema.
+fn versioned(version: i32, fields: &[(&str, &str)]) -> SchemaAndValue {
+    let schema = Schema::structure().name("struct").version(version);
+    let schema = fields.iter().fold(schema, |schema, (field, _)| {
+        schema.field(*field, Schema::optional_string_schema())
+    });
+    let schema = schema.build().expect("sound");
+    let empty = Struct::new(Arc::clone(&schema)).expect("a struct");
+    let value = fields.iter().fold(empty, |value, (field, text)| {
+        value.with(field, *text).expect("it fits")
+    });
+    SchemaAndValue::new(schema, Value::Struct(value))
 }
 
 /// Polls so often, or to the end; whether that is reached.
@@ -179,9 +240,9 @@ async fn both(setup: Setup, first: usize, second: usize) -> (Vec<i64>, bool) {
 async fn two_tasks_that_believe_they_own_a_partition_store_every_record_once() {
     let expected: Vec<i64> = (0..LOG_END).collect();
     let mut schedules = 0;
-    for keys in [BY_COUNT, BY_FOLDER] {
+    for (keys, values) in SETUPS {
         for flaw in [Flaw::None, Flaw::FailsNowAndThen] {
-            let setup = Setup { keys, flaw };
+            let setup = Setup { keys, flaw, values };
             for first in 0.. {
                 let mut last = false;
                 for second in (0..40).step_by(5) {
@@ -207,6 +268,7 @@ async fn without_intents_such_tasks_store_records_twice() {
     let setup = Setup {
         keys: BY_COUNT_ALONE,
         flaw: Flaw::None,
+        values: Values::Alike,
     };
     let mut twice = 0;
     for first in 0..12 {
@@ -241,10 +303,11 @@ async fn both_or_fail(setup: Setup, first: usize, second: usize) -> (Vec<i64>, b
 #[tokio::test]
 async fn a_task_killed_at_any_step_is_finished_by_the_next_one_which_is_killed_too() {
     let expected: Vec<i64> = (0..LOG_END).collect();
-    for keys in [BY_COUNT, BY_FOLDER] {
+    for (keys, values) in SETUPS {
         let setup = Setup {
             keys,
             flaw: Flaw::FailsNowAndThen,
+            values,
         };
         let (mut finished, mut ended) = (0, false);
         for first in 0.. {
@@ -324,4 +387,85 @@ async fn a_range_that_is_no_longer_whole_fails_the_task_and_says_what_is_gone() 
     assert_eq!(bench.names().await, ["t+0+0000000003+0000000009.snappy.parquet"]);
     assert_eq!(cluster.committed(&partition()), Some(Offset(10)));
     assert_eq!(cluster.counts(), (1, 0));
+}
+
+/// What a task before has said that it will make of offsets 4 to 7, and a task that has the partition now.
+async fn heir(bench: &Bench, cluster: &Cluster, keys: &[(&str, &str)]) -> Box<dyn SinkTask> {
+    let before = cluster.owner();
+    before.take_over(&partition());
+    let intent = Intent {
+        object: "topics/t/partition=0/t+0+0000000004+0000000007.snappy.parquet".into(),
+        part: "partition=0".into(),
+        start: Offset(4),
+        end: Offset(7),
+    };
+    before
+        .intend(&partition(), std::slice::from_ref(&intent), Offset(4))
+        .await
+        .expect("said");
+    let (mut task, owner) = (bench.connector().task(), cluster.owner());
+    let context = Context::owning(Some(Arc::clone(&owner)));
+    task.start(context, &properties(keys)).await.expect("started");
+    owner.take_over(&partition());
+    task.open(&[assigned(Some(4), LOG_END)]).await.expect("opened");
+    task
+}
+
+/// The task before knew from files before that version 2 holds, and wrote all of these with it; the next one does not.
+#[tokio::test]
+async fn an_object_of_several_versions_is_made_again_as_a_whole() {
+    for compatibility in ["NONE", "BACKWARD", "FORWARD"] {
+        let (bench, cluster) = (Bench::in_memory(Flaw::None), Cluster::default());
+        let keys = [("schema.compatibility", compatibility), ("flush.size", "4")];
+        let mut task = heir(&bench, &cluster, &keys).await;
+        let mut records = batch((4..12).map(|offset| (offset, 0, Value::Null)).collect(), 12);
+        let SinkRecords::Converted(converted) = &mut records.records else {
+            unreachable!("made of converted ones")
+        };
+        for record in converted {
+            let text = format!("v{}", record.offset);
+            record.value = match record.offset.value() {
+                4 | 6 => versioned(1, &[("value", &text)]),
+                _ => versioned(2, &[("value", &text), ("new", "n")]),
+            };
+        }
+        task.put(&records).await.expect("taken");
+        let names = [
+            "t+0+0000000004+0000000007.snappy.parquet",
+            "t+0+0000000008+0000000011.snappy.parquet",
+        ];
+        assert_eq!(bench.names().await, names, "{compatibility}");
+        for (content, first) in read_objects(&*bench.objects).await.into_iter().zip([4, 8]) {
+            let expected: Vec<String> = (first..first + 4).map(|offset| format!("v{offset}")).collect();
+            assert_eq!(values(&[content].into()), expected, "{compatibility}");
+        }
+        assert_eq!(cluster.committed(&partition()), Some(Offset(12)));
+    }
+}
+
+/// What is promised takes its memory until its range is there, and nothing that is due helps.
+#[tokio::test]
+async fn what_cannot_be_closed_yet_is_not_due() {
+    let (bench, cluster) = (Bench::in_memory(Flaw::None), Cluster::default());
+    let keys = [
+        ("worker.max.buffer.bytes", "1048576"),
+        ("rotate.schedule.interval.ms", "600000"),
+    ];
+    let mut task = heir(&bench, &cluster, &keys).await;
+    let long = |offset: i64| {
+        // Nothing that a codec makes smaller.
+        let words = (0..1 << 16_u32).scan(offset, |state, _| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            Some(format!("{state:016x}"))
+        });
+        (offset, 0, words.collect::<String>().as_str().into())
+    };
+    task.put(&batch((4..7).map(long).collect(), 7))
+        .await
+        .expect("taken");
+    assert_eq!((task.deadline(), bench.names().await.len()), (None, 0));
+    task.put(&batch((7..8).map(long).collect(), 8))
+        .await
+        .expect("taken");
+    assert_eq!((task.deadline(), bench.names().await.len()), (None, 1));
 }
