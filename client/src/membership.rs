@@ -24,7 +24,7 @@ use crate::{
     consumer::GroupMetadata,
     error::Error,
 };
-pub(crate) use heartbeat::run as keep_alive;
+pub(crate) use heartbeat::{confirm, run as keep_alive};
 pub use join::Protocol;
 pub(crate) use join::{Attempt, is_worth_another};
 pub use member::{Election, Joined, Member, MemberMetadata, Shares};

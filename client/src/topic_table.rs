@@ -7,13 +7,15 @@
 mod ensure;
 #[cfg(test)]
 mod tests;
+mod transactional;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_config::Properties;
 use forebay_protocol::TopicPartition;
 use forebay_records::Offset;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::OffsetSpec;
@@ -24,6 +26,10 @@ use crate::{Client, Consumer, Error as ClientError, Producer, ProducerRecord};
 
 /// How long one poll of the reader waits for records.
 const POLL_MAX: Duration = Duration::from_secs(5);
+
+/// How often the reader is asked how far it has come while somebody waits for that: what is aborted, and what ends a transaction, is no
+/// record that a poll would give.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long the reader rests after an error before it polls again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -104,6 +110,8 @@ pub struct TopicTable {
     isolation_level: IsolationLevel,
     producer: Producer,
     applied: watch::Receiver<Vec<Offset>>,
+    /// Has the reader say how far it has come.
+    look: Arc<Notify>,
     reader: JoinHandle<()>,
 }
 
@@ -148,10 +156,13 @@ impl TopicTable {
             writing.extend(keys.map(|key| (key.to_owned(), milliseconds.clone())));
         }
         let producer = client.producer(&writing)?;
+        let look = Arc::new(Notify::new());
+        let asked = Arc::clone(&look);
         let table = Self {
             client: client.clone(),
             topic: options.topic.clone(),
-            reader: tokio::spawn(read(consumer, partitions.clone(), apply, sender)),
+            reader: tokio::spawn(read(consumer, partitions.clone(), apply, (sender, asked))),
+            look,
             partitions,
             isolation_level: options.isolation_level,
             producer,
@@ -175,6 +186,7 @@ impl TopicTable {
             isolation_level: IsolationLevel::ReadCommitted,
             producer: producer.expect("no property is wrong"),
             applied: watch::channel(Vec::new()).1,
+            look: Arc::default(),
             reader: tokio::spawn(std::future::pending()),
         }
     }
@@ -287,9 +299,14 @@ impl TopicTable {
 
     async fn wait_for(&self, reached: impl Fn(&[Offset]) -> bool) -> Result<(), ClientError> {
         let mut applied = self.applied.clone();
-        let outcome = applied.wait_for(|applied| reached(applied)).await;
-        outcome.map_err(|_| ClientError::Closed("reader of a compacted topic"))?;
-        Ok(())
+        loop {
+            let waited = applied.wait_for(|applied| reached(applied));
+            match tokio::time::timeout(LOOK_INTERVAL, waited).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(_)) => return Err(ClientError::Closed("reader of a compacted topic")),
+                Err(_) => self.look.notify_one(),
+            }
+        }
     }
 }
 
@@ -312,10 +329,15 @@ async fn read(
     mut consumer: Consumer,
     partitions: Vec<TopicPartition>,
     mut apply: Apply,
-    applied: watch::Sender<Vec<Offset>>,
+    (applied, look): (watch::Sender<Vec<Offset>>, Arc<Notify>),
 ) {
     loop {
-        match consumer.poll(POLL_MAX).await {
+        let polled = tokio::select! {
+            polled = consumer.poll(POLL_MAX) => polled,
+            // Nothing is lost by that.
+            () = look.notified() => Ok(Vec::new()),
+        };
+        match polled {
             Ok(records) => records.iter().for_each(&mut apply),
             Err(error) => {
                 let topic = partitions.first().map(|partition| partition.topic.as_str());

@@ -58,6 +58,34 @@ pub(crate) async fn run(membership: Arc<Membership>) {
     }
 }
 
+/// Asks the coordinator now whether a generation still stands.
+pub(crate) async fn confirm(membership: &Membership, generation_id: i32) -> Result<(), Error> {
+    let action = || {
+        format!(
+            "confirm generation {generation_id} of group {}",
+            membership.options.group_id
+        )
+    };
+    let is_current = || membership.metadata().generation_id == generation_id;
+    if !is_current() {
+        return Err(Error::broker(action(), ErrorCode::IllegalGeneration));
+    }
+    let sent_at = Instant::now();
+    let code = send(membership).await?;
+    let is_member = matches!(code, ErrorCode::None | ErrorCode::RebalanceInProgress);
+    if is_member && is_current() {
+        membership.heard(generation_id, sent_at);
+    }
+    membership.saw(code, generation_id);
+    match code {
+        _ if is_member && is_current() => Ok(()),
+        ErrorCode::None | ErrorCode::RebalanceInProgress => {
+            Err(Error::broker(action(), ErrorCode::IllegalGeneration))
+        }
+        code => Err(Error::broker(action(), code)),
+    }
+}
+
 /// The generation, if there is one to keep up. The coordinator knows that who waits in a JoinGroup is alive; whether the
 /// coordinator still is, only a member that must not outlive its session has to know.
 fn generation(membership: &Membership) -> Option<i32> {

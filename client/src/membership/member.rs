@@ -8,7 +8,7 @@ use forebay_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
-    Liveness, Membership, Options,
+    Liveness, Membership, Options, confirm,
     join::{Attempt, Protocol, is_worth_another},
     keep_alive,
 };
@@ -175,6 +175,15 @@ impl Member {
     /// `session.timeout.ms` from then. `None` outside of a generation.
     pub fn heard(&self) -> Option<Instant> {
         self.membership.lock().heard
+    }
+
+    /// Asks the coordinator whether a generation still stands. It did when this returns: whoever is in a later one joined
+    /// after this was called.
+    ///
+    /// # Errors
+    /// If it does not, or the coordinator does not say so.
+    pub async fn confirm(&self, generation_id: i32) -> Result<(), Error> {
+        confirm(&self.membership, generation_id).await
     }
 
     /// Leaves the group; a static member stays for as long as its session lasts.

@@ -133,7 +133,8 @@ impl Herder {
             None => None,
         };
         let group = member.as_ref().map_or_else(Group::alone, GroupMember::group);
-        cluster.join(group, remote);
+        let session = member.as_ref().map_or_else(Session::alone, GroupMember::session);
+        cluster.join(group, session.clone(), remote);
         let context = Arc::new(Context {
             client: client.clone(),
             intents: IntentStore::new(&config, has_transactions && config.storage == Storage::Topics),
@@ -145,7 +146,7 @@ impl Herder {
             statuses,
             offsets,
             metrics: Registry::default(),
-            session: member.as_ref().map_or_else(Session::alone, GroupMember::session),
+            session,
         });
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
         let loggers = Arc::new(Loggers::new(context.config.loggers.clone()));

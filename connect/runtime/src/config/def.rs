@@ -230,8 +230,9 @@ fn policy_keys(def: ConfigDef) -> ConfigDef {
                 "Whether source tasks write their records and source offsets in one transaction, so that neither a crash nor a task \
                  that was taken for dead repeats a record. The default is enabled, which gives way to disabled where the cluster has \
                  no transactions; of forebay connect FILE it is disabled, as in Kafka, whose files it reads; forebay \
-                 connect-standalone has no transactions. Permitted values are disabled, preparing, enabled; preparing is \
-                 for the upgrade of a group of workers of Apache Kafka and leaves tasks without transactions.",
+                 connect-standalone has no transactions. Permitted values are disabled, preparing, enabled. With both \
+                 of the latter the leader of the workers writes to the config topic in transactions, so that one that was deposed writes \
+                 nothing any more; preparing leaves tasks without: for a group of workers that is upgraded one by one.",
             ),
     )
 }

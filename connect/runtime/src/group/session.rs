@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_client::Error;
 use forebay_client::membership::{self, Member};
 use tokio::time::Instant;
 
@@ -80,6 +81,17 @@ impl Session {
                 return;
             }
             tokio::time::sleep_until(end).await;
+        }
+    }
+
+    /// Asks the coordinator whether a generation of the group still stands: then nobody has been elected after it.
+    ///
+    /// # Errors
+    /// If it does not, or the coordinator does not say so.
+    pub(crate) async fn confirm(&self, generation: i32) -> Result<(), Error> {
+        match &self.0 {
+            Some(lasting) => lasting.member.confirm(generation).await,
+            None => Ok(()),
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct View {
     pub(crate) is_rebalancing: bool,
     /// Whether requests between workers are signed.
     pub(crate) is_sessioned: bool,
+    /// Of the group, when this worker joined it last.
+    pub(crate) generation: i32,
     /// What this worker has.
     pub(crate) owned: Arc<Work>,
 }

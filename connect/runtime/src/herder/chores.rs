@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, LEADER};
 use super::{Error, plan};
 use crate::config::InterWorker;
 use crate::group::{Leader, View};
@@ -36,8 +36,17 @@ pub(super) async fn run(context: Arc<Context>, cluster: Arc<Cluster>) {
             {
                 forget_the_gone(&context, &cluster);
             }
-            if now.is_sessioned {
-                pause = give_key(&cluster, &context.config.inter_worker).await;
+            // Also if it has nothing to write: what the leader before it still sends is refused from here on.
+            match cluster.change(LEADER).await.map(drop) {
+                Ok(()) if now.is_sessioned => {
+                    pause = give_key(&cluster, &context.config.inter_worker).await;
+                }
+                // Then it is told of another view.
+                Ok(()) | Err(Error::NotLeader { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the worker leads, and cannot write to the config topic yet; trying again");
+                    pause = RETRY_DELAY;
+                }
             }
             swept_for = Some(now);
         }

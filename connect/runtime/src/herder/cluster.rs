@@ -10,12 +10,15 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use super::Error;
 use super::plan::must_publish;
 use super::remote::Remote;
-use crate::group::{Group, Leader};
+use crate::group::{Group, Leader, Session};
 use crate::store;
 use crate::store::config::{ClusterConfig, ConfigStore, TargetState};
 
 /// Why task configurations belong to the leader.
 pub(super) const LEADER: &str = "Only the leader may write task configurations.";
+
+/// The generation of a worker that has no group.
+const ALONE: i32 = -1;
 
 /// The config topic and the right to change it.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 struct Place {
     group: Group,
+    session: Session,
     remote: Remote,
 }
 
@@ -44,10 +48,15 @@ impl Cluster {
         }
     }
 
-    /// Said once, before anything is changed: the group, and the way to other workers.
-    pub(super) fn join(&self, group: Group, remote: Remote) {
+    /// Said once, before anything is changed: the group, how long the worker is a member of it, and the way to other workers.
+    pub(super) fn join(&self, group: Group, session: Session, remote: Remote) {
         self.configs.join(group.clone());
-        let is_first = self.place.set(Place { group, remote }).is_ok();
+        let place = Place {
+            group,
+            session,
+            remote,
+        };
+        let is_first = self.place.set(place).is_ok();
         debug_assert!(is_first, "a worker has one place");
     }
 
@@ -61,6 +70,16 @@ impl Cluster {
         self.configs.version()
     }
 
+    /// Waits until everything that is committed in the config topic has been applied.
+    pub(super) async fn read(&self) -> Result<(), store::Error> {
+        self.configs.read().await
+    }
+
+    /// The newest generation in which this worker led and is fenced; `None`: nobody is ever fenced.
+    pub(super) fn lost(&self) -> Option<watch::Receiver<i32>> {
+        self.configs.lost()
+    }
+
     /// Waits until everything that is in the config topic has been applied.
     pub(crate) async fn refresh(&self) -> Result<(), store::Error> {
         self.configs.refresh().await
@@ -72,11 +91,26 @@ impl Cluster {
     /// # Errors
     /// [`Error::NotLeader`] with `why`.
     pub(crate) async fn change(&self, why: &'static str) -> Result<Change<'_>, Error> {
-        self.lead(why).await?;
+        self.leading(why).await?;
         let change = self.change_of_any().await;
         // While it waited another may have been elected.
-        self.lead(why).await?;
+        let generation = self.leading(why).await?;
+        self.configs
+            .claim(generation, self.confirm(why, generation))
+            .await?;
         Ok(change)
+    }
+
+    /// Asks the coordinator whether this worker's generation still stands.
+    async fn confirm(&self, why: &'static str, generation: i32) -> Result<(), Error> {
+        let Some(place) = self.place.get() else {
+            return Ok(());
+        };
+        let confirmed = place.session.confirm(generation).await;
+        confirmed.map_err(|error| {
+            tracing::info!(%error, generation, "the worker may lead no more");
+            Error::NotLeader { why, url: None }
+        })
     }
 
     /// The right to change what any worker may.
@@ -93,14 +127,20 @@ impl Cluster {
     /// # Errors
     /// [`Error::NotLeader`] with `why` if this worker does not lead then.
     pub(crate) async fn lead(&self, why: &'static str) -> Result<(), Error> {
+        self.leading(why).await.map(drop)
+    }
+
+    /// The same; gives the generation in which it leads.
+    async fn leading(&self, why: &'static str) -> Result<i32, Error> {
         let view = match self.place.get() {
             Some(place) => place.group.settled().await,
             None => None,
         };
-        let url = match view.map(|view| (view.leader, view.is_rebalancing)) {
-            None | Some((Leader::Me(_), false)) => return Ok(()),
-            Some((Leader::At(url), _)) => Some(url),
-            Some((Leader::Unknown | Leader::Me(_), _)) => None,
+        let Some(view) = view else { return Ok(ALONE) };
+        let url = match view.leader {
+            Leader::Me(_) if !view.is_rebalancing => return Ok(view.generation),
+            Leader::At(url) => Some(url),
+            Leader::Unknown | Leader::Me(_) => None,
         };
         Err(Error::NotLeader { why, url })
     }
@@ -197,18 +237,14 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Writes the configurations of all tasks and, once they are acknowledged and if this worker still leads, the record that
-    /// makes them valid: another leader may have written other ones meanwhile.
+    /// Writes the configurations of all tasks and the record that makes them valid, if this worker still leads.
     ///
     /// # Errors
     /// As [`Cluster::lead`] and those of the topic. Then the tasks that there are stay.
     pub(crate) async fn put_tasks(&self, name: &str, tasks: &[Properties]) -> Result<(), Error> {
-        if !tasks.is_empty() {
-            self.configs.put_tasks(name, tasks).await?;
-            self.cluster.lead(LEADER).await?;
-        }
-        self.configs.commit_tasks(name, tasks.len()).await?;
-        Ok(())
+        self.configs
+            .put_tasks(name, tasks, self.cluster.lead(LEADER))
+            .await
     }
 }
 
@@ -226,13 +262,14 @@ mod tests {
             leader,
             is_rebalancing: false,
             is_sessioned: true,
+            generation: 1,
             owned: Arc::default(),
         };
         let (sender, receiver) = watch::channel(view(Leader::Me(Arc::default())));
         let cluster = Cluster::new(ConfigStore::in_memory());
         let signature = Algorithm::from_name("HmacSHA256").expect("it is Kafka's default");
         let remote = Remote::new(signature, Duration::from_secs(1)).expect("no option is wrong");
-        cluster.join(Group::of(receiver), remote);
+        cluster.join(Group::of(receiver), Session::alone(), remote);
         let change = cluster.change(LEADER).await.expect("it leads");
         let put = change.configs.put_connector("c", &Properties::new(), None).await;
         put.expect("memory takes it");

@@ -64,6 +64,8 @@ pub(super) struct GroupMember {
     failures: u32,
     joining: Outage,
     view: watch::Sender<View>,
+    /// The newest generation in which the worker led and is fenced.
+    fenced: Option<watch::Receiver<i32>>,
     options: Options,
 }
 
@@ -111,9 +113,11 @@ impl GroupMember {
             leader: Leader::Unknown,
             is_rebalancing: true,
             is_sessioned: options.mode == Protocol::Sessioned,
+            generation: -1,
             owned: Arc::default(),
         });
         Ok(Self {
+            fenced: cluster.lost(),
             session: Session::of(Arc::clone(&member), &options.membership),
             member,
             cluster,
@@ -163,6 +167,10 @@ impl GroupMember {
         if self.member.must_join() {
             self.state.request_join("the group is rebalancing");
         }
+        if self.is_fenced() {
+            self.state
+                .request_join("the worker may write no more as the leader of its generation");
+        }
         let now = Instant::now();
         self.state.look(now.into_std());
         if let Phase::Resting(until) = self.phase
@@ -173,7 +181,7 @@ impl GroupMember {
         let wants_join = self.state.wants_join().is_some();
         if matches!(self.phase, Phase::Idle) && (wants_join || self.state.is_behind()) {
             let (cluster, within) = (Arc::clone(&self.cluster), self.options.sync_timeout);
-            let reading = async move { tokio::time::timeout(within, cluster.refresh()).await };
+            let reading = async move { tokio::time::timeout(within, cluster.read()).await };
             self.phase = Phase::Reading(tokio::spawn(reading));
         }
         if matches!(self.phase, Phase::Ready) {
@@ -228,6 +236,7 @@ impl GroupMember {
         tokio::select! {
             event = finished(&mut self.phase) => event,
             () = self.member.changed() => Event::Look,
+            () = changed(self.fenced.as_mut()) => Event::Look,
             () = at(clock) => Event::Look,
         }
     }
@@ -330,6 +339,12 @@ impl GroupMember {
         self.phase = Phase::Resting(Instant::now() + pause);
     }
 
+    /// Whether somebody else has written, or may write, as the leader of the generation that this worker knows.
+    fn is_fenced(&self) -> bool {
+        let fenced = self.fenced.as_ref().map(|fenced| *fenced.borrow());
+        self.state.last().is_some() && fenced.is_some_and(|fenced| fenced >= self.last_generation)
+    }
+
     fn lose(&mut self, why: &str) {
         if self.state.last().is_some() {
             tracing::warn!("{why}");
@@ -361,6 +376,7 @@ impl GroupMember {
                 leader: self.leader.clone(),
                 is_rebalancing,
                 is_sessioned: view.is_sessioned,
+                generation: self.last_generation,
                 owned: if *view.owned == owned {
                     Arc::clone(&view.owned)
                 } else {
@@ -398,6 +414,17 @@ async fn finished(phase: &mut Phase) -> Event {
 
 fn failed(error: &JoinError) -> ClientError {
     ClientError::IllegalState(error.to_string().into())
+}
+
+/// Ready once there is a newer one.
+async fn changed(generation: Option<&mut watch::Receiver<i32>>) {
+    let is_open = match generation {
+        Some(generation) => generation.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_open {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn at(moment: Option<Instant>) {

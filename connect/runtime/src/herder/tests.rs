@@ -1,5 +1,8 @@
 //! A worker of a group over the client's model cluster: what it makes of a config topic in which something is wrong.
 
+mod leader;
+mod reloaded;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -73,17 +76,35 @@ impl SourceTask for IdleTask {
     }
 }
 
-async fn worker(client: &Client) -> Arc<Herder> {
+fn idle() -> [Plugin; 2] {
     let idle = Plugin::source("org.example.IdleConnector", "1", || Idle);
-    let noisy = Plugin::source("org.example.NoisyConnector", "1", Noisy::default);
+    [
+        idle,
+        Plugin::source("org.example.NoisyConnector", "1", Noisy::default),
+    ]
+}
+
+async fn worker(client: &Client) -> Arc<Herder> {
+    worker_with(client, &[], idle()).await
+}
+
+/// A worker with these keys and classes.
+async fn worker_with(
+    client: &Client,
+    keys: &[(&str, &str)],
+    plugins: impl IntoIterator<Item = Plugin>,
+) -> Arc<Herder> {
     let place = Place {
         worker_id: "w:1".to_owned(),
         url: "http://w:1/".to_owned(),
         access: Access::unrestricted(),
         is_loopback: true,
     };
-    let config = Config::new(&Properties::new()).expect("every key has a default");
-    let herder = Herder::start(client, config, Plugins::new([idle, noisy]), place);
+    let keys = keys
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let config = Config::new(&keys.collect()).expect("every key is sound, or has a default");
+    let herder = Herder::start(client, config, Plugins::new(plugins), place);
     herder.await.expect("the model does all that it needs")
 }
 
@@ -97,6 +118,16 @@ async fn until(herder: &Herder, what: &str, is_there: impl Fn(&ClusterConfig) ->
     };
     let waited = tokio::time::timeout(PATIENCE, wait).await;
     waited.unwrap_or_else(|_| panic!("{what}: {:?}", herder.cluster.state()));
+}
+
+/// Waits until something holds of which nobody is told.
+async fn until_true(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect(what);
 }
 
 async fn put(herder: &Herder, class: &str) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The config topic: connector and task configurations and target states, in one partition, so that their order holds.
 
+mod leader;
 mod record;
 mod state;
 
@@ -17,8 +18,9 @@ use tokio::time::Instant;
 
 use super::Error;
 use super::table::{Purpose, StorageTable};
-use crate::config::Config;
+use crate::config::{Config, ExactlyOnceSource};
 use crate::group::Group;
+use leader::LeaderWriter;
 
 pub(crate) use record::{Record, RestartRequest, SessionKey};
 pub(crate) use state::{ClusterConfig, ConnectorConfig, TargetState};
@@ -35,7 +37,7 @@ const PURPOSE: Purpose = Purpose {
 
 /// Where records go.
 enum Log {
-    Topic(StorageTable),
+    Topic(Arc<StorageTable>),
     /// Nowhere: they are applied, and that is all.
     Memory(Mutex<Apply>),
 }
@@ -59,6 +61,8 @@ pub(crate) struct ConfigStore {
     version: watch::Receiver<u64>,
     /// Who may write again what was given up; said once.
     group: OnceLock<Group>,
+    /// How what only the leader may write is written; `None`: as all else.
+    leader: Option<Arc<LeaderWriter>>,
 }
 
 impl ConfigStore {
@@ -73,11 +77,17 @@ impl ConfigStore {
             ..PURPOSE
         };
         let log = StorageTable::open_with_offsets(client, topic, purpose, config.init_timeout, apply).await?;
+        let log = Arc::new(log);
+        // As in Kafka, also while the cluster's workers prepare for exactly-once sources.
+        let is_fenced = config.exactly_once_source != ExactlyOnceSource::Disabled;
+        let leader =
+            is_fenced.then(|| LeaderWriter::new(client, &config.group_id, &log, config.leading_margin()));
         Ok(Self {
             log: Log::Topic(log),
             state,
             version,
             group: OnceLock::new(),
+            leader,
         })
     }
 
@@ -90,6 +100,7 @@ impl ConfigStore {
             state,
             version,
             group: OnceLock::new(),
+            leader: None,
         }
     }
 
@@ -101,6 +112,28 @@ impl ConfigStore {
     /// Changes with every record.
     pub(crate) fn version(&self) -> watch::Receiver<u64> {
         self.version.clone()
+    }
+
+    /// Takes the leader's right to write over, if that is needed and not done yet in this generation of the group; reads to the
+    /// end of the topic then. `confirmed` says, once it is taken over, whether this worker still leads.
+    ///
+    /// # Errors
+    /// If the cluster does not give it, or that of `confirmed`.
+    pub(crate) async fn claim<E: From<Error>>(
+        &self,
+        generation: i32,
+        confirmed: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
+        match &self.leader {
+            Some(leader) => leader.claim(generation, confirmed).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The newest generation in which this worker led and is fenced: it has to join again before it writes as the leader. `None`: nobody is
+    /// ever fenced.
+    pub(crate) fn lost(&self) -> Option<watch::Receiver<i32>> {
+        Some(self.leader.as_ref()?.lost())
     }
 
     /// Creates or changes a connector; the state it begins with is written first, so that it never runs in another.
@@ -115,13 +148,13 @@ impl ConfigStore {
             .into_iter()
             .chain([record::connector(name, Some(config))])
             .collect();
-        self.write(&records).await
+        self.write_as_leader(records).await
     }
 
     /// Deletes a connector.
     pub(crate) async fn remove_connector(&self, name: &str) -> Result<(), Error> {
         let records = [record::connector(name, None), record::target_state(name, None)];
-        self.write(&records).await
+        self.write_as_leader(records.into()).await
     }
 
     /// Sets what the user wants of a connector.
@@ -135,31 +168,44 @@ impl ConfigStore {
         debug_assert!(is_first, "a worker has one place");
     }
 
-    /// Writes the configurations of all tasks. They hold once they are committed, by a write after this one.
-    pub(crate) async fn put_tasks(&self, name: &str, tasks: &[Properties]) -> Result<(), Error> {
-        let records: Vec<KeyValue> = (0..)
+    /// Writes the configurations of all tasks and the record that makes them valid: at once where the leader's writes are fenced; else that
+    /// record comes last, and only if `still_leads` says so. Another may have written other ones meanwhile.
+    ///
+    /// # Errors
+    /// Those of the topic and of `still_leads`. Then the tasks that there are stay.
+    pub(crate) async fn put_tasks<E: From<Error>>(
+        &self,
+        name: &str,
+        tasks: &[Properties],
+        still_leads: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
+        let mut records: Vec<KeyValue> = (0..)
             .zip(tasks)
             .map(|(task, config)| {
                 let connector = name.into();
                 record::task(&TaskId { connector, task }, config)
             })
             .collect();
-        self.write(&records).await
-    }
-
-    /// Writes the record that makes so many task configurations valid.
-    pub(crate) async fn commit_tasks(&self, name: &str, count: usize) -> Result<(), Error> {
-        self.write(&[record::commit(name, count)]).await
+        let commit = record::commit(name, tasks.len());
+        if let Some(leader) = &self.leader {
+            records.push(commit);
+            return Ok(leader.write(records).await?);
+        }
+        if !records.is_empty() {
+            self.write(&records).await?;
+            still_leads.await?;
+        }
+        Ok(self.write(&[commit]).await?)
     }
 
     /// Asks the workers that have it to restart a connector and its tasks (KIP-745).
     pub(crate) async fn put_restart(&self, name: &str, request: RestartRequest) -> Result<(), Error> {
-        self.write(&[record::restart(name, request)]).await
+        self.write_as_leader(vec![record::restart(name, request)]).await
     }
 
     /// Notes that the tasks before the present ones are fenced, and that these, so many, may begin.
     pub(crate) async fn put_task_count(&self, name: &str, tasks: usize) -> Result<(), Error> {
-        self.write(&[record::task_count(name, tasks)]).await
+        self.write_as_leader(vec![record::task_count(name, tasks)]).await
     }
 
     /// Asks all workers to set the level of a logger (KIP-976).
@@ -169,14 +215,31 @@ impl ConfigStore {
 
     /// Gives all workers the key with which they sign requests to each other (KIP-507).
     pub(crate) async fn put_session_key(&self, key: &SessionKey) -> Result<(), Error> {
-        self.write(&[record::session_key(key)]).await
+        self.write_as_leader(vec![record::session_key(key)]).await
     }
 
-    /// Waits until everything that is in the topic now has been applied.
+    /// Waits until everything that is in the topic now, and is committed, has been applied. What is in a transaction that is open now comes
+    /// later; it may be of a leader that is gone, and whoever is elected ends it.
+    pub(crate) async fn read(&self) -> Result<(), Error> {
+        match &self.log {
+            Log::Topic(table) => table.read_to_end().await,
+            Log::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Waits until everything that is in the topic now has been applied, a transaction that is open now included.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         match &self.log {
             Log::Topic(table) => table.read_past_open_transactions().await,
             Log::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Writes what the leader alone may write.
+    async fn write_as_leader(&self, records: Vec<KeyValue>) -> Result<(), Error> {
+        match &self.leader {
+            Some(leader) => leader.write(records).await,
+            None => self.write(&records).await,
         }
     }
 
@@ -229,3 +292,6 @@ fn applied(
         changes.send_modify(|version| *version += 1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,16 @@ pub enum Error {
         /// Why.
         source: forebay_client::Error,
     },
+    /// What only the leader may write is not sure to be there: it was refused, or took too long.
+    #[error(
+        "Failed to write to config topic; this may be due to a transient error and the request can be safely retried"
+    )]
+    NotWritten {
+        /// The topic.
+        topic: String,
+        /// Why.
+        source: forebay_client::Error,
+    },
     /// Retention would delete what is stored.
     #[error(
         "Topic '{topic}' supplied via the '{key}' property is required to have 'cleanup.policy=compact' to guarantee \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forebay_client::config::IsolationLevel;
 use forebay_client::topic_table::{self, Apply, KeyValue, Options, TopicTable, Written};
-use forebay_client::{Client, Error as ClientError};
+use forebay_client::{Client, Error as ClientError, Producer};
 use forebay_records::Offset;
 
 use super::Error;
@@ -78,6 +78,11 @@ impl StorageTable {
         self.table.topic()
     }
 
+    /// Waits until everything that is in the topic now and committed has been applied.
+    pub(super) async fn read_to_end(&self) -> Result<(), Error> {
+        self.table.read_to_end().await.map_err(|error| self.failed(error))
+    }
+
     /// Waits until everything that is in the topic now has been applied, transactions that are open now included.
     pub(super) async fn read_past_open_transactions(&self) -> Result<(), Error> {
         let read = self.table.read_past_open_transactions().await;
@@ -90,6 +95,21 @@ impl StorageTable {
             .write(records)
             .await
             .map_err(|error| self.failed(error))
+    }
+
+    /// Writes records in one transaction of `producer`; see [`TopicTable::write_in_transaction`].
+    pub(super) async fn write_in_transaction(
+        &self,
+        producer: &Producer,
+        records: &[KeyValue],
+    ) -> Result<(), ClientError> {
+        self.table.write_in_transaction(producer, records).await
+    }
+
+    /// That something took longer than it may.
+    pub(super) fn timed_out(&self, what: &'static str, timeout: Duration) -> Error {
+        let error = topic_table::Error::TimedOut { what };
+        named(error, self.topic(), self.purpose, timeout)
     }
 
     /// Writes records and waits until they are applied here: what is read afterwards has them.
