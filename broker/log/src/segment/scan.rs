@@ -68,6 +68,8 @@ pub(crate) struct Scan<'a> {
     end: u64,
     depth: Depth,
     block_bytes: usize,
+    /// The next block, where there are headers to be found only: no more than one header if no second one can be in a block.
+    next_block_bytes: usize,
     block: Vec<u8>,
     block_position: u64,
     /// How often it may still read, and only what the page cache holds; none: as often as need be, waiting for the disk.
@@ -85,6 +87,7 @@ impl<'a> Scan<'a> {
     pub(crate) fn warm_headers(file: &'a dyn File, path: &'a Path, position: u64, end: u64) -> Scan<'a> {
         Scan {
             warm_reads_left: Some(WARM_READS_MAX),
+            next_block_bytes: HEADER_BYTES,
             ..Scan::headers(file, path, position, end)
         }
     }
@@ -119,6 +122,7 @@ impl<'a> Scan<'a> {
             end: range.end,
             depth,
             block_bytes,
+            next_block_bytes: block_bytes,
             block: Vec::new(),
             block_position: range.start,
             warm_reads_left: None,
@@ -176,6 +180,10 @@ impl<'a> Scan<'a> {
         let batch = BatchAt { header, position };
         let intact = self.depth == Depth::Headers || self.checksum(&batch)? == header.crc;
         self.position = batch.end();
+        if self.depth == Depth::Headers {
+            let alone = size >= self.block_bytes as u64;
+            self.next_block_bytes = if alone { HEADER_BYTES } else { self.block_bytes };
+        }
         Ok(if intact {
             Found::Batch(batch)
         } else {
@@ -237,7 +245,7 @@ impl<'a> Scan<'a> {
             // Fits: it lies within the block.
             Some(start) => start as usize,
             None => {
-                let length = (self.end - position).min(self.block_bytes.max(count) as u64);
+                let length = (self.end - position).min(self.next_block_bytes.max(count) as u64);
                 self.block.resize(length as usize, 0);
                 self.block_position = position;
                 if let Err(error) = self.fill_block() {

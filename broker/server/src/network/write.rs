@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use forebay_disk::File;
@@ -23,8 +23,10 @@ const COLLECTED_BYTES_MAX: usize = 256 * 1024;
 const COPIED_RANGE_BYTES_MAX: usize = 64 * 1024;
 /// How much of a long range is looked up in the page cache and sent at a time.
 const WINDOW_BYTES: usize = 512 * 1024;
-/// The page cache is asked for one byte in so many: less than what the kernel reads ahead and gives up at a time.
-const PROBE_STRIDE_BYTES: usize = 64 * 1024;
+/// The page cache is asked for one byte in so many: no more than what the kernel reads ahead and gives up at a time.
+const PROBE_STRIDE_BYTES: usize = 128 * 1024;
+/// For so long the page cache is taken to hold what it held: a slow peer's window is looked up again.
+const CACHED_FOR: Duration = Duration::from_millis(100);
 
 /// Writes the chunks of responses to one socket.
 #[derive(Debug)]
@@ -114,10 +116,7 @@ impl<'a> ResponseWriter<'a> {
                 .unwrap_or(WINDOW_BYTES)
                 .min(WINDOW_BYTES);
             if can_sendfile(&range.file) && is_cached(&range.file, position, window)? {
-                let sent = self
-                    .ready(|stream| sendfile(stream, &range.file, position, window))
-                    .await?;
-                position += sent as u64;
+                position += self.send_cached(&range.file, position, window).await?;
             } else {
                 let bytes = self.read(&range.file, position, window).await?;
                 position += bytes.len() as u64;
@@ -126,6 +125,18 @@ impl<'a> ResponseWriter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Sends what the page cache has just been found to hold, until all is sent or that may be no longer true; gives how much it was.
+    async fn send_cached(&self, file: &Arc<dyn File>, position: u64, length: usize) -> io::Result<u64> {
+        let found = Instant::now();
+        let mut sent = 0;
+        while sent < length && (sent == 0 || found.elapsed() < CACHED_FOR) {
+            sent += self
+                .ready(|stream| sendfile(stream, file, position + sent as u64, length - sent))
+                .await?;
+        }
+        Ok(sent as u64)
     }
 
     /// The bytes of a file: from the page cache if they are there, else by the I/O pool.
