@@ -107,8 +107,9 @@ impl SourceRecord {
 /// - A batch is bounded by the connector's configuration, and the last records are not held back for a batch to fill.
 /// - Records of one source partition come in its order. A source offset says everything that is needed to go on after its
 ///   record: tasks keep no other state.
-/// - The worker converts and produces a batch before it polls again, and commits a source offset only when its record and all
-///   before it in its source partition are acknowledged.
+/// - The worker produces batches in the order of `poll`, and commits a source offset only when its record and all before it in its source
+///   partition are acknowledged. It may poll again before it has produced a batch; a batch that it has not produced when it stops is lost, and
+///   comes again by the offsets.
 pub trait SourceTask: Send {
     /// Prepares the task; where to go on is in [`SourceTaskContext::offset_reader`].
     ///

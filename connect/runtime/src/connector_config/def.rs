@@ -338,7 +338,7 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
             .importance(Importance::Medium)
             .documentation(
                 "Where the transactions of tasks end, with exactly-once support. Permitted values are: poll (with every batch of \
-                 records that a task gives), interval (after transaction.boundary.interval.ms), connector (where the task says, if \
+                 records that a task gives; batches that it gives while a transaction is committed share the next one), interval (after transaction.boundary.interval.ms), connector (where the task says, if \
                  its connector can).",
             ),
     )

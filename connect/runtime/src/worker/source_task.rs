@@ -6,6 +6,7 @@
 
 mod boundary;
 mod letters;
+mod read_ahead;
 mod submitted;
 mod topics;
 mod transactional;

@@ -40,6 +40,11 @@ impl Boundary {
         }
     }
 
+    /// Whether each batch is to be committed as soon as it can be.
+    pub(super) fn is_poll(&self) -> bool {
+        matches!(self, Self::Poll)
+    }
+
     /// Where the task says.
     pub(super) fn requests(&self) -> Option<&Arc<Requests>> {
         match self {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::boundary::{Boundary, End};
 use super::letters::{Letters, Place};
+use super::read_ahead::ReadAhead;
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
 use crate::connector_config::ConnectorConfig;
@@ -52,12 +53,15 @@ pub(in crate::worker) struct TransactionalRunner {
     topics: Topics,
     task: Box<dyn SourceTask>,
     boundary: Boundary,
+    /// What the task gave meanwhile.
+    ahead: ReadAhead,
     /// Whether there is a transaction.
     is_open: bool,
     /// Whether its commit was begun: nothing more goes into it, and whoever looks again waits for that.
     is_committing: bool,
-    /// The records of the transaction.
+    /// The records of the transaction, and the bytes of their keys and values.
     records: usize,
+    bytes: usize,
     /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON.
     moved: BTreeMap<String, (Arc<OffsetMap>, OffsetMap)>,
     /// The topics of the transaction, and those that are known to be active.
@@ -68,6 +72,14 @@ pub(in crate::worker) struct TransactionalRunner {
 /// What a status says while nothing gets to the cluster.
 fn in_transit() -> String {
     "records wait on their way to the cluster, or for the end of their transaction".to_owned()
+}
+
+/// What goes on while a transaction is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// The task is polled.
+    Polling,
+    Nothing,
 }
 
 /// A batch that is being sent.
@@ -98,6 +110,7 @@ impl TransactionalRunner {
             task_class,
             topics: Topics::new(&context, &config)?,
             boundary: Boundary::new(config.boundary, context.config.offset_flush_interval),
+            ahead: ReadAhead::default(),
             context,
             id,
             config,
@@ -107,6 +120,7 @@ impl TransactionalRunner {
             is_open: false,
             is_committing: false,
             records: 0,
+            bytes: 0,
             moved: BTreeMap::new(),
             touched: BTreeSet::new(),
             active_topics: BTreeSet::new(),
@@ -190,7 +204,7 @@ impl TransactionalRunner {
                     // Where the task decides, it stays open: the task goes on after the pause, and would not give it again.
                     if let Some(end) = self.boundary.at_end() {
                         tokio::select! {
-                            ended = self.end(end, offsets) => ended?,
+                            ended = self.end(end, offsets, Meanwhile::Nothing) => ended?,
                             () = stopped(command), if end == End::Commit => return Ok(()),
                         }
                     }
@@ -207,7 +221,6 @@ impl TransactionalRunner {
                 .boundary
                 .due()
                 .filter(|_| self.is_open || !self.moved.is_empty());
-            let began = Instant::now();
             let polled = tokio::select! {
                 changed = command.changed() => match changed {
                     Ok(()) => continue,
@@ -216,17 +229,19 @@ impl TransactionalRunner {
                 () = at(due) => {
                     let progress = Arc::clone(&self.progress);
                     tokio::select! {
-                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets)) => ended?,
+                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets, Meanwhile::Nothing)) => ended?,
                         () = stopped(command) => return Ok(()),
                     }
                     continue;
                 }
-                polled = self.task.poll() => polled,
+                polled = async { match self.ahead.pop() {
+                    Some(polled) => polled,
+                    None => poll(&mut self.task, &self.metrics).await,
+                } } => polled,
             };
             match polled {
                 Ok(records) => {
                     retry_delay = POLL_RETRY_DELAY;
-                    self.metrics.took(records.len(), began.elapsed());
                     let progress = Arc::clone(&self.progress);
                     progress.works(Hold::Task);
                     let sent = self.send(records, offsets, command);
@@ -273,14 +288,19 @@ impl TransactionalRunner {
             let is_whole = sending.records.len() == 0;
             self.metrics.active(self.records as u64);
             // What is due after the last record, and what after the batch, are two things.
-            let after_batch = if is_whole {
+            let after_batch = if is_whole && !self.ahead.has_batch() {
                 self.boundary.after_batch()
             } else {
                 None
             };
+            let meanwhile = if self.boundary.is_poll() {
+                Meanwhile::Polling
+            } else {
+                Meanwhile::Nothing
+            };
             for end in end.into_iter().chain(after_batch) {
                 tokio::select! {
-                    ended = self.end(end, offsets) => ended?,
+                    ended = self.end(end, offsets, meanwhile) => ended?,
                     () = stopped(command), if end == End::Commit => return Ok(false),
                 }
             }
@@ -357,6 +377,11 @@ impl TransactionalRunner {
                         .map_err(|error| self.failed("Unrecoverable exception trying to send", error))?,
                 );
                 self.records += 1;
+                self.bytes += [&encoded.key, &encoded.value]
+                    .into_iter()
+                    .flatten()
+                    .map(|bytes| bytes.len())
+                    .sum::<usize>();
                 if !self.touched.contains(&record.topic) {
                     self.touched.insert(Arc::clone(&record.topic));
                 }
@@ -403,20 +428,20 @@ impl TransactionalRunner {
     }
 
     /// Ends the transaction, if there is one, and commits the offsets that have moved.
-    async fn end(&mut self, end: End, offsets: &ConnectorOffsets) -> Result<(), Error> {
+    async fn end(&mut self, end: End, offsets: &ConnectorOffsets, meanwhile: Meanwhile) -> Result<(), Error> {
         if end == End::Abort && self.is_open {
             tracing::info!(task = %self.id, "aborting the transaction as the connector asks");
             let aborted = self.producer.abort_transaction().await;
             aborted.map_err(|error| self.failed("the task's transaction cannot be aborted", error))?;
-            (self.is_open, self.records) = (false, 0);
+            (self.is_open, self.records, self.bytes) = (false, 0, 0);
             self.touched.clear();
         }
-        self.commit(offsets).await?;
+        self.commit(offsets, meanwhile).await?;
         self.boundary.ended();
         Ok(())
     }
 
-    async fn commit(&mut self, offsets: &ConnectorOffsets) -> Result<(), Error> {
+    async fn commit(&mut self, offsets: &ConnectorOffsets, meanwhile: Meanwhile) -> Result<(), Error> {
         if !self.is_open && self.moved.is_empty() {
             return Ok(());
         }
@@ -433,7 +458,10 @@ impl TransactionalRunner {
             self.is_committing = true;
         }
         let began = Instant::now();
-        let committed = self.producer.commit_transaction().await;
+        let committed = match meanwhile {
+            Meanwhile::Nothing => self.producer.commit_transaction().await,
+            Meanwhile::Polling => self.commit_while_polling().await,
+        };
         let outcome = if committed.is_ok() {
             Commit::Done
         } else {
@@ -443,6 +471,8 @@ impl TransactionalRunner {
         committed.map_err(|error| self.failed(&what, error))?;
         (self.is_open, self.is_committing) = (false, false);
         let records_committed = std::mem::take(&mut self.records);
+        self.ahead
+            .measured(records_committed, std::mem::take(&mut self.bytes));
         self.metrics.gave(records_committed);
         self.metrics.active(0);
         self.metrics.transaction(records_committed);
@@ -453,6 +483,17 @@ impl TransactionalRunner {
             tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
         }
         Ok(())
+    }
+
+    /// The task may be asked for more while the cluster works; what it gives waits for the next transaction.
+    async fn commit_while_polling(&mut self) -> Result<(), ClientError> {
+        let mut committing = std::pin::pin!(self.producer.commit_transaction());
+        loop {
+            tokio::select! {
+                committed = &mut committing => return committed,
+                polled = poll(&mut self.task, &self.metrics), if self.ahead.has_room() => self.ahead.push(polled),
+            }
+        }
     }
 
     fn say_active(&mut self) {
@@ -473,7 +514,8 @@ impl TransactionalRunner {
     async fn finish(&mut self, offsets: &ConnectorOffsets) -> Result<(), Error> {
         match self.boundary.at_end() {
             Some(end) => {
-                let ended = tokio::time::timeout(self.patience(), self.end(end, offsets)).await;
+                let ended =
+                    tokio::time::timeout(self.patience(), self.end(end, offsets, Meanwhile::Nothing)).await;
                 ended.unwrap_or_else(|_| {
                     tracing::warn!(
                         task = %self.id,
@@ -525,6 +567,16 @@ impl TransactionalRunner {
         }
         Error::fatal(what).with_source(error)
     }
+}
+
+/// Waits for the task's next records, and counts them.
+async fn poll(task: &mut Box<dyn SourceTask>, metrics: &TaskMetrics) -> Result<Vec<SourceRecord>, Error> {
+    let began = Instant::now();
+    let polled = task.poll().await;
+    if let Ok(records) = &polled {
+        metrics.took(records.len(), began.elapsed());
+    }
+    polled
 }
 
 impl Drop for TransactionalRunner {

@@ -330,6 +330,59 @@ async fn transactions_end_where_the_boundary_says() {
     running.await.expect("no panic").expect("it ends well");
 }
 
+/// A commit of 100 ms, a batch every 3: whoever waits for the one before the other commits ten batches a second.
+#[tokio::test(start_paused = true)]
+async fn what_comes_during_a_commit_shares_the_next_one() {
+    let model = model(2);
+    let slow = Duration::from_millis(100);
+    model.faults(move |_, request| match request {
+        Request::EndTxn(_) => Fault::Delay(slow),
+        _ => Fault::None,
+    });
+    let context = context(&model.client(&[])).await;
+    let before = Instant::now();
+    let task = numbers(200, 2);
+    let committed = Arc::clone(&task.committed);
+    let (running, command) = start(&context, &[], task);
+    until_committed(&model, 200).await;
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        before.elapsed()
+    );
+    assert_eq!(model.committed_values("t", 0), expected(200));
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+    let committed = committed.lock().expect("no panic");
+    assert_eq!(committed.first(), Some(&2), "the first batch waits for nothing");
+    assert_eq!(committed.last(), Some(&200));
+    assert!(committed.len() < 20, "{committed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_survives_a_pause_and_comes_again_after_a_stop() {
+    let model = model(2);
+    model.faults(|_, request| match request {
+        Request::EndTxn(_) => Fault::Delay(Duration::from_millis(50)),
+        _ => Fault::None,
+    });
+    let context = context(&model.client(&[])).await;
+    let (running, command) = start(&context, &[], numbers(400, 2));
+    for step in 0..30 {
+        tokio::time::sleep(Duration::from_millis(17 + step % 5 * 9)).await;
+        command.send_replace(Command::Be(TargetState::Paused));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        command.send_replace(Command::Be(TargetState::Started));
+    }
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+    let (running, command) = start(&context, &[], numbers(400, 2));
+    until_committed(&model, 400).await;
+    assert_eq!(model.committed_values("t", 0), expected(400));
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_topic_of_its_own_has_the_offsets_first() {
     let model = model(2);
