@@ -7,6 +7,7 @@ mod context;
 mod converters;
 mod dead_letters;
 pub(crate) mod fencing;
+mod patience;
 mod progress;
 mod sink_task;
 mod source_task;

@@ -20,6 +20,10 @@ pub(super) const SAID_AFTER: Duration = Duration::from_secs(3);
 pub(super) enum Hold {
     /// The system that it reads or writes.
     Task,
+    /// The same, for what was due by the clock.
+    Deadline,
+    /// The same, for what it is to make durable before its offsets are committed.
+    Flush,
     /// Something that a converter has to fetch.
     Converter,
     /// The cluster that it reads from.

@@ -95,6 +95,7 @@ pub(super) struct SinkTaskRunner {
     polling: Outage,
     /// Whether offsets can be committed.
     committing: Outage,
+    flushing: Outage,
     /// The state that was said last.
     said: Option<TargetState>,
     /// Ends waits between calls of the task. A call itself is never cut short, as its contract says.
@@ -148,6 +149,7 @@ impl SinkTaskRunner {
             commit_requested: false,
             polling: Outage::default(),
             committing: Outage::default(),
+            flushing: Outage::default(),
             said: None,
             command: parts.command,
         })
@@ -213,6 +215,7 @@ impl SinkTaskRunner {
         }
         let format = self.converters.value_format.clone();
         let format = format.filter(|_| self.transformations.is_empty());
+        let format = format.map(|format| self.config.errors.bound(format));
         self.raw = format.filter(|format| self.task.takes_raw(format));
         let subscription = match self.config.topics().map_err(Error::Config)? {
             Topics::Named(topics) => Subscription::topics(topics),
@@ -349,16 +352,18 @@ impl SinkTaskRunner {
         let is_due = |deadline: std::time::Instant| deadline <= std::time::Instant::now();
         if self.task.deadline().is_some_and(is_due) {
             match self.task.on_deadline().await {
-                Ok(()) => {}
+                Ok(()) => self.progress.works(Hold::Deadline),
                 Err(error) if error.is_retriable() => {
                     let why = || format!("what was due is tried again: {}", error.trace());
-                    self.progress.fails(Hold::Task, why);
+                    self.progress.fails(Hold::Deadline, why);
                     tracing::warn!(task = %self.id, %error, "the task could not do what was due; trying again");
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
                 Err(error) => return Err(error),
             }
             self.take_requests()?;
+        } else {
+            self.progress.works(Hold::Deadline);
         }
         let since = self.committed_at.elapsed();
         let is_time = if is_idle && self.partitions.has_uncommitted() {

@@ -26,6 +26,10 @@ const HTTP_PORT: u16 = 80;
 /// The metadata of an object (`x-amz-meta-forebay-topic-id`) for the id of the topic that it is of.
 const TOPIC_ID: &str = "forebay-topic-id";
 
+/// S3's code for a bucket that is not there. The crate takes it for an object that is missing, or, in lists, for an error that may
+/// pass.
+const NO_BUCKET: &str = "NoSuchBucket";
+
 /// A store that the `object_store` crate knows.
 #[derive(Debug)]
 pub(crate) struct RemoteStore {
@@ -97,6 +101,9 @@ impl RemoteStore {
         let message = format!("cannot {what} {name} in {}", self.description);
         // What a user has to put right is shown at once; everything else may pass.
         let wrapped = match &error {
+            _ if mentions(&error, NO_BUCKET) => Error::fatal(format!(
+                "{message}: the bucket is not there; make it, and restart the task"
+            )),
             object_store::Error::NotFound { .. }
             | object_store::Error::PermissionDenied { .. }
             | object_store::Error::Unauthenticated { .. }
@@ -200,6 +207,12 @@ impl Store for RemoteStore {
     fn describe(&self) -> String {
         self.description.clone()
     }
+}
+
+/// Whether an error or one underneath has this text.
+fn mentions(error: &(dyn std::error::Error + 'static), text: &str) -> bool {
+    let mut errors = std::iter::successors(Some(error), |error| error.source());
+    errors.any(|error| error.to_string().contains(text))
 }
 
 fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, Error> {

@@ -136,11 +136,24 @@ impl SinkTaskRunner {
         let returned = match self.task.pre_commit(&current).await {
             Ok(returned) => returned,
             Err(error) if error.is_retriable() => {
-                tracing::warn!(task = %self.id, %error, "the task cannot say what is durable; trying again");
+                let why = || {
+                    format!(
+                        "what it has is not durable yet, and is tried again: {}",
+                        error.trace()
+                    )
+                };
+                self.progress.fails(Hold::Flush, why);
+                if self.flushing.begins() {
+                    tracing::warn!(task = %self.id, %error, "the task cannot say what is durable; trying again");
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
+        self.progress.works(Hold::Flush);
+        if let Some(lasted) = self.flushing.ends() {
+            tracing::info!(task = %self.id, ?lasted, "the task says again what is durable");
+        }
         self.take_requests()?;
         let to_commit = self.partitions.to_commit(&returned);
         let for_consumer: BTreeMap<ClientTopicPartition, OffsetAndMetadata> = to_commit
