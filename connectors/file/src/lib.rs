@@ -3,6 +3,8 @@
 //! they promise and where they differ.
 
 pub mod directory;
+#[cfg(test)]
+mod faults;
 mod open;
 pub mod sink;
 pub mod source;

@@ -232,7 +232,7 @@ fn sync_directory(path: &Path) -> Result<(), Error> {
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let cure = if matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     ) {
         "; make room and restart the task, nothing is lost"
     } else {
