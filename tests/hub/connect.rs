@@ -4,13 +4,18 @@
 mod avro;
 mod away;
 mod bounce;
+mod cut;
+mod evolved;
 mod exactly_once;
+#[cfg(target_os = "linux")]
+mod files;
 mod pasted;
 mod paused;
 mod rejected;
 mod shown;
 mod state_topics;
 mod steered;
+mod store_faults;
 mod workers;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ pub(crate) mod check;
 mod input;
 mod pipeline;
 mod sabotage;
-mod store;
+pub(crate) mod store;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

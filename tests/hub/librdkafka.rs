@@ -157,16 +157,17 @@ pub(crate) fn producer(
 }
 
 /// Sends values to a topic, waits for all, and gives where they are.
-pub(crate) fn produce_values(
+pub(crate) fn produce_values<V: AsRef<[u8]>>(
     bootstrap: &str,
     topic: &str,
     partition: Option<i32>,
-    values: &[String],
+    values: &[V],
     pairs: &[(&str, &str)],
 ) -> BTreeMap<usize, (i32, i64)> {
     let (producer, deliveries) = producer(bootstrap, pairs);
     for (number, value) in values.iter().enumerate() {
-        let record = BaseRecord::<str, str, _>::with_opaque_to(topic, Box::new(number)).payload(value);
+        let record =
+            BaseRecord::<str, [u8], _>::with_opaque_to(topic, Box::new(number)).payload(value.as_ref());
         let record = match partition {
             Some(partition) => record.partition(partition),
             None => record,

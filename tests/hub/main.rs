@@ -5,6 +5,7 @@ mod bad_input;
 mod connect;
 mod crash;
 mod librdkafka;
+mod line;
 mod log_lines;
 mod process;
 mod rest;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -118,13 +119,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `forebay ARGUMENTS`; standard error goes to the file `stderr`.
     pub(crate) fn start(arguments: &[String], stderr: &Path) -> Self {
+        let mut command = forebay();
+        command.args(arguments);
+        Self::spawn(command, stderr)
+    }
+
+    /// Starts what becomes `forebay`; standard error goes to the file `stderr`.
+    pub(crate) fn spawn(mut command: Command, stderr: &Path) -> Self {
         let file = File::options()
             .create(true)
             .append(true)
             .open(stderr)
             .expect("the file for standard error can be opened");
-        let mut child = forebay()
-            .args(arguments)
+        let mut child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
             .spawn()
@@ -262,6 +270,16 @@ impl Hub {
         self.ports[role]
     }
 
+    /// Where a role listens, as it says.
+    pub(crate) fn addresses(&self, role: &str) -> Vec<SocketAddr> {
+        let said = self.process.said();
+        let line = said
+            .lines()
+            .find(|line| listener(line).is_some_and(|(known, _)| known == role));
+        let words = line.into_iter().flat_map(str::split_whitespace).skip(1);
+        words.map(|word| word.parse().expect("an address")).collect()
+    }
+
     /// `bootstrap.servers`.
     pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port("broker"))
@@ -330,6 +348,10 @@ pub(crate) fn start_arguments(
         roles.to_owned(),
     ];
     for (role, flag) in PORTS {
+        // The flag is above the key.
+        if role == "broker" && overrides.iter().any(|text| text.starts_with("broker.listeners=")) {
+            continue;
+        }
         let port = ports.get(role).copied().unwrap_or_default();
         arguments.extend([flag.to_owned(), port.to_string()]);
     }

@@ -1,13 +1,15 @@
 //! A broker that goes away under a Connect worker in a process of its own: tasks wait, say so once, and go on by themselves.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::workers::{append, source};
 use super::{create, parquet_sink, stored_rows, until_states};
-use crate::librdkafka::{create_topic, produce_values, read_all};
+use crate::librdkafka::{create_topic, produce_values, read_all, watermarks};
 use crate::process::{Hub, eventually};
 
 /// How long the broker is away: several requests of the impatient clients below, and longer than a member of their group may be
@@ -52,7 +54,7 @@ fn values(numbers: std::ops::Range<usize>) -> Vec<String> {
         .collect()
 }
 
-fn sink(store: &std::path::Path) -> Value {
+fn sink(store: &Path) -> Value {
     let mut config = parquet_sink("t", store);
     for (key, value) in [
         ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
@@ -69,7 +71,7 @@ fn sink(store: &std::path::Path) -> Value {
 }
 
 /// Every good record is stored once and in order, every bad one is in the queue once.
-fn check(broker: &Hub, store: &std::path::Path, sent: &[String]) {
+fn check(broker: &Hub, store: &Path, sent: &[String]) {
     let (bad, good): (Vec<&String>, Vec<&String>) = sent.iter().partition(|value| value.contains("bad"));
     let good: Vec<&str> = good.iter().map(|value| value.trim_matches('"')).collect();
     let rows = eventually(&format!("{} rows are stored", good.len()), || {
@@ -89,21 +91,46 @@ fn check(broker: &Hub, store: &std::path::Path, sent: &[String]) {
     assert_eq!(queued, wanted);
 }
 
-fn live_through(how: How) {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+/// The time that was asked for.
+fn asked() -> Option<Duration> {
+    let seconds = std::env::var("FOREBAY_TEST_AWAY_SECONDS").ok()?;
+    Some(Duration::from_secs(seconds.parse().expect("seconds")))
+}
+
+/// A broker, and a worker in a process of its own.
+fn start(directory: &Path) -> (Hub, Hub) {
     let folder = |name: &str| {
-        let folder = directory.path().join(name);
+        let folder = directory.join(name);
         std::fs::create_dir(&folder).expect("a folder");
         folder
     };
-    let mut broker = Hub::start(&folder("broker"), "broker", &[]);
+    let broker = Hub::start(&folder("broker"), "broker", &[]);
     let servers = format!("connect.bootstrap.servers={}", broker.bootstrap());
-    let seconds = std::env::var("FOREBAY_TEST_AWAY_SECONDS").ok();
-    let seconds: Option<u64> = seconds.map(|seconds| seconds.parse().expect("seconds"));
-    let impatient = IMPATIENT.into_iter().filter(|_| seconds.is_none());
+    let impatient = IMPATIENT.into_iter().filter(|_| asked().is_none());
     let overrides: Vec<&str> = impatient.chain([servers.as_str()]).collect();
-    let worker_folder = folder("worker");
-    let worker = Hub::start(&worker_folder, "connect", &overrides);
+    let worker = Hub::start(&folder("worker"), "connect", &overrides);
+    (broker, worker)
+}
+
+/// The broker goes away for a while.
+fn go_away(broker: &mut Hub, how: How, meanwhile: impl FnOnce()) {
+    let gone = Instant::now();
+    match how {
+        How::Stop => signal(broker, Signal::STOP),
+        How::Kill => broker.process().kill(),
+    }
+    meanwhile();
+    // This is what happens: time passes.
+    std::thread::sleep(asked().unwrap_or(AWAY).saturating_sub(gone.elapsed()));
+    match how {
+        How::Stop => signal(broker, Signal::CONT),
+        How::Kill => broker.restart(),
+    }
+}
+
+fn live_through(how: How) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (mut broker, worker) = start(directory.path());
     create_topic(&broker.bootstrap(), "t", 1);
     let store = directory.path().join("store");
     create(&worker, "sink", &sink(&store));
@@ -118,22 +145,9 @@ fn live_through(how: How) {
         (read_all(&broker.bootstrap(), "dead", 1).len() == 10).then_some(())
     });
     produce(&broker, &sent[100..200]);
-    let said = || std::fs::read_to_string(worker_folder.join("stderr")).unwrap_or_default();
+    let said = || std::fs::read_to_string(directory.path().join("worker/stderr")).unwrap_or_default();
     let before = said().lines().count();
-    let seconds = std::env::var("FOREBAY_TEST_AWAY_SECONDS").ok();
-    let away = seconds.map_or(AWAY, |seconds| {
-        Duration::from_secs(seconds.parse().expect("seconds"))
-    });
-    match how {
-        How::Stop => signal(&mut broker, Signal::STOP),
-        How::Kill => broker.process().kill(),
-    }
-    // This is what happens: time passes.
-    std::thread::sleep(away);
-    match how {
-        How::Stop => signal(&mut broker, Signal::CONT),
-        How::Kill => broker.restart(),
-    }
+    go_away(&mut broker, how, || {});
     produce(&broker, &sent[200..]);
     check(&broker, &store, &sent);
     until_states(&worker, "sink", "RUNNING: RUNNING");
@@ -154,4 +168,75 @@ fn a_sink_gets_over_a_broker_that_does_not_answer() {
 #[test]
 fn a_sink_gets_over_a_broker_that_is_killed() {
     live_through(How::Kill);
+}
+
+/// Lines that come while the broker is away, each of some kilobytes: more than a producer may keep.
+const LINES_MEANWHILE: usize = 20_000;
+
+/// What its producer may keep.
+const BUFFER_BYTES: u64 = 8 << 20;
+
+/// What the worker may need more meanwhile, for that and for what is read at once.
+const GROWTH_BYTES_MAX: u64 = 6 * BUFFER_BYTES;
+
+/// A file grows beyond all buffers while the broker is away: each line is in the topic once, in order.
+fn live_through_with_a_source(how: How) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (mut broker, worker) = start(directory.path());
+    create_topic(&broker.bootstrap(), "lines", 1);
+    let file = directory.path().join("in.txt");
+    let long = "x".repeat(4096);
+    let lines = |numbers: std::ops::Range<usize>| -> Vec<String> {
+        numbers.map(|number| format!("{number} {long}")).collect()
+    };
+    append(&file, &lines(0..10));
+    let mut config = source(&file, "lines");
+    config["producer.override.buffer.memory"] = json!(BUFFER_BYTES.to_string());
+    create(&worker, "source", &config);
+    let count = |broker: &Hub| read_all(&broker.bootstrap(), "lines", 1).len();
+    eventually("the first lines", || (count(&broker) == 10).then_some(()));
+    let before = worker.resident_bytes();
+    go_away(&mut broker, how, || {
+        append(&file, &lines(10..10 + LINES_MEANWHILE));
+    });
+    let grown = worker
+        .peak_bytes()
+        .zip(before)
+        .map(|(peak, before)| peak.saturating_sub(before));
+    append(&file, &lines(10 + LINES_MEANWHILE..20 + LINES_MEANWHILE));
+    eventually("as many offsets as lines", || {
+        let (_, end) = watermarks(&broker.bootstrap(), "lines", 0);
+        (end >= 20 + LINES_MEANWHILE as i64).then_some(())
+    });
+    let records = eventually("all lines", || {
+        let records = read_all(&broker.bootstrap(), "lines", 1);
+        (records.len() >= 20 + LINES_MEANWHILE).then_some(records)
+    });
+    let found = records
+        .iter()
+        .map(|record| record.text().split(' ').next().unwrap_or_default());
+    let all = (0..20 + LINES_MEANWHILE).map(|number| number.to_string());
+    assert!(
+        found.eq(all),
+        "each line once and in order: {} records",
+        records.len()
+    );
+    until_states(&worker, "source", "RUNNING: RUNNING");
+    if let Some(grown) = grown {
+        assert!(
+            grown < GROWTH_BYTES_MAX,
+            "{} MiB more while the broker was away",
+            grown >> 20
+        );
+    }
+}
+
+#[test]
+fn a_source_gets_over_a_broker_that_does_not_answer() {
+    live_through_with_a_source(How::Stop);
+}
+
+#[test]
+fn a_source_gets_over_a_broker_that_is_killed() {
+    live_through_with_a_source(How::Kill);
 }

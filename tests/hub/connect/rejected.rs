@@ -86,13 +86,17 @@ fn lines(directory: &Path, topic: &str) -> usize {
 }
 
 /// The committed offset of a sink's only partition.
-fn committed(hub: &Hub, name: &str) -> Option<u64> {
+pub(super) fn committed(hub: &Hub, name: &str) -> Option<u64> {
     let offsets = call(hub, "GET", &format!("/connectors/{name}/offsets"), None).ok();
     offsets["offsets"][0]["offset"]["kafka_offset"].as_u64()
 }
 
-fn trace(hub: &Hub, name: &str) -> String {
-    let status = call(hub, "GET", &format!("/connectors/{name}/tasks/0/status"), None).ok();
+pub(super) fn trace(hub: &Hub, name: &str) -> String {
+    let status = call(hub, "GET", &format!("/connectors/{name}/tasks/0/status"), None);
+    if status.status == 404 {
+        return String::new();
+    }
+    let status = status.ok();
     status["trace"].as_str().unwrap_or_default().to_owned()
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,14 +33,12 @@ impl Worker {
 
     /// With more lines of properties.
     pub(super) fn start_with(directory: &Path, hub: &Hub, name: &str, more: &str) -> Self {
-        let file = directory.join(format!("{name}.properties"));
-        let text = format!(
-            "bootstrap.servers={}\ngroup.id=workers\nlisteners=http://127.0.0.1:0\noffset.flush.interval.ms=200\n\
-             session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\n{more}",
-            hub.bootstrap(),
-            SESSION.as_millis(),
-        );
-        fs::write(&file, text).expect("the directory is ours");
+        Self::start_at(directory, &hub.bootstrap(), name, more)
+    }
+
+    /// On a cluster that is found there.
+    pub(super) fn start_at(directory: &Path, bootstrap: &str, name: &str, more: &str) -> Self {
+        let file = properties(directory, bootstrap, name, more);
         Self::run(
             directory,
             name,
@@ -47,8 +46,24 @@ impl Worker {
         )
     }
 
+    /// One that sees an error, and is not killed, when a file of its grows beyond a limit.
+    pub(super) fn start_with_limits(directory: &Path, hub: &Hub, name: &str) -> Self {
+        let file = properties(directory, &hub.bootstrap(), name, "");
+        let mut command = Command::new("/bin/sh");
+        command.args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" connect \"$1\"",
+            env!("CARGO_BIN_EXE_forebay"),
+        ]);
+        command.arg(file);
+        Self::of(Process::spawn(command, &stderr(directory, name)), name)
+    }
+
     fn run(directory: &Path, name: &str, arguments: &[String]) -> Self {
-        let mut process = Process::start(arguments, &directory.join(format!("{name}.stderr")));
+        Self::of(Process::start(arguments, &stderr(directory, name)), name)
+    }
+
+    fn of(mut process: Process, name: &str) -> Self {
         let mut port = None;
         let ready = process.line(|line| {
             port = listener(line).map(|(_, port)| port).or(port);
@@ -109,10 +124,30 @@ impl Worker {
         running
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(super) fn pid(&self) -> Pid {
         let pid = i32::try_from(self.process.id()).expect("it is small");
-        kill_process(Pid::from_raw(pid).expect("it is one"), signal).expect("it runs");
+        Pid::from_raw(pid).expect("it is one")
     }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it runs");
+    }
+}
+
+/// The file of a worker's keys.
+fn properties(directory: &Path, bootstrap: &str, name: &str, more: &str) -> PathBuf {
+    let file = directory.join(format!("{name}.properties"));
+    let text = format!(
+        "bootstrap.servers={bootstrap}\ngroup.id=workers\nlisteners=http://127.0.0.1:0\noffset.flush.interval.ms=200\n\
+         session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\n{more}",
+        SESSION.as_millis(),
+    );
+    fs::write(&file, text).expect("the directory is ours");
+    file
+}
+
+fn stderr(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.stderr"))
 }
 
 pub(super) fn start_broker(directory: &Path) -> Hub {

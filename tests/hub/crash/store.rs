@@ -1,8 +1,12 @@
 //! Where the Parquet files go: a directory, or a bucket of an S3 server (s3s, not ours) in this process.
 
+mod faults;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
@@ -11,20 +15,22 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+pub(crate) use self::faults::{Fault, Faults};
+
 const BUCKET: &str = "lake";
 const KEY: &str = "key";
 const SECRET: &str = "secret";
 
 /// A store of objects, and what serves it.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     directory: PathBuf,
     server: Option<(Runtime, SocketAddr)>,
 }
 
 impl Store {
     /// A directory of its own.
-    pub(super) fn local(directory: PathBuf) -> Self {
+    pub(crate) fn local(directory: PathBuf) -> Self {
         Self {
             directory,
             server: None,
@@ -32,7 +38,12 @@ impl Store {
     }
 
     /// A bucket that is kept in a directory of its own, so that it can be read behind the server's back.
-    pub(super) fn s3(directory: &Path) -> Self {
+    pub(crate) fn s3(directory: &Path) -> Self {
+        Self::failing_s3(directory, Arc::default())
+    }
+
+    /// The same, of a server that does wrong what it is told to.
+    pub(crate) fn failing_s3(directory: &Path, faults: Arc<Faults>) -> Self {
         std::fs::create_dir_all(directory.join(BUCKET)).expect("made");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -48,8 +59,12 @@ impl Store {
         let service = builder.build();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, faults) = (service.clone(), Arc::clone(&faults));
                 tokio::spawn(async move {
+                    let service = service_fn(move |request| {
+                        let (service, faults) = (service.clone(), Arc::clone(&faults));
+                        async move { faults.serve(&service, request).await }
+                    });
                     let http = auto::Builder::new(TokioExecutor::new());
                     // Clients are killed here.
                     let _ = http.serve_connection(TokioIo::new(socket), service).await;
@@ -63,12 +78,12 @@ impl Store {
     }
 
     /// The folder that has the objects.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The sink's keys.
-    pub(super) fn keys(&self) -> Value {
+    pub(crate) fn keys(&self) -> Value {
         match &self.server {
             None => json!({ "store.url": format!("file://{}", self.directory.display()) }),
             Some((_, address)) => json!({
