@@ -19,7 +19,9 @@ pub struct ConfigDef {
     groups: Vec<String>,
     pub(crate) open_prefixes: Vec<String>,
     open_between: Vec<(String, String)>,
-    pub(crate) meaningless: BTreeMap<String, String>,
+    meaningless: BTreeMap<String, String>,
+    /// Prefixes, and what replaces everything below.
+    meaningless_below: Vec<(String, String)>,
 }
 
 /// What validation found out about one key (Kafka's `ConfigValue`, the `value` object of Connect's `ConfigInfos`).
@@ -92,6 +94,8 @@ impl ConfigDef {
         self.open_prefixes.extend(other.open_prefixes.iter().cloned());
         self.open_between.extend(other.open_between.iter().cloned());
         self.meaningless.extend(other.meaningless.clone());
+        self.meaningless_below
+            .extend(other.meaningless_below.iter().cloned());
         self
     }
 
@@ -138,6 +142,30 @@ impl ConfigDef {
     pub fn meaningless(mut self, name: impl Into<String>, instead: impl Into<String>) -> Self {
         self.meaningless.insert(name.into(), instead.into());
         self
+    }
+
+    /// Knows that all keys that begin so have no meaning here, if neither [`ConfigDef::meaningless`] nor a definition says more.
+    #[must_use]
+    pub fn meaningless_below(mut self, prefix: impl Into<String>, instead: impl Into<String>) -> Self {
+        self.meaningless_below.push((prefix.into(), instead.into()));
+        self
+    }
+
+    /// What replaces a key that has no meaning here.
+    pub(crate) fn replacement(&self, name: &str) -> Option<&str> {
+        let below = || {
+            let mut prefixes = self.meaningless_below.iter();
+            prefixes.find(|(prefix, _)| name.starts_with(prefix.as_str()))
+        };
+        let exact = self.meaningless.get(name);
+        exact
+            .or_else(|| below().map(|(_, instead)| instead))
+            .map(String::as_str)
+    }
+
+    /// Whether [`ConfigDef::meaningless`] knows a key.
+    pub fn is_meaningless(&self, name: &str) -> bool {
+        self.meaningless.contains_key(name)
     }
 
     /// The keys in the order they were defined.

@@ -48,8 +48,8 @@ impl UnknownKeys {
             if def.reads(key) {
                 continue;
             }
-            if let Some(instead) = def.meaningless.get(key) {
-                let (key, instead) = (key.to_owned(), instead.clone());
+            if let Some(instead) = def.replacement(key) {
+                let (key, instead) = (key.to_owned(), instead.to_owned());
                 verdict.warnings.push(Warning::Meaningless { key, instead });
                 continue;
             }

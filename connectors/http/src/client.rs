@@ -2,6 +2,7 @@
 //! pointed, addresses that the worker allows, and tokens (OAuth2). Header values never get into an error or a log.
 
 mod address;
+mod certificate;
 mod error;
 mod exchange;
 mod oauth;
@@ -14,14 +15,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use forebay_connect_api::Access;
+use forebay_connect_api::{Access, Error as ConnectError};
 use reqwest::{
     Method, StatusCode, Url,
     header::{self, HeaderMap},
 };
 
-use crate::time::Time;
-use address::{Gate, Resolver};
+use crate::{proxy::Proxy, time::Time, tls::Trust};
+use address::{Gate, Names, Resolver, SystemNames};
 pub(crate) use error::{Error, Failure};
 use exchange::Manner;
 use oauth::Tokens;
@@ -59,6 +60,10 @@ pub(crate) struct Options {
     pub(crate) answer: AnswerBody,
     /// Where tokens come from, if requests need one.
     pub(crate) credentials: Option<Credentials>,
+    /// How servers are known over TLS, and how they know us.
+    pub(crate) trust: Trust,
+    /// Where requests go first.
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// What is done with the body of an answer.
@@ -108,6 +113,7 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     http: reqwest::Client,
     gate: Arc<Gate>,
+    names: Arc<dyn Names>,
     options: Options,
     time: Arc<dyn Time>,
     tokens: Option<Tokens>,
@@ -119,49 +125,53 @@ impl Client {
     /// A client for URLs of this scheme: redirects keep it, so roots of trust are only read for https.
     ///
     /// # Errors
-    /// If there are no roots of trust on this machine.
+    /// If there are no roots of trust on this machine, or the files with certificates cannot be used.
     pub(crate) fn new(
         options: Options,
         https: bool,
         access: Access,
         time: Arc<dyn Time>,
-    ) -> Result<Self, reqwest::Error> {
-        Self::trusting(options, https, &[], access, time)
+    ) -> Result<Self, ConnectError> {
+        Self::with_names(options, https, access, time, Arc::new(SystemNames))
     }
 
-    /// The same, with these certificates as roots of trust, too.
-    fn trusting(
+    /// The same, with names resolved so.
+    fn with_names(
         options: Options,
         https: bool,
-        roots: &[reqwest::Certificate],
         access: Access,
         time: Arc<dyn Time>,
-    ) -> Result<Self, reqwest::Error> {
-        let gate = Arc::new(Gate::new(access, options.redirect_to_private));
+        names: Arc<dyn Names>,
+    ) -> Result<Self, ConnectError> {
         let https_for_tokens = |credentials: &Credentials| credentials.url.scheme() == "https";
         let https = https || options.credentials.as_ref().is_some_and(https_for_tokens);
-        let builder = reqwest::Client::builder()
+        let builder = options.trust.apply(reqwest::Client::builder(), https, &access)?;
+        let gate = Arc::new(Gate::new(access, options.redirect_to_private));
+        let mut builder = builder
             .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(Resolver::new(Arc::clone(&gate))))
-            // A proxy would resolve names behind the gate's back.
+            .dns_resolver(Arc::new(Resolver::new(Arc::clone(&gate), Arc::clone(&names))))
+            // One of the environment would resolve names behind the gate's back.
             .no_proxy()
-            .tls_built_in_root_certs(https)
             .connect_timeout(options.connect_timeout)
             // Bodies are taken as they come: another crate may have switched these on for the whole program.
             .no_gzip()
             .no_brotli()
             .no_deflate()
             .no_zstd();
-        let http = roots
-            .iter()
-            .fold(builder, |builder, root| {
-                builder.add_root_certificate(root.clone())
-            })
-            .build()?;
+        let unusable = |error| ConnectError::fatal("the HTTP client cannot be made").with_source(error);
+        if let Some(Proxy { url, authorization }) = &options.proxy {
+            let proxy = reqwest::Proxy::all(url.clone()).map_err(unusable)?;
+            builder = builder.proxy(match authorization {
+                Some(value) => proxy.custom_http_auth(value.clone()),
+                None => proxy,
+            });
+        }
+        let http = builder.build().map_err(unusable)?;
         Ok(Self {
             http,
             gate,
+            names,
             tokens: options.credentials.clone().map(Tokens::new),
             options,
             time,

@@ -7,13 +7,16 @@ mod client;
 mod headers;
 mod json;
 mod moment;
+mod others;
 mod pointer;
+mod proxy;
 pub mod sink;
 pub mod source;
 mod template;
 #[cfg(test)]
 mod testing;
 mod time;
+mod tls;
 mod topic;
 mod url;
 

@@ -27,6 +27,9 @@ use tokio::{
 
 use crate::time::Time;
 
+pub(crate) mod proxy;
+pub(crate) mod tls;
+
 /// Pauses are over at once and remembered; limits pass when a test says so.
 #[derive(Debug)]
 pub(crate) struct TestTime {

@@ -3,11 +3,12 @@
 //! to a cloud's metadata service. Names are judged by what they resolve to, at the moment a connection is made.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use forebay_connect_api::{Access, BoxError, is_private};
+use forebay_connect_api::{Access, BoxError, BoxFuture, is_private};
 use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -32,6 +33,42 @@ impl Kind {
             _ => Self::OtherPrivate,
         }
     }
+
+    /// What all of these are; public if they differ, as that opens nothing.
+    pub(super) fn of_all(addresses: &[IpAddr]) -> Self {
+        let mut kinds = addresses.iter().map(|address| Self::of(*address));
+        let first = kinds.next().unwrap_or(Self::Public);
+        match kinds.all(|kind| kind == first) {
+            true => first,
+            false => Self::Public,
+        }
+    }
+}
+
+/// Resolves names. A seam, so that tests need no name server.
+pub(super) trait Names: Send + Sync {
+    /// The addresses of a host.
+    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// As the system does.
+pub(super) struct SystemNames;
+
+impl Names for SystemNames {
+    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// The host of a URL, and whether it is an address.
+pub(super) fn host(url: &Url) -> (&str, Option<IpAddr>) {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = bare.unwrap_or(host);
+    (bare, bare.parse().ok())
 }
 
 /// How a request came to its URL.
@@ -79,12 +116,16 @@ impl Gate {
 
     /// Judges a URL whose host is an address.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), Forbidden> {
-        let host = url.host_str().unwrap_or_default();
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        match bare.unwrap_or(host).parse() {
-            Ok(address) => self.check(self.way(), address),
-            Err(_) => Ok(()),
+        match host(url) {
+            (_, Some(address)) => self.check(self.way(), address),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a name that does not resolve here may be left to a proxy, which could lead anywhere.
+    pub(super) fn allows_unknown(&self, way: Way) -> bool {
+        self.access.allows_address(Ipv4Addr::LOCALHOST.into())
+            && (way == Way::Configured || self.redirect_to_private)
     }
 
     /// Judges the address that a connection has.
@@ -92,7 +133,8 @@ impl Gate {
         self.check(self.way(), address)
     }
 
-    fn check(&self, way: Way, address: IpAddr) -> Result<(), Forbidden> {
+    /// Judges an address that is come to this way.
+    pub(super) fn check(&self, way: Way, address: IpAddr) -> Result<(), Forbidden> {
         let forbidden = |reason| Err(Forbidden { address, reason });
         if !self.access.allows_address(address) {
             return forbidden(
@@ -111,25 +153,29 @@ impl Gate {
     }
 }
 
-/// Resolves names as the system does, and leaves out what the gate forbids.
-pub(super) struct Resolver(Arc<Gate>);
+/// Resolves names, and leaves out what the gate forbids.
+pub(super) struct Resolver {
+    gate: Arc<Gate>,
+    names: Arc<dyn Names>,
+}
 
 impl Resolver {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self(gate)
+    pub(super) fn new(gate: Arc<Gate>, names: Arc<dyn Names>) -> Self {
+        Self { gate, names }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let gate = Arc::clone(&self.0);
+        let gate = Arc::clone(&self.gate);
         let way = gate.way();
+        let found = self.names.lookup(name.as_str().to_owned());
         Box::pin(async move {
             let mut forbidden = None;
             let mut allowed: Vec<SocketAddr> = Vec::new();
-            for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
-                match gate.check(way, address.ip()) {
-                    Ok(()) => allowed.push(address),
+            for address in found.await? {
+                match gate.check(way, address) {
+                    Ok(()) => allowed.push(SocketAddr::new(address, 0)),
                     Err(error) => forbidden = Some(error),
                 }
             }

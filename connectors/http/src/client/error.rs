@@ -6,7 +6,7 @@ use bytes::Bytes;
 use forebay_connect_api::{BoxError, Error as ConnectError};
 use reqwest::StatusCode;
 
-use super::address::Forbidden;
+use super::{address::Forbidden, certificate};
 
 /// Why one attempt failed. `target` is the method and the URL.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,22 @@ pub(crate) enum Error {
         #[source]
         source: BoxError,
     },
+    /// No agreement over TLS: most often about a certificate.
+    #[error("{target} failed: {reason}")]
+    Tls { target: String, reason: String },
+    /// The proxy does not let us through.
+    #[error("{target} failed: {reason}")]
+    Proxy {
+        target: String,
+        reason: &'static str,
+        retriable: bool,
+    },
+    /// A name that is to be judged before a proxy is asked for it, and is not known here.
+    #[error(
+        "{target} leads to {host}, a name that does not resolve here, so that nobody can tell where the proxy would go; a redirect may \
+         only go there if http.redirect.private.allowed=true, and nothing may unless the worker allows private addresses"
+    )]
+    Unresolved { target: String, host: String },
     /// A limit passed.
     #[error("{target}: {what} did not come within {} ms", .limit.as_millis())]
     TimedOut {
@@ -62,11 +78,21 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// A failure of the HTTP library, which may be a refusal of our resolver's underneath.
+    /// A failure of the HTTP library, which may be a refusal of our resolver's underneath, or one of TLS.
     pub(super) fn transfer(target: String, error: reqwest::Error) -> Self {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(inner) = cause {
-            if let Some(Forbidden { address, reason }) = inner.downcast_ref() {
+        for cause in causes(&error) {
+            if let Some(tls) = cause.downcast_ref() {
+                let reason = certificate::explain(tls);
+                return Self::Tls { target, reason };
+            }
+            if let Some((reason, retriable)) = of_tunnel(cause) {
+                return Self::Proxy {
+                    target,
+                    reason,
+                    retriable,
+                };
+            }
+            if let Some(Forbidden { address, reason }) = cause.downcast_ref() {
                 let (address, reason) = (*address, *reason);
                 return Self::Forbidden {
                     target,
@@ -74,7 +100,6 @@ impl Error {
                     reason,
                 };
             }
-            cause = inner.source();
         }
         Self::Transfer {
             target,
@@ -86,6 +111,9 @@ impl Error {
     pub(crate) fn is_retriable(&self) -> bool {
         match self {
             Self::Transfer { .. } | Self::TimedOut { .. } => true,
+            // A certificate may be renewed, a name server may come back.
+            Self::Tls { .. } | Self::Unresolved { .. } => true,
+            Self::Proxy { retriable, .. } => *retriable,
             // Which statuses are, the configuration says.
             Self::Status { .. }
             | Self::TooLong { .. }
@@ -129,6 +157,33 @@ impl Error {
             source = error.source();
         }
         trace
+    }
+}
+
+/// An error and what is underneath. What an `io::Error` was made of is not its source, which is that one's.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let made_of = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        match made_of {
+            Some(inner) => Some(inner as _),
+            None => error.source(),
+        }
+    })
+}
+
+/// What a proxy says to CONNECT: the library's type for it has no name outside.
+fn of_tunnel(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, bool)> {
+    match error.to_string().as_str() {
+        "tunnel error: proxy authorization required" => {
+            let reason = "the proxy wants to know who asks, or does not take it (407); give http.proxy.user and http.proxy.password";
+            Some((reason, false))
+        }
+        "tunnel error: unsuccessful" => Some(("the proxy does not connect to that host", true)),
+        _ => None,
     }
 }
 

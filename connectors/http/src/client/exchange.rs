@@ -10,7 +10,7 @@ use reqwest::{
 
 use super::{
     Answer, AnswerBody, Client, Error, Request,
-    address::{Forbidden, Kind, Way},
+    address::{Forbidden, Kind, Way, host},
 };
 use crate::{moment, url::shown};
 
@@ -18,6 +18,17 @@ use crate::{moment, url::shown};
 const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
 /// How long a body that does not decide anything is waited for.
 const EXCERPT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// One of the requests that redirects make of one.
+#[derive(Debug, Clone, Copy)]
+struct Hop<'a> {
+    request: &'a Request,
+    way: Way,
+    /// Whether its host is the one of the configuration.
+    at_home: bool,
+    /// How errors name it.
+    target: &'a str,
+}
 
 /// How one request is made.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +67,22 @@ impl Client {
     ) -> Result<(Response, String), Error> {
         let mut way = Way::Configured;
         let mut last = StatusCode::FOUND;
+        let home = request.url.host_str().map(str::to_owned);
         for _ in 0..=redirects_max {
             let target = target(&request.method, &request.url);
-            let response = self.head(&request, way, &target).await?;
+            let hop = Hop {
+                request: &request,
+                way,
+                at_home: request.url.host_str() == home.as_deref(),
+                target: &target,
+            };
+            let (response, kind) = self.head(hop).await?;
             let status = response.status();
             let location = response.headers().get(header::LOCATION);
             match (status.as_u16(), location) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     if way == Way::Configured {
-                        let from = response.remote_addr();
-                        way = Way::Redirected(from.map_or(Kind::Public, |from| Kind::of(from.ip())));
+                        way = Way::Redirected(kind);
                     }
                     last = status;
                     redirect(&mut request, status, location, answer).map_err(|reason| Error::Redirect {
@@ -93,33 +110,79 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for the head of the answer.
-    async fn head(&self, request: &Request, way: Way, target: &str) -> Result<Response, Error> {
+    /// Sends a request and waits for the head of the answer, and says what kind of address that came from.
+    async fn head(&self, hop: Hop<'_>) -> Result<(Response, Kind), Error> {
+        let limit = self.options.connect_timeout + self.options.read_timeout;
+        tokio::select! {
+            biased;
+            head = self.judged(hop) => head,
+            () = self.time.limit(limit) => Err(self.timed_out(hop.target, "an answer", limit)),
+        }
+    }
+
+    async fn judged(&self, hop: Hop<'_>) -> Result<(Response, Kind), Error> {
+        let Hop { request, target, .. } = hop;
         let forbidden = |Forbidden { address, reason }| Error::Forbidden {
             target: target.to_owned(),
             address,
             reason,
         };
-        self.gate.set_way(way);
-        self.gate.check_url(&request.url).map_err(forbidden)?;
+        let behind = match &self.options.proxy {
+            None => {
+                self.gate.set_way(hop.way);
+                self.gate.check_url(&request.url).map_err(forbidden)?;
+                None
+            }
+            // Connections are made to the proxy, which the configuration names: their way stays that.
+            Some(proxy) => {
+                self.gate.check_url(&proxy.url).map_err(forbidden)?;
+                Some(self.behind_proxy(hop).await?)
+            }
+        };
         let mut raw = reqwest::Request::new(request.method.clone(), request.url.clone());
         *raw.headers_mut() = request.headers.clone();
         let identity = HeaderValue::from_static("identity");
         raw.headers_mut().insert(header::ACCEPT_ENCODING, identity);
         *raw.body_mut() = request.body.clone().map(reqwest::Body::from);
-        let limit = self.options.connect_timeout + self.options.read_timeout;
-        let response = tokio::select! {
-            biased;
-            response = self.http.execute(raw) => {
-                response.map_err(|error| Error::transfer(target.to_owned(), error))?
-            }
-            () = self.time.limit(limit) => return Err(self.timed_out(target, "an answer", limit)),
-        };
+        let response = self.http.execute(raw).await;
+        let response = response.map_err(|error| Error::transfer(target.to_owned(), error))?;
+        let address = response.remote_addr().map(|address| address.ip());
         // A connection that was kept open may have been made on another way.
-        if let Some(address) = response.remote_addr() {
-            self.gate.check_address(address.ip()).map_err(forbidden)?;
+        if let Some(address) = address {
+            self.gate.check_address(address).map_err(forbidden)?;
         }
-        Ok(response)
+        let kind = behind.or_else(|| address.map(Kind::of));
+        Ok((response, kind.unwrap_or(Kind::Public)))
+    }
+
+    /// Judges what a proxy is to be asked for, by what its name resolves to here: every address, as the proxy may take any. One that
+    /// does not resolve here could be anything.
+    async fn behind_proxy(&self, hop: Hop<'_>) -> Result<Kind, Error> {
+        let target = || hop.target.to_owned();
+        let addresses = match host(&hop.request.url) {
+            (_, Some(address)) => vec![address],
+            (name, None) => {
+                let found = self.names.lookup(name.to_owned()).await.unwrap_or_default();
+                let way = if hop.at_home { Way::Configured } else { hop.way };
+                if found.is_empty() && !self.gate.allows_unknown(way) {
+                    let host = name.to_owned();
+                    return Err(Error::Unresolved {
+                        target: target(),
+                        host,
+                    });
+                }
+                found
+            }
+        };
+        for address in &addresses {
+            let judged = self.gate.check(hop.way, *address);
+            judged.map_err(|Forbidden { address, reason }| Error::Forbidden {
+                target: target(),
+                address,
+                reason,
+            })?;
+        }
+        Ok(Kind::of_all(&addresses))
     }
 
     async fn answer(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use forebay_connect_api::BoxFuture;
 use reqwest::{Response, header::HeaderMap};
 
 use super::{Client, Error, Failure, REDIRECTS_MAX, Request, exchange::target};
@@ -11,6 +12,8 @@ use super::{Client, Error, Failure, REDIRECTS_MAX, Request, exchange::target};
 pub(crate) struct Stream {
     response: Response,
     target: String,
+    /// Passes when it has been silent for too long: since the last bytes, however often a future of it was dropped.
+    silence: Option<BoxFuture<'static, ()>>,
 }
 
 impl Stream {
@@ -65,7 +68,13 @@ impl Client {
                         return Err(error);
                     }
                 }
-                (begun, _) => return begun.map(|(response, target)| Stream { response, target }),
+                (begun, _) => {
+                    return begun.map(|(response, target)| Stream {
+                        response,
+                        target,
+                        silence: None,
+                    });
+                }
             }
         }
     }
@@ -79,12 +88,14 @@ impl Client {
         stream: &mut Stream,
         silence_max: Duration,
     ) -> Result<Option<Bytes>, Error> {
+        let silence = stream.silence.get_or_insert_with(|| self.time.limit(silence_max));
         tokio::select! {
             biased;
             chunk = stream.response.chunk() => {
+                stream.silence = None;
                 chunk.map_err(|error| Error::transfer(stream.target.clone(), error))
             }
-            () = self.time.limit(silence_max) => Err(Error::TimedOut {
+            () = silence => Err(Error::TimedOut {
                 target: stream.target.clone(),
                 what: "anything more",
                 limit: silence_max,

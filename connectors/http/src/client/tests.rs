@@ -1,6 +1,8 @@
 use reqwest::header::{self, HeaderValue};
 
 mod faults;
+mod proxied;
+mod tls;
 mod tokens;
 
 use super::*;
@@ -20,6 +22,8 @@ fn options() -> Options {
         redirect_to_private: false,
         answer: AnswerBody::Keep { bytes_max: 20 },
         credentials: None,
+        trust: Trust::default(),
+        proxy: None,
     }
 }
 
@@ -218,6 +222,21 @@ async fn half_a_body_is_no_answer() {
         .expect_err("never whole");
     assert_eq!(failure.attempts, 4);
     assert!(shown(failure).starts_with(&format!("GET {url}/feed failed: ")));
+    server.abort();
+}
+
+/// What is behind a body is no answer to the next request, whatever it looks like.
+#[tokio::test]
+async fn a_body_that_is_longer_than_it_says_gives_nothing_to_the_next() {
+    let smuggled =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+    let next = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnext";
+    let answers = [(smuggled, Ending::Hold), (next, Ending::Close)];
+    let (url, server) = raw_server(answers.map(|(text, ending)| (text.to_owned(), ending)).to_vec()).await;
+    let client = client(options(), &TestTime::new());
+    for body in ["ok", "next"] {
+        assert_eq!(get(&client, &url).await.expect("an answer"), body);
+    }
     server.abort();
 }
 
@@ -422,16 +441,13 @@ async fn what_the_worker_forbids_is_not_reached_by_address_or_name() {
 }
 
 #[tokio::test]
-async fn no_connection_and_no_tls_are_retried_and_given_up() {
+async fn no_connection_is_retried_and_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let closed = format!("http://{}", listener.local_addr().expect("it is bound"));
     drop(listener);
-    let plain = Server::start(|_, _| answer(200, "")).await;
-    for url in [closed, format!("https://127.0.0.1:{}", plain.port)] {
-        let time = TestTime::new();
-        let failure = get(&client(options(), &time), &url).await.expect_err(&url);
-        assert!(matches!(failure.error, Error::Transfer { .. }), "{failure:?}");
-        assert_eq!((failure.attempts, time.pauses().len()), (4, 3));
-        shown(failure);
-    }
+    let time = TestTime::new();
+    let failure = get(&client(options(), &time), &closed).await.expect_err("closed");
+    assert!(matches!(failure.error, Error::Transfer { .. }), "{failure:?}");
+    assert_eq!((failure.attempts, time.pauses().len()), (4, 3));
+    shown(failure);
 }

@@ -18,7 +18,9 @@ use crate::{
     auth::OAuth2,
     client::{AnswerBody, Options, Statuses},
     headers::{self, Templates},
+    proxy,
     template::{Escape, Template},
+    tls::Tls,
     url::UrlTemplate,
 };
 use delivery::Delivery;
@@ -101,6 +103,8 @@ impl Config {
         let is_oauth = authorization_type(&parsed) == "oauth2";
         let credentials =
             OAuth2::from_config(&parsed).credentials(is_oauth, keys::AUTHORIZATION_TYPE, &mut errors);
+        let trust = Tls::from_config(&parsed).trust(&mut errors);
+        let proxy = proxy::Keys::from_config(&parsed).proxy(&mut errors);
         let retry_on = Statuses::parse(&delivery.retry_on);
         let retry_on = retry_on.map_err(|reason| {
             errors.push(Error::invalid(
@@ -111,16 +115,7 @@ impl Config {
         });
         let reports = reports(&delivery, &mut errors);
         let on_null = on_null(&parsed, batching.is_some(), &mut errors);
-        let idempotency = delivery.idempotency_header.as_ref().and_then(|name| {
-            let name_of = |_| {
-                errors.push(Error::invalid(
-                    "http.idempotency.header",
-                    name,
-                    "it is no name of a header",
-                ));
-            };
-            name.parse::<HeaderName>().map_err(name_of).ok()
-        });
+        let idempotency = idempotency(&delivery, &mut errors);
         let number = |key| u64::try_from(parsed.get_int(key)).expect("the validator wants it not negative");
         let timeout = match parsed.get_optional::<i32>(keys::REQUEST_TIMEOUT) {
             Some(_) => Duration::from_millis(number(keys::REQUEST_TIMEOUT)),
@@ -164,6 +159,8 @@ impl Config {
                     false => AnswerBody::Discard,
                 },
                 credentials,
+                trust,
+                proxy,
             },
             reports,
         })
@@ -173,6 +170,16 @@ impl Config {
     pub(super) fn is_plain(&self) -> bool {
         self.url.template().is_fixed() && self.headers.is_fixed() && self.body.is_none()
     }
+}
+
+fn idempotency(delivery: &Delivery, errors: &mut Vec<Error>) -> Option<HeaderName> {
+    let name = delivery.idempotency_header.as_ref()?;
+    let parsed = name.parse::<HeaderName>();
+    let wrong = |_| {
+        let reason = "it is no name of a header";
+        errors.push(Error::invalid("http.idempotency.header", name, reason));
+    };
+    parsed.map_err(wrong).ok()
 }
 
 fn not_json<'a>(mut variables: impl Iterator<Item = &'a Variable>) -> Result<(), String> {

@@ -71,8 +71,7 @@ impl HttpSinkTask {
             config.https,
             access,
             Arc::clone(&self.time),
-        )
-        .map_err(|error| Error::fatal("HTTP cannot be used on this machine").with_source(error))?;
+        )?;
         self.started = Some(Started {
             pieces: Pieces::new(Arc::clone(&config))?,
             config,

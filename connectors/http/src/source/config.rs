@@ -23,7 +23,9 @@ use crate::{
     client::{AnswerBody, Options, Statuses},
     headers::{self, Templates},
     pointer::Pointer,
+    proxy,
     template::Template,
+    tls::Tls,
     url::UrlTemplate,
 };
 pub(super) use keys::definition;
@@ -181,6 +183,8 @@ impl Reader<'_> {
             shape.offset = None;
         }
         let credentials = self.credentials();
+        let trust = Tls::from_config(self.parsed).trust(&mut self.errors);
+        let proxy = proxy::Keys::from_config(self.parsed).proxy(&mut self.errors);
         let request = request?;
         let keep = self.count(keys::BYTES_MAX);
         Some(Config {
@@ -215,6 +219,8 @@ impl Reader<'_> {
                 redirect_to_private: self.parsed.get_boolean(keys::REDIRECT_PRIVATE),
                 answer: AnswerBody::Keep { bytes_max: keep },
                 credentials,
+                trust,
+                proxy,
             },
             request,
         })

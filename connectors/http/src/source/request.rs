@@ -29,6 +29,10 @@ impl Variable {
             "cursor" => Ok(Self::Cursor),
             "window.start" => Ok(Self::WindowStart),
             "window.end" => Ok(Self::WindowEnd),
+            "entityName" => Err(
+                "${entityName} is not known: one connector has one entity; write its name here, and make another connector for each other"
+                    .to_owned(),
+            ),
             name => Err(format!(
                 "${{{name}}} is not known; there are ${{offset}}, ${{cursor}}, ${{window.start}} and ${{window.end}}, without \
                  functions"

@@ -111,7 +111,6 @@ impl HttpSourceTask {
 
 fn client(config: &Config, access: Access, time: Arc<dyn Time>) -> Result<Client, Error> {
     Client::new(config.client.clone(), config.https, access, time)
-        .map_err(|error| Error::fatal("HTTP cannot be used on this machine").with_source(error))
 }
 
 impl SourceTask for HttpSourceTask {

@@ -12,7 +12,11 @@ mod paging;
 mod streaming;
 
 use super::*;
-use crate::testing::{Context, Reply, Server, TestTime, answer, properties};
+use crate::testing::{
+    Context, Reply, Server, TestTime, answer, properties,
+    proxy::TestProxy,
+    tls::{Authority, TlsServer, ok},
+};
 
 async fn start(time: &Arc<TestTime>, keys: &Properties, offset: Option<OffsetMap>) -> task::HttpSourceTask {
     let mut task = task::HttpSourceTask::new(Arc::clone(time) as _);
@@ -264,6 +268,32 @@ async fn failures_fail_the_task_without_a_secret() {
     let mut task = start(&TestTime::new(), &keys(&unchanged.url, &[]), None).await;
     let error = task.poll().await.expect_err("the third").to_string();
     assert!(error.contains("was answered 400"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_and_the_proxy_are_as_configured() {
+    let known = Authority::new("known");
+    let server = TlsServer::start(&known.issue(&["127.0.0.1"], |_| {}), None, |_| ok("[1]")).await;
+    let url = format!("https://127.0.0.1:{}/", server.port);
+    let time = TestTime::new();
+    let mut task = start(&time, &keys(&url, &[("max.retries", "1")]), None).await;
+    let error = task.poll().await.expect_err("nobody knows it");
+    let told = error.to_string();
+    assert!(
+        !error.is_retriable()
+            && told.contains("not trusted here")
+            && told.contains("attempt 2, the last one"),
+        "{told}"
+    );
+    let proxy = TestProxy::start(server.port, None).await;
+    let port = proxy.port.to_string();
+    let trusted = ("https.ssl.truststore.certificates", &*known.pem);
+    let proxied = [("http.proxy.host", "127.0.0.1"), ("http.proxy.port", &*port)];
+    for more in [&[trusted][..], &[trusted, proxied[0], proxied[1]]] {
+        let mut task = start(&time, &keys(&url, more), None).await;
+        assert_eq!(values(&task.poll().await.expect("records")), ["1"]);
+    }
+    assert_eq!(proxy.heads().len(), 1);
 }
 
 #[tokio::test]

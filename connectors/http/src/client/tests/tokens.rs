@@ -143,6 +143,21 @@ async fn endpoints_without_a_token_are_named_without_a_secret() {
     assert_eq!(far.count(), 0, "the secret stays home");
 }
 
+/// C15: the URL for tokens reaches no more than the others.
+#[tokio::test]
+async fn no_token_is_got_from_where_the_worker_forbids() {
+    let server = server(&Refused::default()).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:{}", server.port);
+        let options = with(credentials(&url, CredentialsIn::Body));
+        let client = client_within(Access::none(), options, &TestTime::new());
+        let failure = get(&client, "http://8.8.8.8").await.expect_err(host);
+        assert!(matches!(failure.error, Error::Forbidden { .. }), "{failure:?}");
+        shown(failure);
+    }
+    assert_eq!(server.count(), 0);
+}
+
 #[tokio::test]
 async fn requests_keep_their_distance() {
     let server = Server::start(|_, before| answer(if before == 1 { 503 } else { 200 }, "")).await;

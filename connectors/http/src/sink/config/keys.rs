@@ -3,7 +3,7 @@
 use forebay_connect_api::config::{ConfigDef, ConfigKey, ConfigType, Configuration, Importance, Validator};
 
 use super::delivery::Delivery;
-use crate::auth::OAuth2;
+use crate::{auth::OAuth2, others, proxy, tls};
 
 pub(super) const URL: &str = "http.url";
 pub(super) const METHOD: &str = "http.method";
@@ -38,13 +38,16 @@ pub(in crate::sink) fn definition() -> ConfigDef {
         connection(),
         authorization(),
         OAuth2::definition(),
+        tls::definition(),
+        proxy::Keys::definition(),
         batching(),
         failures(),
         Delivery::definition(),
     ];
-    groups
+    let own = groups
         .iter()
-        .fold(ConfigDef::new(), |definition, group| definition.extend(group))
+        .fold(ConfigDef::new(), |definition, group| definition.extend(group));
+    others::of_sinks(own)
 }
 
 fn string(name: &str) -> ConfigKey {

@@ -1,7 +1,11 @@
 //! Where records go, what becomes of failures, and what is told of them.
 
 use super::*;
-use crate::testing::Reply;
+use crate::testing::{
+    Reply,
+    proxy::TestProxy,
+    tls::{Authority, TlsServer, ok},
+};
 
 fn reporting() -> Arc<Context> {
     Arc::new(Context::new(Access::unrestricted()).with_reporter())
@@ -254,4 +258,31 @@ async fn a_server_that_asks_for_time_gets_it() {
         (time.pauses(), bodies(&server)),
         (vec![7000, 500], ["a", "a", "b"].map(str::to_owned).to_vec())
     );
+}
+
+#[tokio::test]
+async fn tls_and_the_proxy_are_as_configured() {
+    let known = Authority::new("known");
+    let server = TlsServer::start(&known.issue(&["127.0.0.1"], |_| {}), None, |_| ok("")).await;
+    let url = format!("https://127.0.0.1:{}/", server.port);
+    let mut task = open(context(), &url, &[("max.retries", "1")]).await;
+    let error = task.put(&texts(&["a"])).await.expect_err("nobody knows it");
+    let told = error.to_string();
+    assert!(
+        !error.is_retriable()
+            && told.contains("not trusted here")
+            && told.contains("attempt 2, the last one"),
+        "{told}"
+    );
+    assert_eq!(committable(&mut task).await, 0);
+    let proxy = TestProxy::start(server.port, None).await;
+    let port = proxy.port.to_string();
+    let trusted = ("ssl.truststore.certificates", &*known.pem);
+    let proxied = [("http.proxy.host", "127.0.0.1"), ("http.proxy.port", &*port)];
+    for more in [&[trusted][..], &[trusted, proxied[0], proxied[1]]] {
+        let mut task = open(context(), &url, more).await;
+        task.put(&texts(&[""])).await.expect("sent");
+        assert_eq!(committable(&mut task).await, 2);
+    }
+    assert_eq!((proxy.heads().len(), server.requests().len()), (1, 2));
 }

@@ -5,7 +5,7 @@ use forebay_connect_api::config::{
 };
 
 use super::paging::Paging;
-use crate::auth::OAuth2;
+use crate::{auth::OAuth2, others, proxy, tls};
 
 pub(super) const URL: &str = "http.request.url";
 pub(super) const METHOD: &str = "http.request.method";
@@ -57,11 +57,14 @@ pub(in crate::source) fn definition() -> ConfigDef {
         response(),
         authentication(),
         OAuth2::definition(),
+        tls::definition(),
+        proxy::Keys::definition(),
         failures(),
     ];
-    groups
+    let own = groups
         .iter()
-        .fold(ConfigDef::new(), |definition, group| definition.extend(group))
+        .fold(ConfigDef::new(), |definition, group| definition.extend(group));
+    others::of_sources(own)
 }
 
 fn string(name: &str) -> ConfigKey {

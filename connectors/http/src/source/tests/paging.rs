@@ -24,7 +24,49 @@ const SIZE: usize = 10;
 /// One record per 100 ms in windows.
 const START: i64 = crate::testing::NOW - 60_000;
 
-const FEEDS: [(&str, Feed, Keys); 7] = [
+/// All kinds of feeds that have pages, or are asked for what follows an offset.
+const FEEDS: [(&str, Feed, Keys); 10] = [
+    (
+        "/chaining?since=${offset}",
+        |all, target, _| {
+            let since = number(target, "since").expect("asked");
+            let behind: Vec<_> = all.iter().filter(|(id, _)| *id > since).cloned().collect();
+            (page(&behind, 0, SIZE), None)
+        },
+        &[
+            ("http.offset.mode", "CHAINING"),
+            ("http.initial.offset", "0"),
+            ("http.offset.json.pointer", "/id"),
+        ],
+    ),
+    (
+        "/timestamps?from=${offset}",
+        |all, target, _| {
+            // What has that moment comes again; the newest first.
+            let from = number(target, "from").expect("asked");
+            let mut since: Vec<_> = all
+                .iter()
+                .filter(|(id, _)| *id >= from)
+                .take(SIZE)
+                .cloned()
+                .collect();
+            since.reverse();
+            (page(&since, 0, SIZE), None)
+        },
+        &[
+            ("http.offset.mode", "TIMESTAMP_PAGINATION"),
+            ("http.initial.offset", "0"),
+            ("http.offset.json.pointer", "/id"),
+        ],
+    ),
+    (
+        "/response",
+        |all, _, _| (page(all, 0, all.len()), None),
+        &[
+            ("http.offset.json.pointer", "/id"),
+            ("http.offset.order", "response"),
+        ],
+    ),
     (
         "/count?from=${offset}",
         |all, target, _| (page(all, number(target, "from").expect("asked"), SIZE), None),

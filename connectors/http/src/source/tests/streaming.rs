@@ -1,11 +1,14 @@
 //! Server-sent events: an event's id is its offset.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
 use super::*;
+use crate::testing::{Ending, raw_server};
 
 /// Sends the events behind `Last-Event-ID`, a few per connection, and cuts the last in the middle now and then.
 async fn feed(
@@ -112,4 +115,124 @@ async fn what_is_no_stream_fails_and_what_may_pass_is_tried_so_often() {
         );
         assert_eq!(server.requests().len(), times, "{reason}");
     }
+}
+
+/// What has not come by then does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The head of a stream, and what is on it.
+fn stream_of(events: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{events}")
+}
+
+/// Takes events until there are so many.
+async fn take(task: &mut task::HttpSourceTask, count: usize) -> Vec<SourceRecord> {
+    let mut came = Vec::new();
+    while came.len() < count {
+        came.extend(poll(task).await.expect("events"));
+    }
+    came
+}
+
+async fn poll(task: &mut task::HttpSourceTask) -> Result<Vec<SourceRecord>, Error> {
+    let polled = tokio::time::timeout(PATIENCE, task.poll()).await;
+    polled.expect("nothing more comes")
+}
+
+#[tokio::test]
+async fn a_restart_between_any_two_events_loses_and_doubles_none() {
+    let (url, server, asked) = feed(12, 5).await;
+    let (time, keys) = (TestTime::new(), properties_of(&url));
+    let whole = take(&mut start(&time, &keys, None).await, 12).await;
+    let expected: Vec<String> = (1..=12).map(|number| format!("value {number}")).collect();
+    assert_eq!(values(&whole), expected);
+    for (index, record) in whole[..11].iter().enumerate() {
+        asked.lock().expect("no panic").clear();
+        let mut task = start(&time, &keys, record.source_offset.clone()).await;
+        let rest = take(&mut task, 11 - index).await;
+        assert_eq!(values(&rest), expected[index + 1..]);
+        let first = asked.lock().expect("no panic")[0].clone();
+        assert_eq!(first, (index + 1).to_string(), "it asks for what follows");
+    }
+    server.abort();
+}
+
+/// Some servers begin with the event that was asked with.
+#[tokio::test]
+async fn an_event_that_is_known_and_comes_again_is_left_out() {
+    let answers = [
+        "id: 1\ndata: a\n\nid: 2\ndata: b\n\n",
+        "id: 2\ndata: b\n\nid: 3\ndata: c\n\n",
+        // Later ones with the same id are new: so is one without an id of its own.
+        "id: 3\ndata: c\n\ndata: d\n\nid: 3\ndata: e\n\n",
+        "data: f\n\n",
+        ": nothing\n\n",
+    ];
+    let answers = answers.map(|events| (stream_of(events), Ending::Close)).to_vec();
+    let (url, server) = raw_server(answers).await;
+    let mut task = start(&TestTime::new(), &properties_of(&url), None).await;
+    let came = take(&mut task, 6).await;
+    assert_eq!(values(&came), ["a", "b", "c", "d", "e", "f"]);
+    let offset = came[5].source_offset.as_ref().expect("an id").to_string();
+    assert_eq!(offset, r#"{"id":"3"}"#, "the last id goes on behind a break");
+    server.abort();
+}
+
+#[tokio::test]
+async fn only_the_types_that_are_wanted_are_taken() {
+    let events = "id: 1\nevent: noise\ndata: a\n\nid: 2\nevent: x\ndata: b\n\nid: 3\ndata: c\n\nid: 4\nevent: y\ndata: d\n\n";
+    let (url, server) = raw_server(vec![(stream_of(events), Ending::Hold)]).await;
+    let more = [("http.response.format", "sse"), ("http.sse.events", "x, y")];
+    let mut task = start(&TestTime::new(), &keys(&url, &more), None).await;
+    let came = take(&mut task, 2).await;
+    assert_eq!(values(&came), ["b", "d"]);
+    let offset = came[1].source_offset.as_ref().expect("an id").to_string();
+    assert_eq!(offset, r#"{"id":"4"}"#);
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_replaced() {
+    let answers = ["id: 1\ndata: a\n\n", "id: 2\ndata: b\n\n"];
+    let answers = answers.map(|events| (stream_of(events), Ending::Hold)).to_vec();
+    let (url, server) = raw_server(answers).await;
+    let more = [("http.response.format", "sse"), ("max.retries", "1000000")];
+    let time = TestTime::new();
+    let mut task = start(&time, &keys(&url, &more), None).await;
+    assert_eq!(values(&take(&mut task, 1).await), ["a"]);
+    let records = loop {
+        // However far it has come: silence is over whenever the clock says so.
+        tokio::select! {
+            biased;
+            records = task.poll() => break records.expect("events"),
+            () = tokio::time::sleep(Duration::from_millis(5)) => time.expire(),
+        }
+    };
+    assert_eq!(values(&records), ["b"]);
+    server.abort();
+}
+
+/// Connections that break before anything came are counted; one event, and the count begins anew.
+#[tokio::test]
+async fn a_stream_that_only_breaks_is_given_up() {
+    let broken = || (stream_of(""), Ending::Reset);
+    let event = |event: &str| (stream_of(event), Ending::Reset);
+    let (first, second) = (event("id: 1\ndata: a\n\n"), event("id: 2\ndata: b\n\n"));
+    let answers = vec![broken(), broken(), first, broken(), broken(), second, broken()];
+    let (url, server) = raw_server(answers).await;
+    let more = [("http.response.format", "sse"), ("max.retries", "2")];
+    let mut task = start(&TestTime::new(), &keys(&url, &more), None).await;
+    let mut came = Vec::new();
+    let error = loop {
+        match poll(&mut task).await {
+            Ok(records) => came.extend(values(&records)),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        !error.is_retriable() && error.to_string().contains("the last one"),
+        "{error}"
+    );
+    assert_eq!(came, ["a", "b"], "an event begins the count anew");
+    server.abort();
 }
