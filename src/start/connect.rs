@@ -262,7 +262,7 @@ mod tests {
             assert_eq!(read(&text).unwrap().listener, expected, "{text}");
         }
         for (text, cure) in [
-            ("https://:8443", "only http"),
+            ("https://:8443", "put a proxy before it for TLS"),
             ("http://a:1,http://b:2", "only one"),
             ("8083", "http://HOST:PORT"),
             ("http://a:x", "http://HOST:PORT"),
@@ -273,5 +273,11 @@ mod tests {
             );
             assert!(error.contains(cure), "{error}");
         }
+        let text = "bootstrap.servers=a:1\nrest.advertised.listener=https\n";
+        let error = format!("{:#}", read(text).expect_err("there is no TLS"));
+        assert!(
+            error.contains("put a proxy that has it before the worker"),
+            "{error}"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod evolved;
 mod exactly_once;
 #[cfg(target_os = "linux")]
 mod files;
+mod http;
 mod pasted;
 mod paused;
 mod rejected;

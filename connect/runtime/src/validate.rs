@@ -150,8 +150,8 @@ fn add_error(values: &mut Vec<ConfigValue>, key: &str, value: Option<&str>, erro
     });
 }
 
-/// Keys that nobody knows. One that is nearly a key that guards durability or security is an error; of the others, the key that
-/// was meant is recommended, and the log has one warning.
+/// Keys that nobody knows, or that have no meaning here. One that is nearly a key that guards durability or security is an error; of the
+/// others, the key that was meant, or what replaces it, is recommended, and the log has one warning.
 fn unknown_keys(common: &ConfigDef, own: &ConfigDef, properties: &Properties) -> Vec<ConfigValue> {
     let mut known = own.clone();
     for key in common.keys() {
@@ -178,7 +178,10 @@ fn unknown_keys(common: &ConfigDef, own: &ConfigDef, properties: &Properties) ->
     }
     for warning in verdict.warnings {
         tracing::warn!("{warning}");
-        let Warning::Unknown(keys) = warning else { continue };
+        let keys = match warning {
+            Warning::Unknown(keys) => keys,
+            Warning::Meaningless { key, instead } => vec![(key, Some(instead))],
+        };
         for (key, nearest) in keys {
             values.push(ConfigValue {
                 name: key,

@@ -141,17 +141,37 @@ fn a_key_that_nobody_knows_is_told_with_the_one_that_was_meant() {
     let (_, class, mut config) = of_kafka().remove(0);
     config["connector.class"] = json!(class);
     config["batch.siez"] = json!("10");
-    let path = "/connector-plugins/FileStreamSource/config/validate";
-    let infos = call(&hub, "PUT", path, Some(&config)).ok();
-    let told = infos["configs"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .find(|it| it["value"]["name"] == "batch.siez");
-    let told = told.expect("it is told");
+    let recommended = |config: &Value, class: &str, key: &str| {
+        let path = format!("/connector-plugins/{class}/config/validate");
+        let infos = call(&hub, "PUT", &path, Some(config)).ok();
+        assert_eq!(infos["error_count"], 0);
+        let mut configs = infos["configs"].as_array().expect("a list").iter();
+        let told = configs.find(|it| it["value"]["name"] == key).expect("it is told");
+        assert_eq!(told["definition"], Value::Null);
+        told["value"]["recommended_values"].clone()
+    };
     assert_eq!(
-        (&told["definition"], &told["value"]["recommended_values"]),
-        (&Value::Null, &json!(["batch.size"]))
+        recommended(&config, "FileStreamSource", "batch.siez"),
+        json!(["batch.size"])
     );
-    assert_eq!(infos["error_count"], 0);
+    // Keys of Confluent's V2 connectors: what to use instead.
+    let v2 = json!({
+        "connector.class": "HttpSource",
+        "name": "v2",
+        "url": "http://localhost/",
+        "topic": "t",
+        "entity.names": "a,b",
+        "api1.http.offset.mode": "CHAINING",
+    });
+    assert_eq!(
+        recommended(&v2, "HttpSource", "api1.http.offset.mode"),
+        json!(["use http.offset.mode"])
+    );
+    let entities = recommended(&v2, "HttpSource", "entity.names");
+    assert!(
+        entities[0]
+            .as_str()
+            .is_some_and(|it| it.contains("make one for each")),
+        "{entities}"
+    );
 }

@@ -24,11 +24,14 @@ pub fn config_def() -> ConfigDef {
     MEANINGLESS
         .iter()
         .fold(def, |def, (key, instead)| def.meaningless(*key, *instead))
+        .meaningless_below("listeners.https.", NO_TLS)
 }
+
+const NO_TLS: &str = "the worker has no TLS on its own port yet; put a proxy that has it before the worker";
 
 const METRICS: &str = "metrics are at the console's /metrics";
 
-const MEANINGLESS: [(&str, &str); 12] = [
+const MEANINGLESS: [(&str, &str); 11] = [
     ("plugin.path", "the connectors are part of the binary"),
     ("plugin.discovery", "the connectors are part of the binary"),
     (
@@ -39,7 +42,6 @@ const MEANINGLESS: [(&str, &str); 12] = [
         "internal.value.converter",
         "internal topics are always JSON without schemas",
     ),
-    ("rest.advertised.listener", "workers reach each other over http"),
     ("admin.listeners", "there is one listener, --connect-port"),
     ("rest.extension.classes", "there are no Java classes here"),
     (
@@ -282,5 +284,19 @@ fn rest_keys(def: ConfigDef) -> ConfigDef {
         ConfigKey::new("rest.advertised.port", ConfigType::Int)
             .optional()
             .documentation("The port in the worker's id."),
+    )
+    .define(
+        ConfigKey::new("rest.advertised.listener", ConfigType::String)
+            .optional()
+            .guards()
+            .validator(Validator::custom("http or null", |_, value| match value {
+                Some(Value::String(listener))
+                    if !listener.is_empty() && !listener.eq_ignore_ascii_case("http") =>
+                {
+                    Err(format!("workers reach each other over http only: {NO_TLS}"))
+                }
+                _ => Ok(()),
+            }))
+            .documentation("The listener that the other workers use: http, as there is no other."),
     )
 }
