@@ -18,9 +18,9 @@ const KILLS: usize = 3;
 /// Records of a page.
 const PAGE: usize = 10;
 /// How many records there are in the end.
-const RECORDS: usize = 300;
+const RECORDS: usize = 120;
 /// Each of so many is one that the API refuses.
-const REFUSED: usize = 70;
+const REFUSED: usize = 35;
 
 /// What the API knows.
 #[derive(Debug, Default)]
@@ -151,7 +151,7 @@ impl Api {
 }
 
 fn value(id: usize) -> String {
-    let kind = if id % REFUSED == 0 { "bad" } else { "good" };
+    let kind = if id.is_multiple_of(REFUSED) { "bad" } else { "good" };
     format!("{kind} {id:03}")
 }
 
