@@ -240,6 +240,7 @@ async fn drain(task: &mut task::HttpSourceTask, server: &Server, quiet: usize) -
                 biased;
                 records = &mut poll => {
                     came.extend(records.expect("records"));
+                    assert!(came.len() < 1000, "the same again and again: {:?}", came.last());
                     break;
                 }
                 () = tokio::task::yield_now(), if server.count() < quiet => {}
@@ -275,6 +276,29 @@ async fn a_restart_between_any_two_records_of_a_page_loses_and_doubles_none() {
             let rest = drain(&mut start(&time, &keys, Some(offset.clone())).await, &server, 6).await;
             assert_eq!(values(&rest), expected[index + 1..], "{path} after {offset}");
         }
+    }
+}
+
+#[tokio::test]
+async fn windows_are_asked_for_one_after_the_other_once_they_are_complete() {
+    let server = Server::start(|seen, _| answer(200, format!("[{:?}]", seen.target))).await;
+    let now = crate::testing::NOW;
+    let first = (now - 15_000).to_string();
+    let more = [
+        ("http.offset.mode", "TIME_WINDOW"),
+        ("http.initial.offset", &*first),
+        ("http.window.ms", "10000"),
+        ("http.window.delay.ms", "3000"),
+    ];
+    let url = format!("{}/?from=${{window.start}}&to=${{window.end}}", server.url);
+    let time = TestTime::new();
+    let mut task = start(&time, &keys(&url, &more), None).await;
+    // The first is complete, the second only three seconds after its end, which is in five.
+    for (number, pauses) in [(0, &[][..]), (1, &[8_000]), (2, &[10_000])] {
+        let from = now - 15_000 + number * 10_000;
+        let records = task.poll().await.expect("a window");
+        assert_eq!(values(&records), [format!("/?from={from}&to={}", from + 10_000)]);
+        assert_eq!(time.pauses(), pauses);
     }
 }
 
