@@ -302,6 +302,60 @@ async fn windows_are_asked_for_one_after_the_other_once_they_are_complete() {
     }
 }
 
+/// Pages of two, the newest first, of so many; `grows` says how many more there are after each request.
+async fn newest_first(there: &Arc<AtomicUsize>, grows: usize) -> Server {
+    let there = Arc::clone(there);
+    Server::start(move |seen, _| {
+        let newest = there.fetch_add(grows, Ordering::Relaxed);
+        let page = number(&seen.target, "page").unwrap_or(0);
+        let ids = (1..=newest).rev().skip(page * 2).take(2);
+        let items: Vec<String> = ids.map(|id| format!(r#"{{"id":{id}}}"#)).collect();
+        let link = (newest > page * 2 + 2).then(|| ("link", format!("</?page={}>; rel=next", page + 1)));
+        Reply::Answer(200, link.into_iter().collect(), format!("[{}]", items.join(",")))
+    })
+    .await
+}
+
+const SNAPSHOT: [(&str, &str); 4] = [
+    ("http.offset.mode", "SNAPSHOT_PAGINATION"),
+    ("http.next.page.link.header", "true"),
+    ("http.offset.json.pointer", "/id"),
+    ("http.response.record.pointer", "/id"),
+];
+
+#[tokio::test]
+async fn a_snapshot_is_read_to_where_it_is_known_and_has_nothing_twice() {
+    let there = Arc::new(AtomicUsize::new(6));
+    let server = newest_first(&there, 0).await;
+    let mut task = start(&TestTime::new(), &keys(&server.url, &SNAPSHOT), None).await;
+    for (newest, expected, pages) in [
+        (
+            6,
+            &["1", "2", "3", "4", "5", "6"][..],
+            &["/", "/?page=1", "/?page=2"][..],
+        ),
+        (7, &["7"], &["/", "/?page=1"]),
+    ] {
+        there.store(newest, Ordering::Relaxed);
+        assert_eq!(values(&task.poll().await.expect("records")), expected);
+        let asked: Vec<String> = server.requests().into_iter().map(|seen| seen.target).collect();
+        assert_eq!(asked, pages, "nothing is asked for behind what is known");
+    }
+    // One comes at the front with each page that is read, and moves all others on.
+    let server = newest_first(&Arc::new(AtomicUsize::new(4)), 1).await;
+    let mut task = start(&TestTime::new(), &keys(&server.url, &SNAPSHOT), None).await;
+    let mut came = Vec::new();
+    while came.len() < 12 {
+        came.extend(values(&task.poll().await.expect("records")));
+    }
+    let expected: Vec<String> = (1..=came.len()).map(|id| id.to_string()).collect();
+    assert_eq!(came, expected);
+    let more = [&SNAPSHOT[..], &[("http.snapshot.bytes.max", "20")]].concat();
+    let mut task = start(&TestTime::new(), &keys(&server.url, &more), None).await;
+    let error = task.poll().await.expect_err("too long").to_string();
+    assert!(error.contains("http.snapshot.bytes.max=20"), "{error}");
+}
+
 #[tokio::test]
 async fn next_pages_stay_on_their_server_and_keep_no_key() {
     let far = Server::start(|_, _| answer(200, "[]")).await;
