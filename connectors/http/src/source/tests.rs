@@ -203,6 +203,16 @@ async fn a_poll_that_is_dropped_loses_no_request() {
 }
 
 #[tokio::test]
+async fn an_answer_is_handed_on_in_batches() {
+    let server = Server::start(|_, _| answer(200, "[1,2,3,4,5]")).await;
+    let mut task = start(&TestTime::new(), &keys(&server.url, &[("batch.size", "2")]), None).await;
+    for expected in [&["1", "2"][..], &["3", "4"], &["5"]] {
+        assert_eq!(values(&task.poll().await.expect("records")), expected);
+    }
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
 async fn without_offsets_every_answer_is_given_out() {
     let server =
         Server::start(|_, before| answer(200, before.to_string().replace("0", "{}").replace("1", "[1]")))

@@ -200,14 +200,18 @@ async fn a_stream_that_falls_silent_is_replaced() {
     let time = TestTime::new();
     let mut task = start(&time, &keys(&url, &more), None).await;
     assert_eq!(values(&take(&mut task, 1).await), ["a"]);
-    let records = loop {
-        // However far it has come: silence is over whenever the clock says so.
-        tokio::select! {
-            biased;
-            records = task.poll() => break records.expect("events"),
-            () = tokio::time::sleep(Duration::from_millis(5)) => time.expire(),
+    let silence = async {
+        loop {
+            // However far it has come: silence is over whenever the clock says so, and although the poll is dropped.
+            tokio::select! {
+                biased;
+                records = task.poll() => return records.expect("events"),
+                () = tokio::time::sleep(Duration::from_millis(5)) => time.expire(),
+            }
         }
     };
+    let records = tokio::time::timeout(PATIENCE, silence).await;
+    let records = records.expect("another stream");
     assert_eq!(values(&records), ["b"]);
     server.abort();
 }
