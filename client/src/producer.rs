@@ -149,6 +149,16 @@ impl Producer {
         Ok(i32::try_from(queues.partition_count()).unwrap_or(i32::MAX))
     }
 
+    /// The partition of a key by its murmur2 hash, as every Kafka client has it, whatever `partitioner.class` says.
+    ///
+    /// # Errors
+    /// If the topic's partitions cannot be found out within `max.block.ms`.
+    pub async fn partition_for_key(&self, topic: &str, key: &[u8]) -> Result<i32, Error> {
+        let partitions = self.partition_count(topic).await?;
+        let partition = partitioner::for_key(key, partitions.unsigned_abs() as usize);
+        Ok(i32::try_from(partition).unwrap_or(i32::MAX))
+    }
+
     /// Sends everything at once and waits until all of it is acknowledged or has failed.
     pub async fn flush(&self) {
         self.shared.accumulator.flush().await;

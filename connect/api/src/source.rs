@@ -124,7 +124,8 @@ pub trait SourceTask: Send {
     /// Waits for the next records; see the contract. Never empty, so that nobody polls in circles.
     ///
     /// # Errors
-    /// A retriable error: polled again after a pause. Else the task is FAILED, once what it gave before is produced and committed.
+    /// A retriable error: polled again after a pause. Else the task is FAILED, once what it gave before is produced and committed;
+    /// a transaction that is open then because the boundary is an interval or the connector's is aborted, and its records come again.
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>>;
 
     /// Learns that source offsets have been committed, for sources that keep data until then: the last one of each source

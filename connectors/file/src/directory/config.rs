@@ -53,7 +53,14 @@ pub(super) struct Config {
     pub(super) error_path: Option<PathBuf>,
     pub(super) task: u32,
     pub(super) tasks: u32,
+    /// How long a file that begins as another one may be a copy whose original is truncated next: longer than the tasks take to commit.
+    pub(super) copy_grace: Duration,
 }
+
+/// [`Config::copy_grace`] where each batch is committed at once, and what is added where that is not so.
+const COPY_GRACE: Duration = Duration::from_secs(10);
+/// The interval of transactions if the connector says none: the default of the worker's `offset.flush.interval.ms`.
+const TRANSACTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What files hold.
 #[derive(Debug, Clone)]
@@ -156,6 +163,7 @@ impl Config {
             error_path: given(ERROR_PATH).map(PathBuf::from),
             task: number(TASK_INDEX, 0)?,
             tasks: number(TASK_COUNT, 1)?.max(1),
+            copy_grace: copy_grace(properties),
         })
     }
 
@@ -195,6 +203,18 @@ fn order(name: &str) -> Option<Order> {
         "LastModified" => Order::LastModified { descending },
         _ => return None,
     })
+}
+
+fn copy_grace(properties: &Properties) -> Duration {
+    let boundary = properties
+        .get("transaction.boundary")
+        .map(|boundary| boundary.trim());
+    if !boundary.is_some_and(|boundary| boundary.eq_ignore_ascii_case("interval")) {
+        return COPY_GRACE;
+    }
+    let interval = properties.get("transaction.boundary.interval.ms");
+    let interval = interval.and_then(|interval| interval.trim().parse().ok());
+    COPY_GRACE + interval.map_or(TRANSACTION_INTERVAL, Duration::from_millis)
 }
 
 fn cleanup(config: &config::Config, finished: Option<&str>, complete: bool) -> Result<Cleanup, Errors> {
@@ -338,4 +358,32 @@ fn byte(config: &config::Config, key: &str) -> Result<u8, Errors> {
             format!("Invalid value {text} for configuration {key}: one letter of ASCII, or its number"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_doubted_for_longer_than_commits_take() {
+        let grace = |pairs: &[(&str, &str)]| {
+            let properties = pairs.iter();
+            let properties = properties.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            copy_grace(&properties.collect()).as_secs()
+        };
+        let interval = ("transaction.boundary", " Interval");
+        assert_eq!(grace(&[]), 10);
+        assert_eq!(
+            grace(&[
+                ("transaction.boundary", "poll"),
+                ("transaction.boundary.interval.ms", "9000")
+            ]),
+            10
+        );
+        assert_eq!(grace(&[interval]), 70);
+        assert_eq!(
+            grace(&[interval, ("transaction.boundary.interval.ms", "9000")]),
+            19
+        );
+    }
 }

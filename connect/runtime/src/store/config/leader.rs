@@ -125,7 +125,7 @@ impl LeaderWriter {
     /// next [`LeaderWriter::claim`] waits for it.
     ///
     /// # Errors
-    /// If it is not sure that they are there. Unless the right was lost with that, they are not.
+    /// If it is not sure that they are there, or if they are and cannot be read back in time.
     pub(super) async fn write(self: &Arc<Self>, records: Vec<KeyValue>) -> Result<(), Error> {
         let this = Arc::clone(self);
         let written = tokio::spawn(async move { this.write_now(&records).await });

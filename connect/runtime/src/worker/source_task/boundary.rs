@@ -83,11 +83,16 @@ impl Boundary {
         }
     }
 
-    /// What to do with what was sent before the task stops or pauses.
-    pub(super) fn at_end(&self) -> Option<End> {
+    /// What to do with what was sent before the task stops or pauses, in the middle of a batch or not.
+    pub(super) fn at_end(&self, is_cut: bool) -> Option<End> {
         match self {
-            Self::Poll | Self::Interval(..) => Some(End::Commit),
-            Self::Connector(requests) => requests.lock().after_batch(),
+            Self::Poll => (!is_cut).then_some(End::Commit),
+            Self::Interval(..) => Some(End::Commit),
+            Self::Connector(requests) => {
+                // What was asked for about a batch that did not come.
+                *requests.lock() = Asked::default();
+                None
+            }
         }
     }
 }

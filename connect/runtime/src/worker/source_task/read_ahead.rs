@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use forebay_connect_api::{Error, SourceRecord};
+use forebay_connect_api::{Error, SourceRecord, Value};
 
 /// Records that are read ahead, at most, but for the last batch.
 const RECORDS_MAX: usize = 50_000;
-/// What they may come to, by the records before them.
-const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What they may come to, but for the last batch.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What `poll` gave: a batch or the error that the task has had after those before.
 type Polled = Result<Vec<SourceRecord>, Error>;
@@ -17,20 +17,18 @@ type Polled = Result<Vec<SourceRecord>, Error>;
 pub(super) struct ReadAhead {
     polled: VecDeque<Polled>,
     records: usize,
-    /// What a record came to in the newest transaction.
-    record_bytes: usize,
+    bytes: usize,
 }
 
 impl ReadAhead {
     /// Whether there may be another one. Nothing comes after an error before somebody has looked at it.
     pub(super) fn has_room(&self) -> bool {
-        self.records < RECORDS_MAX
-            && self.records.saturating_mul(self.record_bytes) < BYTES_MAX
-            && !matches!(self.polled.back(), Some(Err(_)))
+        self.records < RECORDS_MAX && self.bytes < BYTES_MAX && !matches!(self.polled.back(), Some(Err(_)))
     }
 
     pub(super) fn push(&mut self, polled: Polled) {
         self.records += polled.as_ref().map_or(0, Vec::len);
+        self.bytes += held_bytes(&polled);
         self.polled.push_back(polled);
     }
 
@@ -38,6 +36,7 @@ impl ReadAhead {
     pub(super) fn pop(&mut self) -> Option<Polled> {
         let polled = self.polled.pop_front()?;
         self.records -= polled.as_ref().map_or(0, Vec::len);
+        self.bytes -= held_bytes(&polled);
         Some(polled)
     }
 
@@ -45,13 +44,35 @@ impl ReadAhead {
     pub(super) fn has_batch(&self) -> bool {
         matches!(self.polled.front(), Some(Ok(_)))
     }
+}
 
-    /// A transaction had so many records of so many bytes.
-    pub(super) fn measured(&mut self, records: usize, bytes: usize) {
-        if let Some(each) = bytes.checked_div(records) {
-            self.record_bytes = each;
+/// The texts, bytes and items of a batch's keys, values and headers.
+fn held_bytes(polled: &Polled) -> usize {
+    let records = polled.as_ref().map_or(&[][..], Vec::as_slice);
+    let of = |record: &SourceRecord| {
+        let headers = record.headers.iter();
+        let headers = headers.map(|header| header.key.len() + value_bytes(&header.value.value));
+        value_bytes(&record.key.value) + value_bytes(&record.value.value) + headers.sum::<usize>()
+    };
+    records.iter().map(of).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    let items = |items: &[Value]| items.iter().map(value_bytes).sum::<usize>();
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Array(values) => items(values),
+            Value::Struct(of) => items(of.values()),
+            Value::Map(entries) => {
+                let entries = entries.iter();
+                entries
+                    .map(|(key, value)| value_bytes(key) + value_bytes(value))
+                    .sum()
+            }
+            _ => 0,
         }
-    }
 }
 
 #[cfg(test)]
@@ -62,14 +83,18 @@ mod tests {
 
     use super::*;
 
-    fn batch(count: usize) -> Polled {
+    fn batch_of(value: SchemaAndValue, count: usize) -> Polled {
         let partition = Arc::new(OffsetMap::new());
-        let record = SourceRecord::new(partition, None, "t".into(), SchemaAndValue::string(""));
+        let record = SourceRecord::new(partition, None, "t".into(), value);
         Ok(vec![record; count])
     }
 
+    fn batch(count: usize) -> Polled {
+        batch_of(SchemaAndValue::string(""), count)
+    }
+
     #[test]
-    fn is_bounded_by_records_and_by_what_they_came_to() {
+    fn is_bounded_by_records_and_bytes() {
         let mut ahead = ReadAhead::default();
         ahead.push(batch(RECORDS_MAX - 1));
         assert!(ahead.has_room());
@@ -77,12 +102,15 @@ mod tests {
         assert!(!ahead.has_room());
         ahead.pop();
         assert!(ahead.has_room());
-        ahead.measured(10, 10 * BYTES_MAX);
-        assert!(!ahead.has_room(), "one record is as much as there may be");
-        ahead.measured(0, 0);
-        assert!(!ahead.has_room(), "an empty transaction says nothing");
         assert!(ahead.pop().is_some());
-        assert!(ahead.has_room(), "there is always room for one batch");
+        let long = SchemaAndValue::string("x".repeat(BYTES_MAX / 4));
+        let nested = Value::Map(vec![(Value::Int8(1), Value::Array(vec![long.value.clone()]))]);
+        ahead.push(batch_of(long, 2));
+        assert!(ahead.has_room());
+        ahead.push(batch_of(SchemaAndValue::schemaless(nested), 2));
+        assert!(!ahead.has_room());
+        while ahead.pop().is_some() {}
+        assert!(ahead.has_room() && ahead.bytes == 0 && ahead.records == 0);
     }
 
     #[test]

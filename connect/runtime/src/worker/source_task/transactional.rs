@@ -4,14 +4,17 @@
 //! Two orders must hold. The producer takes its transactional id over before the task learns where to go on: only then is there
 //! nothing any more that another holder of the id could add. And an offset goes into a transaction only once its record has.
 
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_client::{Error as ClientError, Producer, ProducerRecord};
+use forebay_client::topic_table::KeyValue;
+use forebay_client::{Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::{Error, OffsetMap, SourceRecord, SourceTask, TaskId};
-use forebay_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,10 +24,10 @@ use super::read_ahead::ReadAhead;
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
 use crate::connector_config::ConnectorConfig;
-use crate::metrics::{Commit, Side, TaskMetrics};
+use crate::metrics::{Side, TaskMetrics};
 use crate::store::config::TargetState;
 use crate::store::offset::ConnectorOffsets;
-use crate::store::status::{State, TopicStatus};
+use crate::store::status::State;
 use crate::worker::clients;
 use crate::worker::context::Context;
 use crate::worker::converters::{Converters, Rejected};
@@ -59,11 +62,16 @@ pub(in crate::worker) struct TransactionalRunner {
     is_open: bool,
     /// Whether its commit was begun: nothing more goes into it, and whoever looks again waits for that.
     is_committing: bool,
-    /// The records of the transaction, and the bytes of their keys and values.
+    /// How the transaction is to end, from when that is known until it has.
+    ending: Option<End>,
+    /// Whether a batch was given up in the middle: what is before it in the transaction has its offsets, but belongs to it.
+    is_cut: bool,
+    /// The records of the transaction.
     records: usize,
-    bytes: usize,
     /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON.
     moved: BTreeMap<String, (Arc<OffsetMap>, OffsetMap)>,
+    /// What is committed, until the task and the worker's own offsets topic have it, too.
+    untold: Option<Told>,
     /// The topics of the transaction, and those that are known to be active.
     touched: BTreeSet<Arc<str>>,
     active_topics: BTreeSet<Arc<str>>,
@@ -74,12 +82,10 @@ fn in_transit() -> String {
     "records wait on their way to the cluster, or for the end of their transaction".to_owned()
 }
 
-/// What goes on while a transaction is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meanwhile {
-    /// The task is polled.
-    Polling,
-    Nothing,
+/// Offsets, as records and as the task knows them.
+struct Told {
+    records: Vec<KeyValue>,
+    offsets: Vec<(Arc<OffsetMap>, OffsetMap)>,
 }
 
 /// A batch that is being sent.
@@ -119,8 +125,10 @@ impl TransactionalRunner {
             task,
             is_open: false,
             is_committing: false,
+            ending: None,
+            is_cut: false,
             records: 0,
-            bytes: 0,
+            untold: None,
             moved: BTreeMap::new(),
             touched: BTreeSet::new(),
             active_topics: BTreeSet::new(),
@@ -202,9 +210,9 @@ impl TransactionalRunner {
                 Command::Be(_) => {
                     // A transaction that stays open holds up readers, and is ended by its coordinator.
                     // Where the task decides, it stays open: the task goes on after the pause, and would not give it again.
-                    if let Some(end) = self.boundary.at_end() {
+                    if let Some(end) = self.boundary.at_end(false) {
                         tokio::select! {
-                            ended = self.end(end, offsets, Meanwhile::Nothing) => ended?,
+                            ended = self.end(end, offsets, None) => ended?,
                             () = stopped(command), if end == End::Commit => return Ok(()),
                         }
                     }
@@ -229,7 +237,7 @@ impl TransactionalRunner {
                 () = at(due) => {
                     let progress = Arc::clone(&self.progress);
                     tokio::select! {
-                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets, Meanwhile::Nothing)) => ended?,
+                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets, None)) => ended?,
                         () = stopped(command) => return Ok(()),
                     }
                     continue;
@@ -255,6 +263,7 @@ impl TransactionalRunner {
                     tracing::warn!(task = %self.id, %error, "poll failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(retry_delay) => {}
+                        () = at(due) => {}
                         _ = command.changed() => {}
                     }
                     retry_delay = (retry_delay * 2).min(POLL_RETRY_DELAY_MAX);
@@ -281,9 +290,8 @@ impl TransactionalRunner {
             place: 0,
         };
         loop {
-            let end = tokio::select! {
-                end = self.send_some(&mut sending, offsets.topic()) => end?,
-                () = stopped(command) => return Ok(false),
+            let Some(end) = self.send_on(&mut sending, offsets.topic(), command).await? else {
+                return Ok(false);
             };
             let is_whole = sending.records.len() == 0;
             self.metrics.active(self.records as u64);
@@ -293,14 +301,11 @@ impl TransactionalRunner {
             } else {
                 None
             };
-            let meanwhile = if self.boundary.is_poll() {
-                Meanwhile::Polling
-            } else {
-                Meanwhile::Nothing
-            };
+            let polling = self.boundary.is_poll().then(|| command.clone());
             for end in end.into_iter().chain(after_batch) {
+                self.ending = Some(end);
                 tokio::select! {
-                    ended = self.end(end, offsets, meanwhile) => ended?,
+                    ended = self.end(end, offsets, polling.as_ref()) => ended?,
                     () = stopped(command), if end == End::Commit => return Ok(false),
                 }
             }
@@ -308,6 +313,25 @@ impl TransactionalRunner {
                 return Ok(true);
             }
         }
+    }
+
+    /// Goes on with a batch as far as [`Self::send_some`] does. `None`: the task is to stop, and there was no time for the rest of the batch.
+    async fn send_on(
+        &mut self,
+        sending: &mut Sending,
+        offsets_topic: &str,
+        command: &mut watch::Receiver<Command>,
+    ) -> Result<Option<Option<End>>, Error> {
+        let patience = self.patience();
+        let sent = {
+            let mut sent = pin!(self.send_some(sending, offsets_topic));
+            tokio::select! {
+                sent = &mut sent => Some(sent),
+                () = stopped(command) => tokio::time::timeout(patience, sent).await.ok(),
+            }
+        };
+        self.is_cut = sent.is_none();
+        sent.transpose()
     }
 
     /// Sends records until a transaction is to end or the batch does.
@@ -377,11 +401,6 @@ impl TransactionalRunner {
                         .map_err(|error| self.failed("Unrecoverable exception trying to send", error))?,
                 );
                 self.records += 1;
-                self.bytes += [&encoded.key, &encoded.value]
-                    .into_iter()
-                    .flatten()
-                    .map(|bytes| bytes.len())
-                    .sum::<usize>();
                 if !self.touched.contains(&record.topic) {
                     self.touched.insert(Arc::clone(&record.topic));
                 }
@@ -425,147 +444,6 @@ impl TransactionalRunner {
             self.is_open = true;
         }
         Ok(())
-    }
-
-    /// Ends the transaction, if there is one, and commits the offsets that have moved.
-    async fn end(&mut self, end: End, offsets: &ConnectorOffsets, meanwhile: Meanwhile) -> Result<(), Error> {
-        if end == End::Abort && self.is_open {
-            tracing::info!(task = %self.id, "aborting the transaction as the connector asks");
-            let aborted = self.producer.abort_transaction().await;
-            aborted.map_err(|error| self.failed("the task's transaction cannot be aborted", error))?;
-            (self.is_open, self.records, self.bytes) = (false, 0, 0);
-            self.touched.clear();
-        }
-        self.commit(offsets, meanwhile).await?;
-        self.boundary.ended();
-        Ok(())
-    }
-
-    async fn commit(&mut self, offsets: &ConnectorOffsets, meanwhile: Meanwhile) -> Result<(), Error> {
-        if !self.is_open && self.moved.is_empty() {
-            return Ok(());
-        }
-        let what = format!("Failed to flush offsets and/or records for task {}", self.id);
-        self.begin()?;
-        let moved = self.moved.values();
-        let records = offsets.records(moved.map(|(partition, offset)| (&**partition, Some(offset))));
-        if !self.is_committing {
-            for (key, value) in &records {
-                let record = ProducerRecord::new(offsets.topic(), Some(key), value.as_deref());
-                let sent = self.producer.send(record).await;
-                drop(sent.map_err(|error| self.failed(&what, error))?);
-            }
-            self.is_committing = true;
-        }
-        let began = Instant::now();
-        let committed = match meanwhile {
-            Meanwhile::Nothing => self.producer.commit_transaction().await,
-            Meanwhile::Polling => self.commit_while_polling().await,
-        };
-        let outcome = if committed.is_ok() {
-            Commit::Done
-        } else {
-            Commit::Failed
-        };
-        self.metrics.committed(began.elapsed(), outcome);
-        committed.map_err(|error| self.failed(&what, error))?;
-        (self.is_open, self.is_committing) = (false, false);
-        let records_committed = std::mem::take(&mut self.records);
-        self.ahead
-            .measured(records_committed, std::mem::take(&mut self.bytes));
-        self.metrics.gave(records_committed);
-        self.metrics.active(0);
-        self.metrics.transaction(records_committed);
-        let moved: Vec<(Arc<OffsetMap>, OffsetMap)> = std::mem::take(&mut self.moved).into_values().collect();
-        offsets.copy(&records).await;
-        self.say_active();
-        if let Err(error) = self.task.commit(&moved).await {
-            tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
-        }
-        Ok(())
-    }
-
-    /// The task may be asked for more while the cluster works; what it gives waits for the next transaction.
-    async fn commit_while_polling(&mut self) -> Result<(), ClientError> {
-        let mut committing = std::pin::pin!(self.producer.commit_transaction());
-        loop {
-            tokio::select! {
-                committed = &mut committing => return committed,
-                polled = poll(&mut self.task, &self.metrics), if self.ahead.has_room() => self.ahead.push(polled),
-            }
-        }
-    }
-
-    fn say_active(&mut self) {
-        for topic in std::mem::take(&mut self.touched) {
-            if self.context.config.topic_tracking && !self.active_topics.contains(&topic) {
-                self.context.statuses.put_topic(&TopicStatus {
-                    topic: topic.to_string(),
-                    connector: self.id.connector.to_string(),
-                    task: self.id.task,
-                    discover_timestamp: super::super::now(),
-                });
-                self.active_topics.insert(topic);
-            }
-        }
-    }
-
-    /// Commits what may be committed before the task stops or pauses; what may not is aborted, and comes again.
-    async fn finish(&mut self, offsets: &ConnectorOffsets) -> Result<(), Error> {
-        match self.boundary.at_end() {
-            Some(end) => {
-                let ended =
-                    tokio::time::timeout(self.patience(), self.end(end, offsets, Meanwhile::Nothing)).await;
-                ended.unwrap_or_else(|_| {
-                    tracing::warn!(
-                        task = %self.id,
-                        "the last transaction was not committed in time; unless it still is, its records will be sent again by the next start"
-                    );
-                    Ok(())
-                })
-            }
-            None => {
-                self.give_up().await;
-                Ok(())
-            }
-        }
-    }
-
-    /// Aborts what is open, so that readers need not wait for the time-out. If that cannot be, the next start does it.
-    async fn give_up(&mut self) {
-        if !self.is_open {
-            return;
-        }
-        let aborted = tokio::time::timeout(self.patience(), self.producer.abort_transaction()).await;
-        match aborted {
-            Ok(Ok(())) => self.is_open = false,
-            Ok(Err(error)) => tracing::debug!(task = %self.id, %error, "the last transaction is not aborted"),
-            Err(_) => tracing::debug!(task = %self.id, "the last transaction was not aborted in time"),
-        }
-    }
-
-    /// The task has yet to stop before the supervisor loses its patience.
-    fn patience(&self) -> Duration {
-        let config = &self.context.config;
-        config
-            .offset_flush_timeout
-            .min(config.task_shutdown_graceful_timeout * 4 / 5)
-    }
-
-    /// A failure of the producer in Kafka's words.
-    fn failed(&self, what: &str, error: ClientError) -> Error {
-        if error.code() == Some(ErrorCode::InvalidProducerEpoch) {
-            return Error::fatal(format!(
-                "The task {} was unable to finish writing records to Kafka before its producer transaction expired. It may be \
-                 necessary to reconfigure this connector in order for it to run healthily with exactly-once support. Options for \
-                 this include: tune the connector's producer configuration for higher throughput, increase the transaction timeout \
-                 for the connector's producers, decrease the offset commit interval (if using interval-based transaction boundaries), \
-                 or use the 'poll' transaction boundary (if the connector is not already configured to use it).",
-                self.id
-            ))
-            .with_source(error);
-        }
-        Error::fatal(what).with_source(error)
     }
 }
 

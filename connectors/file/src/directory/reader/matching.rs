@@ -26,9 +26,6 @@ use crate::{
     source::is_namesake,
 };
 
-/// How long a file that begins as another one may be a copy whose original is truncated next. Longer than the tasks take to commit.
-const COPY_GRACE: Duration = Duration::from_secs(10);
-
 /// The first bytes of a file that are compared with those of all others.
 const OPENING_BYTES: usize = 16;
 /// File systems have clocks that stand still for some milliseconds: who writes a file twice meanwhile leaves no trace but the content.
@@ -274,7 +271,7 @@ impl Reader {
             return Ok(false);
         }
         self.wants_offsets |= self.config.tasks > 1;
-        Ok(now < *self.doubts.entry(file.identity).or_insert(now) + COPY_GRACE)
+        Ok(now < *self.doubts.entry(file.identity).or_insert(now) + self.config.copy_grace)
     }
 
     /// Whether its file holds what was read at this moment, though some of that may not be given out yet.
@@ -316,7 +313,7 @@ impl Reader {
             return false;
         }
         self.wants_offsets = true;
-        now < *self.doubts.entry(file.identity).or_insert(now) + COPY_GRACE
+        now < *self.doubts.entry(file.identity).or_insert(now) + self.config.copy_grace
     }
 
     /// A file that nobody knows.

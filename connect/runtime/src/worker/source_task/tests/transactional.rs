@@ -383,6 +383,84 @@ async fn what_was_read_ahead_survives_a_pause_and_comes_again_after_a_stop() {
     running.await.expect("no panic").expect("it ends well");
 }
 
+/// The connector's own partitioner is for its records: an offset that moved to another partition of its topic would be found there or here.
+#[tokio::test(start_paused = true)]
+async fn offsets_go_where_the_worker_looks_for_them() {
+    let model = model(2);
+    let context = context(&model.client(&[])).await;
+    let round_robin = [(
+        "producer.override.partitioner.class",
+        "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+    )];
+    let (running, command) = start(&context, &round_robin, numbers(60, 2));
+    until_committed(&model, 60).await;
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+    let topic = context
+        .offsets
+        .of("c", None)
+        .await
+        .expect("it is there")
+        .topic()
+        .to_owned();
+    let used = (0..25).filter(|partition| !model.values(&topic, *partition).is_empty());
+    assert_eq!(used.count(), 1);
+}
+
+/// Stopped at any moment, a connector that says where transactions end has all of one or nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_no_part_of_what_the_connector_wants_whole() {
+    const EACH: usize = 10;
+    for moment in 0..60 {
+        let model = model(2);
+        model.faults(|_, request| match request {
+            Request::EndTxn(_) | Request::AddPartitionsToTxn(_) => Fault::Delay(Duration::from_millis(7)),
+            Request::Produce(_) => Fault::Delay(Duration::from_millis(5)),
+            _ => Fault::None,
+        });
+        let context = context(&model.client(&[])).await;
+        let asking = || Numbers {
+            ask: |boundaries, from| {
+                if from % 10 == 5 {
+                    boundaries.commit_transaction();
+                }
+            },
+            ..numbers(60, 5)
+        };
+        // Little room for what is under way: a stop meets batches that are sent in part.
+        let connector = [
+            ("transaction.boundary", "connector"),
+            ("producer.override.batch.size", "1"),
+            ("producer.override.buffer.memory", "200"),
+        ];
+        let (running, command) = start(&context, &connector, asking());
+        tokio::time::sleep(Duration::from_millis(moment * 3)).await;
+        command.send_replace(Command::Stop);
+        running.await.expect("no panic").expect("it ends well");
+        let committed = model.committed_values("t", 0).len();
+        assert_eq!(committed % EACH, 0, "stopped after {} ms", moment * 3);
+        // Nothing is left open, so nobody waits for a time-out.
+        let before = Instant::now();
+        let offsets = context.offsets.of("c", None).await.expect("it is there");
+        offsets.refresh().await.expect("it can be read");
+        assert!(
+            before.elapsed() < Duration::from_secs(1),
+            "stopped after {} ms",
+            moment * 3
+        );
+        let (running, command) = start(&context, &connector, asking());
+        until_committed(&model, 60).await;
+        assert!(
+            before.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            before.elapsed()
+        );
+        assert_eq!(model.committed_values("t", 0), expected(60));
+        command.send_replace(Command::Stop);
+        running.await.expect("no panic").expect("it ends well");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_topic_of_its_own_has_the_offsets_first() {
     let model = model(2);
