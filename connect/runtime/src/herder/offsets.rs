@@ -197,7 +197,6 @@ impl Herder {
     ) -> Result<bool, Error> {
         let is_known = self.ask_sink(config, &offsets).await?;
         let partitions: Vec<TopicPartition> = offsets.keys().cloned().collect();
-        self.forget_intents(name, Some(&partitions)).await?;
         let (group, admin) = (sink_group(config, name), self.admin()?);
         let failed = |source| alter_failed(name, source);
         let mut set = BTreeMap::new();
@@ -225,6 +224,7 @@ impl Herder {
                 .collect::<Result<(), _>>()
                 .map_err(failed)?;
         }
+        self.forget_intents(name, Some(&partitions)).await?;
         Ok(is_known)
     }
 
@@ -237,21 +237,23 @@ impl Herder {
             (partition, None)
         });
         let is_known = self.ask_sink(config, &all.collect()).await?;
-        self.forget_intents(name, None).await?;
         let deleted = admin.delete_groups(&[&group]).await.map_err(failed)?;
         match deleted.into_values().next() {
-            // The connector has never run: there is nothing to forget.
+            // The connector has never run, or was killed here: there are no offsets to forget.
             Some(Err(ClientError::Broker {
                 code: ErrorCode::GroupIdNotFound,
                 ..
             }))
             | Some(Ok(()))
-            | None => Ok(is_known),
-            Some(Err(error)) => Err(failed(error)),
+            | None => {}
+            Some(Err(error)) => return Err(failed(error)),
         }
+        self.forget_intents(name, None).await?;
+        Ok(is_known)
     }
 
-    /// What a task before has begun is not finished where its offsets are set anew.
+    /// What a task before has begun is not finished where its offsets are set anew. Not before they are: where a task still runs that is
+    /// refused, and then what it has begun must not be gathered otherwise.
     async fn forget_intents(&self, name: &str, partitions: Option<&[TopicPartition]>) -> Result<(), Error> {
         let context = &self.context;
         let forgotten = context.intents.forget(&context.client, name, partitions).await;

@@ -1,6 +1,7 @@
 //! A worker of a group over the client's model cluster: what it makes of a config topic in which something is wrong.
 
 mod leader;
+mod offsets;
 mod reloaded;
 
 use std::sync::atomic::{AtomicBool, Ordering};

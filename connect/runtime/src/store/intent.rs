@@ -250,6 +250,11 @@ mod tests {
         replay(&store.intents, &key("c", &of, "b"), None).expect("sound");
         assert_eq!(store.of("c", &of).len(), 1);
         assert_eq!(store.of("d", &of).len(), 1, "another connector's");
+        assert_eq!(
+            store.of("d", &TopicPartition::new("t", 4)),
+            [],
+            "another partition's"
+        );
         for (key, value) in [
             (&b"x"[..], &b"{}"[..]),
             (b"[\"c\",\"t\",1]", b"{}"),

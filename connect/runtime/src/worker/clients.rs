@@ -210,3 +210,35 @@ pub(crate) fn admin(context: &Context, config: &ConnectorConfig) -> Result<Admin
     let merged = merged(Properties::new(), &ADMIN, context, config);
     context.client.admin(&merged)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use forebay_connect_api::PluginType;
+
+    use super::*;
+
+    #[test]
+    fn partitions_of_connectors_have_a_transactional_id_each_whoever_their_task_is() {
+        let config = |name: &str, more: &[(&str, &str)]| {
+            let keys = [("name", name), ("connector.class", "Sink"), ("topics", "t")];
+            let keys = keys.iter().chain(more);
+            let keys: Properties = keys
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect();
+            ConnectorConfig::new(PluginType::Sink, Arc::new(keys)).expect("sound")
+        };
+        let (c, own) = (
+            config("c", &[]),
+            config("c", &[("consumer.override.group.id", "g")]),
+        );
+        let of = |config: &ConnectorConfig, topic: &str, number| {
+            intents_id(config, &TopicPartition::new(topic, number))
+        };
+        assert_eq!(of(&c, "t", 0), "connect-c/t-0");
+        assert_eq!(of(&c, "t", 11), "connect-c/t-11");
+        assert_eq!(of(&c, "u-1", 1), "connect-c/u-1-1");
+        assert_eq!(of(&own, "t", 0), "g/t-0");
+    }
+}

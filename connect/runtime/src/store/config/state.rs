@@ -333,6 +333,9 @@ mod tests {
         // Made anew under the same name: nothing of the old one is left.
         let anew = vec![Record::Connector("c".to_owned(), None), connector("3")];
         assert_eq!(then(anew), of(&[], None));
+        let cut_off = [connector("1"), task(0, "x")];
+        let anew = [Record::Connector("c".to_owned(), None), connector("3"), commit(1)];
+        assert_eq!(after(cut_off.into_iter().chain(anew)), of(&[], None));
         // The connector's own record was compacted to behind its commit.
         assert_eq!(after([task(0, "a"), commit(1), connector("2")]), of(&[], None));
     }

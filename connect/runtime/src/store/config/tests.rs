@@ -178,3 +178,52 @@ async fn a_set_that_was_cut_off_leaves_nothing() {
         );
     }
 }
+
+#[test]
+fn damaged_records_change_nothing_and_hold_up_nobody() {
+    let state = Arc::default();
+    let mut apply = applied(&state, watch::channel(0).0);
+    let good = [
+        ("connector-c", r#"{"properties":{"k":"1"}}"#),
+        ("task-c-0", r#"{"properties":{"k":"a"}}"#),
+        ("commit-c", r#"{"tasks":1}"#),
+        ("target-state-c", r#"{"state":"PAUSED"}"#),
+    ];
+    let damaged = [
+        ("connector-c", "["),
+        ("connector-c", r#"{"properties":[]}"#),
+        ("task-c-0", "{}"),
+        ("task-c-x", r#"{"properties":{"k":"x"}}"#),
+        ("commit-c", r#"{"tasks":-1}"#),
+        ("commit-c", ""),
+        ("target-state-c", r#"{"state":"GONE"}"#),
+        ("tasks-fencing-c", "{}"),
+        ("session-key", "{}"),
+        ("rubbish", "\u{0}"),
+    ];
+    let mut offsets = 0..;
+    let mut read = |(key, value): (&str, &str)| {
+        let offset = Offset(offsets.next().expect("no end"));
+        apply(offset, key.as_bytes(), Some(value.as_bytes()));
+    };
+    good.into_iter().for_each(&mut read);
+    let of = |state: &RwLock<ClusterConfig>| {
+        let state = state.read().expect("no panic");
+        (
+            state.get("c").cloned(),
+            state.is_half_written("c"),
+            state.is_fencing_pending("c"),
+        )
+    };
+    let before = of(&state);
+    assert_eq!(
+        before.0.as_ref().map(|it| (it.tasks.len(), it.target_state)),
+        Some((1, TargetState::Paused))
+    );
+    for one in damaged {
+        read(one);
+        assert_eq!(of(&state), before, "{one:?}");
+    }
+    let end = i64::try_from(good.len() + damaged.len()).expect("few");
+    assert_eq!(state.read().expect("no panic").offset(), end);
+}

@@ -3,6 +3,7 @@
 
 mod intents;
 mod ledger;
+mod ownership;
 mod transformed;
 
 use std::sync::{Mutex, MutexGuard};

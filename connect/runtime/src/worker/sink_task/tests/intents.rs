@@ -115,12 +115,14 @@ impl SinkTask for Announcer {
                 let (made, missing): (Vec<Intent>, Vec<Intent>) = outstanding
                     .into_iter()
                     .partition(|intent| self.shelf().objects.contains_key(&*intent.object));
-                let missing = missing.into_iter().map(|intent| (intent, Vec::new())).collect();
-                self.promised.insert(of.clone(), missing);
                 if let Some(last) = made.last() {
                     intents.done(of, &made, last.end.next()).await?;
                     context.offset(of, last.end.next());
                 }
+                // Only now it is open.
+                let missing = missing.into_iter().map(|intent| (intent, Vec::new())).collect();
+                let open = self.promised.insert(of.clone(), missing);
+                assert!(open.is_none(), "{of} is opened again, and was not closed");
             }
             Ok(())
         })
@@ -467,4 +469,21 @@ async fn an_intent_behind_an_open_transaction_is_not_missed() {
         .await;
     assert_eq!(two.shelf().outstanding_seen, 1);
     two.finish().await;
+}
+
+/// Without the right to transactions no task can be sure that it is the only one, and says what can be done.
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_cannot_be_fenced_is_not_opened() {
+    let mut two = Two::new();
+    two.model.faults(|_, request| match request.api_key() {
+        ApiKey::InitProducerId => Fault::Refuse(ErrorCode::TransactionalIdAuthorizationFailed),
+        _ => Fault::None,
+    });
+    two.append(5);
+    two.start(0);
+    let (_command, running) = two.running.remove(0);
+    let ended = running.await.expect("it does not panic");
+    let told = format!("{ended:?}");
+    assert!(ended.is_err() && told.contains("intents.enable=false"), "{told}");
+    assert_eq!(two.stored(), Vec::<i64>::new());
 }

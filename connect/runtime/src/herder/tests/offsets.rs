@@ -1,0 +1,181 @@
+//! Offsets of sinks that are set anew, and what their tasks had begun: it is forgotten, but only if the offsets really change.
+
+use forebay_client::Consumer;
+use forebay_client::consumer::Subscription;
+use forebay_connect_api::{
+    AssignedPartition, Intent, Offset, SinkBatch, SinkConnector, SinkTask, SinkTaskContext, TopicPartition,
+};
+use serde_json::json;
+
+use super::*;
+use crate::herder::offsets::{ConnectorOffset, ConnectorOffsets};
+use crate::store::config::TargetState;
+use crate::store::intent;
+
+const INTENTS: &str = "connect-offsets-intents";
+
+/// Has no tasks that do anything.
+struct IdleSink;
+
+impl Connector for IdleSink {
+    fn config(&self) -> ConfigDef {
+        ConfigDef::new()
+    }
+
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn ConnectorContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(vec![Properties::new()])))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl SinkConnector for IdleSink {
+    fn task(&self) -> Box<dyn SinkTask> {
+        Box::new(IdleSinkTask)
+    }
+}
+
+struct IdleSinkTask;
+
+impl SinkTask for IdleSinkTask {
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn SinkTaskContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn open<'a>(&'a mut self, _: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn put<'a>(&'a mut self, _: &'a SinkBatch) -> BoxFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A cluster, its worker, and a sink that is stopped.
+struct Stopped {
+    model: Arc<Model>,
+    client: Client,
+    herder: Arc<Herder>,
+}
+
+impl Stopped {
+    async fn start() -> Self {
+        let model = Model::new(1);
+        model.create_topic("t", 2);
+        model.create_topic(INTENTS, 5);
+        let client = model.client(&[]);
+        let sink = Plugin::sink("org.example.IdleSinkConnector", "1", || IdleSink);
+        let herder = worker_with(&client, &[], [sink]).await;
+        let config = [
+            ("connector.class", "IdleSink"),
+            ("topics", "t"),
+            ("tasks.max", "1"),
+        ];
+        let config = config.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let created = herder.put_connector("s", config.into(), Some(TargetState::Stopped), false);
+        created.await.expect("it is sound");
+        until(&herder, "it is there", |state| state.get("s").is_some()).await;
+        Self {
+            model,
+            client,
+            herder,
+        }
+    }
+
+    /// A task of before has said what it makes of each partition.
+    async fn intend(&self) {
+        let producer = self
+            .client
+            .producer(&Properties::new())
+            .expect("no property is wrong");
+        for number in 0..2 {
+            let intent = Intent {
+                object: format!("object of {number}").into(),
+                part: "all".into(),
+                start: Offset(0),
+                end: Offset(9),
+            };
+            let key = intent::key("s", &TopicPartition::new("t", number), &intent.object);
+            let value = intent::value(&intent, None);
+            let record = ProducerRecord::new(INTENTS, Some(&key), Some(&value));
+            let delivery = producer.send(record).await.expect("there is room");
+            delivery.await.expect("the model takes it");
+        }
+    }
+
+    /// How many intents each partition has.
+    async fn outstanding(&self) -> [usize; 2] {
+        let intents = &self.herder.context.intents;
+        intents.refresh(&self.client).await.expect("read");
+        [0, 1].map(|number| intents.of("s", &TopicPartition::new("t", number)).len())
+    }
+
+    /// A task that goes on, though the connector is stopped.
+    async fn zombie(&self) -> Consumer {
+        let properties = [("group.id", "connect-s"), ("enable.auto.commit", "false")];
+        let properties = properties
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let mut zombie = self.client.consumer(&properties).expect("sound");
+        zombie
+            .subscribe(Subscription::topics(["t"]))
+            .expect("it has a group");
+        while zombie.assignment().is_empty() {
+            let polled = zombie.poll_batches(Duration::from_millis(100)).await;
+            polled.expect("it joins");
+        }
+        zombie
+    }
+
+    async fn alter(&self) -> Result<String, Error> {
+        let one = ConnectorOffset {
+            partition: Some(json!({ "kafka_topic": "t", "kafka_partition": 0 })),
+            offset: Some(json!({ "kafka_offset": 0 })),
+        };
+        self.herder
+            .alter_offsets("s", ConnectorOffsets { offsets: vec![one] })
+            .await
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_is_forgotten_where_offsets_are_set_anew_and_only_there() {
+    let stopped = Stopped::start().await;
+    stopped.intend().await;
+    assert_eq!(stopped.outstanding().await, [1, 1]);
+    let zombie = stopped.zombie().await;
+    let refused = stopped.alter().await;
+    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+    assert_eq!(
+        stopped.outstanding().await,
+        [1, 1],
+        "its next task has to finish it"
+    );
+    zombie.close().await.expect("it leaves");
+    stopped.alter().await.expect("nobody is there any more");
+    assert_eq!(
+        stopped.outstanding().await,
+        [0, 1],
+        "of the partition that was named"
+    );
+    assert_eq!(stopped.model.committed("connect-s", "t", 0), Some(0));
+    stopped.herder.stop().await;
+}
