@@ -105,6 +105,15 @@ impl Producer {
             .await
     }
 
+    /// Whether a record is small enough to be sent, as [`Producer::send`] looks (`max.request.size`): for who would lose a transaction by
+    /// finding out there.
+    ///
+    /// # Errors
+    /// [`Error::RecordTooLarge`].
+    pub fn check_size(&self, record: &ProducerRecord<'_>) -> Result<(), Error> {
+        self.shared.accumulator.check_record_size(record)
+    }
+
     /// Sends a batch as it is, in line with the records of its partition; it gets the producer's id and sequence. The
     /// future tells the offset of its first record.
     ///

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ErrorBody;
+use crate::server::Options;
 
 /// The bounds, and what is left of them.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     bytes_max: usize,
+    bytes_max_at: fn(&Method, &Uri) -> Option<usize>,
     /// One permit for each byte that may still be held.
     free: Arc<Semaphore>,
     idle_max: Duration,
@@ -28,7 +30,8 @@ type Held = (Vec<u8>, Option<OwnedSemaphorePermit>);
 
 pub(crate) async fn read(State(bodies): State<Arc<Bodies>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match bodies.read(&parts.headers, body).await {
+    let bytes_max = (bodies.bytes_max_at)(&parts.method, &parts.uri).unwrap_or(bodies.bytes_max);
+    match bodies.read(&parts.headers, body, bytes_max).await {
         Ok((bytes, share)) => {
             let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
             drop(share);
@@ -39,18 +42,20 @@ pub(crate) async fn read(State(bodies): State<Arc<Bodies>>, request: Request, ne
 }
 
 impl Bodies {
-    /// Bodies of at most `bytes_max` bytes, and `all_bytes_max` in all; no pause in one is longer than `idle_max`.
-    pub(crate) fn new(bytes_max: usize, all_bytes_max: usize, idle_max: Duration) -> Self {
+    /// Bodies within the bounds of a service; no pause in one is longer than `idle_max`.
+    pub(crate) fn new(options: &Options) -> Self {
+        let all = options.all_request_bytes_max.min(Semaphore::MAX_PERMITS);
         Self {
-            bytes_max,
-            free: Arc::new(Semaphore::new(all_bytes_max.min(Semaphore::MAX_PERMITS))),
-            idle_max,
+            bytes_max: options.request_bytes_max,
+            bytes_max_at: options.request_bytes_max_at,
+            free: Arc::new(Semaphore::new(all)),
+            idle_max: options.idle_max,
         }
     }
 
-    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Held, ErrorBody> {
-        if announced(headers).is_some_and(|length| length > self.bytes_max as u64) {
-            return Err(self.too_long());
+    async fn read(&self, headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Held, ErrorBody> {
+        if announced(headers).is_some_and(|length| length > bytes_max as u64) {
+            return Err(too_long(bytes_max));
         }
         let (mut bytes, mut share): Held = (Vec::new(), None);
         loop {
@@ -70,8 +75,8 @@ impl Bodies {
                 }
             };
             let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > self.bytes_max {
-                return Err(self.too_long());
+            if bytes.len() + data.len() > bytes_max {
+                return Err(too_long(bytes_max));
             }
             let more = self.share(data.len())?;
             match &mut share {
@@ -91,11 +96,11 @@ impl Bodies {
             ErrorBody::new(StatusCode::SERVICE_UNAVAILABLE, message)
         })
     }
+}
 
-    fn too_long(&self) -> ErrorBody {
-        let message = format!("the body of the request is longer than {} bytes", self.bytes_max);
-        ErrorBody::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-    }
+fn too_long(bytes_max: usize) -> ErrorBody {
+    let message = format!("the body of the request is longer than {bytes_max} bytes");
+    ErrorBody::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
 use axum::middleware;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +24,8 @@ pub struct Options {
     pub allowed_hosts: Vec<String>,
     /// The longest request body, in bytes; a longer one gets 413.
     pub request_bytes_max: usize,
+    /// The same for requests that have a bound of their own; `None`: this one has not.
+    pub request_bytes_max_at: fn(&Method, &Uri) -> Option<usize>,
     /// How many bytes the bodies of all requests that are being worked on may have; one that would pass it gets 503.
     pub all_request_bytes_max: usize,
     /// How many connections each listener may have; the next ones wait to be taken.
@@ -41,6 +44,7 @@ impl Default for Options {
         Self {
             allowed_hosts: Vec::new(),
             request_bytes_max: 10 * 1024 * 1024,
+            request_bytes_max_at: |_, _| None,
             all_request_bytes_max: 256 * 1024 * 1024,
             connections_max: 1024,
             idle_max: Duration::from_secs(30),
@@ -97,15 +101,11 @@ impl Server {
 
 /// From the outside in: the form of errors, the guard, the bounds on bodies (which the library's own must not undercut).
 fn layered(router: Router, is_loopback: bool, options: Options) -> Router {
+    let bodies = Arc::new(Bodies::new(&options));
     let guard = Arc::new(Guard {
         is_loopback,
         allowed_hosts: options.allowed_hosts,
     });
-    let bodies = Arc::new(Bodies::new(
-        options.request_bytes_max,
-        options.all_request_bytes_max,
-        options.idle_max,
-    ));
     router
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(bodies, body::read))
@@ -137,9 +137,13 @@ mod tests {
         );
         let router = Router::new()
             .route("/", get(|| async { "here" }))
-            .route("/echo", post(|body: String| async { body }));
+            .route("/echo", post(|body: String| async { body }))
+            .route("/echo/long", post(|body: String| async { body }));
         let options = Options {
             request_bytes_max: 10,
+            request_bytes_max_at: |method, uri| {
+                (method == Method::POST && uri.path() == "/echo/long").then_some(20)
+            },
             ..Options::default()
         };
         let server = Server::start(listeners, router, options);
@@ -166,6 +170,13 @@ mod tests {
                 status,
                 "{length} {host}"
             );
+        }
+        for (length, status) in [(20, 200), (21, 413)] {
+            let request = http
+                .post(format!("{url}/long"))
+                .header("content-type", "application/json");
+            let answer = request.body("x".repeat(length)).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{length}");
         }
         server.stop().await;
         assert!(http.get(&url).send().await.is_err());

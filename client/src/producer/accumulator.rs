@@ -253,6 +253,12 @@ impl Accumulator {
         tracked.map(|()| DeliveryFuture::new(delivery, 0, timestamp))
     }
 
+    /// Whether a record is small enough.
+    pub(super) fn check_record_size(&self, record: &ProducerRecord<'_>) -> Result<(), Error> {
+        let bytes = record_bytes(record.key, record.value, record.headers);
+        self.check_size(HEADER_BYTES.saturating_add(bytes))
+    }
+
     fn check_size(&self, bytes: usize) -> Result<(), Error> {
         let request = (self.config.max_request_bytes, "max.request.size");
         let buffer = (self.config.buffer_memory, "buffer.memory");

@@ -91,6 +91,8 @@ struct Pending {
     promise: Promise,
     /// Whether a user has waited for the outcome to its end.
     taken: bool,
+    /// The transaction has ended as was asked: what fails from here on is what the next one begins with.
+    has_ended: bool,
 }
 
 /// Offsets to be committed with the transaction.
@@ -297,6 +299,7 @@ impl Transactions {
             operation,
             promise,
             taken: false,
+            has_ended: false,
         });
         Ok(outcome)
     }
@@ -447,6 +450,7 @@ impl Transactions {
     /// Tells how the pending operation went.
     fn end(&mut self, outcome: Result<(), Error>) {
         if let Some(pending) = &self.pending {
+            let outcome = if pending.has_ended { Ok(()) } else { outcome };
             pending.promise.send_if_modified(|told| {
                 let is_news = told.is_none();
                 if is_news {

@@ -73,6 +73,10 @@ pub struct SourceRecord {
     pub timestamp: Option<Timestamp>,
     /// The headers.
     pub headers: Headers,
+    /// Why it cannot be produced, of one that the task leaves out: it is given in its place for the dead letter queue, if there is one and
+    /// errors are tolerated, with the text or bytes that it was to be made of, and for its source offset. It is neither transformed nor
+    /// converted.
+    pub fault: Option<Arc<str>>,
 }
 
 impl SourceRecord {
@@ -92,7 +96,15 @@ impl SourceRecord {
             value,
             timestamp: None,
             headers: Headers::new(),
+            fault: None,
         }
+    }
+
+    /// One that the task leaves out, and why; see [`SourceRecord::fault`].
+    #[must_use]
+    pub fn left_out(mut self, why: impl Into<Arc<str>>) -> Self {
+        self.fault = Some(why.into());
+        self
     }
 }
 

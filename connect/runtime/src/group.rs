@@ -13,7 +13,7 @@ mod work;
 
 pub(crate) use assignor::Assignor;
 pub(crate) use leadership::Leadership;
-pub(crate) use protocol::{Protocol, WorkerState, decode_assignment, offers};
+pub(crate) use protocol::{Outcome, Protocol, WorkerState, decode_assignment, offers};
 pub(crate) use session::Session;
 pub(crate) use signature::{ALGORITHM_HEADER, Algorithm, SIGNATURE_HEADER};
 pub(crate) use state::{Joined, Snapshot, State};

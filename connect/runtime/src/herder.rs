@@ -16,6 +16,7 @@ pub(crate) mod plan;
 mod remote;
 mod request;
 mod view;
+mod wakes;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,7 @@ use crate::store::config::ConfigStore;
 use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
+use crate::worker::blocked::Blocked;
 use crate::worker::{Context, Worker};
 use cluster::Cluster;
 pub(crate) use error::{Error, Target};
@@ -50,6 +52,7 @@ use remote::Remote;
 pub(crate) use remote::Request as RemoteRequest;
 pub(crate) use request::RawConfig;
 use view::{ConnectorInfo, ConnectorStateInfo};
+use wakes::Watch;
 
 /// How many restarts may wait for the loop.
 const ORDERS_MAX: usize = 64;
@@ -88,6 +91,7 @@ pub(crate) struct Herder {
     cluster_id: Option<String>,
     looping: Mutex<Option<JoinHandle<()>>>,
     chores: JoinHandle<()>,
+    _watch: Watch,
 }
 
 impl fmt::Debug for Herder {
@@ -147,6 +151,7 @@ impl Herder {
             offsets,
             metrics: Registry::default(),
             session,
+            blocked: Blocked::default(),
         });
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
         let loggers = Arc::new(Loggers::new(context.config.loggers.clone()));
@@ -162,6 +167,7 @@ impl Herder {
         Ok(Arc::new(Self {
             looping: Mutex::new(Some(tokio::spawn(looping.run(version, receiver)))),
             chores: tokio::spawn(chores::run(Arc::clone(&context), Arc::clone(&cluster))),
+            _watch: Watch::start(),
             context,
             cluster,
             loggers,
@@ -209,6 +215,11 @@ impl Herder {
     /// Whether the loop runs.
     pub(crate) fn is_alive(&self) -> bool {
         !self.orders.is_closed()
+    }
+
+    /// What runs although it was aborted, and since how many seconds.
+    pub(crate) fn blocked(&self) -> Vec<(String, u64)> {
+        self.context.blocked.all()
     }
 
     /// The id of the Kafka cluster.

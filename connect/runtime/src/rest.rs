@@ -19,11 +19,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::herder::{Error, Herder};
+
+/// How many bytes the configurations of a connector's tasks may have as one request between workers; Kafka's have no bound. A quarter of what
+/// all requests of a worker may hold.
+const TASKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 type Result<T = Response> = std::result::Result<T, Error>;
 
@@ -51,6 +55,14 @@ pub(crate) fn router(herder: Arc<Herder>) -> Router {
         ))
         .route_layer(axum::middleware::from_fn(form::check))
         .with_state(herder)
+}
+
+/// How long the body of a request may be that has a bound of its own: what a connector's tasks are configured with may be a record of the
+/// config topic for each, and another worker sends them all at once.
+pub(crate) fn request_bytes_max_at(method: &Method, uri: &Uri) -> Option<usize> {
+    let mut path = uri.path().trim_start_matches('/').split('/');
+    let is_tasks = path.next() == Some("connectors") && path.nth(1) == Some("tasks") && path.next().is_none();
+    (is_tasks && *method == Method::POST).then_some(TASKS_BYTES_MAX)
 }
 
 /// Does the work of a request in a task of its own: what has begun to change something is not cut short because a client has
@@ -92,4 +104,29 @@ fn flag(query: &Query, key: &str) -> Option<bool> {
         .iter()
         .find(|(name, value)| name == key && !value.is_empty());
     found.map(|(_, value)| value.eq_ignore_ascii_case("true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finding 10 of the review of 22 November.
+    #[test]
+    fn only_tasks_between_workers_may_be_long() {
+        for (method, path, is_long) in [
+            (Method::POST, "/connectors/c/tasks", true),
+            (Method::POST, "/connectors/c%2Fd/tasks?forward=true", true),
+            (Method::GET, "/connectors/c/tasks", false),
+            (Method::POST, "/connectors/c/tasks/0/restart", false),
+            (Method::POST, "/connectors", false),
+            (Method::PUT, "/connectors/tasks/config", false),
+        ] {
+            let uri: Uri = path.parse().expect("it is one");
+            assert_eq!(
+                request_bytes_max_at(&method, &uri).is_some(),
+                is_long,
+                "{method} {path}"
+            );
+        }
+    }
 }

@@ -76,6 +76,10 @@ impl Service {
         };
         let herder = Herder::start(client, config, plugins, place).await?;
         let router = rest::router(Arc::clone(&herder));
+        let options = Options {
+            request_bytes_max_at: rest::request_bytes_max_at,
+            ..options
+        };
         Ok(Self {
             server: Server::start(listeners, router, options),
             herder,

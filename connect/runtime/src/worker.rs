@@ -1,6 +1,7 @@
 //! Runs connectors and tasks (Kafka's `Worker`): one supervisor for each, made and retired as the plan says. Owned by the
 //! herder's loop; nothing here waits for a connector or a task.
 
+pub(crate) mod blocked;
 mod clients;
 mod connector;
 mod context;
@@ -24,7 +25,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use forebay_config::Properties;
 use forebay_connect_api::TaskId;
 use forebay_records::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::herder::cluster::Cluster;
@@ -196,6 +197,21 @@ impl Worker {
         }
     }
 
+    /// Counts a unit as ending, until it has ended, which drops what this gives, or blocks.
+    fn ending_of(&self, title: String) -> oneshot::Sender<()> {
+        let (ended, waits) = oneshot::channel();
+        let (ending, context) = (Ending::new(&self.ending), Arc::clone(&self.context));
+        tokio::spawn(async move {
+            tokio::select! {
+                // Dropped: nothing is ever sent on it.
+                _ = waits => {}
+                () = context.blocked.until(&title) => tracing::error!("the worker goes on without {title}"),
+            }
+            drop(ending);
+        });
+        ended
+    }
+
     fn want_connector(&mut self, name: Arc<str>, config: Arc<Properties>, state: TargetState) {
         let desired = self.connectors.desired(&name, config, state);
         if let Some((supervisor, current)) = self.connectors.supervisors.get_mut(&name) {
@@ -211,6 +227,10 @@ impl Worker {
             name: Arc::clone(&name),
         };
         let predecessor = self.connectors.retiring.remove(&name);
+        if self.context.blocked.has(&connector_title(&name)) {
+            self.context
+                .connector_is(&name, State::Failed, Some(WAITS.to_owned()));
+        }
         let supervisor = Supervisor::start(Arc::new(unit), desired.clone(), predecessor);
         self.connectors.supervisors.insert(name, (supervisor, desired));
     }
@@ -230,6 +250,9 @@ impl Worker {
             id: id.clone(),
         };
         let predecessor = self.tasks.retiring.remove(&id);
+        if self.context.blocked.has(&task_title(&id)) {
+            self.context.task_is(&id, State::Failed, Some(WAITS.to_owned()));
+        }
         let supervisor = Supervisor::start(Arc::new(unit), desired.clone(), predecessor);
         self.tasks.supervisors.insert(id, (supervisor, desired));
     }
@@ -248,7 +271,7 @@ impl Worker {
                 continue;
             };
             let (context, task) = (Arc::clone(&self.context), id.clone());
-            let (is_deleted, ending) = (!all.tasks.contains_key(&id), Ending::new(&self.ending));
+            let (is_deleted, ending) = (!all.tasks.contains_key(&id), self.ending_of(task_title(&id)));
             let ended = supervisor.retire(async move {
                 if is_deleted {
                     TaskUnit::leave(&context, &desired.spec, &task).await;
@@ -278,7 +301,8 @@ impl Worker {
                 continue;
             };
             let (context, connector) = (Arc::clone(&self.context), Arc::clone(&name));
-            let (is_deleted, ending) = (!all.connectors.contains_key(&name), Ending::new(&self.ending));
+            let is_deleted = !all.connectors.contains_key(&name);
+            let ending = self.ending_of(connector_title(&name));
             let ended = supervisor.retire(async move {
                 if is_deleted {
                     context.statuses.remove_connector(&connector);
@@ -292,6 +316,20 @@ impl Worker {
         }
     }
 }
+
+/// What a connector is called in logs.
+fn connector_title(name: &str) -> String {
+    format!("connector {name}")
+}
+
+/// What a task is called in logs.
+fn task_title(id: &TaskId) -> String {
+    format!("task {id}")
+}
+
+/// What the status of one says that cannot start on this worker yet.
+const WAITS: &str = "It starts once what ran under its name before on this worker has ended, which was aborted and blocks its thread; \
+                     start the worker again if that lasts.";
 
 /// The time for states and keys.
 pub(crate) fn now() -> Timestamp {

@@ -325,6 +325,9 @@ impl Transactions {
         self.partitions.clear();
         self.error = None;
         if self.bump {
+            if let Some(pending) = &mut self.pending {
+                pending.has_ended = true;
+            }
             self.state = State::Initializing;
         } else {
             self.state = State::Ready;

@@ -423,3 +423,32 @@ fn an_abort_ends_where_an_unanswered_add_is_refused_later() {
         assert_eq!(machine.state(), State::FatalError);
     }
 }
+
+/// Finding 13 of the review of the workers of 22 November: a commit that has succeeded was told as failed if the epoch that follows it
+/// is refused. Kafka tells it so, too.
+#[test]
+fn a_commit_that_succeeded_is_told_so_whatever_comes_after_it() {
+    let mut machine = Transactions::new("id", 60_000);
+    machine.init().expect("first");
+    let request = machine.next(true).expect("a request");
+    machine.answered(&request, Ok(initialized(0, Version::V1)));
+    machine.taken(Operation::Init);
+    // The cluster has been upgraded: another epoch is asked for behind this transaction.
+    machine.begin(Version::V2).expect("ready");
+    assert!(!machine.may_send(&partition(0)));
+    let request = machine.next(false).expect("the partition is to be added");
+    let added = Answer::Partitions(vec![(partition(0), ErrorCode::None)]);
+    machine.answered(&request, Ok(added));
+    let outcome = machine.commit().expect("allowed");
+    let request = machine.next(true).expect("the end");
+    assert_eq!(request.kind(), Kind::End);
+    machine.answered(&request, Ok(Answer::Ended(None)));
+    assert!(outcome.borrow().is_none(), "it waits for the epoch");
+    let request = machine.next(true).expect("the epoch");
+    assert_eq!(request.kind(), Kind::Init);
+    machine.answered(&request, Err(code(ErrorCode::ProducerFenced)));
+    assert!(matches!(*outcome.borrow(), Some(Ok(()))), "{outcome:?}");
+    machine.taken(Operation::Commit);
+    let error = machine.begin(Version::V2).expect_err("it is fenced");
+    assert!(matches!(error, Error::ProducerFenced { .. }), "{error}");
+}

@@ -80,16 +80,17 @@ pub(crate) enum Error {
 impl Error {
     /// Whether it may work if it is tried again by itself.
     pub(crate) fn is_retriable(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            // It will not become shorter.
+            Self::Remote { status, .. } => *status != StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotLeader { .. }
-                | Self::Conflict(_)
-                | Self::Remote { .. }
-                | Self::Unavailable(_)
-                | Self::Store(_)
-                | Self::Client { .. }
-                | Self::Internal(_)
-        )
+            | Self::Conflict(_)
+            | Self::Unavailable(_)
+            | Self::Store(_)
+            | Self::Client { .. }
+            | Self::Internal(_) => true,
+            _ => false,
+        }
     }
 
     fn status(&self) -> StatusCode {

@@ -62,6 +62,8 @@ pub(super) struct GroupMember {
     leader: Leader,
     phase: Phase,
     failures: u32,
+    /// How often in a row it has read or joined, and could go on no more than before.
+    in_vain: u32,
     joining: Outage,
     view: watch::Sender<View>,
     /// The newest generation in which the worker led and is fenced.
@@ -127,6 +129,7 @@ impl GroupMember {
             leader: Leader::Unknown,
             phase: Phase::Idle,
             failures: 0,
+            in_vain: 0,
             joining: Outage::default(),
             view,
             options,
@@ -248,7 +251,13 @@ impl GroupMember {
             Event::Read(Ok(())) => {
                 self.failures = 0;
                 let wants_join = self.state.wants_join().is_some();
-                self.phase = if wants_join { Phase::Ready } else { Phase::Idle };
+                if wants_join {
+                    self.phase = Phase::Ready;
+                } else {
+                    // It was behind, and what is applied by now is told to it next. If it still is, that may last.
+                    self.phase = Phase::Idle;
+                    self.pause_in_vain();
+                }
             }
             Event::Read(Err(error)) => {
                 tracing::warn!(
@@ -283,6 +292,11 @@ impl GroupMember {
             tracing::info!(?lasted, "the worker is in its group again");
         }
         let Outcome { joined, owners } = outcome;
+        if joined.assignment.outcome == group::Outcome::Assigned {
+            self.in_vain = 0;
+        } else {
+            self.pause_in_vain();
+        }
         self.last_generation = joined.generation;
         tracing::info!(
             generation = joined.generation,
@@ -322,8 +336,16 @@ impl GroupMember {
     }
 
     fn retry_delay(&self) -> Duration {
-        let factor = 2_u32.saturating_pow(self.failures.saturating_sub(1));
-        JOIN_RETRY_DELAY.saturating_mul(factor).min(JOIN_RETRY_DELAY_MAX)
+        delay_after(self.failures)
+    }
+
+    /// The first time it goes on at once; a worker that never gets to what its leader knows must not ask all the time (two config topics under
+    /// one `group.id`, a topic that has lost its end).
+    fn pause_in_vain(&mut self) {
+        self.in_vain = self.in_vain.saturating_add(1);
+        if self.in_vain > 1 {
+            self.rest(delay_after(self.in_vain - 1));
+        }
     }
 
     /// How long to rest after leaving. With an incremental protocol others have its work at once and lose nothing when it comes
@@ -414,6 +436,11 @@ async fn finished(phase: &mut Phase) -> Event {
 
 fn failed(error: &JoinError) -> ClientError {
     ClientError::IllegalState(error.to_string().into())
+}
+
+fn delay_after(failures: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
+    JOIN_RETRY_DELAY.saturating_mul(factor).min(JOIN_RETRY_DELAY_MAX)
 }
 
 /// Ready once there is a newer one.

@@ -1,5 +1,6 @@
 //! A worker of a group over the client's model cluster: what it makes of a config topic in which something is wrong.
 
+mod blocked;
 mod leader;
 mod offsets;
 mod reloaded;

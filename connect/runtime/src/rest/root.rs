@@ -26,8 +26,23 @@ async fn root(State(herder): Shared) -> Result {
     }))
 }
 
-/// KIP-1017. What is served here has completed its startup.
+/// KIP-1017. What is served here has completed its startup. Ours: what blocks a thread and cannot be ended says so, as only a start of the
+/// process helps.
 async fn health(State(herder): Shared) -> Result {
+    let blocked = herder.blocked();
+    if !blocked.is_empty() {
+        let all: Vec<String> = blocked
+            .iter()
+            .map(|(title, seconds)| format!("{title} ({seconds} s)"))
+            .collect();
+        let message = format!(
+            "Worker runs what was told to stop, was aborted, and blocks its thread: {}. It goes on without, and has to be started again to be \
+             rid of it.",
+            all.join(", ")
+        );
+        let body = json!({ "status": "unhealthy", "message": message });
+        return super::json(StatusCode::INTERNAL_SERVER_ERROR, &body);
+    }
     if herder.is_alive() {
         let message = "Worker has completed startup and is ready to handle requests.";
         return ok(&json!({ "status": "healthy", "message": message }));

@@ -12,6 +12,7 @@ use forebay_connect_api::{
 };
 use tokio::sync::{mpsc, watch};
 
+use super::blocked::Blocked;
 use super::context::Context;
 use super::supervisor::{Command, Failure, Unit, stopped};
 use crate::connector_config::{ConnectorConfig, RestartPolicy};
@@ -116,7 +117,7 @@ impl Unit for ConnectorUnit {
     type Spec = Arc<Properties>;
 
     fn title(&self) -> String {
-        format!("connector {}", self.name)
+        super::connector_title(&self.name)
     }
 
     fn run(
@@ -159,6 +160,10 @@ impl Unit for ConnectorUnit {
 
     fn session_over(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.context.session.over())
+    }
+
+    fn blocked(&self) -> &Blocked {
+        &self.context.blocked
     }
 }
 

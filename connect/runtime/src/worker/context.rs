@@ -6,6 +6,7 @@ use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_connect_api::{Access, Error, Plugin, Plugins, TaskId};
 
+use super::blocked::Blocked;
 use crate::config::Config;
 use crate::group::Session;
 use crate::metrics::Registry;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) intents: IntentStore,
     /// How long all of it may run.
     pub(crate) session: Session,
+    /// What of it runs although it was aborted.
+    pub(crate) blocked: Blocked,
 }
 
 impl Context {

@@ -11,6 +11,7 @@ use forebay_connect_api::{
 };
 use forebay_records::{Headers as RawHeaders, Record};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::progress::{Hold, Progress};
 use super::stage::Stage;
@@ -79,6 +80,13 @@ impl Converters {
         self
     }
 
+    /// The same with another converter of values.
+    #[cfg(test)]
+    pub(super) fn with_value(mut self, value: Arc<dyn Converter>) -> Self {
+        self.value = value;
+        self
+    }
+
     /// From a task's record to one that is produced.
     pub(crate) async fn encode(&self, record: &SourceRecord) -> Result<Encoded, Rejected> {
         let topic = &*record.topic;
@@ -134,7 +142,7 @@ impl Converters {
             Stage::KeyConverter => Role::Key,
             Stage::ValueConverter => Role::Value,
             Stage::HeaderConverter => Role::Header,
-            Stage::Transformation | Stage::TaskPut | Stage::KafkaProduce => return None,
+            Stage::Transformation | Stage::TaskPoll | Stage::TaskPut | Stage::KafkaProduce => return None,
         };
         converter::class_of(role, &self.connector, &self.worker)
     }
@@ -234,7 +242,7 @@ impl Converters {
             .retry_timeout
             .filter(|timeout| !timeout.is_zero())
             .map(|timeout| Instant::now() + timeout);
-        let mut delay = RETRY_DELAY_MIN;
+        let mut attempt = 0;
         loop {
             let error = match converter.prepare(wanted).await {
                 Ok(()) => {
@@ -252,6 +260,8 @@ impl Converters {
                     });
                 }
             };
+            attempt += 1;
+            let delay = retry_delay(attempt, self.errors.retry_delay_max, chance());
             if give_up.is_some_and(|at| Instant::now() + delay > at) {
                 let error = ConnectError::from(error).into_fatal();
                 return Err(Rejected {
@@ -272,7 +282,57 @@ impl Converters {
                 progress.fails(Hold::Converter, why);
             }
             tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(self.errors.retry_delay_max.max(RETRY_DELAY_MIN));
         }
+    }
+}
+
+/// How long to wait after so many failed attempts: doubled each time, and beyond the longest by chance up to that, so that tasks that lost the
+/// same system do not all come back to it at once (Kafka's `RetryWithToleranceOperator.backoff`). `chance` is below 1.
+fn retry_delay(attempt: u32, longest: Duration, chance: f64) -> Duration {
+    let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
+    let (delay, longest) = (
+        RETRY_DELAY_MIN.saturating_mul(factor),
+        longest.max(RETRY_DELAY_MIN),
+    );
+    if delay > longest {
+        longest.mul_f64(chance)
+    } else {
+        delay
+    }
+}
+
+/// A number from 0 to below 1.
+fn chance() -> f64 {
+    let (high, _) = Uuid::new_v4().as_u64_pair();
+    // The version is in the bits that are cut off.
+    f64::from(u32::try_from(high >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_double_and_scatter_at_the_longest() {
+        let milliseconds = Duration::from_millis;
+        let longest = milliseconds(2000);
+        for (attempt, chance, expected) in [
+            (1, 0.5, 300),
+            (2, 0.5, 600),
+            (3, 0.5, 1200),
+            (4, 0.0, 0),
+            (4, 0.5, 1000),
+            (4, 0.75, 1500),
+            (u32::MAX, 0.25, 500),
+        ] {
+            assert_eq!(
+                retry_delay(attempt, longest, chance),
+                milliseconds(expected),
+                "{attempt} {chance}"
+            );
+        }
+        assert_eq!(retry_delay(1, Duration::ZERO, 0.9), RETRY_DELAY_MIN);
+        let drawn: Vec<f64> = (0..100).map(|_| chance()).collect();
+        assert!(drawn.iter().all(|one| (0.0..1.0).contains(one)) && drawn.iter().any(|one| *one != drawn[0]));
     }
 }

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use crate::provider::redact;
 
 /// What the keys of these headers begin with.
-const PREFIX: &str = "__connect.errors.";
+pub(super) const PREFIX: &str = "__connect.errors.";
 
 /// Why a record goes no further.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,12 @@ pub(super) fn header(key: &str, value: impl Into<Bytes>) -> Header {
 pub(super) fn headers(id: &TaskId, fault: Fault<'_>) -> [Header; 7] {
     let exception = match fault.error {
         Error::Retriable { .. } => "org.apache.kafka.connect.errors.RetriableException",
-        Error::Fatal { .. } if matches!(fault.stage, Stage::TaskPut | Stage::KafkaProduce) => {
+        Error::Fatal { .. }
+            if matches!(
+                fault.stage,
+                Stage::TaskPoll | Stage::TaskPut | Stage::KafkaProduce
+            ) =>
+        {
             "org.apache.kafka.connect.errors.ConnectException"
         }
         Error::Fatal { .. } => "org.apache.kafka.connect.errors.DataException",

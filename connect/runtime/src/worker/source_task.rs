@@ -119,6 +119,8 @@ pub(super) struct SourceTaskRunner {
     committing: Option<Committing>,
     /// When offsets are next committed; `None`: there are none.
     commit_at: Option<Instant>,
+    /// Since when nothing was acknowledged of what is on its way, or when that was said last.
+    unacknowledged_since: Option<Instant>,
 }
 
 /// What woke the runner.
@@ -161,6 +163,7 @@ impl SourceTaskRunner {
             active_topics: BTreeSet::new(),
             committing: None,
             commit_at: None,
+            unacknowledged_since: None,
         })
     }
 
@@ -226,8 +229,10 @@ impl SourceTaskRunner {
                     progress.works(Hold::Task);
                     let why = || "records wait for room on their way to the cluster".to_owned();
                     tokio::select! {
-                        sent = progress.telling(Hold::Producer, why, self.send(records)) => sent?,
+                        // First: who was told to stop while it blocked its thread may have a successor.
+                        biased;
                         () = stopped(command) => return Ok(()),
+                        sent = progress.telling(Hold::Producer, why, self.send(records)) => sent?,
                     }
                 }
                 Woken::Polled(Err(error)) if error.is_retriable() => {
@@ -254,7 +259,9 @@ impl SourceTaskRunner {
     /// Waits for the task's next records, or for what comes first. Acknowledgements are taken meanwhile, and offsets written.
     async fn wait(&mut self, command: &mut watch::Receiver<Command>) -> Result<Woken, Error> {
         let is_full = self.submitted.in_flight() >= IN_FLIGHT_MAX;
-        let mut stalled_at = stalled_at(&self.submitted);
+        if self.submitted.in_flight() > 0 {
+            self.unacknowledged_since.get_or_insert_with(Instant::now);
+        }
         let mut poll: BoxFuture<'_, _> = if is_full {
             Box::pin(std::future::pending())
         } else {
@@ -266,7 +273,8 @@ impl SourceTaskRunner {
                 delivered = delivered(&mut self.submitted, &mut self.active_topics, (&self.context, &self.id, &self.config, &self.metrics)) => {
                     delivered?;
                     self.progress.works(Hold::Producer);
-                    stalled_at = self::stalled_at(&self.submitted);
+                    let is_waiting = self.submitted.in_flight() > 0;
+                    self.unacknowledged_since = is_waiting.then(Instant::now);
                     if self.submitted.has_committable() {
                         let delay = COMMIT_DELAY.min(self.context.config.offset_flush_interval);
                         self.commit_at.get_or_insert_with(|| Instant::now() + delay);
@@ -275,8 +283,8 @@ impl SourceTaskRunner {
                         return Ok(Woken::Command);
                     }
                 }
-                () = at(stalled_at) => {
-                    stalled_at = None;
+                () = at(self.unacknowledged_since.map(|since| since + SAID_AFTER)) => {
+                    self.unacknowledged_since = Some(Instant::now());
                     let count = self.submitted.in_flight();
                     let why = || format!("the cluster does not acknowledge records: {count} wait");
                     self.progress.stalls(Hold::Producer, why);
@@ -307,6 +315,9 @@ impl SourceTaskRunner {
         record: &mut SourceRecord,
         offset: Option<&OffsetMap>,
     ) -> Result<Option<Delivery>, Error> {
+        if let Some(why) = record.fault.take() {
+            return self.leave_out(&why, Place { record, offset }).await;
+        }
         if self.letters.is_none() && !self.transformations.source(&self.id, record)? {
             return Ok(None);
         }
@@ -366,6 +377,16 @@ impl SourceTaskRunner {
                 Ok(Some(Delivery::Letter(sent, letters)))
             }
         }
+    }
+
+    /// A record that the task leaves out: its letter, if there is a queue.
+    async fn leave_out(&mut self, why: &str, place: Place<'_>) -> Result<Option<Delivery>, Error> {
+        let Some(letters) = self.letters.clone() else {
+            return Ok(None);
+        };
+        let letter = letters.of_left_out(place, why)?;
+        let sent = letters.send(&self.producer, letter).await?;
+        Ok(Some(Delivery::Letter(sent, letters)))
     }
 
     /// A record that could not be transformed or converted: its letter, if there is a queue.
@@ -556,11 +577,6 @@ async fn written(committing: &mut Option<Committing>) -> Result<(), StoreError> 
         Some(committing) => Pin::new(&mut committing.written).await,
         None => std::future::pending().await,
     }
-}
-
-/// When a status is to say that nothing is acknowledged, if something is on its way.
-fn stalled_at(submitted: &Submitted<Delivery>) -> Option<Instant> {
-    (submitted.in_flight() > 0).then(|| Instant::now() + SAID_AFTER)
 }
 
 async fn at(time: Option<Instant>) {

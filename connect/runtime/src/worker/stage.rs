@@ -9,6 +9,8 @@ use crate::connector_config::ErrorHandling;
 pub(crate) enum Stage {
     /// In a transformation.
     Transformation,
+    /// In `poll`.
+    TaskPoll,
     /// In `put`.
     TaskPut,
     /// Between the key's data and its bytes.
@@ -26,6 +28,7 @@ impl Stage {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Transformation => "TRANSFORMATION",
+            Self::TaskPoll => "TASK_POLL",
             Self::TaskPut => "TASK_PUT",
             Self::KeyConverter => "KEY_CONVERTER",
             Self::ValueConverter => "VALUE_CONVERTER",

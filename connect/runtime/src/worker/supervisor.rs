@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
+use super::blocked::Blocked;
 use crate::connector_config::{RestartPolicy, Verdict};
 use crate::store::config::TargetState;
 
@@ -26,6 +27,9 @@ const START_RETRY_RESET: Duration = Duration::from_secs(60);
 
 /// How often it is said that a unit still runs that was aborted.
 const ABORTED_WARNING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a unit may take to end once it is aborted, which is until its next wait.
+const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is wanted of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +111,9 @@ pub(crate) trait Unit: Send + Sync + 'static {
 
     /// Ready when it must not run any more, stopped or not: another worker may run it.
     fn session_over(&self) -> BoxFuture<'_, ()>;
+
+    /// Where it is noted while it runs although it was aborted.
+    fn blocked(&self) -> &Blocked;
 }
 
 /// The handle of a supervised unit. Dropping it stops the unit, too.
@@ -230,26 +237,31 @@ async fn run_once<U: Unit>(
         () = unit.session_over() => false,
     };
     if !stopped {
-        abort(&unit.title(), running).await;
+        abort(&unit.title(), unit.blocked(), running).await;
     }
     None
 }
 
 /// Aborts a unit, and waits: the next one must not begin while this one still holds what it holds. If it blocks its thread, that
-/// is for as long as it does, and this worker neither joins its group nor stops; so that is said, again and again.
-async fn abort<T>(title: &str, mut running: JoinHandle<T>) {
+/// is for as long as it does; so that is said, again and again, and the worker goes on without it.
+async fn abort<T>(title: &str, blocked: &Blocked, mut running: JoinHandle<T>) {
     tracing::warn!("{title} did not stop in time and is aborted");
     running.abort();
     let began = Instant::now();
-    while tokio::time::timeout(ABORTED_WARNING_INTERVAL, &mut running)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(ABORT_PATIENCE, &mut running).await.is_ok() {
+        return;
+    }
+    let _blocking = blocked.begins(title, began);
+    loop {
         tracing::warn!(
             after = ?began.elapsed(),
-            "{title} still runs, although it was aborted: it blocks its thread. Until it ends, the worker does not take part in \
-             rebalances, and loses its place in the group; start the worker again if that lasts"
+            "{title} still runs, although it was aborted: it blocks its thread. It cannot start again on this worker before it ends; start the \
+             worker again if that lasts"
         );
+        let ended = tokio::time::timeout(ABORTED_WARNING_INTERVAL, &mut running).await;
+        if ended.is_ok() {
+            return;
+        }
     }
 }
 

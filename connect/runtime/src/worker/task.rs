@@ -7,6 +7,7 @@ use forebay_config::Properties;
 use forebay_connect_api::{BoxFuture, Constructor, Error, PluginType, SourceTask, TaskId};
 use tokio::sync::watch;
 
+use super::blocked::Blocked;
 use super::connector::task_class;
 use super::context::Context;
 use super::fencing;
@@ -39,7 +40,7 @@ impl Unit for TaskUnit {
     type Spec = TaskSpec;
 
     fn title(&self) -> String {
-        format!("task {}", self.id)
+        super::task_title(&self.id)
     }
 
     fn run(
@@ -101,6 +102,10 @@ impl Unit for TaskUnit {
 
     fn session_over(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.context.session.over())
+    }
+
+    fn blocked(&self) -> &Blocked {
+        &self.context.blocked
     }
 }
 

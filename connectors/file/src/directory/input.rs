@@ -6,6 +6,7 @@ mod table;
 
 use std::{io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use forebay_connect_api::{Schema, SchemaAndValue, Text};
 
 use super::{
@@ -29,9 +30,20 @@ pub(super) enum Next {
     /// A record and how far the file is done with it.
     Record(SchemaAndValue, Mark),
     /// One that is at fault; behind it, it goes on.
-    Fault(String),
+    Fault(Fault),
     /// More has to be read.
     None,
+}
+
+/// A record that is at fault.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What is wrong with it.
+    pub(super) what: String,
+    /// Its bytes, where they are still there.
+    pub(super) bytes: Option<Bytes>,
+    /// How far the file is done with it, where that is known.
+    pub(super) mark: Option<Mark>,
 }
 
 /// What reading on came to.
@@ -204,7 +216,13 @@ impl Input {
             };
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(long) => return Next::Fault(self.too_long(long)),
+                Err(long) => {
+                    return Next::Fault(Fault {
+                        what: self.too_long(long),
+                        bytes: None,
+                        mark: None,
+                    });
+                }
             };
             match self.decode(&piece) {
                 Ok(Some(value)) => {
@@ -213,7 +231,11 @@ impl Input {
                 }
                 Ok(None) => {}
                 Err(why) => {
-                    return Next::Fault(format!("the record that begins at byte {} {why}", piece.position));
+                    return Next::Fault(Fault {
+                        what: format!("the record that begins at byte {} {why}", piece.position),
+                        mark: Some(self.mark(&piece)),
+                        bytes: Some(piece.bytes),
+                    });
                 }
             }
         }

@@ -114,6 +114,12 @@ impl Names {
 }
 
 impl Lineage {
+    /// It is read up to there, in this file.
+    pub(super) fn is_done(&mut self, mark: Mark, identity: Identity) {
+        self.mark = mark;
+        self.inode = Some((identity.number, identity.born));
+    }
+
     /// The history of a file that nobody knows, which begins.
     pub(super) fn begin(path: &Path, identity: Identity, generation: u32) -> Self {
         let born = identity.born.unwrap_or(0);

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use forebay_connect_api::{Access, Error, OffsetMap, SourceRecord};
+use bytes::Bytes;
+use forebay_connect_api::{Access, Error, OffsetMap, SchemaAndValue, SourceRecord, Text};
 use matching::Opening;
 
 use super::{
@@ -310,14 +311,27 @@ impl Reader {
                     let partition = Arc::clone(&known.lineage.partition);
                     let topic = Arc::clone(&self.config.topic);
                     records.push(SourceRecord::new(partition, Some(offset), topic, value));
-                    known.given_out = Some(mark.position);
                     known.records += 1;
-                    known.lineage.mark = mark;
-                    known.lineage.inode = Some((identity.number, identity.born));
+                    known.given_out = Some(mark.position);
+                    known.lineage.is_done(mark, identity);
                 }
-                Next::Fault(what) => {
-                    if let Some(error) = fault(&self.config, &known.lineage, &what, &mut self.skipped) {
+                Next::Fault(at_fault) => {
+                    let what = &at_fault.what;
+                    if let Some(error) = fault(&self.config, &known.lineage, what, &mut self.skipped) {
                         return self.raise(error, records);
+                    }
+                    let offset = at_fault
+                        .mark
+                        .as_ref()
+                        .map(|mark| self.names.offset(mark, identity));
+                    let partition = Arc::clone(&known.lineage.partition);
+                    let topic = Arc::clone(&self.config.topic);
+                    let what = format!("{}: {what}", known.lineage.path.display());
+                    let record = SourceRecord::new(partition, offset, topic, data(at_fault.bytes));
+                    records.push(record.left_out(what));
+                    if let Some(mark) = at_fault.mark {
+                        known.given_out = Some(mark.position);
+                        known.lineage.is_done(mark, identity);
                     }
                 }
                 Next::None => {
@@ -371,6 +385,17 @@ impl Reader {
         for known in idle.take(open - OPEN_MAX) {
             known.input = None;
         }
+    }
+}
+
+/// What a record was to be made of: its text, or its bytes if they are none.
+fn data(bytes: Option<Bytes>) -> SchemaAndValue {
+    let Some(bytes) = bytes else {
+        return SchemaAndValue::default();
+    };
+    match Text::from_utf8(bytes.clone()) {
+        Ok(text) => SchemaAndValue::string(text),
+        Err(_) => SchemaAndValue::schemaless(bytes),
     }
 }
 

@@ -76,6 +76,8 @@ fn append(path: &Path, text: &str) {
 struct Running {
     task: Box<dyn SourceTask>,
     offsets: Vec<(Arc<OffsetMap>, OffsetMap)>,
+    /// Records that are for the dead letter queue only.
+    left_out: Vec<SourceRecord>,
 }
 
 #[derive(Debug)]
@@ -133,18 +135,26 @@ impl Running {
         Self {
             task,
             offsets: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
     async fn poll(&mut self) -> Result<Vec<SourceRecord>, Error> {
-        let records = self.task.poll().await?;
-        for record in &records {
-            if let Some(offset) = &record.source_offset {
-                self.offsets
-                    .push((Arc::clone(&record.source_partition), offset.clone()));
+        loop {
+            let records = self.task.poll().await?;
+            for record in &records {
+                if let Some(offset) = &record.source_offset {
+                    self.offsets
+                        .push((Arc::clone(&record.source_partition), offset.clone()));
+                }
+            }
+            let (records, left_out): (Vec<_>, Vec<_>) =
+                records.into_iter().partition(|record| record.fault.is_none());
+            self.left_out.extend(left_out);
+            if !records.is_empty() {
+                return Ok(records);
             }
         }
-        Ok(records)
     }
 
     /// So many values, as they come.

@@ -81,3 +81,34 @@ async fn who_is_no_member_any_more_does_not_lead() {
     assert!(member.confirm(generation).await.is_err());
     herder.stop().await;
 }
+
+/// Finding 11 of the review of 22 November: they joined all the time. Time is virtual.
+#[tokio::test(start_paused = true)]
+async fn workers_of_two_config_topics_join_with_pauses() {
+    const JOINS_MAX: usize = 500;
+    let model = Model::new(1);
+    let client = model.client(&[]);
+    let first = worker(&client).await;
+    create(&first).await;
+    until_owned(&first, 2).await;
+    // If they do without pauses, time stands still.
+    let mut joins = 0;
+    model.faults(move |_, request| {
+        joins += usize::from(matches!(request, Request::JoinGroup(_) | Request::ListOffsets(_)));
+        if joins > JOINS_MAX {
+            Fault::Hang
+        } else {
+            Fault::None
+        }
+    });
+    let count = |model: &Model| model.count(ApiKey::JoinGroup) + model.count(ApiKey::ListOffsets);
+    let before = count(&model);
+    let second = worker_with(&client, &[("config.storage.topic", "other")], idle()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let joins = count(&model) - before;
+    assert!((10..JOINS_MAX).contains(&joins), "{joins}");
+    model.faults(|_, _| Fault::None);
+    second.stop().await;
+    until_owned(&first, 2).await;
+    first.stop().await;
+}

@@ -1,5 +1,5 @@
-//! Looks for the reason when a task has no partitions: a topic that is not there yet says so in the task's status. That other tasks have
-//! them all is no reason.
+//! Looks for the reason when a task has no partitions, and says it in the task's status: its topics are not there yet, or other tasks have
+//! all of their partitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,18 @@ impl SinkTaskRunner {
             looked = missing_topics(&context, &config) => looked,
             _ = command.changed() => return,
         };
+        // A member of the group that has settled, and without anything, while its topics are there.
+        let is_member = self
+            .consumer
+            .group_metadata()
+            .is_some_and(|group| group.generation_id >= 0);
+        let looked = match looked {
+            Looked::Missing(why) => Some(why),
+            Looked::There if is_member && self.consumer.assignment().is_empty() => {
+                Some("it has no partitions: other tasks of its group have all of them".to_owned())
+            }
+            Looked::There | Looked::Unknown => None,
+        };
         match looked {
             Some(why) => self.progress.fails(Hold::Partitions, || why),
             None => self.progress.works(Hold::Partitions),
@@ -52,20 +64,32 @@ impl SinkTaskRunner {
     }
 }
 
-/// What is not there. A cluster that cannot be asked is told of by the consumer's polls.
-async fn missing_topics(context: &Context, config: &ConnectorConfig) -> Option<String> {
-    let admin = clients::admin(context, config).ok()?;
-    let listed = tokio::time::timeout(LOOK_PATIENCE, admin.list_topics()).await;
-    let there = listed.ok()?.ok()?;
+/// What came of looking.
+enum Looked {
+    /// None of its topics is there.
+    Missing(String),
+    /// Some are.
+    There,
+    /// A cluster that cannot be asked is told of by the consumer's polls.
+    Unknown,
+}
+
+async fn missing_topics(context: &Context, config: &ConnectorConfig) -> Looked {
+    let (Ok(admin), Ok(topics)) = (clients::admin(context, config), config.topics()) else {
+        return Looked::Unknown;
+    };
+    let Ok(Ok(there)) = tokio::time::timeout(LOOK_PATIENCE, admin.list_topics()).await else {
+        return Looked::Unknown;
+    };
     let is_there = |name: &str| there.iter().any(|topic| topic.name == name);
-    match config.topics().ok()? {
-        Topics::Named(topics) if !topics.iter().any(|topic| is_there(topic)) => Some(format!(
+    match topics {
+        Topics::Named(topics) if !topics.iter().any(|topic| is_there(topic)) => Looked::Missing(format!(
             "it waits for a topic that does not exist: {}",
             topics.join(", ")
         )),
         Topics::Matching(pattern) if !there.iter().any(|topic| pattern.is_match(&topic.name)) => {
-            Some("it waits for a topic that topics.regex matches, and none does".to_owned())
+            Looked::Missing("it waits for a topic that topics.regex matches, and none does".to_owned())
         }
-        Topics::Named(_) | Topics::Matching(_) => None,
+        Topics::Named(_) | Topics::Matching(_) => Looked::There,
     }
 }

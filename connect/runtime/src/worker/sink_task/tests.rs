@@ -5,6 +5,7 @@ mod intents;
 mod ledger;
 mod ownership;
 mod transformed;
+mod waiting;
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -56,6 +57,7 @@ fn context(model: &Arc<Model>) -> Arc<Context> {
             true,
         ),
         session: Session::alone(),
+        blocked: crate::worker::blocked::Blocked::default(),
         client,
     })
 }

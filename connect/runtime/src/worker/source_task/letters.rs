@@ -10,12 +10,14 @@ use bytes::Bytes;
 use forebay_client::admin::NewTopic;
 use forebay_client::producer::{DeliveryFuture, RecordMetadata};
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
-use forebay_connect_api::{BoxFuture, Error, OffsetMap, SchemaAndValue, SourceRecord, TaskId, Timestamp};
+use forebay_connect_api::{
+    BoxFuture, Error, OffsetMap, SchemaAndValue, SourceRecord, TaskId, Timestamp, Value,
+};
 use forebay_records::Headers;
 
 use super::super::context::Context;
 use super::super::converters::{Converters, Encoded};
-use super::super::dead_letters::{Fault, Header, header, headers};
+use super::super::dead_letters::{Fault, Header, PREFIX, header, headers};
 use super::super::sink_task::make_topic;
 use super::super::stage::Stage;
 use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
@@ -85,9 +87,6 @@ impl Letters {
         match converters.encode(record).await {
             Ok(encoded) => self.of_encoded(&encoded, place, fault),
             Err(_) => {
-                let text = |data: &SchemaAndValue| {
-                    (!data.value.is_null()).then(|| Bytes::from(data.value.to_string()))
-                };
                 let mut headers = self.headers(place, fault);
                 headers.push(header("form", "text"));
                 Letter {
@@ -98,6 +97,30 @@ impl Letters {
                 }
             }
         }
+    }
+
+    /// The letter of a record that the task leaves out: its text or bytes as they are.
+    ///
+    /// # Errors
+    /// None where there is a queue, as errors are tolerated there.
+    pub(in crate::worker) fn of_left_out(&self, place: Place<'_>, why: &str) -> Result<Letter, Error> {
+        let (record, stage) = (place.record, Stage::TaskPoll);
+        let error = self
+            .errors
+            .tolerate(&self.id, stage, Error::fatal(why), || format!("{record:?}"))?;
+        let fault = Fault {
+            stage,
+            class: "",
+            error: &error,
+        };
+        let mut headers = self.headers(place, fault);
+        headers.push(header("form", "text"));
+        Ok(Letter {
+            key: text(&record.key),
+            value: text(&record.value),
+            headers,
+            timestamp: record.timestamp,
+        })
     }
 
     fn of_encoded(&self, encoded: &Encoded, place: Place<'_>, fault: Fault<'_>) -> Letter {
@@ -150,17 +173,27 @@ impl Letters {
         producer: &Producer,
         letter: Letter,
     ) -> Result<DeliveryFuture, Error> {
-        let headers: Headers = letter.headers.into_iter().collect();
         self.errors.metrics.dead_letter();
-        let sent = producer.send(ProducerRecord {
+        let whole: Headers = letter.headers.iter().cloned().collect();
+        let record = self.record(&letter, &whole);
+        let sent = if producer.check_size(&record).is_ok() {
+            producer.send(record).await
+        } else {
+            let (letter, headers) = letter.without_data();
+            producer.send(self.record(&letter, &headers)).await
+        };
+        sent.map_err(|error| self.not_queued(error))
+    }
+
+    fn record<'a>(&'a self, letter: &'a Letter, headers: &'a Headers) -> ProducerRecord<'a> {
+        ProducerRecord {
             topic: &self.queue.topic,
             partition: None,
             timestamp: letter.timestamp,
             key: letter.key.as_deref(),
             value: letter.value.as_deref(),
-            headers: &headers,
-        });
-        sent.await.map_err(|error| self.not_queued(error))
+            headers,
+        }
     }
 
     fn not_queued(&self, error: ClientError) -> Error {
@@ -169,6 +202,26 @@ impl Letters {
             "Could not produce message to dead letter queue. topic={topic}"
         ))
         .with_source(error)
+    }
+}
+
+impl Letter {
+    /// What is left of one that is too large to be sent: what went wrong, and where.
+    fn without_data(mut self) -> (Self, Headers) {
+        let mut told: Vec<Header> = std::mem::take(&mut self.headers);
+        told.retain(|(key, _)| key.starts_with(PREFIX));
+        told.push(header("form", "omitted"));
+        (self.key, self.value) = (None, None);
+        (self, told.into_iter().collect())
+    }
+}
+
+/// The text, or the bytes as they are.
+fn text(data: &SchemaAndValue) -> Option<Bytes> {
+    match &data.value {
+        Value::Null => None,
+        Value::Bytes(bytes) => Some(bytes.clone()),
+        value => Some(Bytes::from(value.to_string())),
     }
 }
 

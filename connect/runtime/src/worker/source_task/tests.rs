@@ -1,6 +1,8 @@
 //! A source task against the client's model cluster. Time is virtual.
 
+mod letters;
 mod transactional;
+mod waiting;
 
 use forebay_client::model::{Fault, Model};
 use forebay_connect_api::{OffsetMap, PluginType, Plugins, SchemaAndValue};
@@ -60,6 +62,7 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
             true,
         ),
         session: Session::alone(),
+        blocked: crate::worker::blocked::Blocked::default(),
         client,
     });
     let string = "org.apache.kafka.connect.storage.StringConverter";

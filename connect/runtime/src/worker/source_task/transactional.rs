@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_client::topic_table::KeyValue;
-use forebay_client::{Producer, ProducerRecord};
+use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::{Error, OffsetMap, SourceRecord, SourceTask, TaskId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::boundary::{Boundary, End};
-use super::letters::{Letters, Place};
+use super::letters::{Letter, Letters, Place};
 use super::read_ahead::ReadAhead;
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
@@ -30,9 +30,10 @@ use crate::store::offset::ConnectorOffsets;
 use crate::store::status::State;
 use crate::worker::clients;
 use crate::worker::context::Context;
-use crate::worker::converters::{Converters, Rejected};
+use crate::worker::converters::{Converters, Encoded, Rejected};
 use crate::worker::dead_letters::Fault;
 use crate::worker::progress::{Hold, Progress};
+use crate::worker::stage::Stage;
 use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
 use crate::worker::transformations::Transformations;
 
@@ -349,6 +350,18 @@ impl TransactionalRunner {
 
     async fn send_one(&mut self, mut record: SourceRecord, offsets_topic: &str) -> Result<(), Error> {
         let offset = record.source_offset.take();
+        let left_out = record.fault.take();
+        if let (Some(why), Some(letters)) = (&left_out, self.letters.clone()) {
+            let place = Place {
+                record: &record,
+                offset: offset.as_ref(),
+            };
+            self.post(&letters, letters.of_left_out(place, why)?).await?;
+        }
+        if left_out.is_some() {
+            self.moves(&record, offset);
+            return Ok(());
+        }
         // For a letter, which has it as the task gave it.
         let before = (self.letters.is_some() && !self.transformations.is_empty()).then(|| record.clone());
         let transformed = match &before {
@@ -363,12 +376,17 @@ impl TransactionalRunner {
                 self.reject(rejected, record, offset.as_ref()).await?;
             }
         }
-        // Of a record that is left out, too: it shall not come again.
+        self.moves(&record, offset);
+        Ok(())
+    }
+
+    /// Of a record that is left out, too: it shall not come again.
+    fn moves(&mut self, record: &SourceRecord, offset: Option<OffsetMap>) {
         if let Some(offset) = offset {
             let key = record.source_partition.to_string();
-            self.moved.insert(key, (record.source_partition, offset));
+            self.moved
+                .insert(key, (Arc::clone(&record.source_partition), offset));
         }
-        Ok(())
     }
 
     async fn produce(
@@ -385,16 +403,23 @@ impl TransactionalRunner {
                         "Source tasks may not produce to their own offsets topics when exactly-once support is enabled",
                     ));
                 }
-                self.topics.ensure(&record.topic).await?;
-                self.begin()?;
-                let sent = self.producer.send(ProducerRecord {
+                let produced = ProducerRecord {
                     topic: &record.topic,
                     partition: record.partition,
                     timestamp: record.timestamp,
                     key: encoded.key.as_deref(),
                     value: encoded.value.as_deref(),
                     headers: &encoded.headers,
-                });
+                };
+                // One that the producer refuses in a transaction takes that with it, and the task, as in Kafka.
+                if self.config.errors.tolerates
+                    && let Err(error) = self.producer.check_size(&produced)
+                {
+                    return self.too_large(error, &encoded, Place { record, offset }).await;
+                }
+                self.topics.ensure(&record.topic).await?;
+                self.begin()?;
+                let sent = self.producer.send(produced);
                 // How it goes on with it, the commit tells.
                 drop(
                     sent.await
@@ -431,6 +456,29 @@ impl TransactionalRunner {
         let letter = letters
             .of_record(&self.converters, Place { record, offset }, fault)
             .await;
+        self.post(&letters, letter).await
+    }
+
+    /// A record that is too large to be sent: its letter, if there is a queue.
+    async fn too_large(
+        &mut self,
+        error: ClientError,
+        encoded: &Encoded,
+        place: Place<'_>,
+    ) -> Result<(), Error> {
+        let error = Error::fatal("Unrecoverable exception trying to send").with_source(error);
+        let (errors, stage) = (&self.config.errors, Stage::KafkaProduce);
+        let error = errors.tolerate(&self.id, stage, error, || format!("{:?}", place.record))?;
+        match self.letters.clone() {
+            Some(letters) => {
+                let letter = letters.of_refused(encoded, place, &error);
+                self.post(&letters, letter).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn post(&mut self, letters: &Letters, letter: Letter) -> Result<(), Error> {
         self.begin()?;
         // How it goes on with it, the commit tells.
         drop(letters.send(&self.producer, letter).await?);

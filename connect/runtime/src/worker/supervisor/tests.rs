@@ -9,6 +9,7 @@ use super::*;
 struct Probe {
     events: mpsc::Sender<String>,
     attempts: Mutex<u32>,
+    blocked: Blocked,
 }
 
 impl Probe {
@@ -85,6 +86,10 @@ impl Unit for Probe {
     fn session_over(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }
+
+    fn blocked(&self) -> &Blocked {
+        &self.blocked
+    }
 }
 
 struct Fixture {
@@ -105,6 +110,7 @@ fn start(spec: &'static str) -> Fixture {
     let probe = Probe {
         events: sender,
         attempts: Mutex::new(0),
+        blocked: Blocked::default(),
     };
     Fixture {
         supervisor: Supervisor::start(Arc::new(probe), desired(spec, 0), None),
@@ -228,7 +234,9 @@ async fn what_does_not_heed_being_aborted_is_named_again_and_again() {
         gate.recv().expect("the test lets it go");
     });
     begun.await.expect("it begins");
-    let aborting = tokio::spawn(async move { abort("task c-7", blocking).await });
+    let blocked = Arc::new(Blocked::default());
+    let own = Arc::clone(&blocked);
+    let aborting = tokio::spawn(async move { abort("task c-7", &own, blocking).await });
     let said = || {
         let log = log.0.lock().expect("nobody panics with it").clone();
         log.matches("task c-7 still runs").count()
@@ -240,10 +248,10 @@ async fn what_does_not_heed_being_aborted_is_named_again_and_again() {
         assert!(said() >= times, "{times}");
         tokio::time::advance(ABORTED_WARNING_INTERVAL + Duration::from_millis(1)).await;
     }
-    assert!(!aborting.is_finished());
+    assert!(!aborting.is_finished() && blocked.has("task c-7"));
     release.send(()).expect("it is blocked");
     aborting.await.expect("it ends");
-    assert!(said() >= 2);
+    assert!(said() >= 2 && blocked.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

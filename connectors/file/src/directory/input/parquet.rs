@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use forebay_connect_api::{Schema, SchemaAndValue};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{Error, Next, Progress, Rows};
+use super::{Error, Fault, Next, Progress, Rows};
 use crate::directory::{
     content::Content,
     lineage::{Mark, ROWS},
@@ -86,17 +86,19 @@ impl Rows for ParquetRows {
         let made = value::row(&self.schema, &self.batch, self.row);
         self.row += 1;
         self.position += 1;
+        let mark = Mark {
+            position: self.position,
+            fingerprint: Some(self.fingerprint),
+            checksum: None,
+            state: Some(Arc::clone(&self.state)),
+        };
         match made {
-            Ok(value) => {
-                let mark = Mark {
-                    position: self.position,
-                    fingerprint: Some(self.fingerprint),
-                    checksum: None,
-                    state: Some(Arc::clone(&self.state)),
-                };
-                Next::Record(SchemaAndValue::new(Arc::clone(&self.schema), value), mark)
-            }
-            Err(why) => Next::Fault(format!("row {} {why}", self.position)),
+            Ok(value) => Next::Record(SchemaAndValue::new(Arc::clone(&self.schema), value), mark),
+            Err(why) => Next::Fault(Fault {
+                what: format!("row {} {why}", self.position),
+                bytes: None,
+                mark: Some(mark),
+            }),
         }
     }
 

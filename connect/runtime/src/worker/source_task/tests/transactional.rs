@@ -99,7 +99,7 @@ fn properties(pairs: &[(&str, &str)]) -> Properties {
         .collect()
 }
 
-async fn context(client: &Client) -> Arc<Context> {
+pub(super) async fn context(client: &Client) -> Arc<Context> {
     let config = Config::new(&Properties::new()).expect("every key has a default");
     assert!(config.is_exactly_once(), "unless it is told otherwise");
     Arc::new(Context {
@@ -110,6 +110,7 @@ async fn context(client: &Client) -> Arc<Context> {
         statuses: StatusStore::in_memory(),
         metrics: crate::metrics::Registry::default(),
         session: Session::alone(),
+        blocked: crate::worker::blocked::Blocked::default(),
         offsets: OffsetStore::open(client, &config).await.expect("it can be made"),
         intents: IntentStore::new(&config, true),
         client: client.clone(),
@@ -124,14 +125,14 @@ fn model(level: i16) -> Arc<Model> {
     model
 }
 
-fn id() -> TaskId {
+pub(super) fn id() -> TaskId {
     TaskId {
         connector: "c".into(),
         task: 0,
     }
 }
 
-fn config(more: &[(&str, &str)]) -> ConnectorConfig {
+pub(super) fn config(more: &[(&str, &str)]) -> ConnectorConfig {
     let mut all = properties(&[
         ("name", "c"),
         ("connector.class", "Numbers"),

@@ -1,0 +1,231 @@
+//! What the status of a source task says that runs and makes no progress (docs/connect-errors.md). Time is virtual.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::converter::{self, Converter};
+
+fn id() -> TaskId {
+    TaskId {
+        connector: "c".into(),
+        task: 0,
+    }
+}
+
+/// Waits until the status says something, or nothing any more.
+async fn until_says(context: &Context, what: Option<&str>) {
+    let is_so = |said: &Option<String>| match (said, what) {
+        (None, None) => true,
+        (Some(said), Some(what)) => said.starts_with("No progress: ") && said.contains(what),
+        _ => false,
+    };
+    let deadline = Instant::now() + Duration::from_secs(900);
+    loop {
+        let status = context.statuses.task(&id());
+        let said = status.as_ref().and_then(|status| status.trace.clone());
+        if status.is_some_and(|status| status.state == State::Running) && is_so(&said) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what:?}: it says {said:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+type Switch = Arc<AtomicBool>;
+
+/// Gives records, unless its system is away.
+struct Flaky {
+    is_away: Switch,
+    number: i64,
+}
+
+impl SourceTask for Flaky {
+    fn start<'a>(
+        &'a mut self,
+        _: Arc<dyn SourceTaskContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if self.is_away.load(Ordering::SeqCst) {
+                return Err(Error::retriable("the system is away"));
+            }
+            self.number += 1;
+            let offset = OffsetMap::new().with("number", self.number);
+            let value = SchemaAndValue::string(self.number.to_string());
+            let record = SourceRecord::new(Arc::new(OffsetMap::new()), Some(offset), "t".into(), value);
+            Ok(vec![record])
+        })
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Has to fetch something first, which cannot be had.
+#[derive(Debug)]
+struct Waiting(Switch);
+
+impl Converter for Waiting {
+    fn from_connect_data(&self, _: &str, _: &SchemaAndValue) -> Result<Option<Bytes>, converter::Error> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(converter::Error::Wanted(converter::Wanted::Schema(1)));
+        }
+        Ok(Some(Bytes::from_static(b"x")))
+    }
+
+    fn to_connect_data(&self, _: &str, _: Option<&Bytes>) -> Result<SchemaAndValue, converter::Error> {
+        Ok(SchemaAndValue::default())
+    }
+
+    fn prepare<'a>(&'a self, _: &'a converter::Wanted) -> BoxFuture<'a, Result<(), converter::Error>> {
+        let outcome = if self.0.load(Ordering::SeqCst) {
+            Err(converter::Error::Unavailable {
+                message: "the registry is away".to_owned(),
+                source: None,
+            })
+        } else {
+            Ok(())
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+}
+
+struct Bench {
+    model: Arc<Model>,
+    context: Arc<Context>,
+    is_away: Switch,
+    running: tokio::task::JoinHandle<Result<(), Failure>>,
+    command: watch::Sender<Command>,
+}
+
+impl Bench {
+    async fn start(exactly_once: bool) -> Self {
+        Self::with(exactly_once, |_| None).await
+    }
+
+    /// `converter` makes one of a switch that says whether what it needs is away.
+    async fn with(exactly_once: bool, converter: fn(&Switch) -> Option<Arc<dyn Converter>>) -> Self {
+        let model = Model::new(1);
+        model.create_topic("t", 1);
+        let context = transactional::context(&model.client(&[])).await;
+        let is_away = Switch::default();
+        let converter = converter(&is_away);
+        let task = Box::new(Flaky {
+            // Away is the one or the other.
+            is_away: converter
+                .as_ref()
+                .map_or_else(|| Arc::clone(&is_away), |_| Switch::default()),
+            number: 0,
+        });
+        let task: (Box<dyn SourceTask>, String) = (task, "Task".to_owned());
+        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
+        let own = Arc::clone(&context);
+        let config = transactional::config(&[]);
+        let running = if exactly_once {
+            let runner = TransactionalRunner::new(own, id(), config, task).expect("sound");
+            tokio::spawn(runner.run(Arc::default(), commands, std::future::ready(Ok(()))))
+        } else {
+            let mut runner = SourceTaskRunner::new(own, id(), config, task).expect("sound");
+            if let Some(converter) = converter {
+                runner.converters = runner.converters.clone().with_value(converter);
+            }
+            tokio::spawn(runner.run(Arc::default(), commands))
+        };
+        let this = Self {
+            model,
+            context,
+            is_away,
+            running,
+            command,
+        };
+        until_says(&this.context, None).await;
+        this
+    }
+
+    async fn says(&self, what: &str) {
+        until_says(&self.context, Some(what)).await;
+        assert!(!self.running.is_finished());
+    }
+
+    async fn says_nothing(&self) {
+        until_says(&self.context, None).await;
+    }
+
+    async fn end(self) {
+        self.command.send_replace(Command::Stop);
+        self.running.await.expect("no panic").expect("it ends well");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_that_is_away_is_told_until_it_is_back() {
+    for exactly_once in [true, false] {
+        let bench = Bench::start(exactly_once).await;
+        bench.is_away.store(true, Ordering::SeqCst);
+        bench.says("poll is tried again: ").await;
+        bench.says("the system is away").await;
+        bench.is_away.store(false, Ordering::SeqCst);
+        bench.says_nothing().await;
+        bench.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_acknowledges_nothing_is_told() {
+    for (exactly_once, says) in [
+        (
+            true,
+            "records wait on their way to the cluster, or for the end of their transaction",
+        ),
+        (false, "the cluster does not acknowledge records: "),
+    ] {
+        let bench = Bench::start(exactly_once).await;
+        bench.model.faults(|_, request| match request {
+            Request::Produce(_) => Fault::Refuse(ErrorCode::NotEnoughReplicas),
+            _ => Fault::None,
+        });
+        bench.says(says).await;
+        bench.model.faults(|_, _| Fault::None);
+        bench.says_nothing().await;
+        bench.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_cannot_be_committed_are_told() {
+    let bench = Bench::start(false).await;
+    bench.model.faults(|_, request| match request {
+        // The topic of records has one partition, and that of offsets has 25.
+        Request::Produce(produce)
+            if produce
+                .topic_data
+                .iter()
+                .any(|topic| topic.partition_data.iter().any(|partition| partition.index > 0)) =>
+        {
+            Fault::Refuse(ErrorCode::TopicAuthorizationFailed)
+        }
+        _ => Fault::None,
+    });
+    bench.says("source offsets cannot be committed: ").await;
+    bench.model.faults(|_, _| Fault::None);
+    bench.says_nothing().await;
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_converter_that_waits_is_told() {
+    let bench = Bench::with(false, |is_away| Some(Arc::new(Waiting(Arc::clone(is_away))))).await;
+    bench.is_away.store(true, Ordering::SeqCst);
+    bench.says("the registry is away").await;
+    bench.is_away.store(false, Ordering::SeqCst);
+    bench.says_nothing().await;
+    bench.end().await;
+}
