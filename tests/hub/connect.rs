@@ -10,6 +10,7 @@ mod exactly_once;
 #[cfg(target_os = "linux")]
 mod files;
 mod http;
+mod owners;
 mod pasted;
 mod paused;
 mod rejected;

@@ -1,16 +1,18 @@
 //! The config topic in the hands of others (faults.md C12): half a set of tasks, damaged records, a kill while a configuration is
 //! written. What was good goes on, and what was asked for is there as a whole or not at all.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 use serde_json::json;
 
 use super::workers::{append, source, until_lines};
 use super::{STRING, call, create, numbered, states, until_states};
 use crate::crash::Chance;
-use crate::librdkafka::{create_topic, producer, read_all};
+use crate::librdkafka::{self, create_topic, producer, read_all, watermarks};
 use crate::process::{Hub, PATIENCE, eventually};
 use crate::rest::try_send;
 
@@ -138,4 +140,101 @@ fn a_configuration_that_is_being_written_at_a_kill_is_there_as_a_whole_or_not_at
         append(&file, &lines);
         until_lines(&hub, topic, &lines);
     }
+}
+
+/// So many tasks, each with a configuration of this length: their set is written in several pieces.
+const TASKS: usize = 40;
+const PADDING: usize = 60_000;
+
+/// The set is cut off when so many records of it are in the log.
+const CUT_OFF_AT: i64 = 8;
+
+/// How often a kill may miss the middle of a set.
+const ATTEMPTS: usize = 20;
+
+/// How many sets of the connector's tasks were cut off: they have a beginning, and no commit before the next begins.
+fn cut_off(hub: &Hub) -> usize {
+    let mut cut_off = 0;
+    let mut is_open = false;
+    for record in read_all(&hub.bootstrap(), "connect-configs", 1) {
+        let key = record.key.as_deref().unwrap_or_default();
+        if key == b"task-c-0" {
+            cut_off += usize::from(is_open);
+            is_open = true;
+        } else if key == b"commit-c" {
+            is_open = false;
+        }
+    }
+    cut_off
+}
+
+#[test]
+fn a_set_of_tasks_that_is_cut_off_by_a_kill_is_not_mixed_with_the_one_before() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let overrides = ["connect.exactly.once.source.support=disabled"];
+    let mut hub = Hub::start(directory.path(), "broker,connect", &overrides);
+    create_topic(&hub.bootstrap(), "t", 1);
+    let config = |version: usize| {
+        json!({
+            "connector.class": "DatagenSource",
+            "tasks.max": TASKS.to_string(),
+            "kafka.topic": "t",
+            "quickstart": "users",
+            // They have nothing to do.
+            "max.interval": "3600000",
+            "key.converter": STRING,
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "version": version.to_string(),
+            "padding": "x".repeat(PADDING),
+        })
+    };
+    create(&hub, "c", &config(0));
+    // The versions that the tasks have; one, unless sets are mixed.
+    let versions = |hub: &Hub| -> BTreeSet<String> {
+        let tasks = call(hub, "GET", "/connectors/c/tasks", None).ok();
+        let tasks = tasks.as_array().expect("a list");
+        assert!([0, TASKS].contains(&tasks.len()), "{} tasks", tasks.len());
+        let version =
+            |task: &serde_json::Value| task["config"]["version"].as_str().expect("a text").to_owned();
+        tasks.iter().map(version).collect()
+    };
+    let until_whole = |hub: &Hub| {
+        eventually("the tasks are those of the configuration", || {
+            let found = versions(hub);
+            assert!(found.len() <= 1, "sets are mixed: {found:?}");
+            let config = call(hub, "GET", "/connectors/c/config", None).ok();
+            found.contains(config["version"].as_str()?).then_some(())
+        });
+        until_states(hub, "c", &format!("RUNNING: {}", ["RUNNING"; TASKS].join(" ")));
+    };
+    until_whole(&hub);
+    for version in 1..=ATTEMPTS {
+        let before = watermarks(&hub.bootstrap(), "connect-configs", 0).1;
+        let (url, body) = (
+            hub.url("connect", "/connectors/c/config"),
+            config(version).to_string(),
+        );
+        let asking = std::thread::spawn(move || {
+            // It may be answered, or cut off.
+            let _ = try_send(&url, "PUT", &[("content-type", "application/json")], Some(&body));
+        });
+        let consumer: BaseConsumer = librdkafka::config(&hub.bootstrap()).create().expect("a consumer");
+        let end = || {
+            let watermarks = consumer.fetch_watermarks("connect-configs", 0, PATIENCE);
+            watermarks.expect("ListOffsets is answered").1
+        };
+        let deadline = Instant::now() + PATIENCE;
+        // Looked at without a pause: the rest of the set is there soon.
+        while end() < before + CUT_OFF_AT {
+            assert!(Instant::now() < deadline, "no part of the set is in the log");
+        }
+        hub.process().kill();
+        asking.join().expect("it does not panic");
+        hub.restart();
+        until_whole(&hub);
+        if cut_off(&hub) > 0 {
+            return;
+        }
+    }
+    panic!("no kill was in the middle of a set");
 }

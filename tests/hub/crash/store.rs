@@ -1,6 +1,7 @@
 //! Where the Parquet files go: a directory, or a bucket of an S3 server (s3s, not ours) in this process.
 
 mod faults;
+mod gate;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub(crate) use self::faults::{Fault, Faults};
+pub(crate) use self::gate::Gate;
 
 const BUCKET: &str = "lake";
 const KEY: &str = "key";
@@ -44,6 +46,15 @@ impl Store {
 
     /// The same, of a server that does wrong what it is told to.
     pub(crate) fn failing_s3(directory: &Path, faults: Arc<Faults>) -> Self {
+        Self::serve_s3(directory, faults, Gate::default())
+    }
+
+    /// The same, of a server behind a gate.
+    pub(crate) fn s3_behind(directory: &Path, gate: Gate) -> Self {
+        Self::serve_s3(directory, Arc::default(), gate)
+    }
+
+    fn serve_s3(directory: &Path, faults: Arc<Faults>, gate: Gate) -> Self {
         std::fs::create_dir_all(directory.join(BUCKET)).expect("made");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -56,6 +67,7 @@ impl Store {
         let address = listener.local_addr().expect("bound");
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).expect("a directory"));
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        builder.set_access(gate);
         let service = builder.build();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
