@@ -100,6 +100,16 @@ impl Layout {
         )
     }
 
+    /// As long a name as objects of an encoded partition may have.
+    pub(crate) fn longest(&self, of: &TopicPartition, encoded: &str) -> String {
+        let longest = Range {
+            // As long as `Files::kind` has it.
+            schema: Some("00000000".to_owned()),
+            ..Range::new(Offset(i64::MAX), Offset(i64::MAX))
+        };
+        self.name(of, encoded, &longest)
+    }
+
     /// Reads a name without its folder and prefix, of whatever extension.
     pub(crate) fn parse(&self, of: &TopicPartition, name: &str) -> Parsed {
         let delimiter = self.file_delimiter.as_str();

@@ -36,8 +36,29 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The objects in a folder and in all folders below it, by their paths from there.
     fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
 
+    /// Whether it takes an object of that name.
+    ///
+    /// # Errors
+    /// If the name is too long; which part of it, and for what.
+    fn check_name(&self, name: &str) -> Result<(), Error>;
+
     /// What a user calls it: `s3://bucket/prefix`.
     fn describe(&self) -> String;
+}
+
+/// An error if a name, or a part of one, has more bytes than that.
+fn check_length(name: &str, max: usize, store: &dyn Store) -> Result<(), Error> {
+    /// So much of a name is shown.
+    const SHOWN: usize = 40;
+    if name.len() <= max {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(SHOWN).collect();
+    Err(Error::fatal(format!(
+        "the name of its object would have {} bytes in {shown}…, and {max} is the most in {}",
+        name.len(),
+        store.describe()
+    )))
 }
 
 /// What came of making an object.

@@ -199,7 +199,7 @@ impl Started {
                 outstanding,
             } = found;
             let config = Arc::clone(&self.config);
-            let mut partition = Partition::new(one, position, outstanding.promises, config);
+            let mut partition = Partition::new(one, position, outstanding.promises, config, &self.store);
             if let Some(covered) = covered {
                 partition.learn(default_partition(&one.topic_partition).into(), covered);
             }

@@ -36,7 +36,8 @@ pub(super) fn define(def: ConfigDef) -> ConfigDef {
             ConfigKey::new("partition.field.name", ConfigType::List)
                 .default("")
                 .documentation(
-                    "FieldPartitioner: the fields, such as country,year for folders like country=CH/year=2024. Dots lead into structures.",
+                    "FieldPartitioner: the fields, such as country,year for folders like country=CH/year=2024. Dots lead into structures. A record \
+                     whose folder or object would have a longer name than the store takes is at fault.",
                 ),
         )
         .define(

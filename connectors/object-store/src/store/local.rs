@@ -12,10 +12,17 @@ use bytes::Bytes;
 use forebay_connect_api::{Access, BoxFuture, Error};
 use rustix::fs::XattrFlags;
 
-use super::{Created, Found, Store};
+use super::{Created, Found, Store, check_length};
 
 /// What unfinished objects begin and end with. Readers of data sets skip names with a leading dot.
 const UNFINISHED: (&str, &str) = (".", ".unfinished");
+
+/// What the names of unfinished objects have more than the names of objects, at most: a process, a number, and what is around them.
+const UNFINISHED_BYTES: usize = 44;
+
+/// Linux' `NAME_MAX` and `PATH_MAX`, the latter without the zero at the end and the slash after the root.
+const PART_BYTES_MAX: usize = 255;
+const PATH_BYTES_MAX: usize = 4094;
 
 /// The extended attribute for the id of the topic that a file is of.
 const TOPIC_ID: &str = "user.forebay.topic-id";
@@ -124,6 +131,20 @@ impl Store for LocalStore {
             })
             .await
         })
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), Error> {
+        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+        for part in folder.split('/') {
+            check_length(part, PART_BYTES_MAX, self)?;
+        }
+        check_length(file, PART_BYTES_MAX - UNFINISHED_BYTES, self)?;
+        let root = self.root.as_os_str().len();
+        check_length(
+            name,
+            PATH_BYTES_MAX - UNFINISHED_BYTES.saturating_add(root).min(PATH_BYTES_MAX),
+            self,
+        )
     }
 
     fn describe(&self) -> String {

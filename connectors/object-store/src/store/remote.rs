@@ -13,7 +13,7 @@ use object_store::{
     path::Path,
 };
 
-use super::{Created, Found, Store};
+use super::{Created, Found, Store, check_length};
 use crate::config::S3Options;
 
 /// How often one request is tried before the task hears of it, which then tries again after `retry.backoff.ms`.
@@ -22,6 +22,8 @@ const REQUEST_RETRIES: usize = 3;
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long one attempt may take: an object goes in one piece, perhaps over a slow line.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(300);
+/// S3's keys have no more bytes.
+const KEY_BYTES_MAX: usize = 1024;
 const HTTP_PORT: u16 = 80;
 /// The metadata of an object (`x-amz-meta-forebay-topic-id`) for the id of the topic that it is of.
 const TOPIC_ID: &str = "forebay-topic-id";
@@ -202,6 +204,10 @@ impl Store for RemoteStore {
             });
             Ok(found.collect())
         })
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), Error> {
+        check_length(self.path(name).as_ref(), KEY_BYTES_MAX, self)
     }
 
     fn describe(&self) -> String {

@@ -34,6 +34,7 @@ const RECORDS_PER_LOOK: u64 = 256;
 pub(super) struct Partition {
     assigned: AssignedPartition,
     config: Arc<Config>,
+    store: Arc<dyn Store>,
     files: Files,
     /// The next offset to consume.
     position: Offset,
@@ -58,6 +59,7 @@ impl Partition {
         position: Offset,
         promises: Vec<Promise>,
         config: Arc<Config>,
+        store: &Arc<dyn Store>,
     ) -> Self {
         let promised = promises.iter().map(|promise| promise.end().next()).max();
         let next_start = promised.unwrap_or(position).max(position);
@@ -66,6 +68,7 @@ impl Partition {
             next_start: config.partitioner.is_default().then_some(next_start),
             files: config.format.files(),
             config,
+            store: Arc::clone(store),
             position,
             watermark: NO_TIMESTAMP,
             open: OpenFiles::default(),
@@ -179,7 +182,16 @@ impl Partition {
             now,
         };
         let of = &self.assigned.topic_partition;
-        self.config.partitioner.place(of, seen, &mut self.recent)
+        let place = self.config.partitioner.place(of, seen, &mut self.recent)?;
+        let is_known = self.config.partitioner.is_default()
+            || !self.open.of(&place.encoded).is_empty()
+            || self.covered.contains_key(&place.encoded);
+        // The value of a field may be too long for a name. That is found here, where this record alone is at fault.
+        if !is_known {
+            let longest = self.config.layout.longest(of, &place.encoded);
+            self.store.check_name(&longest)?;
+        }
+        Ok(place)
     }
 
     pub(super) fn write(&mut self, record: Record<'_>, now: Timestamp) -> Result<(), Refused> {

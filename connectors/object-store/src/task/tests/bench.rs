@@ -125,6 +125,10 @@ impl Store for TestStore {
         self.inner.list_below(folder)
     }
 
+    fn check_name(&self, name: &str) -> Result<(), Error> {
+        self.inner.check_name(name)
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }
