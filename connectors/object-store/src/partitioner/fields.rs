@@ -1,8 +1,8 @@
 //! `FieldPartitioner`: `country=CH/year=2024`, from fields of the value.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
-use forebay_connect_api::{Error, Value};
+use forebay_connect_api::{Error, Schema, Value};
 
 use crate::format::Cell;
 
@@ -18,19 +18,31 @@ pub(crate) struct Fields {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath(String);
 
+/// What a path leads to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) value: &'a Value,
+    /// `None`: it came without one.
+    pub(super) schema: Option<&'a Arc<Schema>>,
+}
+
 impl FieldPath {
     pub(crate) fn new(path: &str) -> Self {
         Self(path.to_owned())
     }
 
-    /// The field of a value; a name that has dots itself comes first.
-    pub(super) fn find<'a>(&self, cell: Cell<'a>) -> Result<&'a Value, Error> {
+    /// The field of a value, and what its schema says; a name that has dots itself comes first.
+    pub(super) fn find<'a>(&self, cell: Cell<'a>) -> Result<Found<'a>, Error> {
         let Cell::Converted(value) = cell else {
             // Not asked for raw values: see `Partitioner::needs_value`.
             return Err(self.missing());
         };
-        let whole = field(&value.value, &self.0);
-        let nested = || self.0.split('.').try_fold(&value.value, field);
+        let root = Found {
+            value: &value.value,
+            schema: value.schema.as_ref(),
+        };
+        let whole = root.field(&self.0);
+        let nested = || self.0.split('.').try_fold(root, Found::field);
         whole.or_else(nested).ok_or_else(|| self.missing())
     }
 
@@ -39,11 +51,22 @@ impl FieldPath {
     }
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    match value {
-        Value::Struct(inner) => inner.get(name),
-        Value::Map(_) => value.entry(name),
-        _ => None,
+impl<'a> Found<'a> {
+    fn field(self, name: &str) -> Option<Self> {
+        match self.value {
+            Value::Struct(inner) => {
+                let index = inner.schema().field_index(name)?;
+                Some(Self {
+                    value: inner.get(name)?,
+                    schema: Some(&inner.schema().fields()[index].schema),
+                })
+            }
+            Value::Map(_) => Some(Self {
+                value: self.value.entry(name)?,
+                schema: self.schema.and_then(|schema| schema.value_schema()),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -56,7 +79,7 @@ impl Fields {
                 encoded.push_str(&self.delimiter);
             }
             let FieldPath(name) = path;
-            let value = path.find(cell)?;
+            let value = path.find(cell)?.value;
             let _ = match value {
                 Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) | Value::Boolean(_) => {
                     write!(encoded, "{name}={value}") // Writing to a string does not fail.

@@ -1,6 +1,6 @@
 //! What Confluent's partitioners would encode.
 
-use forebay_connect_api::{Schema, SchemaAndValue, Struct, Value};
+use forebay_connect_api::{Schema, SchemaAndValue, SchemaBuilder, Struct, Value, schema};
 
 use super::*;
 use crate::format::Reading;
@@ -222,4 +222,46 @@ fn fields_become_folders() {
     let longest = BYTES_MAX - "country=".len();
     assert!(encode(&country, 0, value(&"x".repeat(longest)), 0).is_ok());
     assert!(encode(&country, 0, value(&"x".repeat(longest + 1)), 0).is_err());
+}
+
+#[test]
+fn dates_are_days_and_times_of_day_are_no_times() {
+    let day = 19_758;
+    let time_of = |schema: Arc<Schema>, value: Value| {
+        let map = Schema::map(Schema::string_schema(), Arc::clone(&schema));
+        let map = map.build().expect("sound");
+        let row = Schema::structure()
+            .field("at", Arc::clone(&schema))
+            .field("map", map)
+            .build();
+        let row = row.expect("sound");
+        let values = vec![value.clone(), Value::Map(vec![("at".into(), value)])];
+        let row = Struct::from_values(row, values).expect("two");
+        let value = SchemaAndValue::new(Arc::clone(row.schema()), row);
+        let places = ["at", "map.at"].map(|path| {
+            let partitioner = time(Extractor::Field(FieldPath::new(path)), 1, "YYYY-MM-dd", "UTC");
+            let seen = Seen {
+                timestamp: Timestamp(0),
+                cell: Cell::Converted(&value),
+                now: Timestamp(0),
+            };
+            let place = partitioner.place(&TopicPartition::new("t", 0), seen, &mut Recent::default());
+            place
+                .map(|place| place.encoded.to_string())
+                .map_err(|error| error.to_string())
+        });
+        assert_eq!(places[0], places[1]);
+        places[0].clone()
+    };
+    let built = |builder: SchemaBuilder| builder.build().expect("sound");
+    let milliseconds = i64::from(day) * 86_400_000 + 5;
+    let expected = "2024-02-05".to_owned();
+    assert_eq!(time_of(built(schema::date()), day.into()), Ok(expected.clone()));
+    assert_eq!(
+        time_of(built(schema::timestamp()), milliseconds.into()),
+        Ok(expected.clone())
+    );
+    assert_eq!(time_of(built(Schema::int64()), milliseconds.into()), Ok(expected));
+    let error = time_of(built(schema::time()), 5.into()).expect_err("on which day?");
+    assert!(error.contains("time of day"), "{error}");
 }

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
-use forebay_connect_api::{Error, Timestamp, Value};
+use forebay_connect_api::{
+    Error, Timestamp, Value,
+    schema::{Logical, MILLISECONDS_PER_DAY},
+};
 
-use super::{FieldPath, PathFormat, Seen, Zone, is_known};
+use super::{FieldPath, PathFormat, Seen, Zone, fields::Found, is_known};
 
 /// The keys of the partitioner.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,10 +52,18 @@ impl Time {
             Extractor::Record if is_known(seen.timestamp) => Ok(seen.timestamp),
             Extractor::Record => Err(Error::fatal("it has no timestamp")),
             Extractor::Field(path) => {
-                let value = path.find(seen.cell)?;
-                let time = match value {
-                    Value::Int32(_) | Value::Int64(_) => value.as_i64(),
-                    Value::String(text) => parse(text),
+                let Found { value, schema } = path.find(seen.cell)?;
+                let time = match (value, schema.and_then(|schema| schema.logical())) {
+                    (Value::Int32(days), Some(Logical::Date)) => {
+                        Some(i64::from(*days) * i64::from(MILLISECONDS_PER_DAY))
+                    }
+                    (_, Some(Logical::Time)) => {
+                        let error =
+                            "its field is a time of day, which is on no day: a date or a timestamp is needed";
+                        return Err(Error::fatal(error));
+                    }
+                    (Value::Int32(_) | Value::Int64(_), _) => value.as_i64(),
+                    (Value::String(text), _) => parse(text),
                     _ => None,
                 };
                 time.map(Timestamp).ok_or_else(|| {
