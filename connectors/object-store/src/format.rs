@@ -90,7 +90,7 @@ pub(crate) enum Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// Whether the record has no value.
+    /// Whether the record has no value. Of a raw one that has some, only reading it says whether it is null: see [`Refused::Null`].
     pub(crate) fn is_null(&self) -> bool {
         match self {
             Self::Raw(_, value) => value.is_none(),
@@ -117,6 +117,8 @@ pub(crate) enum Refused {
     All(Error),
     /// The schema of this identifier has to be fetched first (see [`fetch`]); then the record is to be written again.
     Fetch(i32),
+    /// Read, the raw value is null. It is to be treated as such, and if it is to be written, then as this.
+    Null(SchemaAndValue),
 }
 
 /// A file that is being made in memory.
@@ -264,6 +266,15 @@ pub(crate) async fn fetch(
 }
 
 impl Reading<'_> {
+    /// What the converter makes of a value that is to be written.
+    fn to_write(&self, value: Option<&[u8]>) -> Result<SchemaAndValue, Refused> {
+        let read = self.read(value)?;
+        match value.is_some() && read.value.is_null() {
+            true => Err(Refused::Null(read)),
+            false => Ok(read),
+        }
+    }
+
     /// What the converter makes of a value.
     fn read(&self, value: Option<&[u8]>) -> Result<SchemaAndValue, Refused> {
         let bytes = value.map(Bytes::copy_from_slice);

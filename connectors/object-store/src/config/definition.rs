@@ -96,7 +96,10 @@ fn rotation_keys(def: ConfigDef) -> ConfigDef {
         ConfigKey::new("behavior.on.null.values", ConfigType::String)
             .default("fail")
             .validator(Validator::one_of(["fail", "ignore", "write"]))
-            .documentation("What to do with records without a value (tombstones)."),
+            .documentation(
+                "What to do with records without a value: tombstones, and values that are null when they are read. write is for values that are \
+                 no structs: a row of columns is never null, so that such a record is at fault.",
+            ),
     );
     task_keys(def)
 }

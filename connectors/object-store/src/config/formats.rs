@@ -85,7 +85,10 @@ fn text_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         ConfigKey::new("format.csv.header", ConfigType::Boolean)
             .default(true)
-            .documentation("Whether the first line of a CSV object names the columns."),
+            .documentation(
+                "Whether the first line of a CSV object names the columns. Null is nothing between the delimiters: where an object has one column, \
+                 null is an empty line, which many readers skip.",
+            ),
     )
     .define(
         ConfigKey::new("format.csv.delimiter", ConfigType::String)

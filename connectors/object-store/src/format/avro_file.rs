@@ -15,7 +15,7 @@ use forebay_connect_avro::{data, to_avro};
 use super::{
     Cell, Refused, Writer, Written,
     columns::explain,
-    schemas::{FileSchema, Fit, Target, conform, required},
+    schemas::{FileSchema, Fit, Target, conform, plain, required},
 };
 
 /// Bytes of records in a block, before they are compressed.
@@ -137,7 +137,7 @@ impl Part {
         let failed = || Error::fatal("the schema cannot be written in Avro");
         // A file of a union, as an optional struct would be, few can read.
         let connect = required(&schema.schema);
-        let text = to_avro::schema(&connect).map_err(|error| refused(failed().with_source(error)))?;
+        let text = to_avro::schema(&plain(&connect)).map_err(|error| refused(failed().with_source(error)))?;
         let text = text.to_string();
         let avro = avro::Schema::parse(&text).map_err(|error| refused(failed().with_source(error)))?;
         Ok(Self {
@@ -184,7 +184,7 @@ impl Writer for AvroFile {
     fn write(&mut self, cell: Cell<'_>) -> Result<Written, Refused> {
         match cell {
             Cell::Converted(value) => self.write_converted(value),
-            Cell::Raw(reading, value) => self.write_converted(&reading.read(value)?),
+            Cell::Raw(reading, value) => self.write_converted(&reading.to_write(value)?),
         }
     }
 

@@ -12,7 +12,7 @@ use forebay_connect_api::ValueFormat;
 use self::{avro::Plan, json::Cursor};
 use super::{
     Reading,
-    columns::Rows,
+    columns::{Column, Rows},
     schemas::{Misfit, Target},
 };
 
@@ -39,7 +39,11 @@ impl RawReader {
         value: Option<&[u8]>,
     ) -> Result<(), Misfit> {
         let value = value.ok_or(Misfit)?;
-        let inferred = target.schema().is_some_and(|known| known.inferred);
+        let known = target.schema().ok_or(Misfit)?;
+        if known.of_nulls {
+            return Err(Misfit);
+        }
+        let inferred = known.inferred;
         match reading.format {
             ValueFormat::String => {
                 let text = String::from_utf8_lossy(value);
@@ -47,7 +51,7 @@ impl RawReader {
             }
             ValueFormat::Bytes => rows.append_with(value.len(), |root| root.append_bytes(value)),
             ValueFormat::Json(_) if inferred => {
-                rows.append_with(value.len(), |root| Cursor::new(value).whole(root, false))
+                append(rows, value, |root| Cursor::new(value).whole(root, false))
             }
             ValueFormat::JsonWithSchemas(_) if !inferred => self.envelope(rows, target, reading, value),
             ValueFormat::Avro(reader) => {
@@ -63,7 +67,7 @@ impl RawReader {
                 }
                 let plan = self.plans.iter().find(|(known, _)| *known == id);
                 let plan = plan.and_then(|(_, plan)| plan.as_ref()).ok_or(Misfit)?;
-                rows.append_with(value.len(), |root| plan.read(data, root))
+                append(rows, value, |root| plan.read(data, root))
             }
             _ => Err(Misfit),
         }
@@ -89,13 +93,28 @@ impl RawReader {
             self.envelope = envelope.to_vec();
         }
         let payload = &value[self.envelope.len()..];
-        rows.append_with(payload.len(), |root| {
+        append(rows, payload, |root| {
             let mut cursor = Cursor::new(payload);
             cursor.value(root, true)?;
             cursor.expect(b'}')?;
             cursor.end()
         })
     }
+}
+
+/// Adds a row that is not null: of those, the configuration decides.
+fn append(
+    rows: &mut Rows,
+    value: &[u8],
+    fill: impl FnOnce(&mut Column) -> Result<(), Misfit>,
+) -> Result<(), Misfit> {
+    rows.append_with(value.len(), |root| {
+        fill(root)?;
+        match root.ends_with_null() {
+            true => Err(Misfit),
+            false => Ok(()),
+        }
+    })
 }
 
 /// Confluent's wire format: a zero, the identifier, the data.

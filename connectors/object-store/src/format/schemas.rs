@@ -1,5 +1,6 @@
 //! Which schema a file has, and which records are written with it. See the head of `format.rs` for the rule.
 
+mod exact;
 mod project;
 mod unify;
 
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, schema::Type};
 
+pub(super) use exact::{is_exact, plain, wants_exact};
 pub(super) use project::{Misfit, conform, is_unknown};
 pub(super) use unify::PRECISION_PARAMETER;
 
@@ -46,6 +48,8 @@ pub(super) struct FileSchema {
     pub(super) schema: Arc<Schema>,
     /// Made of values that came without one.
     pub(super) inferred: bool,
+    /// There has been nothing but nulls without a schema: the file has that of the first value, and other files know nothing of it.
+    pub(super) of_nulls: bool,
 }
 
 /// Schemas of the files so far, the last one first.
@@ -151,17 +155,26 @@ impl Target {
                 return Ok(joined);
             }
         }
+        let schema = self.own(value)?;
+        let of_nulls = value.schema.is_none() && value.value.is_null();
+        Ok(FileSchema {
+            schema,
+            inferred: value.schema.is_none() && !of_nulls,
+            of_nulls,
+        })
+    }
+
+    /// The schema of a value by itself.
+    fn own(&self, value: &SchemaAndValue) -> Result<Arc<Schema>, Refused> {
         let schema = match &value.schema {
             Some(schema) => Some(Arc::clone(schema)),
             None => self.infer(&value.value)?,
         };
-        let schema = schema.ok_or_else(|| {
+        schema.ok_or_else(|| {
             Refused::Record(Error::fatal(
                 "the value has nothing in it of which columns could be made",
             ))
-        })?;
-        let inferred = value.schema.is_none();
-        Ok(FileSchema { schema, inferred })
+        })
     }
 
     /// Takes up the schema that [`Target::fit`] proposed for that value.
@@ -170,7 +183,9 @@ impl Target {
             Compatibility::None => KNOWN_MAX,
             _ => 1,
         };
-        self.remembered.put(&schema, self.current.as_ref(), places);
+        if !schema.of_nulls {
+            self.remembered.put(&schema, self.current.as_ref(), places);
+        }
         self.current = Some(schema);
         self.learn(value);
     }
@@ -188,6 +203,7 @@ impl Target {
     fn join(&self, current: &FileSchema, value: &SchemaAndValue) -> Result<Option<FileSchema>, Refused> {
         let schema = match &value.schema {
             None if value.value.is_null() => return Ok(Some(current.clone())),
+            _ if current.of_nulls => return self.after_nulls(value),
             Some(_) if current.inferred => return Ok(None),
             None if !current.inferred => return Ok(None),
             Some(schema) if self.rules.compatibility == Compatibility::None => {
@@ -201,7 +217,29 @@ impl Target {
             }),
         };
         let inferred = current.inferred;
-        Ok(schema.map(|schema| FileSchema { schema, inferred }))
+        Ok(schema.map(|schema| FileSchema {
+            schema,
+            inferred,
+            of_nulls: false,
+        }))
+    }
+
+    /// The schema of a file that has had nothing but nulls: the value's, unless nulls cannot be in one file with it.
+    fn after_nulls(&self, value: &SchemaAndValue) -> Result<Option<FileSchema>, Refused> {
+        let schema = self.own(value)?;
+        let schema = match (schema.schema_type(), self.rules.compatibility) {
+            // No row is null.
+            (Type::Struct, _) => return Ok(None),
+            _ if schema.is_optional() => schema,
+            (_, Compatibility::None) => unify::optional(schema.to_builder()),
+            // Schemas are compared, and this one would be another.
+            _ => return Ok(None),
+        };
+        Ok(Some(FileSchema {
+            schema,
+            inferred: value.schema.is_none(),
+            of_nulls: false,
+        }))
     }
 
     /// As Confluent's `StorageSchemaCompatibility` decides.

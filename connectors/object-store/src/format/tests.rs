@@ -57,6 +57,7 @@ fn message(refused: Refused) -> (bool, String) {
         Refused::Record(error) => (false, error.trace()),
         Refused::All(error) => (true, error.trace()),
         Refused::Fetch(id) => (false, format!("schema {id} is wanted")),
+        Refused::Null(_) => (false, "it is null".to_owned()),
     }
 }
 

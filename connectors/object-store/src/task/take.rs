@@ -56,17 +56,12 @@ impl Take<'_> {
         }
         // Offsets that were skipped have no record.
         self.partition.consumed(offset)?;
-        let refused = match (record.cell.is_null(), self.partition.on_null()) {
-            (true, OnNull::Ignore) => None,
-            (true, OnNull::Fail) => Some(Refused::Record(Error::fatal(
-                "it has no value; set behavior.on.null.values to ignore or write",
-            ))),
-            _ => self.partition.write(record, self.now).err(),
-        };
+        let refused = self.write(record).err();
         let place = format_args!("the record at offset {offset} of {}", self.partition.name());
         match (refused, &mut self.at_fault) {
             (None, _) => {}
             (Some(Refused::Fetch(schema_id)), _) => return Err(Stop::Fetch(schema_id)),
+            (Some(Refused::Null(_)), _) => unreachable!("it was written as the null that it is"),
             (Some(Refused::Record(error)), Some(at_fault)) => at_fault.push(AtFault { offset, error }),
             (Some(Refused::Record(error) | Refused::All(error)), _) => {
                 return Err(Error::fatal(format!("cannot write {place}: {}", error.trace())).into());
@@ -74,5 +69,21 @@ impl Take<'_> {
         }
         self.partition.consumed(offset.next())?;
         Ok(self.partition.close_if_full()?)
+    }
+
+    fn write(&mut self, record: Record<'_>) -> Result<(), Refused> {
+        match (record.cell.is_null(), self.partition.on_null()) {
+            (true, OnNull::Ignore) => Ok(()),
+            (true, OnNull::Fail) => Err(Refused::Record(Error::fatal(
+                "it has no value; set behavior.on.null.values to ignore or write",
+            ))),
+            _ => match self.partition.write(record, self.now) {
+                Err(Refused::Null(value)) => self.write(Record {
+                    cell: Cell::Converted(&value),
+                    ..record
+                }),
+                other => other,
+            },
+        }
     }
 }

@@ -11,7 +11,7 @@ use forebay_connect_api::{
 };
 
 use super::{Misfit, check::decimal, data_type, is_nullable};
-use crate::format::schemas::is_unknown;
+use crate::format::schemas::{is_exact, is_unknown, wants_exact};
 
 /// Rows that a column is made for.
 const CAPACITY: usize = 64;
@@ -26,6 +26,10 @@ pub(in crate::format) struct Column {
     pub(in crate::format) values: Values,
     nullable: bool,
     default: Option<Value>,
+    /// Whether a field that must be there has the default instead of null: JsonConverter may refuse that null.
+    is_required: bool,
+    /// Whether only integers that a double holds are taken.
+    exact: bool,
     pub(super) nulls: NullBufferBuilder,
 }
 
@@ -66,6 +70,8 @@ type Order = Arc<[Option<usize>]>;
 #[derive(Debug)]
 pub(in crate::format) struct Structs {
     pub(in crate::format) columns: Vec<Column>,
+    /// Whether any of the columns is [`Column::defaults_required`].
+    any_required: bool,
     schema: Arc<Schema>,
     /// For schemas of structs: where each column's value is in them.
     orders: Vec<(Arc<Schema>, Order)>,
@@ -88,6 +94,8 @@ impl Column {
             values: Values::new(schema)?,
             nullable,
             default: schema.default_value().cloned(),
+            is_required: !schema.is_optional() && schema.default_value().is_some(),
+            exact: wants_exact(schema),
             nulls: NullBufferBuilder::new(CAPACITY),
         })
     }
@@ -99,6 +107,17 @@ impl Column {
     /// Rows so far.
     pub(in crate::format) fn len(&self) -> usize {
         self.nulls.len()
+    }
+
+    /// Whether the last row is null.
+    pub(in crate::format) fn ends_with_null(&self) -> bool {
+        let last = self.len().checked_sub(1);
+        last.is_some_and(|last| !self.nulls.is_valid(last))
+    }
+
+    /// Whether null is for the converter to judge.
+    pub(in crate::format) fn defaults_required(&self) -> bool {
+        self.is_required
     }
 
     /// Adds a value; numbers widen, and a default stands for null.
@@ -190,6 +209,9 @@ impl Column {
         fn push<T: TryFrom<i64>>(values: &mut Vec<T>, number: i64) -> Fitting {
             values.push(T::try_from(number).map_err(|_| Misfit)?);
             Ok(())
+        }
+        if self.exact && !is_exact(number) {
+            return Err(Misfit);
         }
         match &mut self.values {
             Values::Int64(values) | Values::Timestamp(values) => values.push(number),
@@ -369,15 +391,17 @@ impl Values {
             (None, Type::Float64) => Self::Float64(Vec::new()),
             (None, Type::String) => Self::String(Strings::default()),
             (None, Type::Bytes) => Self::Bytes(Strings::default()),
-            (None, Type::Struct) => Self::Struct(Structs {
-                columns: schema
-                    .fields()
-                    .iter()
-                    .map(|field| Column::inner(&field.schema))
-                    .collect::<Result<_, _>>()?,
-                schema: Arc::clone(schema),
-                orders: Vec::new(),
-            }),
+            (None, Type::Struct) => {
+                let fields = schema.fields().iter();
+                let columns = fields.map(|field| Column::inner(&field.schema));
+                let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
+                Self::Struct(Structs {
+                    any_required: columns.iter().any(Column::defaults_required),
+                    columns,
+                    schema: Arc::clone(schema),
+                    orders: Vec::new(),
+                })
+            }
             (None, Type::Array) => {
                 let items = schema.value_schema().expect("an ARRAY has one");
                 Self::List(Box::new(Column::inner(items)?), Vec::new())
@@ -408,6 +432,15 @@ impl Strings {
 }
 
 impl Structs {
+    /// Whether the row that begins behind so many lacks a field of which [`Column::defaults_required`] is true.
+    pub(in crate::format) fn lacks_required(&self, rows: usize) -> bool {
+        self.any_required
+            && self
+                .columns
+                .iter()
+                .any(|column| column.is_required && column.len() == rows)
+    }
+
     pub(in crate::format) fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, ArrayRef, ListArray, MapArray, RecordBatch, StructArray,
     cast::AsArray,
+    new_null_array,
     types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type},
 };
 use arrow_schema::{ArrowError, DataType, Fields};
@@ -86,6 +87,8 @@ fn array(from: &ArrayRef, schema: &Schema, to: &DataType) -> Result<ArrayRef, Er
                 .clone()
                 .with_data_type(to.clone()),
         ),
+        // Before there was a value, nulls were taken for strings.
+        (_, _) if from.null_count() == from.len() => new_null_array(to, from.len()),
         (from_type, _) => number(from, to)
             .ok_or_else(|| Error::fatal(format!("a column of {from_type} cannot become one of {to}")))?,
     })

@@ -80,12 +80,21 @@ impl<'a> Cursor<'a> {
         let first = self.peek().ok_or(Misfit)?;
         if first == b'n' {
             self.literal(b"null")?;
-            return column.append_null();
+            return match typed && column.defaults_required() {
+                true => Err(Misfit),
+                false => column.append_null(),
+            };
         }
         match &column.values {
             Values::Struct(_) => {
                 self.expect(b'{')?;
-                column.append_fields(|structs, rows| self.members(structs, rows, typed))
+                column.append_fields(|structs, rows| {
+                    self.members(structs, rows, typed)?;
+                    match typed && structs.lacks_required(rows) {
+                        true => Err(Misfit),
+                        false => Ok(()),
+                    }
+                })
             }
             Values::String(_) => {
                 let text = self.string()?;

@@ -7,6 +7,8 @@ use forebay_connect_api::{
     schema::{Logical, Type},
 };
 
+use super::{is_exact, wants_exact};
+
 /// A value that does not fit; why, is found out by whoever needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::format) struct Misfit;
@@ -132,6 +134,11 @@ pub(in crate::format) fn conform(target: &Arc<Schema>, value: &Value) -> Result<
                 .iter()
                 .map(|(key, value)| Ok((conform(keys, key)?, conform(values, value)?)));
             Value::Map(entries.collect::<Result<_, Misfit>>()?)
+        }
+        (Type::Int64 | Type::Float64, value)
+            if value.as_i64().is_some_and(|number| !is_exact(number)) && wants_exact(target) =>
+        {
+            return Err(Misfit);
         }
         (Type::Float32 | Type::Float64, _) => float(target.schema_type(), value)?,
         (Type::Int8, value) => Value::Int8(integer(value)?),

@@ -7,6 +7,8 @@ use forebay_connect_api::{
     schema::{Logical, Type},
 };
 
+use super::exact;
+
 /// How Confluent's converters pass a decimal's precision on.
 pub(in crate::format) const PRECISION_PARAMETER: &str = "connect.decimal.precision";
 
@@ -72,6 +74,7 @@ pub(in crate::format) fn unify(there: &Arc<Schema>, new: &Arc<Schema>) -> Result
         }
         (one, other) => {
             let of = match (there.logical(), new.logical()) {
+                (None, None) if exact::is_conflict(there, new) => return Err(conflict()),
                 (None, None) => widest(one, other).ok_or_else(conflict)?,
                 (there, new) if there == new => one,
                 _ => return Err(conflict()),
@@ -155,8 +158,12 @@ fn described(mut builder: SchemaBuilder, there: &Schema, new: &Schema) -> Schema
         builder = builder.doc(doc);
     }
     for (name, value) in new.parameters().iter().chain(there.parameters()) {
-        builder = builder.parameter(Arc::clone(name), Arc::clone(value));
+        if &**name != PRECISION_PARAMETER && !exact::is_note(name) {
+            builder = builder.parameter(Arc::clone(name), Arc::clone(value));
+        }
     }
+    builder = exact::joined(builder, there, new);
+    // Without one a decimal may have as many digits as a column can, and so may the union.
     let precision = |schema: &Schema| schema.parameters().get(PRECISION_PARAMETER)?.parse::<u8>().ok();
     if let (Some(one), Some(other)) = (precision(there), precision(new)) {
         builder = builder.parameter(PRECISION_PARAMETER, one.max(other).to_string());
@@ -165,6 +172,9 @@ fn described(mut builder: SchemaBuilder, there: &Schema, new: &Schema) -> Schema
         (Some(one), Some(other)) if one == other => builder.default_value(one.clone()),
         // Which of two is meant depends on the record, so none is: null stays null.
         (Some(_), Some(_)) => builder.optional(),
+        // It stands for null, which the other's records may have and mean.
+        (Some(_), None) if new.is_optional() => builder.optional(),
+        (None, Some(_)) if there.is_optional() => builder.optional(),
         (Some(one), None) | (None, Some(one))
             if one.value_type() == Some(there.schema_type())
                 && one.value_type() == Some(new.schema_type()) =>
@@ -180,7 +190,7 @@ fn describe(schema: &Schema) -> String {
     let what = match schema.logical() {
         Some(Logical::Decimal { scale }) => format!("a decimal of scale {scale}"),
         Some(other) => format!("{other:?}"),
-        None => schema.schema_type().to_string(),
+        None => exact::describe(schema).map_or_else(|| schema.schema_type().to_string(), str::to_owned),
     };
     match schema.name() {
         Some(name) if schema.logical().is_none() => format!("{what} {name}"),
@@ -194,8 +204,10 @@ pub(in crate::format) fn infer(value: &Value) -> Result<Option<Arc<Schema>>, Con
     match value {
         Value::Null => Ok(None),
         Value::Boolean(_) => primitive(Type::Boolean),
-        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => primitive(Type::Int64),
-        Value::Float32(_) | Value::Float64(_) => primitive(Type::Float64),
+        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
+            Ok(value.as_i64().map(exact::integer))
+        }
+        Value::Float32(_) | Value::Float64(_) => Ok(Some(exact::double())),
         Value::String(_) => primitive(Type::String),
         Value::Bytes(_) => primitive(Type::Bytes),
         Value::Array(items) => {
@@ -229,6 +241,7 @@ pub(in crate::format) fn infer(value: &Value) -> Result<Option<Arc<Schema>>, Con
     }
 }
 
-fn optional(builder: SchemaBuilder) -> Arc<Schema> {
+/// Of a schema that is sound.
+pub(super) fn optional(builder: SchemaBuilder) -> Arc<Schema> {
     builder.optional().build().expect("nothing in it is at fault")
 }

@@ -76,7 +76,8 @@ const SECOND: &str = r#"{"type":"record","name":"n.Person","fields":[
     {"name":"scores","type":{"type":"map","values":"double"}},
     {"name":"kind","type":{"type":"enum","name":"Kind","symbols":["A","B","C"]}}]}"#;
 
-static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(Registry::new(&[FIRST, SECOND])));
+static REGISTRY: LazyLock<Arc<Registry>> =
+    LazyLock::new(|| Arc::new(Registry::new(&[FIRST, SECOND, r#"["null","long"]"#])));
 
 fn avro_value() -> impl Strategy<Value = Vec<u8>> {
     let number = -3_i32..70_000;
@@ -112,7 +113,10 @@ fn avro_value() -> impl Strategy<Value = Vec<u8>> {
             }
             bytes
         });
-    prop_oneof![4 => first, 3 => second, 2 => damaged]
+    let nullable = prop::option::of(any::<i64>())
+        .prop_map(|number| REGISTRY.encode(2, &number.map_or(Json::Null, |number| json!({"long": number}))));
+    // Mostly records, so that files hold more than one row.
+    prop_oneof![8 => first, 6 => second, 4 => damaged, 1 => nullable]
 }
 
 fn json_value() -> impl Strategy<Value = String> {
@@ -162,6 +166,7 @@ fn json_value() -> impl Strategy<Value = String> {
         "1e999",
         "+1",
         "0.1000000000000000055511151231257827",
+        "9007199254740993",
         "\"x",
         "nul",
         "[1,]",
@@ -173,7 +178,8 @@ fn json_value() -> impl Strategy<Value = String> {
         "1 2",
     ]);
     let strange = ("(id|price|name|in)", number).prop_map(|(key, number)| format!("{{\"{key}\":{number}}}"));
-    prop_oneof![6 => usual, 2 => odd, 2 => strange]
+    let null = prop::sample::select(vec!["null", " null", "null\n"]).prop_map(str::to_owned);
+    prop_oneof![12 => usual, 4 => odd, 4 => strange, 1 => null]
 }
 
 /// JSON as JsonConverter reads it.
@@ -330,7 +336,11 @@ fn check(format: &ValueFormat, reader: &dyn ValueReader, values: &[Vec<u8>]) -> 
     let (mut raw, mut converted) = (parquet(), parquet());
     let mut taken = 0;
     for value in values {
-        let one = raw.write(Cell::Raw(&reading, Some(value)));
+        let one = match raw.write(Cell::Raw(&reading, Some(value))) {
+            // As a task with behavior.on.null.values=write does.
+            Err(Refused::Null(null)) => raw.write(Cell::Converted(&null)),
+            other => other,
+        };
         let other = match reader.read("t", Some(value)) {
             Ok(value) => converted.write(Cell::Converted(&value)),
             Err(ReadError::Value(error)) => Err(Refused::Record(error)),
@@ -379,6 +389,53 @@ proptest! {
         let values: Vec<Vec<u8>> = values.into_iter().map(String::into_bytes).collect();
         check(&ValueFormat::JsonWithSchemas(Arc::clone(&reader) as _), &*reader, &values)?;
     }
+}
+
+#[test]
+fn a_default_instead_of_a_null_that_the_converter_refuses_is_not_written() {
+    let inner = Schema::structure()
+        .field(
+            "state",
+            Schema::string()
+                .default_value("new".into())
+                .build()
+                .expect("fits"),
+        )
+        .field("note", Schema::optional_string_schema());
+    let schema = Schema::structure()
+        .field("id", Schema::int32().build().expect("fits"))
+        .field("in", inner.build().expect("fits"))
+        .build()
+        .expect("fits");
+    #[derive(Debug)]
+    struct Strict(Arc<Schema>);
+    impl ValueReader for Strict {
+        fn read(&self, _topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+            let json: Json = serde_json::from_slice(value.unwrap_or_default()).expect("JSON");
+            // With replace.null.with.default=false.
+            let value = typed(&self.0, &json["payload"]);
+            let value =
+                value.ok_or_else(|| ReadError::Value(Error::fatal("null used for a required value")))?;
+            Ok(SchemaAndValue::new(Arc::clone(&self.0), value))
+        }
+    }
+    let reader = Arc::new(Strict(schema));
+    let values = [
+        r#"{"state":"a"}"#,
+        r#"{"state":"b"}"#,
+        "{}",
+        r#"{"state":null}"#,
+        r#"{"note":"x"}"#,
+        r#"{"state":"c"}"#,
+    ];
+    let values =
+        values.map(|inner| format!(r#"{{"schema":{{}},"payload":{{"id":1,"in":{inner}}}}}"#).into_bytes());
+    check(
+        &ValueFormat::JsonWithSchemas(Arc::clone(&reader) as _),
+        &*reader,
+        &values,
+    )
+    .expect("both ways are the same");
 }
 
 #[test]
