@@ -484,7 +484,7 @@ fn of_one_field(rows: &[(&Arc<Schema>, Value)]) -> Vec<SchemaAndValue> {
 
 #[test]
 fn a_default_of_one_version_is_not_what_another_version_means_by_null() {
-    let number = || Schema::int32();
+    let number = Schema::int32;
     let nullable = number().optional().build().expect("fits");
     let defaults = [
         number().default_value(5.into()).build().expect("fits"),

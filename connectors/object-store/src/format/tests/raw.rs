@@ -393,6 +393,18 @@ proptest! {
 
 #[test]
 fn a_default_instead_of_a_null_that_the_converter_refuses_is_not_written() {
+    #[derive(Debug)]
+    struct Strict(Arc<Schema>);
+    impl ValueReader for Strict {
+        fn read(&self, _topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
+            let json: Json = serde_json::from_slice(value.unwrap_or_default()).expect("JSON");
+            // With replace.null.with.default=false.
+            let value = typed(&self.0, &json["payload"]);
+            let value =
+                value.ok_or_else(|| ReadError::Value(Error::fatal("null used for a required value")))?;
+            Ok(SchemaAndValue::new(Arc::clone(&self.0), value))
+        }
+    }
     let inner = Schema::structure()
         .field(
             "state",
@@ -407,18 +419,6 @@ fn a_default_instead_of_a_null_that_the_converter_refuses_is_not_written() {
         .field("in", inner.build().expect("fits"))
         .build()
         .expect("fits");
-    #[derive(Debug)]
-    struct Strict(Arc<Schema>);
-    impl ValueReader for Strict {
-        fn read(&self, _topic: &str, value: Option<&[u8]>) -> Result<SchemaAndValue, ReadError> {
-            let json: Json = serde_json::from_slice(value.unwrap_or_default()).expect("JSON");
-            // With replace.null.with.default=false.
-            let value = typed(&self.0, &json["payload"]);
-            let value =
-                value.ok_or_else(|| ReadError::Value(Error::fatal("null used for a required value")))?;
-            Ok(SchemaAndValue::new(Arc::clone(&self.0), value))
-        }
-    }
     let reader = Arc::new(Strict(schema));
     let values = [
         r#"{"state":"a"}"#,
