@@ -267,7 +267,7 @@ pub(crate) async fn fetch(
 
 impl Reading<'_> {
     /// What the converter makes of a value that is to be written.
-    fn to_write(&self, value: Option<&[u8]>) -> Result<SchemaAndValue, Refused> {
+    fn converted(&self, value: Option<&[u8]>) -> Result<SchemaAndValue, Refused> {
         let read = self.read(value)?;
         match value.is_some() && read.value.is_null() {
             true => Err(Refused::Null(read)),

@@ -184,7 +184,7 @@ impl Writer for AvroFile {
     fn write(&mut self, cell: Cell<'_>) -> Result<Written, Refused> {
         match cell {
             Cell::Converted(value) => self.write_converted(value),
-            Cell::Raw(reading, value) => self.write_converted(&reading.to_write(value)?),
+            Cell::Raw(reading, value) => self.write_converted(&reading.converted(value)?),
         }
     }
 

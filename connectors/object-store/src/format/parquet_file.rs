@@ -171,7 +171,7 @@ impl Writer for ParquetFile {
             Cell::Converted(value) => self.write_converted(value)?,
             Cell::Raw(reading, value) => match self.write_raw(reading, value) {
                 Ok(()) => Written::Row,
-                Err(Misfit) => self.write_converted(&reading.to_write(value)?)?,
+                Err(Misfit) => self.write_converted(&reading.converted(value)?)?,
             },
         };
         if let Some(Gathered { rows, .. }) = &self.gathered
