@@ -9,7 +9,7 @@ use forebay_schema_registry_schema::avro::{Kind, Node};
 
 use crate::Error;
 use crate::from_avro::{UNION, map_entry, optional_branch};
-use crate::to_avro::is_avro_map;
+use crate::to_avro::{is_avro_map, is_union};
 
 /// A value for the Avro schema that was made of `schema`.
 ///
@@ -28,6 +28,9 @@ pub fn to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
             }
         };
     }
+    if is_union(schema) {
+        return branch_to_avro(schema, value);
+    }
     let bare = bare_to_avro(schema, value)?;
     // Null stands first, but where a default has to fit the first branch.
     Ok(match (schema.is_optional(), schema.default_value()) {
@@ -35,6 +38,31 @@ pub fn to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
         (true, None) => Avro::Union(1, Box::new(bare)),
         (true, Some(_)) => Avro::Union(0, Box::new(bare)),
     })
+}
+
+/// The one field of a union's struct that is set, as its branch.
+fn branch_to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {
+    let structure = match value {
+        Value::Struct(structure) if is_same(structure, schema) => structure,
+        _ => {
+            return Err(Error::data(
+                "a value of a union is a struct with a field for each branch",
+            ));
+        }
+    };
+    let null = usize::from(schema.is_optional());
+    let values = structure.values().iter().enumerate();
+    let mut set = values.filter(|(_, value)| !value.is_null());
+    match (set.next(), set.next()) {
+        (Some((index, value)), None) => {
+            let field = &schema.fields()[index];
+            let branch = bare_to_avro(&field.schema, value).map_err(|error| error.within(&field.name))?;
+            Ok(Avro::Union(index + null, Box::new(branch)))
+        }
+        (None, _) if schema.is_optional() => Ok(Avro::Union(0, Box::new(Avro::Null))),
+        (None, _) => Err(Error::data("a union of which no branch is set")),
+        (Some(_), Some(_)) => Err(Error::data("a union of which more than one branch is set")),
+    }
 }
 
 fn bare_to_avro(schema: &Schema, value: &Value) -> Result<Avro, Error> {

@@ -8,3 +8,6 @@ pub mod from_avro;
 pub mod to_avro;
 
 pub use error::Error;
+
+#[cfg(test)]
+mod tests;

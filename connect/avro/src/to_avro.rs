@@ -5,6 +5,7 @@ use forebay_connect_api::{Schema, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::Error;
+use crate::from_avro::UNION;
 
 /// Confluent's namespace of what has no name.
 const NAMESPACE: &str = "io.confluent.connect.avro";
@@ -45,6 +46,11 @@ pub fn schema(schema: &Schema) -> Result<Json, Error> {
 }
 
 fn to_json(schema: &Schema, defined: &mut Defined) -> Result<Json, Error> {
+    if is_union(schema) {
+        let null = schema.is_optional().then(|| Ok("null".into()));
+        let branches = schema.fields().iter().map(|field| base(&field.schema, defined));
+        return null.into_iter().chain(branches).collect();
+    }
     let bare = base(schema, defined)?;
     Ok(if !schema.is_optional() {
         bare
@@ -83,6 +89,7 @@ fn base(schema: &Schema, defined: &mut Defined) -> Result<Json, Error> {
         Type::Map => map(schema, &mut out, defined)?,
         Type::Struct => {
             let name = match schema.name() {
+                Some(UNION) => union_name(schema, defined),
                 Some(name) => name.to_owned(),
                 None => free_name("ConnectDefault", defined),
             };
@@ -128,6 +135,44 @@ fn map(schema: &Schema, out: &mut Map<String, Json>, defined: &mut Defined) -> R
         json!({ "type": "record", "name": name, "fields": fields, "connect.internal.type": "MapEntry" });
     out.insert("items".to_owned(), entry);
     Ok(())
+}
+
+/// Whether a struct stands for a union of several types, and each of its fields for the branch that has its name. One of an enum or
+/// a fixed, which are strings and bytes by now, is a record.
+pub(crate) fn is_union(schema: &Schema) -> bool {
+    let is_branch = |of: &Schema, name: &str| {
+        of.is_optional() && of.default_value().is_none() && branch_name(of) == Some(name)
+    };
+    let mut fields = schema.fields().iter();
+    // With null, one branch more would be an optional type and no union.
+    schema.name() == Some(UNION)
+        && fields.len() > 1
+        && schema.default_value().is_none()
+        && fields.all(|field| is_branch(&field.schema, &field.name))
+}
+
+/// How a union names the branch that [`base`] makes; `None` if it cannot have it as one.
+fn branch_name(schema: &Schema) -> Option<&str> {
+    Some(match schema.schema_type() {
+        Type::Boolean => "boolean",
+        Type::Int8 | Type::Int16 | Type::Int32 => "int",
+        Type::Int64 => "long",
+        Type::Float32 => "float",
+        Type::Float64 => "double",
+        Type::String => "string",
+        Type::Bytes => "bytes",
+        Type::Map if is_avro_map(schema) => "map",
+        Type::Array | Type::Map => "array",
+        Type::Struct => return schema.name().filter(|name| *name != UNION),
+    })
+}
+
+/// A name for a record of the branches of a union: different unions have one name in Connect.
+fn union_name(schema: &Schema, defined: &Defined) -> String {
+    let same = defined
+        .iter()
+        .find(|(name, known)| name.starts_with(UNION) && known.is_same(schema));
+    same.map_or_else(|| free_name("Union", defined), |(name, _)| name.clone())
 }
 
 /// A name of Confluent's that is not taken: `ConnectDefault`, `ConnectDefault2`, …
