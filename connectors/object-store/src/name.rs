@@ -83,17 +83,23 @@ impl Layout {
         ))
     }
 
+    /// What the names of the objects of one partition of a topic begin with in their folder.
+    pub(crate) fn beginning(&self, of: &TopicPartition, encoded: &str) -> String {
+        let delimiter = &self.file_delimiter;
+        let prefix = self.folder(&of.topic, encoded).prefix;
+        format!("{prefix}{}{delimiter}{}{delimiter}", of.topic, of.partition)
+    }
+
     /// The name of an object, with its folder.
     pub(crate) fn name(&self, of: &TopicPartition, encoded: &str, range: &Range) -> String {
         let (delimiter, width) = (&self.file_delimiter, self.pad_width);
-        let Folder { path, prefix } = self.folder(&of.topic, encoded);
+        let path = self.folder(&of.topic, encoded).path;
+        let beginning = self.beginning(of, encoded);
         let slash = if path.is_empty() { "" } else { "/" };
         let schema = range.schema.as_deref();
         let schema = schema.map_or_else(String::new, |schema| format!("{SCHEMA}{schema}."));
         format!(
-            "{path}{slash}{prefix}{}{delimiter}{}{delimiter}{:0width$}{delimiter}{:0width$}.{schema}{}",
-            of.topic,
-            of.partition,
+            "{path}{slash}{beginning}{:0width$}{delimiter}{:0width$}.{schema}{}",
             range.start.value(),
             range.end.value(),
             self.extension

@@ -43,7 +43,7 @@ impl Stored {
         encoded: &str,
     ) -> Result<Self, Error> {
         let folder = layout.folder(&of.topic, encoded);
-        let found = store.list(&folder.path).await?;
+        let found = store.list(&folder.path, &[layout.beginning(of, encoded)]).await?;
         Ok(Self::of(layout, of, &folder, &found))
     }
 

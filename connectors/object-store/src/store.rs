@@ -30,8 +30,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The topic that was noted when the object was made; `None` if there is no note, or no such object any more.
     fn topic_id<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 
-    /// The objects in a folder, without those in folders below it.
-    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
+    /// The objects in a folder, without those in folders below it. Whatever a killed task left unfinished goes, if the name of its
+    /// object begins with one of `own`: what others have there may be of tasks that live.
+    fn list<'a>(&'a self, folder: &'a str, own: &'a [String]) -> BoxFuture<'a, Result<Vec<Found>, Error>>;
 
     /// The objects in a folder and in all folders below it, by their paths from there.
     fn list_below<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>>;

@@ -288,12 +288,19 @@ impl Started {
         let assigned = partition.assigned().clone();
         let (store, layout) = (Arc::clone(&self.store), self.config.layout.clone());
         let folder = |encoded: &str| layout.folder(&assigned.topic_partition.topic, encoded);
-        let paths: BTreeSet<String> = unknown.iter().map(|encoded| folder(encoded).path).collect();
+        let topic = &assigned.topic_partition.topic;
+        let mut paths: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for encoded in &unknown {
+            let of_topic = self.partitions.keys().filter(|one| one.topic == *topic);
+            let own = of_topic.map(|of| layout.beginning(of, encoded));
+            paths.entry(folder(encoded).path).or_default().extend(own);
+        }
+        paths.retain(|path, _| !self.listed.contains_key(path));
         let mut lists: Vec<BoxFuture<'_, Result<Listed, Error>>> = Vec::new();
-        for path in paths.into_iter().filter(|path| !self.listed.contains_key(path)) {
+        for (path, own) in paths {
             let store = &store;
             lists.push(Box::pin(async move {
-                let found = store.list(&path).await?;
+                let found = store.list(&path, &own).await?;
                 Ok((path, found.into()))
             }));
         }

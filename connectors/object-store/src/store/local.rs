@@ -108,12 +108,13 @@ impl Store for LocalStore {
         })
     }
 
-    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+    fn list<'a>(&'a self, folder: &'a str, own: &'a [String]) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
         Box::pin(async move {
             let (path, access) = (self.folder(folder)?, self.access.clone());
+            let own = own.to_vec();
             blocking(move || {
                 access.check_path(&path)?;
-                list(&path).map_err(|error| failed("list", &path, error))
+                list(&path, &own).map_err(|error| failed("list", &path, error))
             })
             .await
         })
@@ -245,9 +246,10 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Lists a folder and removes what a killed task left unfinished. A task that still lives, though it lost the partition, then
-/// fails to link its object; that is what should become of it.
-fn list(folder: &Path) -> io::Result<Vec<Found>> {
+/// Lists a folder and removes what a killed task left unfinished of `own` objects. A task that still lives, though it lost the
+/// partition, then fails to link its object; that is what should become of it. Other partitions have objects in the same folder,
+/// and tasks that are just making one.
+fn list(folder: &Path, own: &[String]) -> io::Result<Vec<Found>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -259,9 +261,13 @@ fn list(folder: &Path) -> io::Result<Vec<Found>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1) {
-            tracing::info!(file = %entry.path().display(), "removing what a killed task left unfinished");
-            let _ = fs::remove_file(entry.path());
+        if let Some(object) = name.strip_prefix(UNFINISHED.0)
+            && name.ends_with(UNFINISHED.1)
+        {
+            if own.iter().any(|own| object.starts_with(own)) {
+                tracing::info!(file = %entry.path().display(), "removing what a killed task left unfinished");
+                let _ = fs::remove_file(entry.path());
+            }
             continue;
         }
         let metadata = entry.metadata()?;
@@ -333,7 +339,7 @@ mod tests {
         let store = LocalStore::open(root.clone(), Access::unrestricted())
             .await
             .expect("opened");
-        assert_eq!(store.list("t/partition=0").await.expect("listed"), []);
+        assert_eq!(store.list("t/partition=0", &[]).await.expect("listed"), []);
         let created = store
             .create("t/partition=0/a", Bytes::from_static(b"abc"), Some("id"))
             .await;
@@ -352,9 +358,14 @@ mod tests {
         );
         assert_eq!(store.topic_id("t/partition=0/z").await.expect("looked at"), None);
         assert_eq!(fs::read(folder.join("a")).expect("there"), b"abc");
-        fs::write(folder.join(".b.1-1.unfinished"), "torn").expect("written");
+        for name in [".t+0+5+7.json.1-1.unfinished", ".t+01+5+7.json.1-1.unfinished"] {
+            fs::write(folder.join(name), "torn").expect("written");
+        }
         fs::create_dir(folder.join("below")).expect("made");
-        let found = store.list("t/partition=0").await.expect("listed");
+        let found = store
+            .list("t/partition=0", &["t+0+".to_owned()])
+            .await
+            .expect("listed");
         assert_eq!(
             found,
             [Found {
@@ -364,9 +375,10 @@ mod tests {
         );
         assert_eq!(
             fs::read_dir(&folder).expect("listed").count(),
-            2,
-            "the leftover is gone"
+            3,
+            "the leftover is gone, and what another task may be making is not"
         );
+        assert!(folder.join(".t+01+5+7.json.1-1.unfinished").exists());
     }
 
     #[tokio::test]

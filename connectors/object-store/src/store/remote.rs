@@ -173,7 +173,7 @@ impl Store for RemoteStore {
         })
     }
 
-    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+    fn list<'a>(&'a self, folder: &'a str, _own: &'a [String]) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
         Box::pin(async move {
             let listed = self.store.list_with_delimiter(Some(&self.path(folder))).await;
             let listed = listed.map_err(|error| self.failed("list", folder, error))?;

@@ -114,10 +114,10 @@ impl Store for TestStore {
         self.inner.topic_id(name)
     }
 
-    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
+    fn list<'a>(&'a self, folder: &'a str, own: &'a [String]) -> BoxFuture<'a, Result<Vec<Found>, Error>> {
         match self.flaw {
             Flaw::ForgetsList => Box::pin(std::future::ready(Ok(Vec::new()))),
-            _ => self.inner.list(folder),
+            _ => self.inner.list(folder, own),
         }
     }
 

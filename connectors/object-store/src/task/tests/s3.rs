@@ -141,7 +141,7 @@ async fn an_object_is_made_once_and_what_a_user_must_put_right_is_no_retry() {
         let noted = good.topic_id(name).await.expect("looked at");
         assert_eq!(noted.as_deref(), expected, "{name}");
     }
-    let found = good.list("a").await.expect("listed");
+    let found = good.list("a", &[]).await.expect("listed");
     assert_eq!(
         found
             .iter()
