@@ -200,17 +200,21 @@ impl Files {
     /// not which files came before it, and so which version held.
     pub(crate) fn writer_of_any_version(&self) -> Box<dyn Writer> {
         if self.format.rules.compatibility == Compatibility::None {
-            return self.writer();
+            return self.writer_of(|target| target.again());
         }
         let mut format = self.format.clone();
         format.rules.compatibility = Compatibility::None;
-        format.files().writer()
+        format.files().writer_of(|target| target.again())
     }
 
     /// An empty file.
     pub(crate) fn writer(&self) -> Box<dyn Writer> {
+        self.writer_of(|target| target)
+    }
+
+    fn writer_of(&self, adapt: impl Fn(Target) -> Target) -> Box<dyn Writer> {
         let rules = self.format.rules;
-        let target = || Target::new(rules, self.remembered.clone());
+        let target = || adapt(Target::new(rules, self.remembered.clone()));
         match &self.format.encoding {
             Encoding::Json { gzip } => {
                 let target = (rules.compatibility != Compatibility::None).then(target);

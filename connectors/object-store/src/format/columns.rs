@@ -4,6 +4,7 @@ mod array;
 mod check;
 mod column;
 mod conform;
+mod padding;
 
 use std::sync::Arc;
 
@@ -15,16 +16,21 @@ use forebay_connect_api::{
     value::validate,
 };
 
+use self::padding::Padding;
 pub(super) use self::{
+    check::size,
     column::{Column, Structs, Values},
     conform::conform_batch,
+    padding::PADDING_BYTES_MAX,
 };
-use super::schemas::{Misfit, PRECISION_PARAMETER};
+use super::schemas::{Misfit, PRECISION_PARAMETER, Width, is_too_sparse};
 
 /// The most digits of a 128-bit decimal.
 const DECIMAL_PRECISION_MAX: u8 = 38;
 /// Kinds of values within each other.
 const DEPTH_MAX: usize = 64;
+/// What a column takes by itself in rows, an encoder and a shape, roughly.
+const COLUMN_BYTES: usize = 512;
 /// The name of the one column.
 const VALUE_COLUMN: &str = "value";
 
@@ -35,18 +41,35 @@ pub(super) struct Rows {
     shape: SchemaRef,
     /// A column of structs that are never null, or the column `value`.
     root: Column,
+    columns: usize,
+    padding: Padding,
     /// Of what was appended, roughly.
     bytes: usize,
+    /// Structs in what was appended, and the most in one record.
+    structs: usize,
+    structs_max: usize,
+    row_bytes_max: usize,
+    /// Whether the last value did not fit for all that it lacks.
+    is_too_sparse: bool,
 }
 
 impl Rows {
     /// For values of this schema.
     pub(super) fn new(schema: &Arc<Schema>) -> Result<Self, Error> {
+        let padding = Padding::default();
+        let shape = shape(schema)?;
+        let root = Column::root(schema, &padding)?;
         Ok(Self {
             schema: Arc::clone(schema),
-            shape: shape(schema)?,
-            root: Column::root(schema)?,
+            shape,
+            columns: root.columns(),
+            root,
+            padding,
             bytes: 0,
+            structs: 0,
+            structs_max: 0,
+            row_bytes_max: 0,
+            is_too_sparse: false,
         })
     }
 
@@ -62,8 +85,31 @@ impl Rows {
         self.root.len()
     }
 
+    /// What the rows take, with the columns of which their records say nothing.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Structs in the rows: each has a cell in each of its columns, be it said or not.
+    pub(super) fn structs(&self) -> usize {
+        self.structs
+    }
+
+    /// The largest row so far: its structs, and its bytes.
+    pub(super) fn largest(&self) -> (usize, usize) {
+        (self.structs_max, self.row_bytes_max)
+    }
+
+    /// What the columns take in a record that has nothing for them.
+    pub(super) fn width(&self) -> Width {
+        let mut width = Width::default();
+        self.root.add_width(false, &mut width);
+        width
+    }
+
+    /// What takes memory even without rows: an encoder for each column, for the most part.
+    pub(super) fn fixed_bytes(&self) -> usize {
+        self.columns * COLUMN_BYTES
     }
 
     /// Adds a row by filling the column that it is given. What does not fit leaves no trace.
@@ -73,24 +119,31 @@ impl Rows {
         fill: impl FnOnce(&mut Column) -> Result<(), Misfit>,
     ) -> Result<(), Misfit> {
         let rows = self.root.len();
+        self.padding.begin();
         let filled = fill(&mut self.root);
+        self.is_too_sparse = self.padding.bytes() > PADDING_BYTES_MAX;
         if filled.is_err() || self.root.len() != rows + 1 {
             self.root.truncate(rows);
             return Err(Misfit);
         }
+        let bytes = bytes + self.padding.bytes();
         self.bytes += bytes;
+        self.row_bytes_max = self.row_bytes_max.max(bytes);
+        self.structs += self.padding.structs();
+        self.structs_max = self.structs_max.max(self.padding.structs());
         Ok(())
     }
 
     /// Adds a row.
     pub(super) fn append(&mut self, value: &Value) -> Result<(), Misfit> {
-        let bytes = check::size(value);
+        let bytes = size(value);
         self.append_with(bytes, |root| root.append(value))
     }
 
     /// Gives the rows and begins anew.
     pub(super) fn finish(&mut self) -> Result<RecordBatch, Error> {
         self.bytes = 0;
+        self.structs = 0;
         self.root
             .finish_root(&self.shape)
             .map_err(|error| Error::fatal("cannot make columns of the records").with_source(error))
@@ -98,12 +151,15 @@ impl Rows {
 
     /// Why a value does not fit, of which no better schema can be made.
     pub(super) fn explain(&self, value: &SchemaAndValue) -> Error {
+        if self.is_too_sparse {
+            return too_sparse();
+        }
         explain(&self.schema, value)
     }
 }
 
 /// Why a value does not fit a file's schema.
-pub(super) fn explain(target: &Schema, value: &SchemaAndValue) -> Error {
+pub(super) fn explain(target: &Arc<Schema>, value: &SchemaAndValue) -> Error {
     if value.value.is_null() && target.schema_type() == Type::Struct {
         return Error::fatal(
             "a struct that is null cannot be a row of columns; set behavior.on.null.values=ignore",
@@ -117,7 +173,17 @@ pub(super) fn explain(target: &Schema, value: &SchemaAndValue) -> Error {
             return Error::fatal(error);
         }
     }
+    if is_too_sparse(target, &value.value) {
+        return too_sparse();
+    }
     Error::fatal("the value does not fit the schema of its file")
+}
+
+fn too_sparse() -> Error {
+    Error::fatal(format!(
+        "the value lacks so many fields of its file's schema that nulls in their place would take more than {PADDING_BYTES_MAX} \
+         bytes: it has many small objects in an array, of which others have many other fields"
+    ))
 }
 
 /// The columns for values of a schema.

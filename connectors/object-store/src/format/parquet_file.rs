@@ -13,15 +13,20 @@ use parquet::{
 
 use super::{
     Cell, Reading, Refused, Writer, Written,
-    columns::{Rows, conform_batch},
+    columns::{PADDING_BYTES_MAX, Rows, conform_batch},
     raw::RawReader,
-    schemas::{FileSchema, Fit, Misfit, Target},
+    schemas::{FileSchema, Fit, Misfit, Target, Width},
 };
 
 /// Rows that are encoded together.
 const ROWS_MAX: usize = 8192;
 /// The same in bytes, so that many open files stay small.
 const ROWS_BYTES_MAX: usize = 256 * 1024;
+
+/// Memory of rows that are read again together.
+const JOINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Batches of narrower schemas that wait to be encoded with a wider one.
+const WAITING_MAX: usize = 16;
 
 /// A file that is being made.
 #[derive(Debug)]
@@ -30,11 +35,22 @@ pub(super) struct ParquetFile {
     target: Target,
     gathered: Option<Gathered>,
     /// Rows of narrower schemas that nothing has been encoded with.
-    waiting: Vec<RecordBatch>,
+    waiting: Vec<Waiting>,
     /// Made with the first rows, as it needs their schema.
     writer: Option<ArrowWriter<Vec<u8>>>,
     /// Whole files of narrower schemas, which come before what `waiting` and `writer` have.
     pieces: Vec<Bytes>,
+    /// Of the largest record of a narrower schema: its structs, and its bytes.
+    largest: (usize, usize),
+}
+
+/// Rows that nothing has been encoded with, how many structs there are in them, and what their columns are.
+#[derive(Debug)]
+struct Waiting {
+    batch: RecordBatch,
+    bytes: usize,
+    structs: usize,
+    width: Width,
 }
 
 /// Rows that are not encoded yet.
@@ -57,6 +73,7 @@ impl ParquetFile {
             waiting: Vec::new(),
             writer: None,
             pieces: Vec::new(),
+            largest: (0, 0),
         }
     }
 
@@ -79,10 +96,13 @@ impl ParquetFile {
             Fit::Other => return Ok(Written::OtherSchema),
             Fit::AsItIs => {}
             Fit::With(schema) => {
-                let mut rows = Rows::new(&schema.schema).map_err(Refused::All)?;
+                let mut rows = Rows::new(&schema.schema).map_err(|error| schema.refused(error))?;
                 // What does not fit its own schema must not change the file's.
                 rows.append(&value.value)
                     .map_err(|_| Refused::Record(rows.explain(value)))?;
+                if !self.may_widen(&rows) {
+                    return Ok(Written::OtherSchema);
+                }
                 self.widen(schema, value, rows).map_err(Refused::All)?;
                 return Ok(Written::Row);
             }
@@ -93,16 +113,38 @@ impl ParquetFile {
         Ok(Written::Row)
     }
 
+    /// Whether the records so far would not ask for too many cells with a wider schema, by the same bound as new ones. If one does,
+    /// another file has the wider schema.
+    fn may_widen(&self, wider: &Rows) -> bool {
+        let Some(Gathered { rows, .. }) = &self.gathered else {
+            return true;
+        };
+        let structs = rows.largest().0.max(self.largest.0);
+        let lacking = rows.width().lacks_of(wider.width(), 1, structs);
+        self.target.is_again() || lacking <= PADDING_BYTES_MAX
+    }
+
+    /// Whether what is not encoded yet can wait for a wider schema, or is better encoded before.
+    fn can_wait(&self, rows: &Rows, wider: &Rows) -> bool {
+        let wide = wider.width();
+        let lacking = |narrow: Width, rows, structs| narrow.lacks_of(wide, rows, structs);
+        let waiting = self.waiting.iter();
+        let waiting = waiting.map(|one| lacking(one.width, one.batch.num_rows(), one.structs));
+        let mut all = waiting.chain([lacking(rows.width(), rows.rows(), rows.structs())]);
+        self.waiting.len() < WAITING_MAX && all.all(|bytes| bytes <= PADDING_BYTES_MAX)
+    }
+
     /// Goes on with a wider schema, of which `rows` has the first row.
     fn widen(&mut self, schema: FileSchema, value: &SchemaAndValue, rows: Rows) -> Result<(), Error> {
         let is_same = |gathered: &Gathered| gathered.rows.shape().fields() == rows.shape().fields();
-        if let Some(gathered) = &mut self.gathered
+        if let Some(gathered) = &self.gathered
             && gathered.rows.rows() > 0
         {
-            let batch = gathered.rows.finish()?;
-            match &mut self.writer {
-                Some(writer) => writer.write(&batch).map_err(cannot_encode)?,
-                None => self.waiting.push(batch),
+            let (structs, bytes) = gathered.rows.largest();
+            self.largest = (self.largest.0.max(structs), self.largest.1.max(bytes));
+            match self.writer.is_none() && self.can_wait(&gathered.rows, &rows) {
+                true => self.wait()?,
+                false => self.encode()?,
             }
         }
         if !self.gathered.as_ref().is_some_and(is_same)
@@ -117,13 +159,27 @@ impl ParquetFile {
         Ok(())
     }
 
+    /// Puts aside what is gathered.
+    fn wait(&mut self) -> Result<(), Error> {
+        let rows = &mut self.gathered.as_mut().expect("rows are to wait").rows;
+        let (structs, width) = (rows.structs(), rows.width());
+        let batch = rows.finish()?;
+        self.waiting.push(Waiting {
+            bytes: batch.get_array_memory_size(),
+            batch,
+            structs,
+            width,
+        });
+        Ok(())
+    }
+
     /// Encodes what is gathered.
     fn encode(&mut self) -> Result<(), Error> {
         let Some(Gathered { rows, .. }) = &mut self.gathered else {
             return Ok(());
         };
         let waiting = std::mem::take(&mut self.waiting);
-        for batch in waiting {
+        for Waiting { batch, .. } in waiting {
             let batch = conform_batch(batch, rows)?;
             write(&mut self.writer, &self.properties, &batch)?;
         }
@@ -138,9 +194,12 @@ impl ParquetFile {
                 .push(writer.into_inner().map_err(cannot_encode)?.into());
         }
         let rows = &self.gathered.as_ref().expect("a piece has rows").rows;
+        let (structs, bytes) = self.largest;
+        let row_bytes = bytes.saturating_add(Width::default().lacks_of(rows.width(), 1, structs));
+        let rows_max = (JOINED_BYTES_MAX / row_bytes.max(1)).clamp(1, ROWS_MAX);
         for piece in std::mem::take(&mut self.pieces) {
             let reader = ParquetRecordBatchReaderBuilder::try_new(piece).map_err(cannot_encode)?;
-            let reader = reader.with_batch_size(ROWS_MAX).build().map_err(cannot_encode)?;
+            let reader = reader.with_batch_size(rows_max).build().map_err(cannot_encode)?;
             for batch in reader {
                 let batch = batch.map_err(|error| cannot_encode(error.into()))?;
                 write(&mut self.writer, &self.properties, &conform_batch(batch, rows)?)?;
@@ -175,7 +234,7 @@ impl Writer for ParquetFile {
             },
         };
         if let Some(Gathered { rows, .. }) = &self.gathered
-            && (rows.rows() >= ROWS_MAX || rows.bytes() >= ROWS_BYTES_MAX)
+            && (rows.rows() >= ROWS_MAX || rows.bytes() >= ROWS_BYTES_MAX + rows.fixed_bytes())
         {
             self.encode().map_err(Refused::All)?;
         }
@@ -183,8 +242,9 @@ impl Writer for ParquetFile {
     }
 
     fn bytes(&self) -> usize {
-        let gathered = self.gathered.as_ref().map_or(0, |gathered| gathered.rows.bytes());
-        let waiting: usize = self.waiting.iter().map(RecordBatch::get_array_memory_size).sum();
+        let gathered = self.gathered.as_ref();
+        let gathered = gathered.map_or(0, |Gathered { rows, .. }| rows.bytes() + rows.fixed_bytes());
+        let waiting: usize = self.waiting.iter().map(|waiting| waiting.bytes).sum();
         let encoded = self.writer.as_ref();
         let encoded = encoded.map_or(0, |writer| writer.memory_size() + writer.bytes_written());
         gathered + waiting + encoded + self.pieces.iter().map(Bytes::len).sum::<usize>()

@@ -1,6 +1,7 @@
 //! Which schema a file has, and which records are written with it. See the head of `format.rs` for the rule.
 
 mod exact;
+mod infer;
 mod project;
 mod unify;
 
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, schema::Type};
 
 pub(super) use exact::{is_exact, plain, wants_exact};
-pub(super) use project::{Misfit, conform, is_unknown};
+pub(super) use project::{Misfit, Room, Width, conform, conform_within, is_too_sparse, is_unknown, width};
 pub(super) use unify::PRECISION_PARAMETER;
 
 use super::Refused;
@@ -52,6 +53,16 @@ pub(super) struct FileSchema {
     pub(super) of_nulls: bool,
 }
 
+impl FileSchema {
+    /// What it means that no file can have this schema: where it was made of what values came with, others will do better.
+    pub(super) fn refused(&self, error: Error) -> Refused {
+        match self.inferred {
+            true => Refused::Record(error),
+            false => Refused::All(error),
+        }
+    }
+}
+
 /// Schemas of the files so far, the last one first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Remembered(Arc<Mutex<Vec<FileSchema>>>);
@@ -89,6 +100,10 @@ pub(super) struct Target {
     current: Option<FileSchema>,
     /// Schemas of records that fit.
     fitting: Vec<Arc<Schema>>,
+    /// Whether the format can say a schema.
+    is_sayable: fn(&Arc<Schema>) -> bool,
+    /// Whether the file was made before.
+    again: bool,
 }
 
 impl Target {
@@ -98,7 +113,26 @@ impl Target {
             remembered,
             current: None,
             fitting: Vec::new(),
+            is_sayable: |_| true,
+            again: false,
         }
+    }
+
+    /// For a format that cannot say every union of schemas that it can say each: records of such belong into different files.
+    pub(super) fn limited_to(mut self, is_sayable: fn(&Arc<Schema>) -> bool) -> Self {
+        self.is_sayable = is_sayable;
+        self
+    }
+
+    /// For a file that is made again of the records that it had.
+    pub(super) fn again(mut self) -> Self {
+        self.again = true;
+        self
+    }
+
+    /// Whether it was known, when the file was first made, that its records do not ask for too much with its schema.
+    pub(super) fn is_again(&self) -> bool {
+        self.again
     }
 
     /// The file's schema; `None` before its first record.
@@ -127,7 +161,9 @@ impl Target {
             check_size(schema, &mut left).map_err(Refused::All)?;
         }
         let Some(current) = &self.current else {
-            return self.begin(value).map(Fit::With);
+            let begun = self.begin(value)?;
+            check_file(&begun)?;
+            return Ok(Fit::With(begun));
         };
         let joined = self.join(current, value)?;
         Ok(match joined {
@@ -135,23 +171,27 @@ impl Target {
                 self.learn(value);
                 Fit::AsItIs
             }
+            // Each can be written by itself: if not, it is refused when its own file is to begin.
+            Some(joined) if !joined.inferred && !self.can_say(&joined) => Fit::Other,
             Some(joined) => {
-                let mut left = FIELDS_MAX;
-                check_size(&joined.schema, &mut left).map_err(|error| match joined.inferred {
-                    true => Refused::Record(error),
-                    false => Refused::All(error),
-                })?;
+                check_file(&joined)?;
                 Fit::With(joined)
             }
             None => Fit::Other,
         })
     }
 
+    fn can_say(&self, file: &FileSchema) -> bool {
+        check_file(file).is_ok() && (self.is_sayable)(&file.schema)
+    }
+
     /// The schema of a file that begins with this value: one of those before, if it takes it, or its own.
     fn begin(&self, value: &SchemaAndValue) -> Result<FileSchema, Refused> {
         for known in self.remembered.get().iter() {
             // A value without schema that goes with none of those before is at fault in each file, not the first of its own.
-            if let Some(joined) = self.join(known, value)? {
+            if let Some(joined) = self.join(known, value)?
+                && self.can_say(&joined)
+            {
                 return Ok(joined);
             }
         }
@@ -288,7 +328,7 @@ impl Target {
             return Ok(Schema::primitive(Type::String, true));
         }
         let inferred =
-            unify::infer(value).map_err(|conflict| Refused::Record(Error::fatal(conflict.to_string())))?;
+            infer::infer(value).map_err(|conflict| Refused::Record(Error::fatal(conflict.to_string())))?;
         Ok(inferred.map(|schema| required(&schema)))
     }
 }
@@ -302,17 +342,30 @@ pub(super) fn required(schema: &Arc<Schema>) -> Arc<Schema> {
     required.expect("it was sound, and null is no default")
 }
 
+/// Whether a file may have that schema. Records whose schemas are their own doing are at fault by themselves.
+fn check_file(file: &FileSchema) -> Result<(), Refused> {
+    let mut left = FIELDS_MAX;
+    check_size(&file.schema, &mut left).map_err(|error| file.refused(error))
+}
+
+fn too_many_fields() -> String {
+    format!(
+        "the value's schema has more than {FIELDS_MAX} fields, counting those inside others: too many for columns. {WAYS_OUT}"
+    )
+}
+
 /// Takes what is inside `schema` from the fields that are `left`.
 fn check_size(schema: &Schema, left: &mut usize) -> Result<(), Error> {
     let inner = schema.key_schema().into_iter().chain(schema.value_schema());
     let inner = inner.chain(schema.fields().iter().map(|field| &field.schema));
     for inner in inner {
-        *left = left.checked_sub(1).ok_or_else(|| {
-            Error::fatal(format!(
-                "the value's schema has more than {FIELDS_MAX} fields, counting those inside others: too many for columns. {WAYS_OUT}"
-            ))
-        })?;
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| Error::fatal(too_many_fields()))?;
         check_size(inner, left)?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
-//! What files hold. In `files` and `python`: each format; in `raw`: that raw values are read as converted ones.
+//! What files hold. In `bounds`: what it may cost; in `files` and `python`: each format; in `raw`: that raw values are read as converted ones.
 
+mod bounds;
 mod files;
 mod python;
 mod raw;

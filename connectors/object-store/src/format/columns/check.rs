@@ -15,7 +15,7 @@ pub(super) fn decimal(unscaled: &[u8], digits: u8) -> Option<i128> {
 }
 
 /// The memory that a value takes in columns, roughly.
-pub(super) fn size(value: &Value) -> usize {
+pub(in crate::format) fn size(value: &Value) -> usize {
     const NUMBER: usize = size_of::<i64>();
     match value {
         Value::String(text) => text.as_bytes().len() + NUMBER,

@@ -10,7 +10,12 @@ use forebay_connect_api::{
     schema::{Logical, MILLISECONDS_PER_DAY, Type},
 };
 
-use super::{Misfit, check::decimal, data_type, is_nullable};
+use super::{
+    Misfit,
+    check::{decimal, size},
+    data_type, is_nullable,
+    padding::Padding,
+};
 use crate::format::schemas::{is_exact, is_unknown, wants_exact};
 
 /// Rows that a column is made for.
@@ -25,11 +30,14 @@ type Fitting = Result<(), Misfit>;
 pub(in crate::format) struct Column {
     pub(in crate::format) values: Values,
     nullable: bool,
-    default: Option<Value>,
     /// Whether a field that must be there has the default instead of null: JsonConverter may refuse that null.
     is_required: bool,
     /// Whether only integers that a double holds are taken.
     exact: bool,
+    /// It is as large as the schema likes, so each is counted.
+    default: Option<(Value, Padding)>,
+    /// The memory that a row takes of which the record says nothing.
+    pub(super) absent_bytes: usize,
     pub(super) nulls: NullBufferBuilder,
 }
 
@@ -72,6 +80,7 @@ pub(in crate::format) struct Structs {
     pub(in crate::format) columns: Vec<Column>,
     /// Whether any of the columns is [`Column::defaults_required`].
     any_required: bool,
+    padding: Padding,
     schema: Arc<Schema>,
     /// For schemas of structs: where each column's value is in them.
     orders: Vec<(Arc<Schema>, Order)>,
@@ -79,8 +88,8 @@ pub(in crate::format) struct Structs {
 
 impl Column {
     /// A column for whole values of that schema: of structs, or of what is in the one column `value`.
-    pub(super) fn root(schema: &Arc<Schema>) -> Result<Self, Error> {
-        let mut root = Self::new(schema, true)?;
+    pub(super) fn root(schema: &Arc<Schema>, padding: &Padding) -> Result<Self, Error> {
+        let mut root = Self::new(schema, true, padding)?;
         if schema.schema_type() == Type::Struct {
             // There is no row without columns.
             (root.nullable, root.default) = (false, None);
@@ -89,19 +98,33 @@ impl Column {
     }
 
     /// An empty column for values of that schema.
-    pub(super) fn new(schema: &Arc<Schema>, nullable: bool) -> Result<Self, Error> {
+    pub(super) fn new(schema: &Arc<Schema>, nullable: bool, padding: &Padding) -> Result<Self, Error> {
+        let values = Values::new(schema, padding)?;
+        let default = schema.default_value();
         Ok(Self {
-            values: Values::new(schema)?,
+            absent_bytes: default.map_or_else(|| values.null_bytes(), size),
+            values,
             nullable,
-            default: schema.default_value().cloned(),
             is_required: !schema.is_optional() && schema.default_value().is_some(),
             exact: wants_exact(schema),
+            default: default.map(|default| (default.clone(), padding.clone())),
             nulls: NullBufferBuilder::new(CAPACITY),
         })
     }
 
-    fn inner(schema: &Arc<Schema>) -> Result<Self, Error> {
-        Self::new(schema, is_nullable(schema))
+    fn inner(schema: &Arc<Schema>, padding: &Padding) -> Result<Self, Error> {
+        Self::new(schema, is_nullable(schema), padding)
+    }
+
+    /// Columns in it, with those that hold others.
+    pub(super) fn columns(&self) -> usize {
+        let inside: usize = match &self.values {
+            Values::Struct(structs) => structs.columns.iter().map(Self::columns).sum(),
+            Values::List(items, _) => items.columns(),
+            Values::Map(both, _) => both.iter().map(Self::columns).sum(),
+            _ => 0,
+        };
+        inside + 1
     }
 
     /// Rows so far.
@@ -141,10 +164,11 @@ impl Column {
                     return Err(Misfit);
                 };
                 let order = structs.order(row.schema());
+                structs.padding.count_struct();
                 for (column, place) in structs.columns.iter_mut().zip(&*order) {
                     match place {
                         Some(place) => column.append(&row.values()[*place])?,
-                        None => column.append_null()?,
+                        None => column.append_absent(&structs.padding)?,
                     }
                 }
                 self.nulls.append_non_null();
@@ -164,16 +188,30 @@ impl Column {
 
     /// The default, or else null.
     pub(in crate::format) fn append_null(&mut self) -> Fitting {
-        if let Some(default) = self.default.take() {
-            let fits = self.append(&default);
-            self.default = Some(default);
+        if let Some((default, padding)) = self.default.take() {
+            let fits = padding
+                .pay(self.absent_bytes)
+                .and_then(|()| self.append(&default));
+            self.default = Some((default, padding));
             return fits;
         }
         if !self.nullable {
             return Err(Misfit);
         }
+        if let Values::Struct(structs) = &self.values {
+            structs.padding.count_struct();
+            structs.padding.pay(self.absent_bytes)?;
+        }
         self.append_padding();
         Ok(())
+    }
+
+    /// A row of which the record says nothing.
+    fn append_absent(&mut self, padding: &Padding) -> Fitting {
+        if self.default.is_none() && !matches!(self.values, Values::Struct(_)) {
+            padding.pay(self.absent_bytes)?;
+        }
+        self.append_null()
     }
 
     /// A null that is never seen, as it stands below one, or one that may be seen.
@@ -311,11 +349,12 @@ impl Column {
         let Values::Struct(structs) = &mut self.values else {
             return Err(Misfit);
         };
+        structs.padding.count_struct();
         fill(structs, rows)?;
         for column in &mut structs.columns {
             match column.len().checked_sub(rows) {
                 Some(1) => {}
-                Some(0) => column.append_null()?,
+                Some(0) => column.append_absent(&structs.padding)?,
                 _ => return Err(Misfit),
             }
         }
@@ -373,7 +412,7 @@ impl Column {
 }
 
 impl Values {
-    fn new(schema: &Arc<Schema>) -> Result<Self, Error> {
+    fn new(schema: &Arc<Schema>, padding: &Padding) -> Result<Self, Error> {
         Ok(match (schema.logical(), schema.schema_type()) {
             (Some(Logical::Decimal { .. }), _) => match data_type(schema, 0)? {
                 DataType::Decimal128(digits, _) => Self::Decimal(Vec::new(), digits),
@@ -393,22 +432,23 @@ impl Values {
             (None, Type::Bytes) => Self::Bytes(Strings::default()),
             (None, Type::Struct) => {
                 let fields = schema.fields().iter();
-                let columns = fields.map(|field| Column::inner(&field.schema));
+                let columns = fields.map(|field| Column::inner(&field.schema, padding));
                 let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
                 Self::Struct(Structs {
                     any_required: columns.iter().any(Column::defaults_required),
                     columns,
+                    padding: padding.clone(),
                     schema: Arc::clone(schema),
                     orders: Vec::new(),
                 })
             }
             (None, Type::Array) => {
                 let items = schema.value_schema().expect("an ARRAY has one");
-                Self::List(Box::new(Column::inner(items)?), Vec::new())
+                Self::List(Box::new(Column::inner(items, padding)?), Vec::new())
             }
             (None, Type::Map) => {
-                let keys = Column::new(schema.key_schema().expect("a MAP has one"), false)?;
-                let values = Column::inner(schema.value_schema().expect("a MAP has one"))?;
+                let keys = Column::new(schema.key_schema().expect("a MAP has one"), false, padding)?;
+                let values = Column::inner(schema.value_schema().expect("a MAP has one"), padding)?;
                 Self::Map(Box::new([keys, values]), Vec::new())
             }
         })

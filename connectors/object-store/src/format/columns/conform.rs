@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Fields};
 use forebay_connect_api::{Error, Schema};
 
-use super::{Rows, array::struct_fields, column::Column};
+use super::{Rows, array::struct_fields, column::Column, padding::Padding};
 
 /// The batch with the columns of `rows`, whose schema is a union with the batch's.
 pub(in crate::format) fn conform_batch(batch: RecordBatch, rows: &Rows) -> Result<RecordBatch, Error> {
@@ -46,8 +46,10 @@ fn fields<'a>(
 
 /// Rows of the default, or of null.
 fn missing(schema: &Arc<Schema>, of: &DataType, rows: usize) -> Result<ArrayRef, Error> {
-    let mut column = Column::new(schema, true)?;
+    let padding = Padding::default();
+    let mut column = Column::new(schema, true, &padding)?;
     for _ in 0..rows {
+        padding.begin();
         let fits = column.append_null();
         fits.map_err(|_| Error::fatal("the default of a field does not fit its column"))?;
     }

@@ -8,6 +8,7 @@ use forebay_connect_api::{
 };
 
 use super::{is_exact, wants_exact};
+use crate::format::columns::{PADDING_BYTES_MAX, size};
 
 /// A value that does not fit; why, is found out by whoever needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +90,95 @@ pub(in crate::format) fn is_unknown(value: &Value) -> bool {
     }
 }
 
+/// What conforming may cost, and did.
+#[derive(Debug)]
+pub(in crate::format) struct Room {
+    /// Bytes for fields that the value lacks.
+    left: usize,
+    /// Structs that there are in what was conformed.
+    pub(in crate::format) structs: usize,
+}
+
+impl Room {
+    pub(in crate::format) fn new(bytes: usize) -> Self {
+        Self {
+            left: bytes,
+            structs: 0,
+        }
+    }
+
+    fn pay(&mut self, bytes: usize) -> Result<(), Misfit> {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(0);
+        left.map(|_| ()).ok_or(Misfit)
+    }
+}
+
+/// What a field takes in the struct of a record that lacks it.
+fn absent_bytes(schema: &Schema) -> usize {
+    size_of::<Value>() + schema.default_value().map_or(0, size)
+}
+
+/// What all fields of a schema take in a record that has none of them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) struct Width {
+    /// Of those that a record has once.
+    pub(in crate::format) once: usize,
+    /// Of those in arrays and maps, that each struct in them has.
+    pub(in crate::format) each: usize,
+}
+
+impl Width {
+    /// How much more a record with so many structs takes with a wider schema, at the most.
+    pub(in crate::format) fn lacks_of(self, wider: Self, records: usize, structs: usize) -> usize {
+        let once = wider.once.saturating_sub(self.once).saturating_mul(records);
+        let each = wider.each.saturating_sub(self.each).saturating_mul(structs);
+        once.saturating_add(each)
+    }
+
+    pub(in crate::format) fn add(&mut self, bytes: usize, in_items: bool) {
+        match in_items {
+            true => self.each += bytes,
+            false => self.once += bytes,
+        }
+    }
+}
+
+/// See [`Width`]; as values.
+pub(in crate::format) fn width(schema: &Schema) -> Width {
+    let mut width = Width::default();
+    add_width(schema, false, &mut width);
+    width
+}
+
+fn add_width(schema: &Schema, in_items: bool, width: &mut Width) {
+    for field in schema.fields() {
+        width.add(absent_bytes(&field.schema), in_items);
+        add_width(&field.schema, in_items, width);
+    }
+    for inner in schema.key_schema().into_iter().chain(schema.value_schema()) {
+        add_width(inner, true, width);
+    }
+}
+
+/// Whether it is for all that it lacks that a value does not conform.
+pub(in crate::format) fn is_too_sparse(target: &Arc<Schema>, value: &Value) -> bool {
+    let mut room = Room::new(PADDING_BYTES_MAX);
+    conform_within(target, value, &mut room).is_err() && room.left == 0
+}
+
 /// The value as `target` has it: its fields in its order, those that are missing null or their default, numbers widened, objects as
-/// structs.
+/// structs. What lacks very much is a misfit.
 pub(in crate::format) fn conform(target: &Arc<Schema>, value: &Value) -> Result<Value, Misfit> {
+    conform_within(target, value, &mut Room::new(PADDING_BYTES_MAX))
+}
+
+/// See [`conform`].
+pub(in crate::format) fn conform_within(
+    target: &Arc<Schema>,
+    value: &Value,
+    room: &mut Room,
+) -> Result<Value, Misfit> {
     Ok(match (target.schema_type(), value) {
         (_, Value::Null) => match target.default_value() {
             Some(default) => default.clone(),
@@ -103,36 +190,39 @@ pub(in crate::format) fn conform(target: &Arc<Schema>, value: &Value) -> Result<
                 && row.values().iter().all(|value| !value.is_null())
                 && is_flat(target)
             {
+                room.structs += 1;
                 return Ok(value.clone());
             }
-            let value_of = |name: &str| row.schema().field_index(name).map(|index| &row.values()[index]);
-            Value::Struct(structure(target, value_of)?)
+            let value_of = |_, name: &str| row.schema().field_index(name).map(|index| &row.values()[index]);
+            Value::Struct(structure(target, value_of, room)?)
         }
         (Type::Struct, Value::Map(entries)) => {
-            let strange = |(key, value): &(Value, Value)| match key.as_str() {
-                Some(name) => target.field_index(name).is_none() && !is_unknown(value),
-                None => true,
-            };
-            if entries.iter().any(strange) {
-                return Err(Misfit);
+            let mut values = vec![None; target.fields().len()];
+            for (key, value) in entries {
+                match target.field_index(key.as_str().ok_or(Misfit)?) {
+                    Some(index) => {
+                        values[index].get_or_insert(value);
+                    }
+                    None if is_unknown(value) => {}
+                    None => return Err(Misfit),
+                }
             }
-            Value::Struct(structure(target, |name| value.entry(name))?)
+            Value::Struct(structure(target, |index, _| values[index], room)?)
         }
         (Type::Array, Value::Array(items)) => {
             let of = target.value_schema().expect("an ARRAY has one");
-            Value::Array(
-                items
-                    .iter()
-                    .map(|item| conform(of, item))
-                    .collect::<Result<_, _>>()?,
-            )
+            let items = items.iter().map(|item| conform_within(of, item, room));
+            Value::Array(items.collect::<Result<_, _>>()?)
         }
         (Type::Map, Value::Map(entries)) => {
             let keys = target.key_schema().expect("a MAP has one");
             let values = target.value_schema().expect("a MAP has one");
-            let entries = entries
-                .iter()
-                .map(|(key, value)| Ok((conform(keys, key)?, conform(values, value)?)));
+            let entries = entries.iter().map(|(key, value)| {
+                Ok((
+                    conform_within(keys, key, room)?,
+                    conform_within(values, value, room)?,
+                ))
+            });
             Value::Map(entries.collect::<Result<_, Misfit>>()?)
         }
         (Type::Int64 | Type::Float64, value)
@@ -159,11 +249,22 @@ fn is_flat(schema: &Schema) -> bool {
 
 fn structure<'a>(
     target: &Arc<Schema>,
-    value_of: impl Fn(&str) -> Option<&'a Value>,
+    value_of: impl Fn(usize, &str) -> Option<&'a Value>,
+    room: &mut Room,
 ) -> Result<Struct, Misfit> {
-    let fields = target.fields().iter();
-    let values = fields.map(|field| conform(&field.schema, value_of(&field.name).unwrap_or(&Value::Null)));
-    let values = values.collect::<Result<_, _>>()?;
+    room.structs += 1;
+    let mut values = Vec::new();
+    for (index, field) in target.fields().iter().enumerate() {
+        let value = value_of(index, &field.name);
+        if value.is_none_or(Value::is_null) {
+            room.pay(absent_bytes(&field.schema))?;
+        }
+        values.push(conform_within(
+            &field.schema,
+            value.unwrap_or(&Value::Null),
+            room,
+        )?);
+    }
     Ok(Struct::from_values(Arc::clone(target), values).expect("a value for each field"))
 }
 

@@ -3,29 +3,43 @@
 use std::{fmt, sync::Arc};
 
 use forebay_connect_api::{
-    Schema, SchemaBuilder, Value,
+    Schema, SchemaBuilder,
     schema::{Logical, Type},
 };
 
-use super::exact;
+use super::{exact, too_many_fields};
 
 /// How Confluent's converters pass a decimal's precision on.
 pub(in crate::format) const PRECISION_PARAMETER: &str = "connect.decimal.precision";
+
+#[cfg(test)]
+thread_local! {
+    /// How many fields were gone through, which is what unifying costs.
+    pub(super) static FIELDS_UNIFIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// Two types that cannot be one, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::format) struct Conflict {
     /// From the field within to the field outside.
     path: Vec<String>,
-    /// What there is already, and what comes.
-    types: [String; 2],
+    /// What there is already, and what comes; `None`: too many fields.
+    types: Option<[String; 2]>,
 }
 
 impl Conflict {
     pub(super) fn new(there: impl Into<String>, new: impl Into<String>) -> Self {
         Self {
             path: Vec::new(),
-            types: [there.into(), new.into()],
+            types: Some([there.into(), new.into()]),
+        }
+    }
+
+    /// No conflict, but more fields than a schema may have.
+    pub(super) fn too_many() -> Self {
+        Self {
+            path: Vec::new(),
+            types: None,
         }
     }
 
@@ -37,7 +51,9 @@ impl Conflict {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [there, new] = &self.types;
+        let Some([there, new]) = &self.types else {
+            return f.write_str(&too_many_fields());
+        };
         match self.path.as_slice() {
             [] => f.write_str("the value")?,
             path => {
@@ -103,6 +119,8 @@ fn fields(there: &Arc<Schema>, new: &Arc<Schema>) -> Result<SchemaBuilder, Confl
     {
         return Err(Conflict::new(describe(there), describe(new)));
     }
+    #[cfg(test)]
+    FIELDS_UNIFIED.set(FIELDS_UNIFIED.get() + there.fields().len() + new.fields().len());
     let mut builder = Schema::structure();
     for field in there.fields() {
         let unified = match new.field(&field.name) {
@@ -195,49 +213,6 @@ fn describe(schema: &Schema) -> String {
     match schema.name() {
         Some(name) if schema.logical().is_none() => format!("{what} {name}"),
         _ => what,
-    }
-}
-
-/// The schema of a value that came without one; `None` if nothing can be said: of null, of an array or object without anything in it.
-pub(in crate::format) fn infer(value: &Value) -> Result<Option<Arc<Schema>>, Conflict> {
-    let primitive = |of| Ok(Schema::primitive(of, true));
-    match value {
-        Value::Null => Ok(None),
-        Value::Boolean(_) => primitive(Type::Boolean),
-        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
-            Ok(value.as_i64().map(exact::integer))
-        }
-        Value::Float32(_) | Value::Float64(_) => Ok(Some(exact::double())),
-        Value::String(_) => primitive(Type::String),
-        Value::Bytes(_) => primitive(Type::Bytes),
-        Value::Array(items) => {
-            let mut unified: Option<Arc<Schema>> = None;
-            for item in items {
-                let Some(item) = infer(item).map_err(|conflict| conflict.within("[]"))? else {
-                    continue;
-                };
-                unified = Some(match unified {
-                    Some(unified) => unify(&unified, &item).map_err(|conflict| conflict.within("[]"))?,
-                    None => item,
-                });
-            }
-            Ok(unified.map(|item| optional(Schema::array(item))))
-        }
-        Value::Map(entries) => {
-            let mut builder = Schema::structure();
-            let mut any = false;
-            for (key, value) in entries {
-                let name = key.as_str().filter(|name| !name.is_empty());
-                let name = name.ok_or_else(|| Conflict::new("name", format!("{key:?}")).within("a key"))?;
-                if let Some(schema) = infer(value).map_err(|conflict| conflict.within(name))? {
-                    builder = builder.field(name, schema);
-                    any = true;
-                }
-            }
-            let built = any.then(|| builder.optional().build()).transpose();
-            built.map_err(|error| Conflict::new("STRUCT", error.to_string()))
-        }
-        Value::Struct(row) => Ok(Some(optional(row.schema().to_builder()))),
     }
 }
 

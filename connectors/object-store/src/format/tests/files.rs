@@ -27,7 +27,7 @@ pub(super) fn write_all(file: &mut dyn Writer, values: &[SchemaAndValue]) {
 }
 
 /// An object without schema.
-fn object(json: &serde_json::Value) -> SchemaAndValue {
+pub(super) fn object(json: &serde_json::Value) -> SchemaAndValue {
     fn value(json: &serde_json::Value) -> Value {
         match json {
             serde_json::Value::Null => Value::Null,

@@ -184,8 +184,8 @@ fn json_value() -> impl Strategy<Value = String> {
 
 /// JSON as JsonConverter reads it.
 #[derive(Debug)]
-struct JsonReader {
-    with_schemas: bool,
+pub(super) struct JsonReader {
+    pub(super) with_schemas: bool,
 }
 
 impl ValueReader for JsonReader {
