@@ -421,3 +421,46 @@ fn what_is_wrong_is_said_of_the_key() {
         ]
     );
 }
+
+/// What is left out goes to the dead letter queue, with its place: a start behind it does not give it again.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_out_is_given_with_its_data_and_offset() {
+    let keys = [("file.format", "jsonl"), ("max.record.bytes", "30"), SKIP];
+    let place = Place::new();
+    let path = place.write(
+        "a",
+        b"{\"a\":1}\n{\"a\"\n\xff\n{\"long\":\"012345678901234567890123456789\"}\n{\"a\":2}\n{",
+    );
+    append(&path, "\n");
+    let mut running = place.start(&keys).await;
+    running.values(2).await;
+    running.is_quiet().await;
+    let found: Vec<(String, String)> = running
+        .left_out
+        .iter()
+        .map(|record| {
+            let why = record.fault.as_deref().unwrap_or_default().to_owned();
+            (record.value.value.to_string(), why)
+        })
+        .collect();
+    let wrong = [
+        "begins at byte 8",
+        "begins at byte 13",
+        "longer than max.record.bytes=30",
+        "begins at byte",
+    ];
+    assert_eq!(found.len(), wrong.len(), "{found:?}");
+    for ((_, why), wrong) in found.iter().zip(wrong) {
+        assert!(why.contains(wrong) && why.contains("in/a: "), "{why}");
+    }
+    assert_eq!((found[0].0.as_str(), found[3].0.as_str()), ("{\"a\"", "{"));
+    assert_eq!(
+        running.left_out[1].value.value,
+        forebay_connect_api::Value::Bytes(b"\xff".as_slice().into())
+    );
+    let last = running.offsets.pop().expect("of the last one");
+    let last = ((*last.0).clone(), last.1);
+    let mut after = Running::start(&place.properties(&keys), vec![last], Access::unrestricted()).await;
+    after.is_quiet().await;
+    assert!(after.left_out.is_empty(), "{:?}", after.left_out);
+}
