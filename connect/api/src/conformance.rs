@@ -1,6 +1,7 @@
 //! The conformance kit for connectors: plays the worker against a task and kills, rewinds, rebalances and cancels it by a seeded
 //! schedule, then compares what its store or its records show with what the delivery contract promises. Needs no runtime of
-//! its own: the checks are futures, to be awaited in whatever the task needs.
+//! its own: the checks are futures, to be awaited in whatever the task needs. What it plays the worker with, [`SourceContext`] and
+//! [`SinkContext`], is for the connectors' own tests, too.
 
 mod chance;
 mod context;
@@ -10,6 +11,7 @@ mod sink;
 mod source;
 mod step;
 
+pub use context::{SinkContext, SourceContext};
 pub use intents::{Cluster, Owner};
 pub use log::{Delivery, PARTITIONS};
 pub use sink::{SinkReport, SinkSubject, check_sink};

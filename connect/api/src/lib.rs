@@ -40,8 +40,8 @@ pub use sink::{
     TopicPartition, ValueFormat, ValueReader,
 };
 pub use source::{
-    AlteredOffset, ExactlyOnceSupport, OffsetMap, OffsetReader, OffsetValue, SourceConnector, SourceRecord,
-    SourceTask, SourceTaskContext, TransactionContext,
+    AlteredOffset, ExactlyOnceSupport, OffsetMap, OffsetReader, OffsetValue, Progress, ProgressUnit,
+    SourceConnector, SourceRecord, SourceTask, SourceTaskContext, TransactionContext,
 };
 pub use text::Text;
 pub use value::{SchemaAndValue, Struct, Value};

@@ -1,10 +1,12 @@
 //! Source connectors: they read a system outside and give records to be produced.
 
 mod offset;
+mod progress;
 
 use std::{fmt, sync::Arc};
 
 pub use offset::{OffsetMap, OffsetValue};
+pub use progress::{Progress, ProgressUnit};
 
 use crate::{
     Access, BoxFuture, Connector, Error, Headers, SchemaAndValue, TaskId, Timestamp, config::Properties,
@@ -171,6 +173,10 @@ pub trait SourceTaskContext: fmt::Debug + Send + Sync {
     fn transaction_context(&self) -> Option<&dyn TransactionContext> {
         None
     }
+
+    /// Takes how far a task is that has an end, for people who wait for it. Told whenever it changes, also while [`SourceTask::poll`]
+    /// waits; a task without an end says nothing.
+    fn report_progress(&self, _progress: Progress) {}
 }
 
 /// How a task says where transactions end (Kafka's `TransactionContext`, KIP-618): during `poll`, about the batch that it is

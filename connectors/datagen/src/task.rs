@@ -7,7 +7,7 @@ use std::{
 };
 
 use forebay_connect_api::{
-    BoxFuture, Error, Headers, OffsetMap, Schema, SchemaAndValue, SourceRecord, SourceTask,
+    BoxFuture, Error, Headers, OffsetMap, Progress, Schema, SchemaAndValue, SourceRecord, SourceTask,
     SourceTaskContext, Value, config::Properties, schema::Type,
 };
 use tokio::time::Instant;
@@ -35,6 +35,7 @@ pub(crate) struct DatagenTask {
 
 #[derive(Debug)]
 struct Started {
+    context: Arc<dyn SourceTaskContext>,
     config: Config,
     model: Model,
     partition: Arc<OffsetMap>,
@@ -71,6 +72,7 @@ impl SourceTask for DatagenTask {
                 .or_else(|| offset.get_int64(RANDOM_SEED))
                 .unwrap_or_else(drawn);
             self.started = Some(Started {
+                context,
                 partition: Arc::new(partition),
                 seed,
                 generation: offset.get_int64(TASK_GENERATION).unwrap_or(0),
@@ -106,16 +108,27 @@ impl Started {
                 .records
                 .map_or(u64::MAX, |end| end.saturating_sub(self.iteration));
             if left == 0 {
+                self.tell();
                 return std::future::pending().await;
             }
             match self.due(Instant::now()) {
                 Ok(count) => {
-                    return (0..count.min(left).min(BATCH_RECORDS))
+                    let records = (0..count.min(left).min(BATCH_RECORDS))
                         .map(|_| self.make())
                         .collect();
+                    self.tell();
+                    return records;
                 }
                 Err(at) => tokio::time::sleep_until(at).await,
             }
+        }
+    }
+
+    /// Says how far it is, if there is an end.
+    fn tell(&self) {
+        if let Some(end) = self.config.records {
+            let done = self.iteration.min(end);
+            self.context.report_progress(Progress::records(done, end));
         }
     }
 

@@ -1,43 +1,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use forebay_connect_api::{
-    OffsetMap, OffsetReader, SourceRecord, SourceTaskContext, TaskId, Value,
-    conformance::{SourceSubject, check_source},
+    OffsetMap, Progress, SourceRecord, Value,
+    conformance::{SourceContext, SourceSubject, check_source},
 };
 use proptest::prelude::*;
 
 use super::*;
-
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    access: Access,
-    offset: Option<OffsetMap>,
-}
-
-impl SourceTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn offset_reader(&self) -> &dyn OffsetReader {
-        self
-    }
-}
-
-impl OffsetReader for Context {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        let found = partitions.iter().map(|_| self.offset.clone()).collect();
-        Box::pin(std::future::ready(Ok(found)))
-    }
-}
 
 fn properties(more: &[(&str, &str)]) -> Properties {
     [("kafka.topic", "t")]
@@ -48,17 +17,19 @@ fn properties(more: &[(&str, &str)]) -> Properties {
 }
 
 async fn start(properties: &Properties, offset: Option<OffsetMap>) -> Result<Box<dyn SourceTask>, Error> {
+    start_in(context(offset), properties).await
+}
+
+fn context(offset: Option<OffsetMap>) -> Arc<SourceContext> {
+    Arc::new(SourceContext::new(Access::none()).with_offset(offset))
+}
+
+async fn start_in(
+    context: Arc<SourceContext>,
+    properties: &Properties,
+) -> Result<Box<dyn SourceTask>, Error> {
     let mut task = DatagenConnector::default().task();
-    let task_id = TaskId {
-        connector: "c".into(),
-        task: 0,
-    };
-    let context = Context {
-        task_id,
-        access: Access::none(),
-        offset,
-    };
-    task.start(Arc::new(context), properties).await?;
+    task.start(context, properties).await?;
     Ok(task)
 }
 
@@ -369,4 +340,28 @@ async fn altered_offsets_are_judged_and_tasks_are_as_many_as_asked() {
     let tasks = connector.task_configs(3).await.expect("tasks");
     let ids: Vec<&String> = tasks.iter().map(|task| &task[TASK_ID]).collect();
     assert_eq!(ids, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_number_of_records_has_an_end_that_is_told() {
+    let counted = fast(&[("iterations", "1500"), ("quickstart", "users")]);
+    let fresh = context(None);
+    let mut task = start_in(Arc::clone(&fresh), &counted).await.expect("started");
+    task.poll().await.expect("records");
+    assert_eq!(fresh.progress(), Some(Progress::records(1000, 1500)));
+    let last = task.poll().await.expect("records").pop().expect("one");
+    assert_eq!(fresh.progress(), Some(Progress::records(1500, 1500)));
+
+    let again = context(last.source_offset);
+    let mut task = start_in(Arc::clone(&again), &counted).await.expect("started");
+    let poll = tokio::time::timeout(Duration::from_millis(1), task.poll());
+    assert!(poll.await.is_err(), "it has made all");
+    assert_eq!(again.progress(), Some(Progress::records(1500, 1500)));
+
+    let endless = context(None);
+    let mut task = start_in(Arc::clone(&endless), &fast(&[("quickstart", "users")]))
+        .await
+        .expect("started");
+    task.poll().await.expect("records");
+    assert_eq!(endless.progress(), None);
 }

@@ -9,13 +9,14 @@ use std::{
 use super::{
     Delivery, Violation,
     chance::Chance,
-    context::Context,
+    context::SinkContext,
     intents::Cluster,
     log::Log,
     step::{Trail, cut_off},
 };
 use crate::{
-    AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkTask, TopicPartition, config::Properties,
+    Access, AssignedPartition, BoxFuture, Error, Offset, Offsets, SinkTask, TopicPartition,
+    config::Properties,
 };
 
 /// Steps of one run, before everything left is delivered and committed.
@@ -100,7 +101,7 @@ pub async fn check_sink(subject: &SinkSubject<'_>, seed: u64) -> Result<SinkRepo
 
 struct Running {
     task: Box<dyn SinkTask>,
-    context: Arc<Context>,
+    context: Arc<SinkContext>,
 }
 
 struct Run<'a> {
@@ -143,7 +144,7 @@ impl Run<'_> {
     }
 
     async fn start(&mut self) -> Result<(), Violation> {
-        let context = Arc::new(Context::default());
+        let context = Arc::new(SinkContext::new(Access::unrestricted()));
         let mut task = (self.subject.task)();
         let start = task.start(Arc::clone(&context) as _, &self.subject.properties);
         let started = start.await;
@@ -154,8 +155,7 @@ impl Run<'_> {
             return Err(self.contract(format!("the task does not take raw values of format {format:?}")));
         }
         if task.says_intents() {
-            let owner = self.cluster.owner();
-            assert!(context.owner.set(owner).is_ok(), "it is set here only");
+            context.set_owner(self.cluster.owner());
         }
         self.running = Some(Running { task, context });
         self.open(self.log.ends.keys().cloned().collect()).await
@@ -181,7 +181,7 @@ impl Run<'_> {
 
     /// Gives partitions to the task, from where the group has them.
     fn assign(&mut self, partitions: &[TopicPartition]) -> Vec<AssignedPartition> {
-        if let Some(owner) = self.running().context.owner.get().cloned() {
+        if let Some(owner) = self.running().context.owner().cloned() {
             partitions.iter().for_each(|one| owner.take_over(one));
         }
         self.learn_committed();
@@ -271,7 +271,7 @@ impl Run<'_> {
             }
         }
         if goes_through {
-            if let Some(owner) = self.running().context.owner.get() {
+            if let Some(owner) = self.running().context.owner() {
                 for (topic_partition, offset) in &safe {
                     owner.commit(topic_partition, *offset);
                 }

@@ -4,14 +4,11 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Violation,
+    SourceContext, Violation,
     chance::Chance,
     step::{Trail, cut_off},
 };
-use crate::{
-    Access, BoxFuture, Error, OffsetMap, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
-    config::Properties,
-};
+use crate::{Access, Error, OffsetMap, SourceRecord, SourceTask, config::Properties};
 
 /// Calls of `poll` in a row that may be cut off without a record coming.
 const FRUITLESS_MAX: u32 = 10_000;
@@ -135,13 +132,8 @@ impl Run<'_> {
     async fn start(&mut self) -> Result<Box<dyn SourceTask>, Violation> {
         self.trail.push("start");
         let mut task = (self.subject.task)();
-        let context = Arc::new(Context {
-            task_id: TaskId {
-                connector: "conformance".into(),
-                task: 0,
-            },
-            committed: self.committed.clone(),
-        });
+        let context = SourceContext::new(Access::unrestricted()).with_offsets(self.committed.clone());
+        let context = Arc::new(context);
         let started = task.start(context, &self.subject.properties).await;
         self.ok(started)?;
         Ok(task)
@@ -235,50 +227,4 @@ fn set(offsets: &mut Vec<(OffsetMap, OffsetMap)>, partition: &OffsetMap, offset:
         Some((_, last)) => *last = offset,
         None => offsets.push((partition.clone(), offset)),
     }
-}
-
-/// The worker's side of a task. Offsets go through JSON, as they do in the offset topic.
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    committed: Vec<(OffsetMap, OffsetMap)>,
-}
-
-impl SourceTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        const ACCESS: &Access = &Access::unrestricted();
-        ACCESS
-    }
-
-    fn offset_reader(&self) -> &dyn OffsetReader {
-        self
-    }
-}
-
-impl OffsetReader for Context {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        let found = partitions.iter().map(|partition| {
-            let known = self.committed.iter().find(|(known, _)| known == partition);
-            known.map(|(_, offset)| through_json(offset)).transpose()
-        });
-        Box::pin(std::future::ready(found.collect()))
-    }
-
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, Error>> {
-        let all = self.committed.iter();
-        let all = all.map(|(partition, offset)| Ok((through_json(partition)?, through_json(offset)?)));
-        Box::pin(std::future::ready(all.collect()))
-    }
-}
-
-fn through_json(map: &OffsetMap) -> Result<OffsetMap, Error> {
-    OffsetMap::from_json(&map.to_string())
-        .map_err(|error| Error::fatal(format!("{map} is no offset")).with_source(error))
 }

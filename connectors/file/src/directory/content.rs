@@ -4,6 +4,10 @@ use std::{
     fs::File,
     io::{self, Read},
     os::unix::fs::FileExt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::config::Compression;
@@ -25,6 +29,8 @@ pub(super) struct Content {
 /// A decompressor and how many bytes have come out of it.
 struct Stream {
     decoder: Box<dyn Read + Send>,
+    /// How many bytes of the file have gone into it.
+    taken: Arc<AtomicU64>,
     position: u64,
 }
 
@@ -55,6 +61,13 @@ impl Content {
         matches!(self.compression, Compression::Gzip | Compression::Zstd)
     }
 
+    /// How many bytes of a compressed file have been read; `None`: it is not compressed.
+    pub(super) fn taken(&self) -> Option<u64> {
+        let taken = |stream: &Stream| stream.taken.load(Ordering::Relaxed);
+        self.is_compressed()
+            .then(|| self.stream.as_ref().map_or(0, taken))
+    }
+
     /// Reads what is there at a position; 0: nothing (any more).
     ///
     /// # Errors
@@ -82,9 +95,11 @@ impl Content {
     }
 
     fn open(&self) -> io::Result<Stream> {
+        let taken = Arc::<AtomicU64>::default();
         let from_start = FromStart {
             file: self.file.try_clone()?,
             position: 0,
+            taken: Arc::clone(&taken),
         };
         let decoder: Box<dyn Read + Send> = match self.compression {
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(from_start)),
@@ -94,7 +109,11 @@ impl Content {
                 Box::new(decoder)
             }
         };
-        Ok(Stream { decoder, position: 0 })
+        Ok(Stream {
+            decoder,
+            taken,
+            position: 0,
+        })
     }
 
     /// The beginning, up to [`HEAD_BYTES`].
@@ -157,12 +176,14 @@ impl Stream {
 struct FromStart {
     file: File,
     position: u64,
+    taken: Arc<AtomicU64>,
 }
 
 impl Read for FromStart {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.position)?;
         self.position += count as u64;
+        self.taken.store(self.position, Ordering::Relaxed);
         Ok(count)
     }
 }

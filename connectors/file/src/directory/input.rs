@@ -103,6 +103,9 @@ pub(super) trait Rows: std::fmt::Debug + Send {
 
     /// Reads on.
     fn advance(&mut self) -> io::Result<Progress>;
+
+    /// How many records are done, and how many there are.
+    fn done(&self) -> (u64, u64);
 }
 
 /// How a record becomes a value.
@@ -189,6 +192,20 @@ impl Input {
     /// The length and the time of the last change, as they were before it was last read on: what came later is yet to be read.
     pub(super) fn seen(&self) -> Option<(u64, SystemTime)> {
         self.seen
+    }
+
+    /// How many of the file's `length` bytes are done, where its records are given out up to `position`.
+    pub(super) fn done(&self, position: u64, length: u64) -> u64 {
+        let done = match (&self.rows, self.content.taken()) {
+            (Some(rows), _) => {
+                let (done, all) = rows.done();
+                let done = u128::from(length) * u128::from(done) / u128::from(all.max(1));
+                u64::try_from(done).unwrap_or(length)
+            }
+            (None, Some(taken)) => taken,
+            (None, None) => position,
+        };
+        done.min(length)
     }
 
     /// The next record of what was read.

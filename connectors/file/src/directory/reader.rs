@@ -1,6 +1,7 @@
 //! All files of a task: which there are, which of them are known, and whose turn it is. Everything here blocks.
 
 mod ends;
+mod far;
 mod matching;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use forebay_connect_api as api;
 use forebay_connect_api::{Access, Error, OffsetMap, SchemaAndValue, SourceRecord, Text};
 use matching::Opening;
 
@@ -66,6 +68,9 @@ pub(super) struct Reader {
     /// Something is to be seen that the last listing did not.
     wants_listing: bool,
     skipped: u64,
+    /// How far it is, where that is new, and when to look again.
+    far: Option<api::Progress>,
+    far_at: Duration,
     /// What is wrong behind the records that were given out last.
     at_fault: Option<Error>,
 }
@@ -82,6 +87,8 @@ struct Known {
     seen: Option<(u64, SystemTime)>,
     /// It is a copy that was made before what was read last was written.
     is_short: bool,
+    /// How many bytes it had when it was done with, as a whole.
+    done: Option<u64>,
     /// It was given up, as it was then.
     failed: Option<(u64, SystemTime)>,
     /// The last position that this task gave out, and how many records that were.
@@ -105,6 +112,7 @@ impl Known {
             file,
             input: None,
             seen: None,
+            done: None,
             is_short: false,
             failed: None,
             given_out: None,
@@ -159,6 +167,8 @@ impl Reader {
             wants_offsets: true,
             wants_listing: true,
             skipped: 0,
+            far: None,
+            far_at: Duration::ZERO,
             at_fault: None,
         }
     }
@@ -237,6 +247,7 @@ impl Reader {
             let reports = self.completion.take_reports();
             records.extend(reports.iter().map(|status| reporter.record(status)));
         }
+        self.look_how_far(now, records.is_empty());
         Ok(records)
     }
 

@@ -136,9 +136,12 @@ impl Started {
         match &mut self.work {
             Work::Busy(handle) => {
                 let ended = handle.await;
-                let (reader, records) = ended.map_err(|error| {
+                let (mut reader, records) = ended.map_err(|error| {
                     Error::fatal("the thread that reads the files ended").with_source(error)
                 })?;
+                if let Some(progress) = reader.take_progress() {
+                    self.context.report_progress(progress);
+                }
                 self.work = Work::Idle(reader);
                 records
             }

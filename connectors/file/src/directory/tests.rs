@@ -8,12 +8,12 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use forebay_connect_api::{
-    OffsetMap, OffsetReader, SourceRecord, SourceTaskContext, TaskId,
-    conformance::{SourceSubject, check_source},
+    OffsetMap, SourceRecord,
+    conformance::{SourceContext, SourceSubject, check_source},
 };
 
 use super::*;
@@ -75,65 +75,21 @@ fn append(path: &Path, text: &str) {
 /// A task with its worker.
 struct Running {
     task: Box<dyn SourceTask>,
+    context: Arc<SourceContext>,
     offsets: Vec<(Arc<OffsetMap>, OffsetMap)>,
     /// Records that are for the dead letter queue only.
     left_out: Vec<SourceRecord>,
 }
 
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    access: Access,
-    offsets: Mutex<Vec<(OffsetMap, OffsetMap)>>,
-}
-
-impl SourceTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn offset_reader(&self) -> &dyn OffsetReader {
-        self
-    }
-}
-
-impl OffsetReader for Context {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        Box::pin(std::future::ready(Ok(vec![None; partitions.len()])))
-    }
-
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, Error>> {
-        let offsets = self
-            .offsets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Box::pin(std::future::ready(Ok(offsets)))
-    }
-}
-
 impl Running {
     async fn start(properties: &Properties, offsets: Vec<(OffsetMap, OffsetMap)>, access: Access) -> Self {
         let mut task = DirectorySourceConnector::default().task();
-        let task_id = TaskId {
-            connector: "c".into(),
-            task: 0,
-        };
-        let context = Context {
-            task_id,
-            access,
-            offsets: Mutex::new(offsets),
-        };
-        task.start(Arc::new(context), properties).await.expect("started");
+        let context = Arc::new(SourceContext::new(access).with_offsets(offsets));
+        let started = task.start(Arc::clone(&context) as _, properties);
+        started.await.expect("started");
         Self {
             task,
+            context,
             offsets: Vec::new(),
             left_out: Vec::new(),
         }

@@ -1,41 +1,12 @@
 use std::{fs, path::Path};
 
 use forebay_connect_api::{
-    Access, AssignedPartition, ErrantRecordReporter, Headers, NO_TIMESTAMP, Offset, Offsets, SchemaAndValue,
-    SinkBatch, SinkRecord, SinkRecords, SinkTaskContext, TaskId, TimestampType, TopicPartition, Value,
-    ValueFormat,
-    conformance::{Delivery, SinkSubject, check_sink},
+    Access, AssignedPartition, Headers, NO_TIMESTAMP, Offset, Offsets, SchemaAndValue, SinkBatch, SinkRecord,
+    SinkRecords, TimestampType, TopicPartition, Value, ValueFormat,
+    conformance::{Delivery, SinkContext, SinkSubject, check_sink},
 };
 
 use super::*;
-
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    access: Access,
-}
-
-impl SinkTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn offset(&self, _topic_partition: &TopicPartition, _offset: Offset) {}
-
-    fn pause(&self, _partitions: &[TopicPartition]) {}
-
-    fn resume(&self, _partitions: &[TopicPartition]) {}
-
-    fn request_commit(&self) {}
-
-    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
-        None
-    }
-}
 
 fn properties(path: &Path) -> Properties {
     let file = path.to_str().expect("UTF-8").to_owned();
@@ -55,14 +26,8 @@ fn assigned(committed: Option<i64>) -> AssignedPartition {
 
 async fn open(path: &Path, committed: Option<i64>) -> Result<Box<dyn SinkTask>, Error> {
     let mut task = FileStreamSinkConnector::default().task();
-    let context = Context {
-        task_id: TaskId {
-            connector: "c".into(),
-            task: 0,
-        },
-        access: Access::unrestricted(),
-    };
-    task.start(Arc::new(context), &properties(path)).await?;
+    let context = Arc::new(SinkContext::new(Access::unrestricted()));
+    task.start(context, &properties(path)).await?;
     task.open(&[assigned(committed)]).await?;
     Ok(task)
 }

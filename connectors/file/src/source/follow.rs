@@ -8,6 +8,7 @@ use std::{
     time::SystemTime,
 };
 
+use forebay_connect_api as api;
 use forebay_connect_api::{Access, Error};
 
 use super::{
@@ -58,6 +59,8 @@ struct Open {
     file: File,
     inode: Inode,
     head: Head,
+    /// How many bytes it had when it was looked at last.
+    length: u64,
     /// It no longer goes by the name: when it is read to its end, the file of that name follows.
     rotated: bool,
     /// Its end was reached by the last read.
@@ -100,6 +103,13 @@ impl Follower {
         open.head.fingerprint(position)
     }
 
+    /// How many bytes of lines are given out, of a file that does not grow; `None`: there is none yet, or it may grow.
+    pub(super) fn progress(&self) -> Option<api::Progress> {
+        let open = self.open.as_ref().filter(|_| self.complete)?;
+        let whole = open.length.max(self.lines.end());
+        Some(api::Progress::bytes(self.lines.position(), whole))
+    }
+
     /// Reads on. Called when [`Lines::next`] gives no more lines, so that nothing is skipped by a change of files.
     pub(super) fn advance(&mut self) -> Result<Progress, Error> {
         let Some(open) = &mut self.open else {
@@ -122,9 +132,8 @@ impl Follower {
         let count = read.map_err(|error| cannot_read(&self.path, error))?;
         if count > 0 {
             open.idle = false;
-            open.head
-                .extend(&open.file)
-                .map_err(|error| cannot_read(&self.path, error))?;
+            let looked = open.head.extend(&open.file).and_then(|()| open.file.metadata());
+            open.length = looked.map_err(|error| cannot_read(&self.path, error))?.len();
             return Ok(Progress::More);
         }
         // The writer of a file that was renamed may write a little more: only the second time is it the end.
@@ -259,6 +268,7 @@ impl Follower {
         self.open = Some(Open {
             inode: Inode::from(&metadata),
             file,
+            length: metadata.len(),
             head,
             rotated,
             idle: false,

@@ -28,6 +28,7 @@ pub(super) struct FileStreamSourceTask {
 
 #[derive(Debug)]
 struct Started {
+    context: Arc<dyn SourceTaskContext>,
     config: Config,
     partition: Arc<OffsetMap>,
     schema: Arc<Schema>,
@@ -82,6 +83,7 @@ impl SourceTask for FileStreamSourceTask {
                 }
             };
             self.started = Some(Started {
+                context,
                 partition: Arc::new(partition),
                 schema: Schema::string_schema(),
                 names: Names {
@@ -145,12 +147,22 @@ impl Started {
     async fn poll(&mut self) -> Result<Vec<SourceRecord>, Error> {
         loop {
             let records = self.records()?;
+            self.tell();
             if !records.is_empty() {
                 return Ok(records);
             }
             if self.advance().await? == Progress::Nothing {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
+        }
+    }
+
+    /// Says how far it is, of a file that does not grow.
+    fn tell(&self) {
+        if let Input::File(follower) = &self.input
+            && let Some(progress) = follower.progress()
+        {
+            self.context.report_progress(progress);
         }
     }
 
@@ -172,6 +184,7 @@ impl Started {
                 })?;
                 self.input = Input::File(follower);
                 if matches!(progress, Ok(Progress::Finished)) {
+                    self.tell();
                     return std::future::pending().await;
                 }
                 progress

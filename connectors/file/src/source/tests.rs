@@ -6,42 +6,11 @@ use std::{
 };
 
 use forebay_connect_api::{
-    Access, OffsetMap, OffsetReader, SourceRecord, SourceTaskContext, TaskId,
-    conformance::{SourceSubject, check_source},
+    Access, OffsetMap, Progress, SourceRecord,
+    conformance::{SourceContext, SourceSubject, check_source},
 };
 
 use super::*;
-
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    access: Access,
-    offset: Option<OffsetMap>,
-}
-
-impl SourceTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn offset_reader(&self) -> &dyn OffsetReader {
-        self
-    }
-}
-
-impl OffsetReader for Context {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        let found = partitions.iter().map(|_| self.offset.clone()).collect();
-        Box::pin(std::future::ready(Ok(found)))
-    }
-}
 
 fn properties(path: &Path, more: &[(&str, &str)]) -> Properties {
     let own = [("file", path.to_str().expect("UTF-8")), ("topic", "t")];
@@ -60,17 +29,17 @@ async fn start_within(
     properties: &Properties,
     offset: Option<OffsetMap>,
 ) -> Box<dyn SourceTask> {
+    start_in(
+        &Arc::new(SourceContext::new(access).with_offset(offset)),
+        properties,
+    )
+    .await
+}
+
+async fn start_in(context: &Arc<SourceContext>, properties: &Properties) -> Box<dyn SourceTask> {
     let mut task = FileStreamSourceConnector::default().task();
-    let task_id = TaskId {
-        connector: "c".into(),
-        task: 0,
-    };
-    let context = Context {
-        task_id,
-        access,
-        offset,
-    };
-    task.start(Arc::new(context), properties).await.expect("started");
+    let started = task.start(Arc::clone(context) as _, properties);
+    started.await.expect("started");
     task
 }
 
@@ -191,6 +160,40 @@ async fn a_complete_file_ends_with_a_line() {
         };
         check_source(&subject, 1).await.expect("it keeps the contract");
     }
+}
+
+#[tokio::test]
+async fn of_a_complete_file_it_is_told_how_far_it_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("in.txt");
+    fs::write(&path, "one\ntwo\nthree").expect("written");
+    let complete = properties(&path, &[("file.complete", "true"), ("batch.size", "2")]);
+    let context = Arc::new(SourceContext::new(Access::unrestricted()));
+    let mut task = start_in(&context, &complete).await;
+    assert_eq!(context.progress(), None);
+    task.poll().await.expect("lines");
+    assert_eq!(context.progress(), Some(Progress::bytes(8, 13)));
+    let last = task.poll().await.expect("the last line");
+    assert_eq!(context.progress(), Some(Progress::bytes(13, 13)));
+
+    // Nothing comes any more, and it is told all the same.
+    let offset = last[0].source_offset.clone();
+    let again = Arc::new(SourceContext::new(Access::unrestricted()).with_offset(offset));
+    let mut task = start_in(&again, &complete).await;
+    let told = async {
+        while again.progress().is_none() {
+            let poll = tokio::time::timeout(std::time::Duration::from_millis(10), task.poll());
+            assert!(poll.await.is_err(), "there are no more lines");
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(60), told);
+    told.await.expect("told");
+    assert_eq!(again.progress(), Some(Progress::bytes(13, 13)));
+
+    let growing = Arc::new(SourceContext::new(Access::unrestricted()));
+    let mut task = start_in(&growing, &properties(&path, &[])).await;
+    task.poll().await.expect("lines");
+    assert_eq!(growing.progress(), None, "it has no end");
 }
 
 #[tokio::test]

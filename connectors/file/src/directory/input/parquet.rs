@@ -24,6 +24,8 @@ pub(super) struct ParquetRows {
     row: usize,
     /// How many rows of the file are done.
     position: u64,
+    /// How many it has.
+    rows: u64,
     fingerprint: u32,
     state: Arc<str>,
 }
@@ -62,6 +64,7 @@ impl ParquetRows {
             .map_err(|error| fault(format!("cannot be read: {error}")))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file);
         let builder = builder.map_err(|error| fault(format!("is no whole Parquet file: {error}")))?;
+        let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         let arrow = Arc::clone(builder.schema());
         let schema = value::schema(&arrow).map_err(Error::Fault)?;
         let done = usize::try_from(mark.position).map_err(|_| Error::Fault("has no such row".to_owned()))?;
@@ -72,6 +75,7 @@ impl ParquetRows {
             batch: RecordBatch::new_empty(arrow),
             row: 0,
             position: mark.position,
+            rows,
             fingerprint: crc32c::crc32c(head),
             state: ROWS.into(),
         })
@@ -111,5 +115,9 @@ impl Rows for ParquetRows {
             }
             Some(Err(error)) => Err(io::Error::other(error)),
         }
+    }
+
+    fn done(&self) -> (u64, u64) {
+        (self.position, self.rows)
     }
 }

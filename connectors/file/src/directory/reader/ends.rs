@@ -132,6 +132,7 @@ impl Reader {
         let known = &mut self.known[place];
         let status = known.status(State::Completed, None);
         let Some(file) = &known.file else { return };
+        known.done = Some(known.seen.map_or(file.length, |(length, _)| length));
         if known.given_out.is_none() && !known.is_new && self.config.cleanup == Cleanup::None {
             return; // It was done before this task started.
         }

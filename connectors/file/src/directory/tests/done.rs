@@ -144,3 +144,42 @@ async fn people_can_see_what_happens_to_files() {
     assert!(of("b.gz ").contains(&"FAILED"), "{states:?}");
     assert!(errors.join("b.gz").exists());
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_far_complete_files_are_read_is_told_in_their_own_bytes() {
+    let place = Place::new();
+    let lines = |numbers: std::ops::Range<u32>| {
+        let lines = numbers.map(|number| format!("{number:010}\n"));
+        lines.collect::<String>()
+    };
+    let (plain, packed) = (lines(0..40), gzip(&lines(40..80)));
+    place.write("a", &plain);
+    place.write("b.gz", &packed);
+    let whole = (plain.len() + packed.len()) as u64;
+    let told = |running: &Running| running.context.progress().map(|told| (told.done, told.whole));
+    let keys = [COMPLETE, ("batch.size", "10"), ("cleanup.policy", "DELETE")];
+    let mut running = place.start(&keys).await;
+    running.values(10).await;
+    assert_eq!(told(&running), Some((110, whole)));
+    running.values(70).await;
+    running.is_quiet().await;
+    assert_eq!(told(&running), Some((whole, whole)));
+    // What is done stays done once it is deleted, and another file makes it more.
+    running.commit().await;
+    assert!(!place.path("a").exists() && !place.path("b.gz").exists());
+    place.write("c", &plain);
+    running.values(40).await;
+    running.is_quiet().await;
+    let all = whole + plain.len() as u64;
+    assert_eq!(told(&running), Some((all, all)));
+
+    // A file that was done before the task began counts as done; one that may grow has no end.
+    let (partition, offset) = running.offsets.pop().expect("the last of it");
+    let committed = vec![((*partition).clone(), offset)];
+    let mut again = Running::start(&place.properties(&keys[..2]), committed, Access::unrestricted()).await;
+    again.is_quiet().await;
+    assert_eq!(told(&again), Some((plain.len() as u64, plain.len() as u64)));
+    let mut growing = place.start(&[]).await;
+    growing.values(40).await;
+    assert_eq!(told(&growing), None);
+}
