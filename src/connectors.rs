@@ -2,6 +2,7 @@
 //! the workers' own (`/metrics`); a JVM's worker has none there, and they are left out.
 
 mod figures;
+mod follow;
 mod table;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub(crate) struct ConnectorsArguments {
     /// Show it again every so many seconds, until interrupted.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
+    /// Show how far sources are that have an end, such as a file that is complete, until they are there: as bars on a terminal.
+    #[arg(long, conflicts_with = "watch")]
+    follow: bool,
 }
 
 /// One of `GET /connectors?expand=status&expand=info`.
@@ -75,6 +79,9 @@ pub(crate) fn run(arguments: &ConnectorsArguments) -> anyhow::Result<bool> {
 async fn show(arguments: &ConnectorsArguments) -> anyhow::Result<bool> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
     let url = arguments.url.trim_end_matches('/');
+    if arguments.follow {
+        return follow::follow(&client, url, &arguments.names).await;
+    }
     loop {
         let connectors = connectors(&client, url).await?;
         let figures = figures::of_workers(&client, url, &connectors).await;

@@ -21,6 +21,14 @@ use tokio::task::JoinSet;
 /// How long to wait before connections are taken again where the process has no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// What a router answers to one request, for one that stands before it.
+pub async fn answer(router: Router, request: axum::extract::Request) -> Response {
+    match TowerToHyperService::new(router).call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
 /// What the connections of one service share.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {

@@ -9,6 +9,7 @@ mod listener;
 mod plain;
 mod server;
 
+pub use connection::answer;
 pub use error::ErrorBody;
 pub use listener::{BindError, Listeners};
 pub use server::{Options, Server};

@@ -13,6 +13,35 @@ pub(super) struct Task {
     pub(super) lag: Option<f64>,
     /// Records that could not be processed since it was started.
     pub(super) errors: Option<f64>,
+    /// Records that a source has given out and that are not acknowledged yet.
+    pub(super) active: Option<f64>,
+    /// How far a source is that has an end.
+    pub(super) progress: Option<Progress>,
+}
+
+/// What is done of a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Progress {
+    pub(super) done: f64,
+    pub(super) whole: f64,
+    /// Whether these are bytes; else they are records.
+    pub(super) is_bytes: bool,
+}
+
+impl Progress {
+    /// How much of it is done; 100 only when all is.
+    pub(super) fn percent(&self) -> u64 {
+        if self.is_done() {
+            return 100;
+        }
+        let share = self.done / self.whole;
+        ((share * 100.0) as u64).min(99)
+    }
+
+    /// Whether all is.
+    pub(super) fn is_done(&self) -> bool {
+        self.done >= self.whole
+    }
 }
 
 /// By connector and task.
@@ -47,7 +76,13 @@ fn read(text: &str, figures: &mut Figures) {
         let Some((name, rest)) = line.split_once('{') else {
             continue;
         };
-        let Some(name) = name.strip_prefix("kafka_connect_") else {
+        let Some((labels, value)) = rest.rsplit_once("} ") else {
+            continue;
+        };
+        let Some(name) = ["kafka_connect_", "forebay_connect_"]
+            .into_iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+        else {
             continue;
         };
         let of = |task: &mut Task, value| match name {
@@ -56,10 +91,14 @@ fn read(text: &str, figures: &mut Figures) {
             }
             "sink_task_metrics_sink_record_lag_max" => task.lag = Some(value),
             "task_error_metrics_total_record_errors" => task.errors = Some(value),
+            "source_task_metrics_source_record_active_count" => task.active = Some(value),
+            "source_task_progress_done" => {
+                let progress = task.progress.get_or_insert_default();
+                progress.done = value;
+                progress.is_bytes = label(labels, "unit").as_deref() == Some("bytes");
+            }
+            "source_task_progress_whole" => task.progress.get_or_insert_default().whole = value,
             _ => {}
-        };
-        let Some((labels, value)) = rest.rsplit_once("} ") else {
-            continue;
         };
         let (Some(connector), Some(task)) = (label(labels, "connector"), label(labels, "task")) else {
             continue;
@@ -98,10 +137,18 @@ mod tests {
             kafka_connect_sink_task_metrics_sink_record_lag_max{connector=\"c\",task=\"0\"} 7\n\
             kafka_connect_task_error_metrics_total_record_errors{connector=\"c\",task=\"0\"} 2\n\
             kafka_connect_sink_task_metrics_sink_record_lag_max{connector=\"c\"} 7\n\
+            forebay_connect_source_task_progress_done{connector=\"d\",task=\"0\",unit=\"bytes\"} 5\n\
+            forebay_connect_source_task_progress_whole{connector=\"d\",task=\"0\",unit=\"bytes\"} 10\n\
+            kafka_connect_source_task_metrics_source_record_active_count{connector=\"d\",task=\"0\"} 3\n\
             kafka_server_something{connector=\"c\",task=\"0\"} 1\n";
         let mut figures = Figures::new();
         read(text, &mut figures);
         let (rate, lag, errors) = (Some(12.5), Some(7.0), Some(2.0));
+        let progress = Progress {
+            done: 5.0,
+            whole: 10.0,
+            is_bytes: true,
+        };
         let expected = [
             (
                 ("a \"b\\".to_owned(), 1),
@@ -115,6 +162,14 @@ mod tests {
                 Task {
                     lag,
                     errors,
+                    ..Task::default()
+                },
+            ),
+            (
+                ("d".to_owned(), 0),
+                Task {
+                    active: Some(3.0),
+                    progress: Some(progress),
                     ..Task::default()
                 },
             ),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 
-use super::figures::Task;
+use super::figures::{Progress, Task};
 use super::{Connector, Figures, State};
 
-const HEADER: [&str; 9] = [
+/// The column that is left out where no source has an end.
+const PROGRESS: usize = 8;
+const HEADER: [&str; 10] = [
     "CONNECTOR",
     "TYPE",
     "CLASS",
@@ -16,6 +18,7 @@ const HEADER: [&str; 9] = [
     "RECORDS/S",
     "LAG",
     "ERRORS",
+    "PROGRESS",
     "WORKER",
 ];
 
@@ -33,10 +36,7 @@ pub(super) fn of(
     figures: &Figures,
     names: &[String],
 ) -> anyhow::Result<Shown> {
-    if let Some(name) = names.iter().find(|name| !connectors.contains_key(*name)) {
-        let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
-        bail!("there is no connector {name}; there are: {}", known.join(", "));
-    }
+    check_names(connectors, names)?;
     let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
     let mut failures = Vec::new();
     let wanted = connectors
@@ -66,6 +66,15 @@ pub(super) fn of(
         text,
         is_well: failures.is_empty(),
     })
+}
+
+/// Whether these connectors are there.
+pub(super) fn check_names(connectors: &BTreeMap<String, Connector>, names: &[String]) -> anyhow::Result<()> {
+    if let Some(name) = names.iter().find(|name| !connectors.contains_key(*name)) {
+        let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
+        bail!("there is no connector {name}; there are: {}", known.join(", "));
+    }
+    Ok(())
 }
 
 fn row(name: &str, connector: &Connector, figures: &Figures) -> Vec<String> {
@@ -99,6 +108,8 @@ fn row(name: &str, connector: &Connector, figures: &Figures) -> Vec<String> {
         rate: sum(all.rate, task.rate),
         lag: sum(all.lag, task.lag),
         errors: sum(all.errors, task.errors),
+        active: sum(all.active, task.active),
+        progress: all_of(all.progress, task.progress),
     });
     let mut row = vec![name.to_owned(), kind.unwrap_or_default(), class.to_owned()];
     row.extend([state.to_owned(), tasks]);
@@ -117,13 +128,26 @@ fn task_row(name: &str, task: &State, figures: &Figures) -> Vec<String> {
     row
 }
 
-fn numbers(task: &Task) -> [String; 3] {
+fn numbers(task: &Task) -> [String; 4] {
     let rate = task.rate.map(|rate| match rate {
         rate if rate > 0.0 && rate < 10.0 => format!("{rate:.1}"),
         rate => grouped(rate),
     });
-    [rate, task.lag.map(grouped), task.errors.map(grouped)]
+    let progress = task.progress.map(|progress| format!("{}%", progress.percent()));
+    [rate, task.lag.map(grouped), task.errors.map(grouped), progress]
         .map(|number| number.unwrap_or_else(|| "-".to_owned()))
+}
+
+/// Tasks of one connector count the same; of others there is no sum.
+fn all_of(one: Option<Progress>, other: Option<Progress>) -> Option<Progress> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Progress {
+            done: one.done + other.done,
+            whole: one.whole + other.whole,
+            ..one
+        }),
+        (one, other) => one.or(other),
+    }
 }
 
 fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -134,7 +158,7 @@ fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(value: f64) -> String {
+pub(super) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -147,7 +171,7 @@ fn grouped(value: f64) -> String {
 }
 
 /// Who has failed and why: the first line of the trace says what, the last one what is at the bottom of it.
-fn failure(name: &str, state: &State) -> Option<String> {
+pub(super) fn failure(name: &str, state: &State) -> Option<String> {
     if state.state != "FAILED" {
         return None;
     }
@@ -168,11 +192,13 @@ fn aligned(rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..HEADER.len())
         .map(|column| width(column).unwrap_or(0))
         .collect();
+    let has_progress = rows.iter().skip(1).any(|row| row[PROGRESS] != "-");
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.filter(|(column, _)| has_progress || *column != PROGRESS);
         let cells = cells.map(|(column, (cell, width))| match column {
-            5..=7 => format!("{cell:>width$}"),
+            5..=PROGRESS => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         });
         let line = cells.collect::<Vec<_>>().join("  ");
@@ -208,7 +234,12 @@ mod tests {
     }
 
     fn figures() -> Figures {
-        let task = |rate, lag, errors| Task { rate, lag, errors };
+        let task = |rate, lag, errors| Task {
+            rate,
+            lag,
+            errors,
+            ..Task::default()
+        };
         Figures::from([
             (("files".to_owned(), 0), task(Some(1204.4), None, Some(0.0))),
             (
@@ -247,6 +278,27 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no connector file; there are: files, lake"
+        );
+    }
+
+    #[test]
+    fn a_source_that_has_an_end_says_how_far_it_is() {
+        let mut figures = figures();
+        let files = figures.get_mut(&("files".to_owned(), 0)).expect("it is there");
+        files.progress = Some(Progress {
+            done: 199.0,
+            whole: 200.0,
+            is_bytes: false,
+        });
+        let shown = of(&connectors(), &figures, &[]).expect("shown");
+        let lines: Vec<&str> = shown.text.lines().take(3).map(|line| &line[46..]).collect();
+        assert_eq!(
+            lines,
+            [
+                "STATE     TASKS  RECORDS/S        LAG  ERRORS  PROGRESS  WORKER",
+                "RUNNING   1/1        1,204          -       0       99%  w:1",
+                "DEGRADED  1/2          2.2  1,000,005       3         -  w:2",
+            ]
         );
     }
 

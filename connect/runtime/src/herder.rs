@@ -42,7 +42,7 @@ use crate::store::status::StatusStore;
 use crate::worker::blocked::Blocked;
 use crate::worker::{Context, Worker};
 use cluster::Cluster;
-pub(crate) use error::{Error, Target};
+pub(crate) use error::{Error, Target, doing};
 pub(crate) use internal::RequestSignature;
 use member::GroupMember;
 pub(crate) use member::Options as MemberOptions;
@@ -149,7 +149,7 @@ impl Herder {
             worker_id: place.worker_id,
             statuses,
             offsets,
-            metrics: Registry::default(),
+            metrics: Registry::new(member.as_ref().map(GroupMember::rebalances)),
             session,
             blocked: Blocked::default(),
         });

@@ -11,6 +11,7 @@ mod metrics;
 mod offsets;
 mod plugins;
 mod root;
+pub(crate) mod starting;
 mod state;
 mod tasks;
 mod topics;

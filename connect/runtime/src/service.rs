@@ -7,6 +7,7 @@ use forebay_client::Client;
 use forebay_config::Properties;
 use forebay_connect_api::Plugins;
 use forebay_http::{Listeners, Options, Server};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::herder::{Herder, Metrics, Place};
@@ -55,8 +56,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Reads configurations, offsets and states of the cluster, starts what should run, and serves `listeners`. Must be called
-    /// inside a tokio runtime, which runs the tasks.
+    /// Serves `listeners`, reads configurations, offsets and states of the cluster, and starts what should run; until then requests
+    /// wait. Must be called inside a tokio runtime, which runs the tasks.
     ///
     /// # Errors
     /// If the cluster or one of the storage topics cannot be used. What is wrong with one connector is its own status.
@@ -74,16 +75,16 @@ impl Service {
             access: config.access(listeners.are_loopback()),
             is_loopback: listeners.are_loopback(),
         };
-        let herder = Herder::start(client, config, plugins, place).await?;
-        let router = rest::router(Arc::clone(&herder));
+        let (routes, ready) = watch::channel(None);
+        let starting = rest::starting::router(ready, config.request_timeout);
         let options = Options {
             request_bytes_max_at: rest::request_bytes_max_at,
             ..options
         };
-        Ok(Self {
-            server: Server::start(listeners, router, options),
-            herder,
-        })
+        let server = Server::start(listeners, starting, options);
+        let herder = Herder::start(client, config, plugins, place).await?;
+        routes.send_replace(Some(rest::router(Arc::clone(&herder))));
+        Ok(Self { server, herder })
     }
 
     /// Where it is served.

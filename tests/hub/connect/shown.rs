@@ -20,6 +20,7 @@ fn metrics_and_the_command_tell_of_connectors() {
     let source = json!({
         "connector.class": "FileStreamSource",
         "file": input,
+        "file.complete": "true",
         "topic": "lines",
         "value.converter": STRING,
     });
@@ -50,6 +51,16 @@ fn metrics_and_the_command_tell_of_connectors() {
         "kafka_connect_task_error_metrics_total_record_errors{connector=\"copy\",task=\"0\"} 0".to_owned(),
         "kafka_connect_connector_metrics_status{connector=\"files\",status=\"running\"} 1".to_owned(),
         "kafka_connect_connect_worker_metrics_task_count 2".to_owned(),
+        "kafka_connect_connect_worker_metrics_connector_startup_success_total 2".to_owned(),
+        "kafka_connect_connect_worker_metrics_task_startup_attempts_total 2".to_owned(),
+        "kafka_connect_connect_worker_metrics_task_startup_failure_total 0".to_owned(),
+        "kafka_connect_connect_worker_rebalance_metrics_rebalancing 0".to_owned(),
+        "kafka_connect_connect_worker_rebalance_metrics_connect_protocol{connect_protocol=\"SESSIONED\"} 1"
+            .to_owned(),
+        format!(
+            "forebay_connect_source_task_progress_whole{{connector=\"files\",task=\"0\",unit=\"bytes\"}} {}",
+            LINES * "a line\n".len()
+        ),
     ];
     for (role, path) in [("connect", "/metrics"), ("console", "/metrics")] {
         let mut lacking = Vec::new();
@@ -62,6 +73,59 @@ fn metrics_and_the_command_tell_of_connectors() {
     }
 
     the_command_tells(&hub, directory.path());
+    it_follows_sources_to_their_end(&hub, directory.path());
+}
+
+fn it_follows_sources_to_their_end(hub: &Hub, directory: &Path) {
+    let url = hub.url("connect", "");
+    let follow = |names: &[&str]| {
+        let shown = run(&[&["connectors", "--follow", "--url", &url], names].concat());
+        let text = String::from_utf8(shown.stdout).expect("UTF-8");
+        (
+            shown.status.code(),
+            text,
+            String::from_utf8(shown.stderr).expect("UTF-8"),
+        )
+    };
+    let orders = json!({
+        "connector.class": "DatagenSource",
+        "kafka.topic": "orders",
+        "quickstart": "orders",
+        "iterations": "3000",
+        "max.interval": "0",
+    });
+    create(hub, "orders", &orders);
+    let (status, text, said) = follow(&["orders", "files"]);
+    assert_eq!(status, Some(0), "{text}{said}");
+    for line in [
+        "files: 100%  175 of 175 bytes  done",
+        "orders: 100%  3,000 of 3,000 records  done",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+    }
+
+    // One that fails on the way ends it.
+    let locked = directory.join("locked.txt");
+    fs::write(&locked, [b"a line\n", &[0xff, b'\n'][..]].concat()).expect("a file");
+    let failing = json!({
+        "connector.class": "FileStreamSource",
+        "file": locked,
+        "file.complete": "true",
+        "invalid.utf8": "fail",
+        "batch.size": "1",
+        "topic": "lines",
+        "value.converter": STRING,
+    });
+    create(hub, "failing", &failing);
+    let (status, text, said) = follow(&["failing"]);
+    assert_eq!(status, Some(1), "{text}{said}");
+    assert!(text.contains("task 0 of failing has failed: "), "{text}");
+    assert!(text.contains("is not UTF-8"), "{text}");
+    let (status, _, said) = follow(&["copy"]);
+    assert_eq!(
+        (status, said.trim()),
+        (Some(1), "forebay: copy is a sink: what it reads has no end")
+    );
 }
 
 fn the_command_tells(hub: &Hub, directory: &Path) {

@@ -88,6 +88,13 @@ pub(crate) enum Outcome {
     Unknown(i16),
 }
 
+impl Assignment {
+    /// Whether the leader has shared out.
+    pub(crate) fn is_shared_out(&self) -> bool {
+        self.outcome == Outcome::Assigned
+    }
+}
+
 impl Outcome {
     const fn code(self) -> i16 {
         match self {

@@ -65,7 +65,7 @@ pub(crate) enum Error {
         source: forebay_client::Error,
     },
     /// It takes too long.
-    #[error("Request timed out. The worker is currently {stage}, which began {seconds} s ago")]
+    #[error("Request timed out. {}", doing(stage, *seconds))]
     TimedOut {
         /// What it is doing.
         stage: &'static str,
@@ -75,6 +75,11 @@ pub(crate) enum Error {
     /// Something of ours failed.
     #[error("{0}")]
     Internal(String),
+}
+
+/// What a worker is at, as its answers put it.
+pub(crate) fn doing(stage: &str, seconds: u64) -> String {
+    format!("The worker is currently {stage}, which began {seconds} s ago.")
 }
 
 impl Error {

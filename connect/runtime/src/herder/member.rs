@@ -16,6 +16,7 @@ use super::plan::{Plan, TaskSpec};
 use crate::group::{
     self, Assignor, Group, Leader, Leadership, Owners, Protocol, Session, Snapshot, State, View, Work,
 };
+use crate::metrics::Rebalances;
 use crate::outage::Outage;
 use crate::store;
 use crate::worker::Context;
@@ -68,6 +69,7 @@ pub(super) struct GroupMember {
     view: watch::Sender<View>,
     /// The newest generation in which the worker led and is fenced.
     fenced: Option<watch::Receiver<i32>>,
+    rebalances: Arc<Rebalances>,
     options: Options,
 }
 
@@ -132,6 +134,7 @@ impl GroupMember {
             in_vain: 0,
             joining: Outage::default(),
             view,
+            rebalances: Arc::new(Rebalances::new(options.mode)),
             options,
         })
     }
@@ -139,6 +142,11 @@ impl GroupMember {
     /// How long the worker may act as a member.
     pub(super) fn session(&self) -> Session {
         self.session.clone()
+    }
+
+    /// What is told of its rebalances.
+    pub(super) fn rebalances(&self) -> Arc<Rebalances> {
+        Arc::clone(&self.rebalances)
     }
 
     /// The group as others in this worker see it.
@@ -312,6 +320,10 @@ impl GroupMember {
             (true, owners) => Leader::Me(Arc::new(owners.unwrap_or_default())),
             (false, _) => Leader::At(joined.assignment.leader_url.as_str().into()),
         };
+        if joined.assignment.is_shared_out() {
+            self.rebalances
+                .completed(&joined.assignment.leader_url, joined.protocol, joined.generation);
+        }
         let is_sessioned = joined.protocol == Protocol::Sessioned;
         self.view.send_if_modified(|view| {
             if view.is_sessioned && !is_sessioned {
@@ -373,6 +385,7 @@ impl GroupMember {
         }
         self.state.lost();
         self.leader = Leader::Unknown;
+        self.rebalances.lost();
     }
 
     fn fall_out(&mut self, error: &ClientError) {
@@ -392,6 +405,7 @@ impl GroupMember {
         let wants_join = self.state.wants_join().is_some();
         let is_rebalancing = !matches!(self.phase, Phase::Out)
             && (is_out || wants_join || !matches!(self.phase, Phase::Idle) || self.state.is_behind());
+        self.rebalances.is_rebalancing(is_rebalancing);
         let owned = self.state.runs();
         self.view.send_if_modified(|view| {
             let now = View {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use forebay_connect_api::Plugin;
 use forebay_metrics::{Kind, Text};
 
 use super::Herder;
@@ -29,6 +30,9 @@ struct Here {
     connector: Option<State>,
     tasks: Vec<(u32, State)>,
 }
+
+/// A word about a connector.
+type WordOf = fn(&Plugin) -> &str;
 
 /// The states of tasks that Kafka counts (`connect-worker-metrics`).
 const TASK_STATES: [(State, &str); 5] = [
@@ -66,8 +70,34 @@ impl Herder {
             });
         }
         states(&mut text, &here);
+        self.classes(&mut text, &here);
         self.context.metrics.render(&mut text);
         text.finish()
+    }
+
+    /// Kafka has words there; here they are labels of samples that are 1.
+    fn classes(&self, text: &mut Text, here: &[Here]) {
+        let state = self.cluster.state();
+        let plugins = here
+            .iter()
+            .filter(|here| here.connector.is_some())
+            .filter_map(|here| {
+                let class = state.get(&here.name)?.config.get("connector.class")?;
+                Some((here, self.context.plugins.find(class).ok()?))
+            });
+        let plugins: Vec<(&Here, &Plugin)> = plugins.collect();
+        let families: [(&str, WordOf); 3] = [
+            ("connector_type", |plugin| plugin.plugin_type().name()),
+            ("connector_class", |plugin| plugin.class),
+            ("connector_version", |plugin| plugin.version),
+        ];
+        for (label, word) in families.into_iter().filter(|_| !plugins.is_empty()) {
+            let name = format!("kafka_connect_connector_metrics_{label}");
+            text.family(&name, Kind::Gauge, "1 for what the connector is");
+            for (here, plugin) in &plugins {
+                text.sample(&name, &[("connector", &here.name), (label, &word(plugin))], 1);
+            }
+        }
     }
 
     /// What this worker has said last of what it runs.

@@ -1,9 +1,10 @@
 //! What one task counts.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use forebay_connect_api::Progress;
 use forebay_metrics::Sampled;
 
 /// Which way a task's records go.
@@ -28,9 +29,20 @@ pub(crate) enum Commit {
 #[derive(Debug)]
 pub(crate) struct TaskMetrics {
     side: Side,
+    /// Which classes the task is made of.
+    pub(super) made_of: OnceLock<Option<Parts>>,
     counted: Mutex<Counted>,
     /// What went wrong with single records.
     pub(crate) errors: Arc<ErrorMetrics>,
+}
+
+/// The classes that a task is made of, which Kafka has among its metrics as words.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The version of each: they come together.
+    pub(crate) version: &'static str,
+    /// By the name of the metric that has the class; those that end with `_class` have one for the version, too.
+    pub(crate) classes: Vec<(&'static str, String)>,
 }
 
 /// Everything that changes by the batch.
@@ -56,6 +68,8 @@ pub(super) struct Counted {
     pub(super) partitions: usize,
     /// The most records that the task is behind the end of one of its partitions.
     pub(super) lag_max: Option<u64>,
+    /// How far a source is that has an end.
+    pub(super) progress: Option<Progress>,
     running: Stopwatch,
     paused: Stopwatch,
     began: Instant,
@@ -127,15 +141,22 @@ impl TaskMetrics {
             transaction: sampled(),
             partitions: 0,
             lag_max: None,
+            progress: None,
             running: Stopwatch::default(),
             paused: Stopwatch::default(),
             began: now,
         };
         Self {
             side,
+            made_of: OnceLock::new(),
             counted: Mutex::new(counted),
             errors: Arc::default(),
         }
+    }
+
+    /// Says which classes the task is made of, if they are known.
+    pub(crate) fn made_of(&self, parts: impl FnOnce() -> Option<Parts>) {
+        self.made_of.get_or_init(parts);
     }
 
     pub(super) fn side(&self) -> Side {
@@ -153,6 +174,8 @@ impl TaskMetrics {
         counted.batch.record(records as f64, now);
         if self.side == Side::Source {
             counted.work_ms.record(milliseconds(after), now);
+            // Until it is known how many of them are still on their way.
+            counted.active.now += records as u64;
         }
     }
 
@@ -197,6 +220,11 @@ impl TaskMetrics {
     pub(crate) fn assigned(&self, partitions: usize, lag_max: Option<u64>) {
         let mut counted = self.lock();
         (counted.partitions, counted.lag_max) = (partitions, lag_max);
+    }
+
+    /// A source that has an end is so far.
+    pub(crate) fn progress(&self, progress: Progress) {
+        self.lock().progress = Some(progress);
     }
 
     /// The task runs, or is paused.

@@ -126,6 +126,7 @@ impl Unit for ConnectorUnit {
         mut command: watch::Receiver<Command>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
+            self.context.metrics.starts.connector_begins(&self.name);
             loop {
                 let now = *command.borrow_and_update();
                 match now {

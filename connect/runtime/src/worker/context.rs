@@ -59,6 +59,7 @@ impl Context {
 
     /// Says what a connector is doing.
     pub(crate) fn connector_is(&self, name: &str, state: State, trace: Option<String>) {
+        self.metrics.starts.connector_is(name, state);
         if self.may_say(state) {
             self.statuses.put_connector(name, self.status(state, trace));
         }
@@ -66,6 +67,7 @@ impl Context {
 
     /// Says what a task is doing.
     pub(crate) fn task_is(&self, id: &TaskId, state: State, trace: Option<String>) {
+        self.metrics.starts.task_is(id, state);
         if self.may_say(state) {
             self.statuses.put_task(id, self.status(state, trace));
         }

@@ -28,6 +28,7 @@ use super::context::Context;
 use super::converters::Converters;
 use super::progress::{Hold, Progress};
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
+use super::task::made_of;
 use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, Topics};
 use crate::metrics::{Side, TaskMetrics};
@@ -126,6 +127,7 @@ impl SinkTaskRunner {
             .map_err(|error| Error::fatal("cannot make the task's consumer").with_source(error))?;
         let progress = Arc::new(Progress::new(&context, &id));
         let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
+        metrics.made_of(|| made_of(&context, &config, &converters, &parts.task_class));
         Ok(Self {
             transformations: Transformations::new(&config)?,
             converters: converters.with_progress(&progress),

@@ -21,8 +21,8 @@ use forebay_client::producer::RecordMetadata;
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::{
-    Access, BoxFuture, Error, OffsetMap, OffsetReader, SourceRecord, SourceTask, SourceTaskContext, TaskId,
-    TransactionContext,
+    Access, BoxFuture, Error, OffsetMap, OffsetReader, Progress as Far, SourceRecord, SourceTask,
+    SourceTaskContext, TaskId, TransactionContext,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -34,6 +34,7 @@ use super::dead_letters::Fault;
 use super::progress::{Hold, Progress, SAID_AFTER};
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
+use super::task::made_of;
 use super::transformations::Transformations;
 use crate::connector_config::ConnectorConfig;
 use crate::metrics::{Commit, Side, TaskMetrics};
@@ -64,6 +65,7 @@ struct TaskContext {
     id: TaskId,
     access: Access,
     reader: ConnectorOffsets,
+    metrics: Arc<TaskMetrics>,
     /// With `transaction.boundary=connector`.
     boundaries: Option<Arc<boundary::Requests>>,
 }
@@ -85,6 +87,10 @@ impl SourceTaskContext for TaskContext {
         self.boundaries
             .as_deref()
             .map(|requests| requests as &dyn TransactionContext)
+    }
+
+    fn report_progress(&self, progress: Far) {
+        self.metrics.progress(progress);
     }
 }
 
@@ -145,6 +151,7 @@ impl SourceTaskRunner {
         let topics = Topics::new(&context, &config)?;
         let progress = Arc::new(Progress::new(&context, &id));
         let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
+        metrics.made_of(|| made_of(&context, &config, &converters, &task_class));
         Ok(Self {
             transformations: Transformations::new(&config)?,
             converters: converters.with_progress(&progress),
@@ -188,6 +195,7 @@ impl SourceTaskRunner {
             id: self.id.clone(),
             access: self.context.access.clone(),
             reader: offsets,
+            metrics: Arc::clone(&self.metrics),
             boundaries: None,
         };
         let started = self.task.start(Arc::new(context), &properties).await;

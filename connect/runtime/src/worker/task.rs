@@ -10,13 +10,16 @@ use tokio::sync::watch;
 use super::blocked::Blocked;
 use super::connector::task_class;
 use super::context::Context;
+use super::converters::Converters;
 use super::fencing;
 use super::sink_task::{self, SinkTaskRunner};
 use super::source_task::{SourceTaskRunner, TransactionalRunner};
+use super::stage::Stage;
 use super::supervisor::{Command, Failure, Unit, stopped};
 use crate::connector_config::{ConnectorConfig, RestartPolicy};
 use crate::herder::cluster::Cluster;
 use crate::herder::plan::TaskSpec;
+use crate::metrics::Parts;
 use crate::provider::Resolved;
 use crate::store::status::State;
 
@@ -26,6 +29,32 @@ pub(super) struct TaskUnit {
     pub(super) context: Arc<Context>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) id: TaskId,
+}
+
+/// The classes that a task is made of, for its metrics; `None`: its connector's is not known any more.
+pub(super) fn made_of(
+    context: &Context,
+    config: &ConnectorConfig,
+    converters: &Converters,
+    task_class: &str,
+) -> Option<Parts> {
+    let plugin = context.plugin(&config.originals).ok()?;
+    let mut classes = vec![
+        ("connector_class", plugin.class.to_owned()),
+        ("connector_type", plugin.plugin_type().name().to_owned()),
+        ("task_class", task_class.to_owned()),
+    ];
+    for (name, stage) in [
+        ("key_converter_class", Stage::KeyConverter),
+        ("value_converter_class", Stage::ValueConverter),
+        ("header_converter_class", Stage::HeaderConverter),
+    ] {
+        classes.extend(converters.class(stage).map(|class| (name, class.to_owned())));
+    }
+    Some(Parts {
+        version: plugin.version,
+        classes,
+    })
 }
 
 /// A source task that is to begin with transactions.
@@ -50,6 +79,7 @@ impl Unit for TaskUnit {
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
             loop {
+                self.context.metrics.starts.task_begins(&self.id);
                 let (resolved, task) = self.resolve(&spec).await.map_err(Failure::Start)?;
                 if resolved.lasts() && task.lasts() {
                     return self

@@ -35,6 +35,7 @@ use crate::worker::dead_letters::Fault;
 use crate::worker::progress::{Hold, Progress};
 use crate::worker::stage::Stage;
 use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
+use crate::worker::task::made_of;
 use crate::worker::transformations::Transformations;
 
 /// How long the coordinator may take to give the producer its id before the task says that it waits for that.
@@ -109,6 +110,7 @@ impl TransactionalRunner {
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
         let progress = Arc::new(Progress::new(&context, &id));
         let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
+        metrics.made_of(|| made_of(&context, &config, &converters, &task_class));
         Ok(Self {
             transformations: Transformations::new(&config)?,
             converters: converters.with_progress(&progress),
@@ -164,6 +166,7 @@ impl TransactionalRunner {
             id: self.id.clone(),
             access: self.context.access.clone(),
             reader: offsets.clone(),
+            metrics: Arc::clone(&self.metrics),
             boundaries: self.boundary.requests().cloned(),
         };
         if let Err(error) = self.task.start(Arc::new(context), &properties).await {
