@@ -41,7 +41,7 @@ pub(super) fn format_keys(def: ConfigDef) -> ConfigDef {
         .define(
             ConfigKey::new("avro.codec", ConfigType::String)
                 .default("null")
-                .validator(Validator::one_of(["null", "deflate", "snappy", "zstandard"]))
+                .validator(Validator::one_of(["null", "deflate", "snappy", "zstandard", "bzip2"]))
                 .documentation("How the blocks of Avro files are compressed."),
         )
         .define(
@@ -150,6 +150,7 @@ pub(super) fn format(parsed: &Config, properties: &Properties) -> Result<Format,
             "deflate" => AvroCodec::Deflate,
             "snappy" => AvroCodec::Snappy,
             "zstandard" => AvroCodec::Zstandard,
+            "bzip2" => AvroCodec::Bzip2,
             _ => AvroCodec::Null,
         }),
         "CsvFormat" => Encoding::Csv {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use bzip2::{read::BzDecoder, write::BzEncoder};
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, avro};
 use forebay_connect_avro::{data, to_avro};
@@ -36,6 +37,7 @@ pub(crate) enum AvroCodec {
     Deflate,
     Snappy,
     Zstandard,
+    Bzip2,
 }
 
 /// Records that are being gathered.
@@ -330,6 +332,7 @@ fn codec_name(codec: AvroCodec) -> &'static str {
         AvroCodec::Deflate => "deflate",
         AvroCodec::Snappy => "snappy",
         AvroCodec::Zstandard => "zstandard",
+        AvroCodec::Bzip2 => "bzip2",
     }
 }
 
@@ -367,6 +370,11 @@ fn compress(codec: AvroCodec, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
             out
         }
         AvroCodec::Zstandard => zstd::bulk::compress(&bytes, 0).map_err(failed)?,
+        AvroCodec::Bzip2 => {
+            let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::best());
+            encoder.write_all(&bytes).map_err(failed)?;
+            encoder.finish().map_err(failed)?
+        }
     })
 }
 
@@ -386,6 +394,11 @@ fn decompress(codec: AvroCodec, bytes: &[u8]) -> Result<Vec<u8>, Error> {
             decompressed.map_err(|error| Error::fatal("cannot decompress").with_source(error))?
         }
         AvroCodec::Zstandard => zstd::stream::decode_all(bytes).map_err(failed)?,
+        AvroCodec::Bzip2 => {
+            let mut out = Vec::new();
+            BzDecoder::new(bytes).read_to_end(&mut out).map_err(failed)?;
+            out
+        }
     })
 }
 

@@ -61,6 +61,7 @@ fn avro_files_are_read_by_others_with_every_codec_and_where_their_schema_grew() 
         AvroCodec::Null,
         AvroCodec::Deflate,
         AvroCodec::Snappy,
+        AvroCodec::Bzip2,
         AvroCodec::Zstandard,
     ] {
         let mut file = writer(Encoding::Avro(codec));
