@@ -20,7 +20,6 @@ class Asked:
     def __init__(self, port, files):
         self.port, self.files, self.answers = port, files, {}
         self.normal = Normal(port, files)
-        self.normal.version = json.loads(self.send("GET", "/connector-plugins")[2])[0]["version"]
 
     def file(self, name, text=None):
         """The path of a file that the worker's connectors may use, written anew if a text is given."""
@@ -49,6 +48,11 @@ class Asked:
         self.keep(" ".join(word for word in (method, path, label) if word), status, found, text)
         return text
 
+    def learn_version(self):
+        """By which plugins say that they are."""
+        self.normal.version = json.loads(self.send("GET", "/connector-plugins")[2])[0]["version"]
+        return self
+
     def keep(self, name, status, headers, text):
         """Keeps an answer under a name, with a number behind it where there is one of that name."""
         name, number = self.normal.text(name), 2
@@ -57,12 +61,12 @@ class Asked:
             wanted, number = "%s #%d" % (name, number), number + 1
         self.answers[wanted] = self.normal.answer(status, headers, text)
 
-    def send(self, method, path, body=None, headers=None):
+    def send(self, method, path, body=None, headers=None, patience=PATIENCE_S):
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
         if headers is None:
             headers = JSON if body is not None else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         try:
             connection.request(method, path, body.encode() if isinstance(body, str) else body, headers)
             answer = connection.getresponse()

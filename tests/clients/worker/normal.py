@@ -3,6 +3,7 @@ of its fields."""
 import json
 import re
 
+BEGAN = re.compile(r"which began (at \S+Z|\d+ s ago)")
 TRACE = re.compile(r"\n\tat .*", re.DOTALL)
 # Fields of entities; an object without any of them has names of the user's as keys, in the order of a hash table.
 FIELDS = {"name", "version", "error_code", "status", "info", "offsets", "message", "id", "level", "state", "partition", "connector", "class",
@@ -17,7 +18,7 @@ class Normal:
         self.workers = re.compile(r"\b[\w.\-]+:%d\b" % port)
 
     def text(self, text):
-        return self.workers.sub("WORKER", text.replace(self.files, "FILES"))
+        return BEGAN.sub("which began THEN", self.workers.sub("WORKER", text.replace(self.files, "FILES")))
 
     def answer(self, status, headers, text):
         lines = ["status %d" % status]
