@@ -115,21 +115,20 @@ impl Follower {
         let Some(open) = &mut self.open else {
             return self.begin();
         };
-        if open.idle
-            && !open.rotated
-            && !fingerprint::is_same(
-                &open.file,
-                self.lines.end(),
-                Some(open.head.fingerprint(self.lines.end())),
-            )
-            .map_err(|error| cannot_read(&self.path, error))?
-        {
+        let mut is_other = false;
+        let read = self.lines.fill(|buffer, position| {
+            let count = open.file.read_at(buffer, position)?;
+            if open.idle && !open.rotated {
+                // After the read: whoever writes the file anew meanwhile writes its beginning first.
+                let known = Some(open.head.fingerprint(position));
+                is_other = !fingerprint::is_same(&open.file, position, known)?;
+            }
+            Ok(if is_other { 0 } else { count })
+        });
+        let count = read.map_err(|error| cannot_read(&self.path, error))?;
+        if is_other {
             return self.truncated();
         }
-        let read = self
-            .lines
-            .fill(|buffer, position| open.file.read_at(buffer, position));
-        let count = read.map_err(|error| cannot_read(&self.path, error))?;
         if count > 0 {
             open.idle = false;
             let looked = open.head.extend(&open.file).and_then(|()| open.file.metadata());

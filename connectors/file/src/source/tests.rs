@@ -236,8 +236,8 @@ async fn lines_after_rewriting(path: &Path, old: &str, new: &str) -> Vec<String>
     while found.len() < whole {
         found.extend(values(&task.poll().await.expect("lines")));
     }
-    // The end of the file is seen, and what follows the last newline is read.
-    let polled = tokio::time::timeout(std::time::Duration::from_secs(1), task.poll()).await;
+    // The end of the file is seen, and what follows the last newline is read. Between two looks: nobody reads while it is rewritten.
+    let polled = tokio::time::timeout(std::time::Duration::from_millis(1050), task.poll()).await;
     assert!(polled.is_err(), "no more lines");
     fs::write(path, new).expect("written");
     let mut after = Vec::new();
