@@ -83,10 +83,11 @@ class Pipeline:
 
     def stored(self, form):
         """How many records are stored; the offsets in the files' names have the ends of transactions, too."""
-        for *_, path in self.files(form):
+        paths = [path for *_, path in self.files(form)]
+        for path in paths:
             if path not in self.rows:
                 self.rows[path] = len(values(form, path))
-        return sum(self.rows[path] for *_, path in self.files(form))
+        return sum(self.rows[path] for path in paths)
 
     def is_stored(self, records):
         wrong = failures(self.hub)
