@@ -184,6 +184,11 @@ impl GroupCoordinator {
     /// A group whose deletion failed is there again, with what its members rely on.
     fn restore(&mut self, group: Group, now: Now) {
         let id = group.id().clone();
+        let present = self.groups.get(&id).and_then(Group::as_classic);
+        if present.is_some_and(refused::is_unused) {
+            // It stood in for this one, as the end of a transaction was refused meanwhile.
+            self.groups.remove(&id);
+        }
         if let Kind::Classic(_) = &group.kind {
             // Consumer groups are built anew from their records.
             let mut outcome = Outcome::default();

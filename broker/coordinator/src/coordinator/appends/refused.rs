@@ -177,7 +177,7 @@ impl GroupCoordinator {
     }
 }
 
-fn is_unused(group: &ClassicGroup) -> bool {
+pub(super) fn is_unused(group: &ClassicGroup) -> bool {
     group.state() == State::Empty && group.pending_members().is_empty()
 }
 

@@ -326,7 +326,8 @@ impl TransactionalRunner {
         offsets_topic: &str,
         command: &mut watch::Receiver<Command>,
     ) -> Result<Option<Option<End>>, Error> {
-        let patience = self.patience();
+        // The transaction has yet to be ended.
+        let patience = self.patience() / 4;
         let sent = {
             let mut sent = pin!(self.send_some(sending, offsets_topic));
             tokio::select! {
