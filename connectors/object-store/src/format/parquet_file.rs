@@ -137,14 +137,15 @@ impl ParquetFile {
     /// Goes on with a wider schema, of which `rows` has the first row.
     fn widen(&mut self, schema: FileSchema, value: &SchemaAndValue, rows: Rows) -> Result<(), Error> {
         let is_same = |gathered: &Gathered| gathered.rows.shape().fields() == rows.shape().fields();
-        if let Some(gathered) = &self.gathered
-            && gathered.rows.rows() > 0
-        {
+        if let Some(gathered) = &self.gathered {
+            // Of what is encoded already, too.
             let (structs, bytes) = gathered.rows.largest();
             self.largest = (self.largest.0.max(structs), self.largest.1.max(bytes));
-            match self.writer.is_none() && self.can_wait(&gathered.rows, &rows) {
-                true => self.wait()?,
-                false => self.encode()?,
+            if gathered.rows.rows() > 0 {
+                match self.writer.is_none() && self.can_wait(&gathered.rows, &rows) {
+                    true => self.wait()?,
+                    false => self.encode()?,
+                }
             }
         }
         if !self.gathered.as_ref().is_some_and(is_same)

@@ -84,6 +84,22 @@ fn a_wider_schema_does_not_make_sparse_records_large() {
 }
 
 #[test]
+fn a_record_that_was_encoded_at_once_is_not_forgotten_when_the_schema_grows() {
+    let mut file = parquet();
+    // Longer than what is encoded together, so none of its rows waits for the wider schema.
+    let large = object(&json!({"a": vec![json!({"x": 1}); 30_000]}));
+    write_all(&mut *file, &[large, object(&json!({"a": [{"y": 1}]}))]);
+    let wide = object(&json!({"a": [wide(1000)]}));
+    let written = file.write(Cell::Converted(&wide)).expect("judged");
+    assert_eq!(
+        written,
+        Written::OtherSchema,
+        "it would ask for 240 MB of nulls in one row"
+    );
+    file.finish().expect("whole");
+}
+
+#[test]
 fn columns_of_which_a_record_says_nothing_are_counted() {
     let of = structure(
         None,
