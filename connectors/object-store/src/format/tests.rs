@@ -3,6 +3,7 @@
 mod bounds;
 mod files;
 mod python;
+mod random;
 mod raw;
 
 use std::sync::Arc;

@@ -628,3 +628,55 @@ fn no_integer_is_rounded_where_fractions_come() {
         }
     }
 }
+
+#[test]
+fn structs_within_a_null_struct_stay_what_they_are_where_the_schema_grows() {
+    let number = |optional| Schema::primitive(schema::Type::Int64, optional).expect("primitive");
+    let of = |inner: Arc<Schema>| {
+        let outer = Schema::structure().field("inner", inner);
+        outer.optional().build().expect("fits")
+    };
+    let narrow = structure(None, &[("x", number(false))]);
+    let wide = structure(None, &[("x", number(false)), ("y", number(true))]);
+    let (first, second) = (of(Arc::clone(&narrow)), of(Arc::clone(&wide)));
+    let some = |outer: &Arc<Schema>, inner: &Arc<Schema>, values: Vec<Value>| {
+        row(outer, vec![row(inner, values).value]).value
+    };
+    let list = |of: &Arc<Schema>| Schema::array(Arc::clone(of)).build().expect("fits");
+    let text = Schema::string_schema;
+    // More than is encoded together: what has been encoded is read again for the wider schema.
+    let filler: Value = "x".repeat(300_000).into();
+    let file = |alone: bool| {
+        let mut file = parquet();
+        for (outer, value) in [
+            (&first, [Value::Null, some(&first, &narrow, vec![1_i64.into()])]),
+            (
+                &second,
+                [
+                    Value::Null,
+                    some(&second, &wide, vec![2_i64.into(), 3_i64.into()]),
+                ],
+            ),
+        ] {
+            match alone {
+                true => {
+                    let of = structure(None, &[("a", Arc::clone(outer)), ("filler", text())]);
+                    for value in value {
+                        write_all(&mut *file, &[row(&of, vec![value, filler.clone()])]);
+                    }
+                }
+                false => {
+                    let of = structure(None, &[("a", list(outer)), ("filler", text())]);
+                    let values = Value::Array(value.into());
+                    write_all(&mut *file, &[row(&of, vec![values, filler.clone()])]);
+                }
+            }
+        }
+        rows(file.finish().expect("whole"))
+    };
+    for (alone, items) in [(true, 4), (false, 2)] {
+        let batches = file(alone);
+        let count = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        assert_eq!(count, items, "{alone}");
+    }
+}
