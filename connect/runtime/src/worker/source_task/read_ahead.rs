@@ -26,7 +26,11 @@ impl ReadAhead {
         self.records < RECORDS_MAX && self.bytes < BYTES_MAX && !matches!(self.polled.back(), Some(Err(_)))
     }
 
+    /// An empty batch, which no task should give, is nothing: it would not count, however many there are.
     pub(super) fn push(&mut self, polled: Polled) {
+        if polled.as_ref().is_ok_and(Vec::is_empty) {
+            return;
+        }
         self.records += polled.as_ref().map_or(0, Vec::len);
         self.bytes += held_bytes(&polled);
         self.polled.push_back(polled);
@@ -38,6 +42,11 @@ impl ReadAhead {
         self.records -= polled.as_ref().map_or(0, Vec::len);
         self.bytes -= held_bytes(&polled);
         Some(polled)
+    }
+
+    /// How many records there are.
+    pub(super) fn records(&self) -> usize {
+        self.records
     }
 
     /// Whether a batch is next, which the transaction that is open can have.
@@ -110,7 +119,9 @@ mod tests {
         ahead.push(batch_of(SchemaAndValue::schemaless(nested), 2));
         assert!(!ahead.has_room());
         while ahead.pop().is_some() {}
-        assert!(ahead.has_room() && ahead.bytes == 0 && ahead.records == 0);
+        assert!(ahead.has_room() && ahead.bytes == 0 && ahead.records() == 0);
+        ahead.push(batch(0));
+        assert!(ahead.pop().is_none(), "nobody counts what is empty");
     }
 
     #[test]

@@ -298,7 +298,7 @@ impl TransactionalRunner {
                 return Ok(false);
             };
             let is_whole = sending.records.len() == 0;
-            self.metrics.active(self.records as u64);
+            self.metrics.active((self.records + self.ahead.records()) as u64);
             // What is due after the last record, and what after the batch, are two things.
             let after_batch = if is_whole && !self.ahead.has_batch() {
                 self.boundary.after_batch()

@@ -21,6 +21,8 @@ struct Numbers {
     pause: Duration,
     context: Option<Arc<dyn SourceTaskContext>>,
     ask: fn(&dyn TransactionContext, i64),
+    /// How long it takes to hear of a commit.
+    hears: Duration,
     committed: Arc<Mutex<Vec<i64>>>,
 }
 
@@ -32,6 +34,7 @@ fn numbers(end: i64, batch: i64) -> Numbers {
         pause: Duration::from_millis(3),
         context: None,
         ask: |_, _| {},
+        hears: Duration::ZERO,
         committed: Arc::default(),
     }
 }
@@ -84,7 +87,10 @@ impl SourceTask for Numbers {
     ) -> BoxFuture<'a, Result<(), Error>> {
         let next = offsets.iter().filter_map(|(_, offset)| offset.get_int64("next"));
         self.committed.lock().expect("no panic").extend(next);
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(async {
+            tokio::time::sleep(self.hears).await;
+            Ok(())
+        })
     }
 
     fn stop(&mut self) -> BoxFuture<'_, ()> {
@@ -358,6 +364,43 @@ async fn what_comes_during_a_commit_shares_the_next_one() {
     assert_eq!(committed.first(), Some(&2), "the first batch waits for nothing");
     assert_eq!(committed.last(), Some(&200));
     assert!(committed.len() < 20, "{committed:?}");
+}
+
+/// Who follows a source to its end must not take what waits for the next transaction for done.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_is_under_way() {
+    let model = model(2);
+    model.faults(|_, request| match request {
+        Request::EndTxn(_) => Fault::Delay(Duration::from_millis(100)),
+        _ => Fault::None,
+    });
+    let context = context(&model.client(&[])).await;
+    let task = Numbers {
+        hears: Duration::from_secs(10),
+        ..numbers(6, 2)
+    };
+    let (running, command) = start(&context, &[], task);
+    let active = || {
+        let mut text = forebay_metrics::Text::default();
+        context.metrics.render(&mut text);
+        let text = text.finish();
+        let mut lines = text.lines();
+        let line = lines
+            .find(|line| line.contains("source_record_active_count{"))
+            .expect("told");
+        line.rsplit_once(' ').expect("a value").1.to_owned()
+    };
+    until_committed(&model, 2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        (model.committed_values("t", 0).len(), active()),
+        (2, "4".to_owned())
+    );
+    until_committed(&model, 6).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(active(), "0");
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
 }
 
 #[tokio::test(start_paused = true)]

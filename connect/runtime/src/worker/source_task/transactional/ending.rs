@@ -32,6 +32,7 @@ impl TransactionalRunner {
             let aborted = self.producer.abort_transaction().await;
             aborted.map_err(|error| self.failed("the task's transaction cannot be aborted", error))?;
             (self.is_open, self.records) = (false, 0);
+            self.metrics.active(self.ahead.records() as u64);
             self.touched.clear();
         }
         self.commit(offsets, polling).await?;
@@ -79,7 +80,7 @@ impl TransactionalRunner {
         (self.is_open, self.is_committing) = (false, false);
         let records_committed = std::mem::take(&mut self.records);
         self.metrics.gave(records_committed);
-        self.metrics.active(0);
+        self.metrics.active(self.ahead.records() as u64);
         self.metrics.transaction(records_committed);
         let offsets_committed = std::mem::take(&mut self.moved).into_values().collect();
         self.untold = Some(Told {
