@@ -4,6 +4,7 @@
 
 mod committed;
 mod data;
+mod described;
 mod groups;
 mod transactions;
 mod transport;

@@ -13,14 +13,14 @@ use forebay_protocol::{
 };
 use tokio::time::{Duration, Instant};
 
-use super::{State, transport::Ticket};
+use super::{State, described::new_groups, transport::Ticket};
 
 /// A group.
 #[derive(Debug, Default)]
 pub(super) struct GroupState {
     generation: i32,
     pub(super) phase: Phase,
-    protocol_type: String,
+    pub(super) protocol_type: String,
     protocol: String,
     leader: String,
     /// When those who have not come are out.
@@ -240,6 +240,8 @@ impl State {
             Request::LeaveGroup(request) => answer(self.leave(request).into()),
             Request::OffsetCommit(request) => answer(self.offset_commit(request, refuse).into()),
             Request::OffsetFetch(request) => answer(self.offset_fetch(request, refuse).into()),
+            Request::ConsumerGroupDescribe(request) => answer(new_groups(request).into()),
+            Request::DescribeGroups(request) => answer(self.describe_groups(request).into()),
             other => panic!("the model does not know {}", other.api_key().name()),
         }
     }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use forebay_protocol::{
-    ErrorCode,
+    ErrorCode, NodeId,
     messages::{
         AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
         AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, InitProducerIdRequest,
-        InitProducerIdResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+        InitProducerIdResponse, ListTransactionsResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
         add_partitions_to_txn_response::{AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult},
+        list_transactions_response::TransactionState as ListedTransaction,
         txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic},
     },
 };
@@ -70,6 +71,26 @@ impl TransactionState {
 }
 
 impl State {
+    pub(super) fn list_transactions(&mut self, node: NodeId) -> ListTransactionsResponse {
+        self.expire_transactions();
+        let listed = self.transactions.iter().map(|(id, known)| ListedTransaction {
+            transactional_id: id.into(),
+            producer_id: known.producer_id,
+            transaction_state: match (known.ongoing, known.committed) {
+                (Some(_), _) => "Ongoing".into(),
+                (None, None) => "Empty".into(),
+                (None, Some(true)) => "CompleteCommit".into(),
+                (None, Some(false)) => "CompleteAbort".into(),
+            },
+            ..Default::default()
+        });
+        ListTransactionsResponse {
+            // The coordinator of all.
+            transaction_states: listed.filter(|_| node == NodeId(1)).collect(),
+            ..Default::default()
+        }
+    }
+
     pub(super) fn init_transactional(
         &mut self,
         request: &InitProducerIdRequest,

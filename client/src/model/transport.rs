@@ -170,6 +170,7 @@ impl Model {
                 self.change(|state| state.init_producer_id(request, refuse))
                     .into(),
             ),
+            Request::ListTransactions(_) => answer(self.change(|state| state.list_transactions(node)).into()),
             Request::AddPartitionsToTxn(request) => {
                 answer(self.change(|state| state.add_partitions(request, refuse)).into())
             }

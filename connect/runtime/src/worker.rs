@@ -2,7 +2,7 @@
 //! herder's loop; nothing here waits for a connector or a task.
 
 pub(crate) mod blocked;
-mod clients;
+pub(crate) mod clients;
 mod connector;
 mod context;
 mod converters;

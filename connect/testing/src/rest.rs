@@ -25,6 +25,26 @@ impl Connect {
         self.request(Method::PUT, path, Some(body))
     }
 
+    /// Sets the offsets of a connector that is stopped: the body of `PATCH /connectors/NAME/offsets`.
+    ///
+    /// # Errors
+    /// What the worker answers instead, or that it does not.
+    pub fn set_offsets(&self, connector: &str, body: &Value) -> Result<Value> {
+        self.request(
+            Method::PATCH,
+            &format!("/connectors/{connector}/offsets"),
+            Some(body),
+        )
+    }
+
+    /// Forgets the offsets of a connector that is stopped.
+    ///
+    /// # Errors
+    /// What the worker answers instead, or that it does not.
+    pub fn reset_offsets(&self, connector: &str) -> Result<Value> {
+        self.request(Method::DELETE, &format!("/connectors/{connector}/offsets"), None)
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let Some(worker) = &self.worker else {
             return Err(Error::Worker("none runs".to_owned()));

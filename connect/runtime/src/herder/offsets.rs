@@ -2,22 +2,22 @@
 //! changed while the connector is STOPPED.
 
 mod parse;
+mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use forebay_client::consumer::OffsetAndMetadata;
-use forebay_client::{Admin, Error as ClientError};
 use forebay_config::Properties;
 use forebay_connect_api::{AlteredOffset, Offset, OffsetMap, PluginType, TopicPartition};
-use forebay_protocol::{ErrorCode, TopicPartition as ClientTopicPartition};
+use forebay_protocol::TopicPartition as ClientTopicPartition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Error, Herder};
 use crate::store::config::{ConnectorConfig, TargetState};
 use crate::store::offset::ConnectorOffsets as ConnectorOffsetStore;
-use crate::worker::{AnyConnector, fencing, sink_group};
+use crate::worker::{AnyConnector, fencing};
+use sink::SinkGroup;
 
 /// One offset as the REST API has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,11 +61,8 @@ impl Herder {
                     .collect()
             }
             PluginType::Sink => {
-                let group = sink_group(&connector.config, name);
-                let committed = self.admin()?.list_group_offsets(&group, None).await;
-                let what = || format!("Failed to retrieve consumer group offsets for sink connector {name}");
-                let committed = committed.map_err(|source| Error::Client { what: what(), source })?;
-                let committed = committed.into_iter();
+                let group = SinkGroup::new(&self.context, name, &connector.config).await?;
+                let committed = group.offsets().await?.into_iter();
                 committed
                     .map(|(partition, offset)| sink_offset(&partition, offset.offset))
                     .collect()
@@ -90,7 +87,8 @@ impl Herder {
             }
             PluginType::Sink => {
                 let offsets = parse::sink(&offsets)?;
-                self.alter_sink(name, &connector.config, offsets).await?
+                let group = SinkGroup::new(&self.context, name, &connector.config).await?;
+                group.alter(offsets).await?
             }
         };
         Ok(message(is_known, "altered"))
@@ -108,7 +106,10 @@ impl Herder {
                 let offsets = store.tombstones();
                 self.alter_source(name, &connector.config, &offsets).await?
             }
-            PluginType::Sink => self.reset_sink(name, &connector.config).await?,
+            PluginType::Sink => {
+                let group = SinkGroup::new(&self.context, name, &connector.config).await?;
+                group.reset().await?
+            }
         };
         Ok(message(is_known, "reset"))
     }
@@ -116,16 +117,6 @@ impl Herder {
     fn plugin_type(&self, config: &Properties) -> Result<PluginType, Error> {
         let plugin = self.context.plugin(config).map_err(Error::Connector)?;
         Ok(plugin.plugin_type())
-    }
-
-    fn admin(&self) -> Result<Admin, Error> {
-        self.context
-            .client
-            .admin(&Properties::new())
-            .map_err(|source| Error::Client {
-                what: "cannot make an admin client".to_owned(),
-                source,
-            })
     }
 
     fn stopped_connector(&self, name: &str) -> Result<ConnectorConfig, Error> {
@@ -188,117 +179,11 @@ impl Herder {
         store.write_and_read(&records).await?;
         Ok(is_known)
     }
-
-    async fn alter_sink(
-        &self,
-        name: &str,
-        config: &Arc<Properties>,
-        offsets: SinkOffsets,
-    ) -> Result<bool, Error> {
-        let is_known = self.ask_sink(config, &offsets).await?;
-        let partitions: Vec<TopicPartition> = offsets.keys().cloned().collect();
-        let (group, admin) = (sink_group(config, name), self.admin()?);
-        let failed = |source| alter_failed(name, source);
-        let mut set = BTreeMap::new();
-        let mut forget = Vec::new();
-        for (partition, offset) in offsets {
-            let partition = ClientTopicPartition::new(&*partition.topic, partition.partition);
-            match offset {
-                Some(offset) => {
-                    set.insert(partition, OffsetAndMetadata::from(offset));
-                }
-                None => forget.push(partition),
-            }
-        }
-        if !set.is_empty() {
-            let altered = admin.alter_group_offsets(&group, &set).await.map_err(failed)?;
-            altered.into_values().collect::<Result<(), _>>().map_err(failed)?;
-        }
-        if !forget.is_empty() {
-            let forgotten = admin
-                .delete_group_offsets(&group, &forget)
-                .await
-                .map_err(failed)?;
-            forgotten
-                .into_values()
-                .collect::<Result<(), _>>()
-                .map_err(failed)?;
-        }
-        self.forget_intents(name, Some(&partitions)).await?;
-        Ok(is_known)
-    }
-
-    async fn reset_sink(&self, name: &str, config: &Arc<Properties>) -> Result<bool, Error> {
-        let (group, admin) = (sink_group(config, name), self.admin()?);
-        let failed = |source| alter_failed(name, source);
-        let committed = admin.list_group_offsets(&group, None).await.map_err(failed)?;
-        let all = committed.keys().map(|partition| {
-            let partition = TopicPartition::new(&*partition.topic, partition.partition);
-            (partition, None)
-        });
-        let is_known = self.ask_sink(config, &all.collect()).await?;
-        let deleted = admin.delete_groups(&[&group]).await.map_err(failed)?;
-        match deleted.into_values().next() {
-            // The connector has never run, or was killed here: there are no offsets to forget.
-            Some(Err(ClientError::Broker {
-                code: ErrorCode::GroupIdNotFound,
-                ..
-            }))
-            | Some(Ok(()))
-            | None => {}
-            Some(Err(error)) => return Err(failed(error)),
-        }
-        self.forget_intents(name, None).await?;
-        Ok(is_known)
-    }
-
-    /// What a task before has begun is not finished where its offsets are set anew. Not before they are: where a task still runs that is
-    /// refused, and then what it has begun must not be gathered otherwise.
-    async fn forget_intents(&self, name: &str, partitions: Option<&[TopicPartition]>) -> Result<(), Error> {
-        let context = &self.context;
-        let forgotten = context.intents.forget(&context.client, name, partitions).await;
-        forgotten.map_err(Error::Store)
-    }
-
-    async fn ask_sink(&self, config: &Arc<Properties>, offsets: &SinkOffsets) -> Result<bool, Error> {
-        let config = &self
-            .context
-            .resolve(config)
-            .await
-            .map_err(Error::Connector)?
-            .properties;
-        let plugin = self.context.plugin(config).map_err(Error::Connector)?;
-        match AnyConnector::new(plugin) {
-            AnyConnector::Sink(connector) => {
-                let altered = connector.alter_offsets(&self.context.access, config, offsets);
-                altered.await.map_err(|error| refused(&error))
-            }
-            AnyConnector::Source(_) => Ok(false),
-        }
-    }
 }
 
 /// What a connector says against offsets is the user's to put right.
 fn refused(error: &forebay_connect_api::Error) -> Error {
     Error::BadRequest(error.trace())
-}
-
-fn alter_failed(name: &str, source: ClientError) -> Error {
-    let is_busy = matches!(
-        source.code(),
-        Some(ErrorCode::UnknownMemberId | ErrorCode::NonEmptyGroup | ErrorCode::GroupSubscribedToTopic)
-    );
-    if is_busy {
-        return Error::Conflict(format!(
-            "Failed to alter consumer group offsets for connector {name} either because its tasks haven't stopped completely \
-             yet or the connector was resumed before the request to alter its offsets could be successfully completed. If the \
-             connector is in a stopped state, this operation can be safely retried. ({source})"
-        ));
-    }
-    Error::Client {
-        what: format!("Failed to alter consumer group offsets for connector {name}"),
-        source,
-    }
 }
 
 fn message(is_known: bool, done: &str) -> String {

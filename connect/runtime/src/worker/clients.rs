@@ -179,6 +179,14 @@ pub(crate) fn intents_id(config: &ConnectorConfig, partition: &TopicPartition) -
     format!("{group}/{}-{}", partition.topic, partition.partition)
 }
 
+/// Of which partition such an id of a group's connector is. A topic's name has no slash, as another group's may have.
+pub(crate) fn intents_partition(group: &str, id: &str) -> Option<TopicPartition> {
+    let (topic, partition) = id.strip_prefix(group)?.strip_prefix('/')?.rsplit_once('-')?;
+    let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+    let is_topic = !topic.is_empty() && !topic.contains('/');
+    is_topic.then(|| TopicPartition::new(topic, partition))
+}
+
 /// The producer with which a sink task says what it intends of a partition.
 pub(crate) fn intents_producer(
     context: &Context,
@@ -240,5 +248,19 @@ mod tests {
         assert_eq!(of(&c, "t", 11), "connect-c/t-11");
         assert_eq!(of(&c, "u-1", 1), "connect-c/u-1-1");
         assert_eq!(of(&own, "t", 0), "g/t-0");
+        for (group, id, partition) in [
+            ("connect-c", "connect-c/t-0", Some(("t", 0))),
+            ("connect-c", "connect-c/u-1-11", Some(("u-1", 11))),
+            ("connect-c", "connect-c/d/t-0", None),
+            ("connect-c/d", "connect-c/d/t-0", Some(("t", 0))),
+            ("connect-c", "connect-cc/t-0", None),
+            ("connect-c", "connect-c-0", None),
+            ("connect-c", "connect-c/t-x", None),
+            ("connect-c", "connect-c/-1", None),
+            ("connect-c", "connect-c/t--1", Some(("t-", 1))),
+        ] {
+            let partition = partition.map(|(topic, number)| TopicPartition::new(topic, number));
+            assert_eq!(intents_partition(group, id), partition, "{group} {id}");
+        }
     }
 }

@@ -3,11 +3,17 @@
 //!
 //! Only the leader of the workers does it, once for all tasks; the others ask it. The orders that must hold: a task asks before it
 //! takes its transactional id over, and looks afterwards whether it is still to run, as it may have fenced its own successor.
+//!
+//! Sink tasks fence each other, by partition (`sink_task/intents.rs`); here is what does so before their offsets are set anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use forebay_client::admin::TransactionFilter;
+use forebay_client::{Admin, Error as ClientError};
 use forebay_config::Properties;
-use forebay_connect_api::{Error as ConnectError, PluginType, TaskId};
+use forebay_connect_api::{Error as ConnectError, PluginType, TaskId, TopicPartition};
+use forebay_protocol::TopicPartition as ClientTopicPartition;
 
 use super::clients;
 use super::context::Context;
@@ -120,6 +126,46 @@ pub(crate) fn check_owner(context: &Context, cluster: &Cluster, id: &TaskId) -> 
     Err(ConnectError::retriable(format!(
         "Cannot start source task {id} as it has already been revoked from this worker"
     )))
+}
+
+/// Rules out what the tasks of a sink connector have not yet committed of these partitions, or of all: what they intend, and offsets
+/// with it. For a group without members: who is none any more can begin nothing new.
+///
+/// # Errors
+/// If the cluster does not do so.
+pub(crate) async fn fence_sink(
+    admin: &Admin,
+    group: &str,
+    partitions: Option<&[TopicPartition]>,
+) -> Result<(), ClientError> {
+    let listed = match admin.list_transactions(&TransactionFilter::default()).await {
+        Err(error @ ClientError::UnsupportedVersion { .. }) => {
+            tracing::warn!(
+                group, %error,
+                "the cluster cannot tell which tasks have said what they intend: one that was stopped within a transaction may still end it"
+            );
+            return Ok(());
+        }
+        listed => listed?,
+    };
+    let is_wanted = |of: ClientTopicPartition| {
+        let of = TopicPartition::new(&*of.topic, of.partition);
+        partitions.is_none_or(|partitions| partitions.contains(&of))
+    };
+    let ids = listed.values().flatten().map(|one| &*one.transactional_id);
+    let ids = ids.filter(|id| clients::intents_partition(group, id).is_some_and(is_wanted));
+    let ids: BTreeSet<&str> = ids.collect();
+    let ids: Vec<&str> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(
+        group,
+        ?ids,
+        "fencing the sink's tasks, as its offsets are set anew"
+    );
+    let fenced = admin.fence_producers(&ids).await?;
+    fenced.into_values().try_for_each(|one| one.map(drop))
 }
 
 async fn fence_producers(

@@ -384,9 +384,13 @@ impl SinkTaskRunner {
 /// Takes a static member out of its group, so that others get its partitions at once, or the group becomes empty: for a task
 /// that does not come back by itself.
 pub(crate) async fn leave_group(context: &Context, connector: &Arc<Properties>, id: &TaskId) {
-    let group = super::context::sink_group(connector, &id.connector);
     let instance = clients::instance_id(id);
     let left = async {
+        let resolved = context.resolve(connector).await;
+        let group = super::context::sink_group(connector, &id.connector);
+        let group = resolved.map_or(group, |one| {
+            super::context::sink_group(&one.properties, &id.connector)
+        });
         let admin = context.client.admin(&Properties::new())?;
         let removed = admin.remove_static_members(&group, &[&instance]).await?;
         removed.into_values().collect::<Result<Vec<()>, ClientError>>()
@@ -394,10 +398,10 @@ pub(crate) async fn leave_group(context: &Context, connector: &Arc<Properties>, 
     match tokio::time::timeout(LEAVE_TIMEOUT, left).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::debug!(task = %id, %group, %error, "the task did not have to leave its group");
+            tracing::debug!(task = %id, %error, "the task did not have to leave its group");
         }
         Err(_) => tracing::warn!(
-            task = %id, %group,
+            task = %id,
             "the task could not leave its group in time; its partitions are free after session.timeout.ms"
         ),
     }

@@ -5,6 +5,7 @@ use forebay_client::consumer::Subscription;
 use forebay_connect_api::{
     AssignedPartition, Intent, Offset, SinkBatch, SinkConnector, SinkTask, SinkTaskContext, TopicPartition,
 };
+use forebay_protocol::{ApiKey, TopicPartition as ClientTopicPartition};
 use serde_json::json;
 
 use super::*;
@@ -162,8 +163,14 @@ async fn what_was_begun_is_forgotten_where_offsets_are_set_anew_and_only_there()
     stopped.intend().await;
     assert_eq!(stopped.outstanding().await, [1, 1]);
     let zombie = stopped.zombie().await;
-    let refused = stopped.alter().await;
-    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+    let fenced = || stopped.model.count(ApiKey::InitProducerId);
+    let before = fenced();
+    let refused = stopped.alter().await.expect_err("somebody is in the group");
+    assert!(
+        refused.to_string().contains("haven't stopped completely yet"),
+        "{refused}"
+    );
+    assert_eq!(fenced(), before, "nothing is taken from a task that may go on");
     assert_eq!(
         stopped.outstanding().await,
         [1, 1],
@@ -176,6 +183,52 @@ async fn what_was_begun_is_forgotten_where_offsets_are_set_anew_and_only_there()
         [0, 1],
         "of the partition that was named"
     );
+    assert_eq!(stopped.model.committed("connect-s", "t", 0), Some(0));
+    stopped.herder.stop().await;
+}
+
+/// SIGSTOP, or a dead network, between a task's offset commit and the end of its transaction.
+#[tokio::test]
+async fn a_task_that_was_stopped_within_a_transaction_cannot_end_it_once_offsets_are_set_anew() {
+    let stopped = Stopped::start().await;
+    let zombie = stopped.zombie().await;
+    let group = zombie.group_metadata().expect("it is in its group");
+    let mut producers = Vec::new();
+    for (id, number) in [("connect-s/t-0", 0), ("connect-s/t-1", 1), ("connect-s/u/t-0", 0)] {
+        let keys = [("transactional.id".to_owned(), id.to_owned())].into();
+        let producer = stopped.client.producer(&keys).expect("sound");
+        producer.init_transactions().await.expect("begun");
+        producer.begin_transaction().expect("begun");
+        let key = intent::key("s", &TopicPartition::new("t", number), id);
+        let record = ProducerRecord::new("t", Some(&key), None);
+        drop(producer.send(record).await.expect("sent"));
+        let offsets = [(ClientTopicPartition::new("t", number), Offset(7).into())].into();
+        let sent = producer.send_offsets_to_transaction(&offsets, &group).await;
+        sent.expect("it is a member");
+        producers.push(producer);
+    }
+    stopped.model.expire_members("connect-s");
+    stopped.alter().await.expect("nobody is in the group any more");
+    assert_eq!(stopped.model.committed("connect-s", "t", 0), Some(0));
+    let mut ends = Vec::new();
+    for producer in &producers {
+        ends.push(producer.commit_transaction().await.is_ok());
+    }
+    assert_eq!(
+        ends,
+        [false, true, true],
+        "of the partition that was named, and of this connector"
+    );
+    assert_eq!(stopped.model.committed("connect-s", "t", 1), Some(7));
+    stopped.herder.stop().await;
+}
+
+/// Nothing to fence is no reason to refuse, nor is a cluster that cannot tell.
+#[tokio::test]
+async fn a_cluster_that_cannot_list_transactions_still_takes_offsets() {
+    let stopped = Stopped::start().await;
+    stopped.model.remove_api(ApiKey::ListTransactions);
+    stopped.alter().await.expect("taken");
     assert_eq!(stopped.model.committed("connect-s", "t", 0), Some(0));
     stopped.herder.stop().await;
 }

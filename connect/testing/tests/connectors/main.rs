@@ -1,6 +1,8 @@
 //! DirectorySource and DatagenSource in a worker that is stopped and killed: each record exactly once, as the worker has transactions
 //! unless it is told otherwise (`FOREBAY_TEST_BREAK=transaction` does so, and both tests must fail).
 
+mod sink_offsets;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
