@@ -87,7 +87,7 @@ def check(checks, kafka, ours, theirs, directory):
             found = theirs.read(TOPIC, "--isolation-level", "read_committed", idle_ms=6000)
             notes.append("%d records" % once(found.values(), growing.lines, "the topic"))
         with checks.check("what was intended is done") as notes:
-            said, left = intents(theirs)
+            said, left = intents(theirs, TOPIC + "-offsets-intents")
             expect(said > 0, "nothing was intended")
             equal(left, [], "what is outstanding")
             notes.append("%d intents" % said)
@@ -122,9 +122,9 @@ def once(found, lines, place):
     return len(counts)
 
 
-def intents(tools):
-    """How many objects were announced, and those that were not made."""
-    said = tools("console-consumer", "--topic", TOPIC + "-offsets-intents", "--from-beginning", "--timeout-ms", "6000",
+def intents(tools, topic):
+    """How many objects were announced in a topic of intents, and those that were not made."""
+    said = tools("console-consumer", "--topic", topic, "--from-beginning", "--timeout-ms", "6000",
                  "--isolation-level", "read_committed", tools.formatter, "print.key=true")
     count, left = 0, {}
     for line in said.splitlines():
