@@ -14,6 +14,10 @@ pub(crate) enum Cut {
     Held,
     /// Connections stay and bytes vanish; the connections that lost some end when the line is whole.
     Lost,
+    /// As [`Cut::Lost`], but only what clients send: what they are sent arrives. Nobody gets a new connection.
+    Sent,
+    /// The other way around: what clients send arrives, and what they are sent vanishes.
+    Heard,
     /// Connections are reset, and so are new ones.
     Reset,
 }
@@ -47,10 +51,19 @@ struct Connection {
     is_torn: AtomicBool,
 }
 
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
 /// What becomes of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Pass,
+    /// It passes, although what goes the other way does not.
+    PassAlone,
     Vanish,
     End,
 }
@@ -123,21 +136,23 @@ impl Shared {
     }
 
     /// Waits while the line holds everything.
-    fn fate(&self) -> Fate {
+    fn fate(&self, way: Way) -> Fate {
         let held = |state: &mut State| state.cut == Some(Cut::Held) && !state.is_over;
         let state = self.changed.wait_while(self.lock(), held);
         let state = state.expect("nobody panics with it");
         match state.cut {
             _ if state.is_over => Fate::End,
             None => Fate::Pass,
-            Some(Cut::Lost) => Fate::Vanish,
+            Some(Cut::Sent) if way == Way::ToClient => Fate::PassAlone,
+            Some(Cut::Heard) if way == Way::ToServer => Fate::PassAlone,
+            Some(Cut::Lost | Cut::Sent | Cut::Heard) => Fate::Vanish,
             Some(Cut::Held | Cut::Reset) => Fate::End,
         }
     }
 
     /// Waits until the line is whole and tells where it leads; `None`: there will be no connection.
     fn way(&self) -> Option<SocketAddr> {
-        let closed = |state: &mut State| matches!(state.cut, Some(Cut::Held | Cut::Lost)) && !state.is_over;
+        let closed = |state: &mut State| state.cut.is_some_and(|cut| cut != Cut::Reset) && !state.is_over;
         let state = self.changed.wait_while(self.lock(), closed);
         let state = state.expect("nobody panics with it");
         let is_open = state.cut.is_none() && !state.is_over;
@@ -177,8 +192,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             if let Some(connection) = connect(&shared, client) {
                 let (connection, other) = (Arc::clone(&connection), connection);
                 let answers = Arc::clone(&shared);
-                thread::spawn(move || pass(&answers, &other, [1, 0]));
-                pass(&shared, &connection, [0, 1]);
+                thread::spawn(move || pass(&answers, &other, Way::ToClient));
+                pass(&shared, &connection, Way::ToServer);
             }
         });
     }
@@ -203,12 +218,16 @@ fn connect(shared: &Shared, client: TcpStream) -> Option<Arc<Connection>> {
 }
 
 /// Passes bytes on in one direction until the connection ends.
-fn pass(shared: &Shared, connection: &Connection, [from, to]: [usize; 2]) {
+fn pass(shared: &Shared, connection: &Connection, way: Way) {
+    let [from, to] = match way {
+        Way::ToServer => [0, 1],
+        Way::ToClient => [1, 0],
+    };
     let mut buffer = vec![0; 64 << 10];
     loop {
         let read = (&connection.ends[from]).read(&mut buffer);
         // An end is held back like bytes are.
-        let fate = shared.fate();
+        let fate = shared.fate(way);
         let count = match read {
             Ok(count) if count > 0 => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -223,8 +242,9 @@ fn pass(shared: &Shared, connection: &Connection, [from, to]: [usize; 2]) {
             }
             // It is reset, or everything is over.
             Fate::End => return,
-            Fate::Pass if count == 0 || connection.is_torn.load(Ordering::Acquire) => break,
-            Fate::Pass => {
+            Fate::Pass | Fate::PassAlone if count == 0 => break,
+            Fate::Pass if connection.is_torn.load(Ordering::Acquire) => break,
+            Fate::Pass | Fate::PassAlone => {
                 if (&connection.ends[to]).write_all(&buffer[..count]).is_err() {
                     break;
                 }

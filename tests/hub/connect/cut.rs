@@ -111,6 +111,16 @@ fn rows_are_exact_if_what_was_sent_vanishes() {
 }
 
 #[test]
+fn rows_are_exact_if_what_the_worker_sends_vanishes_and_it_still_hears() {
+    live_through(Cut::Sent);
+}
+
+#[test]
+fn rows_are_exact_if_the_worker_hears_nothing_and_what_it_sends_arrives() {
+    live_through(Cut::Heard);
+}
+
+#[test]
 fn rows_are_exact_if_connections_are_reset() {
     live_through(Cut::Reset);
 }
@@ -210,6 +220,16 @@ fn check(how: Cut) {
 #[test]
 fn a_task_never_runs_twice_if_nothing_gets_through() {
     check(Cut::Held);
+}
+
+#[test]
+fn a_task_never_runs_twice_if_what_the_worker_sends_vanishes_and_it_still_hears() {
+    check(Cut::Sent);
+}
+
+#[test]
+fn a_task_never_runs_twice_if_the_worker_hears_nothing_and_what_it_sends_arrives() {
+    check(Cut::Heard);
 }
 
 #[test]
