@@ -189,6 +189,12 @@ impl Producer {
         self.shared.accumulator.abort();
     }
 
+    /// Why what was sent is not acknowledged yet, as far as that is known: what has failed last and is tried again. Nothing once
+    /// something is acknowledged. For who has to say what he waits for.
+    pub fn trouble(&self) -> Option<Error> {
+        self.shared.accumulator.trouble()
+    }
+
     /// What it was made from.
     pub fn config(&self) -> &ProducerConfig {
         &self.shared.accumulator.config

@@ -262,6 +262,39 @@ fn a_read_from_the_page_cache_never_lies() {
 }
 
 #[test]
+fn a_full_place_takes_nothing_more_and_gives_what_it_has() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let (full, other) = (Path::new("/full"), Path::new("/other"));
+    for place in [full, other] {
+        disk.create_dir_all(place).expect("new");
+        let file = disk.open(&place.join("file"), OpenOptions::create());
+        file.expect("new").write_all_at(b"hello", 0).expect("room");
+    }
+    disk.fill(full);
+    let file = disk
+        .open(&full.join("file"), OpenOptions::create())
+        .expect("it is there");
+    file.write_all_at(b"J", 0).expect("in the place of another");
+    for refused in [
+        file.write_all_at(b"more", 4),
+        file.set_len(6),
+        disk.create_dir_all(&full.join("new")),
+        disk.open(&full.join("new"), OpenOptions::create()).map(drop),
+    ] {
+        assert!(matches!(refused, Err(Error::NoSpace { .. })), "{refused:?}");
+    }
+    assert_eq!(disk.read(&full.join("file"), 100).expect("read"), b"Jello");
+    disk.create_dir_all(full).expect("it is there");
+    file.set_len(4).expect("shorter");
+    let elsewhere = disk
+        .open(&other.join("file"), OpenOptions::write())
+        .expect("it is there");
+    elsewhere.write_all_at(b"hello", 5).expect("room");
+    disk.clear();
+    file.write_all_at(b"more", 4).expect("room again");
+}
+
+#[test]
 fn a_test_may_step_in_and_decide() {
     let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
     let file = disk.open(Path::new("file"), OpenOptions::create()).expect("new");

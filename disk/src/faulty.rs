@@ -57,6 +57,8 @@ struct State {
     fault: Option<Fault>,
     hook: Option<(Operation, u64, Hook)>,
     frozen: bool,
+    /// Below here there is no room.
+    full: Option<PathBuf>,
     space: Option<Space>,
     /// Operations per kind since the fault was set.
     counts: Vec<(Operation, u64)>,
@@ -111,6 +113,15 @@ impl FaultyDisk {
         };
     }
 
+    /// From now on there is no room at `place` and below: a file that is to grow, and a new file or directory, fail for lack of space
+    /// and change nothing, until [`FaultyDisk::clear`]. Everything else works, such as bytes in the place of others. Takes the place of a fault.
+    pub fn fill(&self, place: &Path) {
+        *self.state() = State {
+            full: Some(place.to_path_buf()),
+            ..State::default()
+        };
+    }
+
     /// No fault any more, counts from 0 again. Thaws.
     pub fn clear(&self) {
         *self.state() = State::default();
@@ -159,6 +170,15 @@ impl FaultyDisk {
     fn go(&self, operation: Operation, path: &Path) -> Result<()> {
         self.check(operation, path).map(|_| ())
     }
+
+    /// Fails if there is no room for what is new.
+    fn take_room(&self, operation: Operation, path: &Path) -> Result<()> {
+        let state = self.state();
+        match &state.full {
+            Some(place) if path.starts_with(place) => Err(full(operation, path)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict> {
@@ -196,9 +216,7 @@ fn check(state: &mut State, operation: Operation, path: &Path) -> Result<Verdict
 fn happen(state: &mut State, effect: Effect, operation: Operation, path: &Path) -> Result<Verdict> {
     match effect {
         Effect::Fail => Err(broken(operation, path)),
-        Effect::NoSpace | Effect::NoSpaceFromNowOn => {
-            Err(Error::from_io(operation, path, io::ErrorKind::StorageFull.into()))
-        }
+        Effect::NoSpace | Effect::NoSpaceFromNowOn => Err(full(operation, path)),
         Effect::NoDescriptors => Err(Error::from_io(operation, path, Errno::MFILE.into())),
         Effect::ShortWrite { bytes } => Ok(Verdict::Short(bytes)),
         Effect::Freeze => {
@@ -206,6 +224,10 @@ fn happen(state: &mut State, effect: Effect, operation: Operation, path: &Path) 
             Err(broken(operation, path))
         }
     }
+}
+
+fn full(operation: Operation, path: &Path) -> Error {
+    Error::from_io(operation, path, io::ErrorKind::StorageFull.into())
 }
 
 fn broken(operation: Operation, path: &Path) -> Error {
@@ -222,6 +244,9 @@ fn changes(operation: Operation) -> bool {
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, options: OpenOptions) -> Result<Arc<dyn File>> {
+        if options.create && self.disk.metadata(path).is_err() {
+            self.take_room(Operation::Open, path)?;
+        }
         // A frozen disk still lets its files be read.
         if options.write
             || self
@@ -241,6 +266,9 @@ impl Disk for FaultyDisk {
 
     fn create_dir_all(&self, path: &Path) -> Result<()> {
         self.go(Operation::CreateDirectory, path)?;
+        if self.disk.metadata(path).is_err() {
+            self.take_room(Operation::CreateDirectory, path)?;
+        }
         self.disk.create_dir_all(path)
     }
 
@@ -305,16 +333,17 @@ impl File for FaultyFile {
     }
 
     fn write_all_vectored_at(&self, buffers: &mut [IoSlice<'_>], position: u64) -> Result<()> {
-        match self.disk.check(Operation::Write, &self.path)? {
+        let short = self.disk.check(Operation::Write, &self.path)?;
+        let bytes: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if position + bytes as u64 > self.file.len()? {
+            self.disk.take_room(Operation::Write, &self.path)?;
+        }
+        match short {
             None => self.file.write_all_vectored_at(buffers, position),
             Some(bytes) => {
                 let all: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
                 self.file.write_all_at(&all[..bytes.min(all.len())], position)?;
-                Err(Error::from_io(
-                    Operation::Write,
-                    &self.path,
-                    io::ErrorKind::StorageFull.into(),
-                ))
+                Err(full(Operation::Write, &self.path))
             }
         }
     }
@@ -326,6 +355,9 @@ impl File for FaultyFile {
 
     fn set_len(&self, length: u64) -> Result<()> {
         self.disk.go(Operation::SetLength, &self.path)?;
+        if length > self.file.len()? {
+            self.disk.take_room(Operation::SetLength, &self.path)?;
+        }
         self.file.set_len(length)
     }
 

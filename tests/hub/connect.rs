@@ -9,6 +9,7 @@ mod evolved;
 mod exactly_once;
 #[cfg(target_os = "linux")]
 mod files;
+mod full;
 mod http;
 mod owners;
 mod pasted;
@@ -18,6 +19,7 @@ mod shown;
 mod state_topics;
 mod steered;
 mod store_faults;
+mod storm;
 mod workers;
 
 use std::path::Path;

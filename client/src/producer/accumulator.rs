@@ -44,6 +44,8 @@ pub(super) struct Accumulator {
     /// Every batch that is not settled, by age.
     incomplete: Mutex<BTreeMap<u64, Arc<Delivery>>>,
     next_batch: std::sync::atomic::AtomicU64,
+    /// Why something is tried again, until something is acknowledged.
+    trouble: Mutex<Option<Error>>,
     /// Wakes the sender.
     pub(super) wake: Notify,
 }
@@ -99,8 +101,24 @@ impl Accumulator {
             filled: Mutex::default(),
             incomplete: Mutex::default(),
             next_batch: std::sync::atomic::AtomicU64::new(0),
+            trouble: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    /// Something has failed and is tried again.
+    pub(super) fn is_in_trouble(&self, error: &Error) {
+        *locked(&self.trouble) = Some(error.clone());
+    }
+
+    /// Something is acknowledged.
+    pub(super) fn is_out_of_trouble(&self) {
+        *locked(&self.trouble) = None;
+    }
+
+    /// What has failed last and is tried again; nothing once something is acknowledged.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        locked(&self.trouble).clone()
     }
 
     /// The topic's queues, if its partitions are known.

@@ -150,6 +150,7 @@ impl Sender {
                 let state = self.nodes.entry(node).or_default();
                 if let Err(error) = &result {
                     said_once(&state.connection, error);
+                    self.accumulator.is_in_trouble(error);
                     self.metadata_wanted = true;
                 }
                 state
@@ -164,7 +165,10 @@ impl Sender {
             Event::Transacted(transacted) => self.transacted(&transacted.0, transacted.1),
             Event::Refreshed(result) => {
                 match &result {
-                    Err(error) => said_once(&self.metadata, error),
+                    Err(error) => {
+                        said_once(&self.metadata, error);
+                        self.accumulator.is_in_trouble(error);
+                    }
                     Ok(_) if self.metadata.is_failing() => tracing::info!("the cluster answers again"),
                     Ok(_) => {}
                 }
@@ -344,6 +348,7 @@ impl Sender {
             (Ok(_), None) => {}
             (Err(error), _) => {
                 said_once(&self.identity, &error);
+                self.accumulator.is_in_trouble(&error);
                 if !error.is_retriable() {
                     self.fail_all(&error);
                 }

@@ -70,6 +70,34 @@ async fn keys_decide_and_without_key_all_partitions_get_some() {
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
+/// Who waits can say for what.
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_told_until_something_is_acknowledged() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    let producer = model.producer(&[]);
+    send(&producer, "t", 0, "a").await.await.expect("acknowledged");
+    assert_eq!(producer.trouble().map(|error| error.code()), None);
+    for (fault, code) in [
+        (
+            Fault::Refuse(ErrorCode::KafkaStorageError),
+            Some(ErrorCode::KafkaStorageError),
+        ),
+        (Fault::LoseRequest, None),
+    ] {
+        model.faults(move |_, request| match request {
+            Request::Produce(_) => fault,
+            _ => Fault::None,
+        });
+        let delivery = send(&producer, "t", 0, "b").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(producer.trouble().map(|error| error.code()), Some(code));
+        model.faults(|_, _| Fault::None);
+        delivery.await.expect("acknowledged");
+        assert!(producer.trouble().is_none());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_does_not_write_twice() {
     let model = Model::new(1);

@@ -292,6 +292,45 @@ fn what_the_queue_cannot_have_fails_the_task_and_is_not_passed() {
     queued_well(&read_all(&hub.bootstrap(), "wide", 1), "t", "wide", &records).expect("the queue");
 }
 
+/// What users of Kafka meet first on a single broker.
+#[test]
+fn a_queue_that_may_not_be_made_fails_the_task_which_says_what_to_do() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let hub = start(directory.path());
+    create_topic(&hub.bootstrap(), "t", 1);
+    send_records(&hub, "t", &RECORDS);
+    let replicas = "errors.deadletterqueue.topic.replication.factor";
+    let tolerant = [
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "dead"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+        (replicas, "3"),
+    ];
+    create(&hub, "tolerant", &sink(directory.path(), "t", &tolerant));
+    until_states(&hub, "tolerant", "RUNNING: FAILED");
+    let said = trace(&hub, "tolerant");
+    for part in [
+        "dead letter queue",
+        "topic=dead",
+        replicas,
+        "make the topic yourself",
+        "Caused by: cannot create topic dead",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(committed(&hub, "tolerant"), None);
+    assert_eq!(lines(directory.path(), "t"), 0);
+    // As it says.
+    create_topic(&hub.bootstrap(), "dead", 1);
+    let restart = "/connectors/tolerant/restart?includeTasks=true&onlyFailed=true";
+    call(&hub, "POST", restart, None).ok();
+    eventually("all are committed", || {
+        (committed(&hub, "tolerant") == Some(6)).then_some(())
+    });
+    queued_well(&read_all(&hub.bootstrap(), "dead", 1), "t", "tolerant", &RECORDS).expect("the queue");
+    assert_eq!(lines(directory.path(), "t"), 4);
+}
+
 /// A file source whose second line is no number, with the worker's setting of exactly-once.
 fn source_with_letters(support: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");

@@ -138,6 +138,7 @@ impl Sender {
         if let (Some(sequences), Some(producer)) = (&mut self.sequences, batch.producer) {
             sequences.acked(&batch.topic_partition, producer.base_sequence);
         }
+        self.accumulator.is_out_of_trouble();
         batch.delivery.complete(Outcome::Acknowledged(acknowledgement));
     }
 
@@ -220,6 +221,7 @@ impl Sender {
 
     fn retry(&mut self, mut batch: Batch, error: Error) {
         batch.not_before = Some(Instant::now() + self.cluster.backoff().delay(batch.attempts));
+        self.accumulator.is_in_trouble(&error);
         batch.last_error = Some(error);
         self.put_back(batch);
     }

@@ -95,9 +95,15 @@ impl Sender {
         let Some(mut transactions) = self.accumulator.transactions() else {
             return;
         };
+        let trouble = result.as_ref().err().cloned();
         let settled = transactions.answered(request, result);
         drop(transactions);
         let backoff = self.cluster.backoff();
+        match (settled, &trouble) {
+            (Settled::Retry, Some(error)) => self.accumulator.is_in_trouble(error),
+            (Settled::Done, None) => self.accumulator.is_out_of_trouble(),
+            _ => {}
+        }
         match settled {
             Settled::Done => self.transaction.ended(true, |_| Duration::ZERO),
             Settled::As(identity) => {

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use forebay_client::Producer;
 use forebay_connect_api::TaskId;
 use tokio::time::Instant;
 
@@ -32,8 +33,20 @@ pub(super) enum Hold {
     Partitions,
     /// The cluster that it writes to.
     Producer,
+    /// A topic that is to be made.
+    Topic,
+    /// Its dead letter queue.
+    Letters,
+    /// What it tells of records.
+    Results,
     /// The place of its offsets.
     Offsets,
+}
+
+/// What holds a producer up, for the end of a sentence; nothing if it does not know.
+pub(super) fn because(producer: &Producer) -> String {
+    let trouble = producer.trouble();
+    trouble.map_or_else(String::new, |error| format!(" ({error})"))
 }
 
 /// What a task's status says beside its state.
@@ -67,6 +80,11 @@ impl Progress {
             id: id.clone(),
             holds: Mutex::default(),
         }
+    }
+
+    /// Whose progress it is.
+    pub(super) fn id(&self) -> &TaskId {
+        &self.id
     }
 
     /// An attempt has failed, and there will be another.

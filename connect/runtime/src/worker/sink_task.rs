@@ -41,7 +41,6 @@ use missing::Missing;
 use opening::Waiting;
 use partitions::Partitions;
 use reporter::Reporter;
-pub(super) use reporter::make_topic;
 use results::Results;
 
 /// How long one poll of the consumer waits for records; commands and deadlines end it earlier.
@@ -188,7 +187,7 @@ impl SinkTaskRunner {
         let reporter = Reporter::new(
             &self.context,
             &self.config,
-            self.id.clone(),
+            Arc::clone(&self.progress),
             self.task_class.clone(),
             self.converters.clone(),
         );
@@ -201,7 +200,7 @@ impl SinkTaskRunner {
         let results = Arc::new(Results::new(
             Arc::clone(&self.context),
             self.config.clone(),
-            self.id.clone(),
+            Arc::clone(&self.progress),
         ));
         self.results = Some(Arc::clone(&results));
         let requests = Arc::new(TaskContext::new(

@@ -31,7 +31,7 @@ use super::clients;
 use super::context::Context;
 use super::converters::{Converters, Rejected};
 use super::dead_letters::Fault;
-use super::progress::{Hold, Progress, SAID_AFTER};
+use super::progress::{Hold, Progress, SAID_AFTER, because};
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
 use super::task::made_of;
@@ -148,8 +148,8 @@ impl SourceTaskRunner {
         config.errors.metrics = Arc::clone(&metrics.errors);
         let producer = clients::source_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
-        let topics = Topics::new(&context, &config)?;
         let progress = Arc::new(Progress::new(&context, &id));
+        let topics = Topics::new(&context, &config, &progress)?;
         let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
         metrics.made_of(|| made_of(&context, &config, &converters, &task_class));
         Ok(Self {
@@ -235,7 +235,13 @@ impl SourceTaskRunner {
                     retry_delay = POLL_RETRY_DELAY;
                     let progress = Arc::clone(&self.progress);
                     progress.works(Hold::Task);
-                    let why = || "records wait for room on their way to the cluster".to_owned();
+                    let producer = self.producer.clone();
+                    let why = || {
+                        format!(
+                            "records wait for room on their way to the cluster{}",
+                            because(&producer)
+                        )
+                    };
                     tokio::select! {
                         // First: who was told to stop while it blocked its thread may have a successor.
                         biased;
@@ -294,7 +300,10 @@ impl SourceTaskRunner {
                 () = at(self.unacknowledged_since.map(|since| since + SAID_AFTER)) => {
                     self.unacknowledged_since = Some(Instant::now());
                     let count = self.submitted.in_flight();
-                    let why = || format!("the cluster does not acknowledge records: {count} wait");
+                    let why = || {
+                        let because = because(&self.producer);
+                        format!("the cluster does not acknowledge records: {count} wait{because}")
+                    };
                     self.progress.stalls(Hold::Producer, why);
                 }
                 () = at(self.commit_at), if self.committing.is_none() => {

@@ -7,7 +7,7 @@ use forebay_connect_api::{Error, Offset, TopicPartition};
 use forebay_protocol::TopicPartition as ClientTopicPartition;
 use tokio::time::Instant;
 
-use super::super::progress::Hold;
+use super::super::progress::{Hold, SAID_AFTER};
 use super::SinkTaskRunner;
 use super::opening::Cause;
 use super::partitions::{for_client, for_task};
@@ -163,12 +163,18 @@ impl SinkTaskRunner {
         let committed = if for_consumer.is_empty() {
             Ok(())
         } else {
-            self.consumer.commit(&for_consumer).await
+            let why = || "offsets cannot be committed yet".to_owned();
+            let commit = self.consumer.commit(&for_consumer);
+            self.progress.telling(Hold::Offsets, why, commit).await
         };
         if let Err(error) = committed {
             // A later commit covers it; if the partitions are somebody else's now, the next poll says so.
-            self.progress
-                .fails(Hold::Offsets, || format!("offsets cannot be committed: {error}"));
+            let why = || format!("offsets cannot be committed: {error}");
+            if began.elapsed() < SAID_AFTER {
+                self.progress.fails(Hold::Offsets, why);
+            } else {
+                self.progress.stalls(Hold::Offsets, why);
+            }
             if self.committing.begins() {
                 tracing::warn!(task = %self.id, %error, "offsets cannot be committed; trying again");
             }

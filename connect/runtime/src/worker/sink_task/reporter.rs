@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use forebay_client::admin::NewTopic;
 use forebay_client::consumer::FetchedBatch;
 use forebay_client::producer::DeliveryFuture;
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
@@ -17,13 +15,13 @@ use forebay_connect_api::{
     BoxFuture, ErrantRecordReporter, Error, NO_TIMESTAMP, Offset, Offsets, SinkBatch, SinkRecords, TaskId,
     TopicPartition,
 };
-use forebay_protocol::ErrorCode;
 use forebay_records::{Headers, Record};
 
 use super::super::clients;
 use super::super::context::Context;
 use super::super::converters::Converters;
-use super::super::dead_letters::{Fault, Header, header, headers};
+use super::super::dead_letters::{Fault, Header, header, headers, make_queue, not_made};
+use super::super::progress::{Hold, Progress, because};
 use super::super::stage::Stage;
 use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
 
@@ -32,9 +30,6 @@ const PENDING_MAX: usize = 1_000;
 
 /// How many records, sent and not committed, are remembered; those beyond may be sent again.
 const REMEMBERED_MAX: usize = 100_000;
-
-/// How long to rest before a queue that could not be made is tried again.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The dead letter queue.
 struct Queue {
@@ -49,6 +44,8 @@ pub(super) struct Reporter {
     task_class: String,
     converters: Converters,
     queue: Option<Queue>,
+    /// What the status says of holds.
+    progress: Arc<Progress>,
     /// On their way to the queue.
     pending: Mutex<Vec<DeliveryFuture>>,
     /// Sent, and nothing behind them is committed.
@@ -86,16 +83,18 @@ impl Reporter {
     pub(super) async fn new(
         context: &Context,
         config: &ConnectorConfig,
-        id: TaskId,
+        progress: Arc<Progress>,
         task_class: String,
         converters: Converters,
     ) -> Result<Self, Error> {
+        let id = progress.id().clone();
         let queue = match config.dead_letter_queue() {
             Some(queue) => Some(open(context, config, &id, queue).await?),
             None => None,
         };
         Ok(Self {
             id,
+            progress,
             errors: config.errors.clone(),
             task_class,
             converters,
@@ -156,7 +155,8 @@ impl Reporter {
             value: record.value.as_deref(),
             headers: &headers,
         });
-        let delivery = delivery.await.map_err(|error| self.not_queued(error))?;
+        let delivery = self.telling(delivery).await;
+        let delivery = delivery.map_err(|error| self.not_queued(error))?;
         self.remember(topic_partition, record.offset);
         let is_full = {
             let mut pending = self.pending.lock().expect("nobody panics with them");
@@ -172,10 +172,31 @@ impl Reporter {
     /// If it cannot have it; the task fails.
     pub(super) async fn flush(&self) -> Result<(), Error> {
         let pending = std::mem::take(&mut *self.pending.lock().expect("nobody panics with them"));
-        for delivery in pending {
-            delivery.await.map_err(|error| self.not_queued(error))?;
+        if pending.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let all = async {
+            for delivery in pending {
+                delivery.await?;
+            }
+            Ok(())
+        };
+        self.telling(all).await.map_err(|error| self.not_queued(error))
+    }
+
+    /// Waits for the queue; if that takes long, the status says so.
+    async fn telling<T>(&self, work: impl Future<Output = T>) -> T {
+        let why = || match &self.queue {
+            Some(queue) => {
+                let because = because(&queue.producer);
+                format!(
+                    "the dead letter queue {} takes no letters{because}",
+                    queue.config.topic
+                )
+            }
+            None => String::new(),
+        };
+        self.progress.telling(Hold::Letters, why, work).await
     }
 
     /// What is before these offsets does not come again.
@@ -318,52 +339,17 @@ impl ErrantRecordReporter for Reporter {
     }
 }
 
-/// Makes the queue's topic, of one partition, if it is missing; waits for a cluster that is away.
+/// Makes the queue, if it is missing.
 async fn open(
     context: &Context,
     config: &ConnectorConfig,
     id: &TaskId,
     queue: DeadLetterQueueConfig,
 ) -> Result<Queue, Error> {
-    let failed = |error: ClientError| {
-        let message = format!(
-            "Could not initialize dead letter queue with topic={}",
-            queue.topic
-        );
-        Error::fatal(message).with_source(error)
-    };
-    let mut new = NewTopic::new(&queue.topic).partitions(1);
-    new.replication_factor = queue.replication_factor;
-    make_topic(context, config, id, new).await.map_err(failed)?;
-    let producer = clients::dead_letter_queue_producer(context, config, id).map_err(failed)?;
+    make_queue(context, config, &queue).await?;
+    let producer = clients::dead_letter_queue_producer(context, config, id);
     Ok(Queue {
-        producer,
+        producer: producer.map_err(|error| not_made(&queue.topic, error))?,
         config: queue,
     })
-}
-
-/// Makes a topic if it is missing; waits for a cluster that is away.
-pub(in crate::worker) async fn make_topic(
-    context: &Context,
-    config: &ConnectorConfig,
-    id: &TaskId,
-    new: NewTopic,
-) -> Result<(), ClientError> {
-    let admin = clients::admin(context, config)?;
-    let new = [new];
-    loop {
-        let outcome = admin.create_topics(&new, false).await;
-        match outcome.map(|created| created.into_values().next()) {
-            Ok(Some(Err(ClientError::Broker {
-                code: ErrorCode::TopicAlreadyExists,
-                ..
-            }))) => return Ok(()),
-            Ok(Some(Err(error))) | Err(error) if error.is_retriable() => {
-                tracing::warn!(task = %id, topic = new[0].name, %error, "the topic cannot be made; trying again");
-                tokio::time::sleep(RETRY_DELAY).await;
-            }
-            Ok(Some(Err(error))) | Err(error) => return Err(error),
-            Ok(_) => return Ok(()),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use forebay_client::admin::NewTopic;
 use forebay_client::producer::DeliveryFuture;
@@ -14,8 +15,12 @@ use tokio::sync::OnceCell;
 
 use super::super::clients;
 use super::super::context::Context;
-use super::reporter::make_topic;
+use super::super::dead_letters::make_topic;
+use super::super::progress::{Hold, Progress, because};
 use crate::connector_config::ConnectorConfig;
+
+/// How long to rest before a topic that could not be made is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// How many results may be on their way.
 const PENDING_MAX: usize = 1_000;
@@ -25,6 +30,8 @@ pub(super) struct Results {
     context: Arc<Context>,
     config: ConnectorConfig,
     id: TaskId,
+    /// What the status says of holds.
+    progress: Arc<Progress>,
     producer: OnceCell<Producer>,
     /// Those that are there.
     topics: Mutex<BTreeSet<Arc<str>>>,
@@ -40,11 +47,12 @@ impl fmt::Debug for Results {
 }
 
 impl Results {
-    pub(super) fn new(context: Arc<Context>, config: ConnectorConfig, id: TaskId) -> Self {
+    pub(super) fn new(context: Arc<Context>, config: ConnectorConfig, progress: Arc<Progress>) -> Self {
         Self {
             context,
             config,
-            id,
+            id: progress.id().clone(),
+            progress,
             producer: OnceCell::new(),
             topics: Mutex::default(),
             pending: Mutex::default(),
@@ -93,19 +101,41 @@ impl Results {
     /// If it cannot have it; the task fails.
     pub(super) async fn flush(&self) -> Result<(), Error> {
         let pending = std::mem::take(&mut *self.pending());
-        for delivery in pending {
-            delivery.await.map_err(|error| not_told("its topic", error))?;
+        if pending.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let all = async {
+            for delivery in pending {
+                delivery.await.map_err(|error| not_told("its topic", error))?;
+            }
+            Ok(())
+        };
+        let why = || {
+            let because = self.producer.get().map(because).unwrap_or_default();
+            format!("what became of records cannot be told yet{because}")
+        };
+        self.progress.telling(Hold::Results, why, all).await
     }
 
     async fn make_sure_of(&self, topic: &Arc<str>) -> Result<(), Error> {
         if self.topics().contains(topic) {
             return Ok(());
         }
-        let new = NewTopic::new(&**topic).partitions(1);
-        let made = make_topic(&self.context, &self.config, &self.id, new).await;
-        made.map_err(|error| not_told(topic, error))?;
+        let made = async {
+            loop {
+                let new = NewTopic::new(&**topic).partitions(1);
+                match make_topic(&self.context, &self.config, new).await {
+                    Err(error) if error.is_retriable() => {
+                        tracing::warn!(task = %self.id, %topic, %error, "the topic cannot be made; trying again");
+                        tokio::time::sleep(RETRY_DELAY).await;
+                    }
+                    made => return made.map_err(|error| not_told(topic, error)),
+                }
+            }
+        };
+        let why = || format!("the topic {topic} has yet to be made");
+        // Once for each topic, and large.
+        self.progress.telling(Hold::Topic, why, Box::pin(made)).await?;
         self.topics().insert(Arc::clone(topic));
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod intents;
 mod ledger;
+mod letters;
 mod ownership;
 mod transformed;
 mod waiting;
@@ -27,6 +28,14 @@ use crate::store::status::StatusStore;
 use ledger::{Answer, Book, Ledger};
 
 const GROUP: &str = "connect-c";
+
+/// Keys of a connector for JSON, with a dead letter queue.
+const TOLERANT: [(&str, &str); 4] = [
+    ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+    ("value.converter.schemas.enable", "false"),
+    ("errors.tolerance", "all"),
+    ("errors.deadletterqueue.topic.name", "dead"),
+];
 
 /// A task that runs.
 struct Bench {
@@ -330,13 +339,7 @@ async fn a_topic_that_is_made_anew_below_a_store_fails_the_task() {
 /// What cannot be converted is in the dead letter queue once, though it is consumed again after a rebalance.
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_is_sent_once_through_a_rebalance() {
-    let keys = [
-        ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
-        ("value.converter.schemas.enable", "false"),
-        ("errors.tolerance", "all"),
-        ("errors.deadletterqueue.topic.name", "dead"),
-    ];
-    let bench = Bench::with(1, book(false), &keys);
+    let bench = Bench::with(1, book(false), &TOLERANT);
     bench.book().holds = true;
     for _ in 0..3 {
         bench.append(0, 3);

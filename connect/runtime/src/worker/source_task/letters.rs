@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context as Waker, Poll};
 
 use bytes::Bytes;
-use forebay_client::admin::NewTopic;
 use forebay_client::producer::{DeliveryFuture, RecordMetadata};
 use forebay_client::{Error as ClientError, Producer, ProducerRecord};
 use forebay_connect_api::{
@@ -17,8 +16,7 @@ use forebay_records::Headers;
 
 use super::super::context::Context;
 use super::super::converters::{Converters, Encoded};
-use super::super::dead_letters::{Fault, Header, PREFIX, header, headers};
-use super::super::sink_task::make_topic;
+use super::super::dead_letters::{Fault, Header, PREFIX, header, headers, make_queue};
 use super::super::stage::Stage;
 use crate::connector_config::{ConnectorConfig, DeadLetterQueueConfig, ErrorHandling};
 
@@ -58,15 +56,7 @@ impl Letters {
         let Some(queue) = config.dead_letter_queue().filter(|_| config.errors.tolerates) else {
             return Ok(None);
         };
-        let mut new = NewTopic::new(&queue.topic).partitions(1);
-        new.replication_factor = queue.replication_factor;
-        make_topic(context, config, id, new).await.map_err(|error| {
-            let message = format!(
-                "Could not initialize dead letter queue with topic={}",
-                queue.topic
-            );
-            Error::fatal(message).with_source(error)
-        })?;
+        make_queue(context, config, &queue).await?;
         Ok(Some(Self {
             id: id.clone(),
             task_class,

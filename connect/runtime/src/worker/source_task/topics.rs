@@ -10,6 +10,7 @@ use forebay_protocol::ErrorCode;
 
 use super::super::clients;
 use super::super::context::Context;
+use super::super::progress::{Hold, Progress};
 use crate::connector_config::ConnectorConfig;
 use crate::connector_config::topic_creation::TopicCreation;
 
@@ -22,10 +23,15 @@ pub(super) struct Topics {
     /// `None`: the broker makes them, if it is set to.
     creation: Option<(TopicCreation, Admin)>,
     known: BTreeSet<Arc<str>>,
+    progress: Arc<Progress>,
 }
 
 impl Topics {
-    pub(super) fn new(context: &Context, config: &ConnectorConfig) -> Result<Self, Error> {
+    pub(super) fn new(
+        context: &Context,
+        config: &ConnectorConfig,
+        progress: &Arc<Progress>,
+    ) -> Result<Self, Error> {
         let creation = config.topic_creation().map_err(Error::Config)?;
         let creation = match creation.filter(|_| context.config.topic_creation) {
             Some(creation) => {
@@ -39,6 +45,7 @@ impl Topics {
         Ok(Self {
             creation,
             known: BTreeSet::new(),
+            progress: Arc::clone(progress),
         })
     }
 
@@ -47,15 +54,21 @@ impl Topics {
         let Some((creation, admin)) = self.creation.as_ref().filter(|_| !self.known.contains(topic)) else {
             return Ok(());
         };
-        while let Err(error) = make(creation, admin, topic).await {
-            if !error.is_retriable() {
-                return Err(
-                    Error::fatal(format!("Task failed to create new topic {topic}")).with_source(error)
-                );
+        let made = async {
+            while let Err(error) = make(creation, admin, topic).await {
+                if !error.is_retriable() {
+                    return Err(
+                        Error::fatal(format!("Task failed to create new topic {topic}")).with_source(error)
+                    );
+                }
+                tracing::warn!(%topic, %error, "a topic cannot be created; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
             }
-            tracing::warn!(%topic, %error, "a topic cannot be created; trying again");
-            tokio::time::sleep(RETRY_DELAY).await;
-        }
+            Ok(())
+        };
+        let why = || format!("the topic {topic} has yet to be made");
+        // Once for each topic, and large.
+        self.progress.telling(Hold::Topic, why, Box::pin(made)).await?;
         self.known.insert(Arc::clone(topic));
         Ok(())
     }

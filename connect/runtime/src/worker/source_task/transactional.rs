@@ -32,7 +32,7 @@ use crate::worker::clients;
 use crate::worker::context::Context;
 use crate::worker::converters::{Converters, Encoded, Rejected};
 use crate::worker::dead_letters::Fault;
-use crate::worker::progress::{Hold, Progress};
+use crate::worker::progress::{Hold, Progress, because};
 use crate::worker::stage::Stage;
 use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
 use crate::worker::task::made_of;
@@ -80,8 +80,9 @@ pub(in crate::worker) struct TransactionalRunner {
 }
 
 /// What a status says while nothing gets to the cluster.
-fn in_transit() -> String {
-    "records wait on their way to the cluster, or for the end of their transaction".to_owned()
+fn in_transit(producer: &Producer) -> String {
+    let because = because(producer);
+    format!("records wait on their way to the cluster, or for the end of their transaction{because}")
 }
 
 /// Offsets, as records and as the task knows them.
@@ -114,10 +115,10 @@ impl TransactionalRunner {
         Ok(Self {
             transformations: Transformations::new(&config)?,
             converters: converters.with_progress(&progress),
+            topics: Topics::new(&context, &config, &progress)?,
             progress,
             letters: None,
             task_class,
-            topics: Topics::new(&context, &config)?,
             boundary: Boundary::new(config.boundary, context.config.offset_flush_interval),
             ahead: ReadAhead::default(),
             context,
@@ -239,9 +240,10 @@ impl TransactionalRunner {
                     Err(_) => return Ok(()), // Without a supervisor there is nobody to go on for.
                 },
                 () = at(due) => {
-                    let progress = Arc::clone(&self.progress);
+                    let (progress, producer) = (Arc::clone(&self.progress), self.producer.clone());
+                    let why = || in_transit(&producer);
                     tokio::select! {
-                        ended = progress.telling(Hold::Producer, in_transit, self.end(End::Commit, offsets, None)) => ended?,
+                        ended = progress.telling(Hold::Producer, why, self.end(End::Commit, offsets, None)) => ended?,
                         () = stopped(command) => return Ok(()),
                     }
                     continue;
@@ -254,10 +256,11 @@ impl TransactionalRunner {
             match polled {
                 Ok(records) => {
                     retry_delay = POLL_RETRY_DELAY;
-                    let progress = Arc::clone(&self.progress);
+                    let (progress, producer) = (Arc::clone(&self.progress), self.producer.clone());
                     progress.works(Hold::Task);
+                    let why = || in_transit(&producer);
                     let sent = self.send(records, offsets, command);
-                    if !progress.telling(Hold::Producer, in_transit, sent).await? {
+                    if !progress.telling(Hold::Producer, why, sent).await? {
                         return Ok(());
                     }
                 }

@@ -48,9 +48,16 @@ impl Speaker {
             consumer.poll_batches(POLL_MAX).await.expect("it joins");
         }
         let converters = Converters::new(&context.config, &config).expect("sound");
-        let reporter = Reporter::new(&context, &config, id.clone(), "Task".to_owned(), converters);
+        let progress = Arc::new(Progress::new(&context, &id));
+        let reporter = Reporter::new(
+            &context,
+            &config,
+            Arc::clone(&progress),
+            "Task".to_owned(),
+            converters,
+        );
         let reporter = Arc::new(reporter.await.expect("the model makes topics"));
-        let results = Arc::new(Results::new(Arc::clone(&context), config.clone(), id.clone()));
+        let results = Arc::new(Results::new(Arc::clone(&context), config.clone(), progress));
         let told = (Some(Arc::clone(&reporter)), Arc::clone(&results));
         let intents = TaskIntents::new(&context, &config, &id, told).expect("the worker has a topic");
         Self {

@@ -16,7 +16,7 @@ impl Bench {
         status.trace
     }
 
-    async fn until_says(&self, what: Option<&str>) {
+    pub(super) async fn until_says(&self, what: Option<&str>) {
         let deadline = Instant::now() + Duration::from_secs(600);
         let is_so = |said: Option<String>| match (said, what) {
             (None, None) => true,

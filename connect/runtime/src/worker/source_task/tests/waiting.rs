@@ -193,6 +193,7 @@ async fn a_cluster_that_acknowledges_nothing_is_told() {
             _ => Fault::None,
         });
         bench.says(says).await;
+        bench.says("fewer in-sync replicas").await;
         bench.model.faults(|_, _| Fault::None);
         bench.says_nothing().await;
         bench.end().await;
