@@ -1,5 +1,5 @@
 //! How fast a task makes Parquet of raw records: `cargo run --release -p forebay-connectors-object-store --example columns -- 4000000
-//! [DIRECTORY]`. Records of some 92 bytes, as Avro and as JSON without schemas, go through the connector's own task into files, as a
+//! [DIRECTORY [avro|json]]`. Records of some 92 bytes, as Avro and as JSON without schemas, go through the connector's own task into files, as a
 //! worker would give them; rates are of the task alone, on one thread. With a directory the files stay there.
 #![allow(clippy::print_stdout)] // A program that measures.
 
@@ -231,10 +231,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = arguments
         .next()
         .map_or_else(|| temporary.path().to_owned(), Into::into);
+    if std::fs::read_dir(&directory)?.next().is_some() {
+        return Err(format!(
+            "{} is not empty: what is stored already would not be stored again",
+            directory.display()
+        )
+        .into());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    for is_json in [false, true] {
+    let only = arguments.next();
+    for (is_json, name) in [(false, "avro"), (true, "json")] {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
         runtime.block_on(run(count, is_json, &directory))?;
     }
     Ok(())

@@ -11,6 +11,7 @@ mod avro_file;
 mod byte_array;
 mod columns;
 mod csv;
+mod dictionaries;
 mod json;
 mod output;
 mod parquet_file;
@@ -26,11 +27,14 @@ use forebay_connect_api::{
 };
 use parquet::basic::Compression;
 
-use self::schemas::{Remembered, Target};
 pub(crate) use self::{
     avro_file::AvroCodec,
     csv::CsvOptions,
     schemas::{Compatibility, Rules},
+};
+use self::{
+    dictionaries::Dictionaries,
+    schemas::{Remembered, Target},
 };
 
 /// The format of a configuration.
@@ -69,6 +73,7 @@ pub(crate) enum Encoding {
 pub(crate) struct Files {
     format: Format,
     remembered: Remembered,
+    dictionaries: Dictionaries,
 }
 
 /// How raw values are to be read, and which of them cannot be.
@@ -139,6 +144,7 @@ impl Format {
         Files {
             format: self.clone(),
             remembered: Remembered::default(),
+            dictionaries: Dictionaries::default(),
         }
     }
 
@@ -221,7 +227,12 @@ impl Files {
                 Box::new(json::JsonLines::new(*gzip, target))
             }
             Encoding::Parquet(compression) => {
-                Box::new(parquet_file::ParquetFile::new(*compression, target()))
+                let dictionaries = self.dictionaries.clone();
+                Box::new(parquet_file::ParquetFile::new(
+                    *compression,
+                    target(),
+                    dictionaries,
+                ))
             }
             Encoding::Avro(codec) => Box::new(avro_file::AvroFile::new(*codec, target())),
             Encoding::Csv { options, gzip } => Box::new(csv::CsvFile::new(*options, *gzip, target())),

@@ -243,6 +243,12 @@ impl Covered {
         self.all.has(offset)
     }
 
+    /// Whether nothing is stored from this offset on.
+    pub(crate) fn ends_before(&self, offset: Offset) -> bool {
+        let mut all = self.by_schema.values().chain([&self.all]);
+        all.all(|intervals| intervals.0.last().is_none_or(|(_, end)| *end < offset))
+    }
+
     /// Whether some of the objects hold records of one schema alone.
     pub(crate) fn knows_schemas(&self) -> bool {
         !self.by_schema.is_empty()

@@ -57,6 +57,12 @@ impl Rotation {
         Some(Timestamp(from.value().saturating_add(interval_ms)))
     }
 
+    /// Times before this one leave a file open: see [`Rotation::is_due_before`]. `None`: any does.
+    pub(crate) fn due_before_from(&self, opened: Opened) -> Option<Timestamp> {
+        let interval_ms = self.interval_ms.filter(|_| opened.first != NO_TIMESTAMP)?;
+        Some(Timestamp(opened.first.value().saturating_add(interval_ms)))
+    }
+
     /// Whether a file with so many records and bytes is full.
     pub(crate) fn is_full(&self, records: u64, bytes: usize) -> bool {
         records >= self.records_max || self.bytes_max.is_some_and(|bytes_max| bytes >= bytes_max)

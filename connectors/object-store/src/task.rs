@@ -1,5 +1,6 @@
 //! The task: routes batches to their partitions, keeps their open files within one memory budget, and commits what is stored.
 
+mod lane;
 mod open_file;
 mod partition;
 mod promise;
@@ -247,6 +248,7 @@ impl Started {
                 partition: &mut *partition,
                 now,
                 at_fault: reporter.is_some().then_some(&mut at_fault),
+                lane: None,
             };
             match for_each(batch, &unreadable, |record| take.record(record)) {
                 Ok(()) => {
@@ -277,7 +279,8 @@ impl Started {
     /// Looks at the folders in which records of this batch may be stored already.
     async fn look_up(&mut self, batch: &SinkBatch, now: Timestamp) -> Result<(), Error> {
         let partition = self.partition(&batch.topic_partition)?;
-        if !partition.may_be_stored(batch.first_offset.max(partition.position())) {
+        let may_be_stored = partition.may_be_stored(batch.first_offset.max(partition.position()));
+        if !may_be_stored || partition.knows_all_places() {
             return Ok(());
         }
         let mut unknown = BTreeSet::new();

@@ -16,6 +16,7 @@ use parquet::{
 use super::{
     Cell, Reading, Refused, Writer, Written,
     columns::{PADDING_BYTES_MAX, Rows, conform_batch},
+    dictionaries::Dictionaries,
     raw::RawReader,
     schemas::{FileSchema, Fit, Misfit, Target, Width},
 };
@@ -34,6 +35,7 @@ const WAITING_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct ParquetFile {
     properties: WriterProperties,
+    dictionaries: Dictionaries,
     target: Target,
     gathered: Option<Gathered>,
     /// Rows of narrower schemas that nothing has been encoded with.
@@ -63,13 +65,13 @@ struct Gathered {
 }
 
 impl ParquetFile {
-    pub(super) fn new(compression: Compression, target: Target) -> Self {
+    pub(super) fn new(compression: Compression, target: Target, dictionaries: Dictionaries) -> Self {
         let properties = WriterProperties::builder()
             .set_compression(compression)
-            .set_created_by(concat!("forebay ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+            .set_created_by(concat!("forebay ", env!("CARGO_PKG_VERSION")).to_owned());
         Self {
-            properties,
+            properties: dictionaries.apply(properties).build(),
+            dictionaries,
             target,
             gathered: None,
             waiting: Vec::new(),
@@ -259,10 +261,12 @@ impl Writer for ParquetFile {
         if !self.pieces.is_empty() {
             self.join()?;
         }
-        let writer = self
+        let mut writer = self
             .writer
             .take()
             .ok_or_else(|| Error::fatal("a Parquet file needs a row"))?;
+        writer.flush().map_err(cannot_encode)?;
+        self.dictionaries.learn(writer.flushed_row_groups());
         writer.into_inner().map(Bytes::from).map_err(cannot_encode)
     }
 }

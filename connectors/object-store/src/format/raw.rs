@@ -56,17 +56,20 @@ impl RawReader {
             ValueFormat::JsonWithSchemas(_) if !inferred => self.envelope(rows, target, reading, value),
             ValueFormat::Avro(reader) => {
                 let (id, data) = split(value).ok_or(Misfit)?;
-                if !self.plans.iter().any(|(known, _)| *known == id) {
-                    let schemas = reader.schemas(reading.topic, id).ok_or(Misfit)?;
-                    if !target.takes(&schemas.connect) {
-                        return Err(Misfit);
+                let index = match self.plans.iter().position(|(known, _)| *known == id) {
+                    Some(index) => index,
+                    None => {
+                        let schemas = reader.schemas(reading.topic, id).ok_or(Misfit)?;
+                        if !target.takes(&schemas.connect) {
+                            return Err(Misfit);
+                        }
+                        let plan = Plan::new(schemas.avro.root(), &schemas.connect, rows.schema());
+                        self.plans.insert(0, (id, plan));
+                        self.plans.truncate(PLANS_MAX);
+                        0
                     }
-                    let plan = Plan::new(schemas.avro.root(), &schemas.connect, rows.schema());
-                    self.plans.insert(0, (id, plan));
-                    self.plans.truncate(PLANS_MAX);
-                }
-                let plan = self.plans.iter().find(|(known, _)| *known == id);
-                let plan = plan.and_then(|(_, plan)| plan.as_ref()).ok_or(Misfit)?;
+                };
+                let plan = self.plans[index].1.as_ref().ok_or(Misfit)?;
                 append(rows, value, |root| plan.read(data, root))
             }
             _ => Err(Misfit),

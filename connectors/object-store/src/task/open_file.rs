@@ -84,6 +84,21 @@ impl OpenFiles {
         self.by_partition.get(&key.encoded)?.get(key.index)
     }
 
+    pub(super) fn get_mut(&mut self, key: &FileKey) -> Option<&mut OpenFile> {
+        self.by_partition.get_mut(&key.encoded)?.get_mut(key.index)
+    }
+
+    /// Whether it is the one that records of its encoded partition are offered first.
+    pub(super) fn is_first_offered(&self, key: &FileKey) -> bool {
+        let files = self.by_partition.get(&key.encoded);
+        files.is_some_and(|files| key.index + 1 == files.len())
+    }
+
+    /// The time of records before which no file is due by it.
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
+        self.due_at
+    }
+
     pub(super) fn key(encoded: &Arc<str>, index: usize) -> FileKey {
         FileKey {
             encoded: Arc::clone(encoded),
@@ -222,6 +237,14 @@ impl OpenFile {
     /// What its objects' name says of its schema, if it has to.
     pub(super) fn schema(&self) -> Option<String> {
         self.kind.clone().filter(|_| self.has_sibling)
+    }
+
+    /// A record more is in it.
+    pub(super) fn took(&mut self, offset: Offset, now: Timestamp) {
+        self.records += 1;
+        self.last = offset;
+        self.opened.touched = now;
+        self.has_grown = true;
     }
 
     /// The whole content.

@@ -11,6 +11,7 @@ use forebay_connect_api::{
 };
 
 use super::{
+    lane::Lane,
     open_file::{FileKey, OpenFile, OpenFiles},
     promise::{self, Promise, Taken},
     take::Record,
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// Records of a file after which its memory is looked at again.
-const RECORDS_PER_LOOK: u64 = 256;
+pub(super) const RECORDS_PER_LOOK: u64 = 256;
 
 /// Where a partition stands. Offsets before `position` are in objects, in closed files, in open files, or have no record.
 #[derive(Debug)]
@@ -170,6 +171,11 @@ impl Partition {
         (!self.covered.contains_key(&place.encoded)).then_some(place.encoded)
     }
 
+    /// Whether it is known already of all places that records may have what the store has there.
+    pub(super) fn knows_all_places(&self) -> bool {
+        self.config.partitioner.is_default() && !self.covered.is_empty()
+    }
+
     /// What the store has of an encoded partition.
     pub(super) fn learn(&mut self, encoded: Arc<str>, covered: Covered) {
         self.covered.insert(encoded, covered);
@@ -215,10 +221,7 @@ impl Partition {
         let files = self.open.of(&place.encoded);
         for (index, file) in files.iter_mut().enumerate().rev() {
             if file.writer.write(record.cell)? == Written::Row {
-                file.records += 1;
-                file.last = record.offset;
-                file.opened.touched = now;
-                file.has_grown = true;
+                file.took(record.offset, now);
                 let is_time_to_look = file.records.is_multiple_of(RECORDS_PER_LOOK);
                 self.took(OpenFiles::key(&place.encoded, index), is_time_to_look);
                 return Ok(());
@@ -230,6 +233,36 @@ impl Partition {
             self.close(&key).map_err(Refused::All)?;
         }
         self.open_file(record, kind, &place, now)
+    }
+
+    /// Where the next records go without more questions, if it is plain.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        let is_plain = self.config.partitioner.is_default() && self.promises.is_empty();
+        let key = self.last.as_ref().filter(|_| is_plain)?;
+        let covered = self.covered.get(&key.encoded);
+        if covered.is_some_and(|covered| !covered.ends_before(self.position)) {
+            return None;
+        }
+        Lane::of(key, &self.open, &self.config.rotation)
+    }
+
+    /// Writes a record that takes the lane; false if its file does not take it.
+    pub(super) fn write_on(
+        &mut self,
+        lane: &Lane,
+        record: Record<'_>,
+        now: Timestamp,
+    ) -> Result<bool, Refused> {
+        let Some(file) = self.open.get_mut(lane.key()) else {
+            return Ok(false);
+        };
+        if file.writer.write(record.cell)? != Written::Row {
+            return Ok(false);
+        }
+        file.took(record.offset, now);
+        self.watermark = self.watermark.max(record.timestamp);
+        self.position = record.offset.next();
+        Ok(true)
     }
 
     fn took(&mut self, key: FileKey, is_time_to_look: bool) {

@@ -2,7 +2,7 @@
 
 use forebay_connect_api::{Error, Offset, Timestamp};
 
-use super::partition::Partition;
+use super::{lane::Lane, partition::Partition};
 use crate::{
     config::OnNull,
     format::{Cell, Refused},
@@ -23,6 +23,8 @@ pub(super) struct Take<'a> {
     pub(super) now: Timestamp,
     /// Records at fault; `None`: the first one fails the task.
     pub(super) at_fault: Option<&'a mut Vec<AtFault>>,
+    /// Where the next record goes if it is like the one before.
+    pub(super) lane: Option<Lane>,
 }
 
 /// A record that cannot be written.
@@ -54,6 +56,14 @@ impl Take<'_> {
         if offset < self.partition.position() {
             return Ok(());
         }
+        // What is refused there is refused again below.
+        if let Some(lane) = &mut self.lane
+            && lane.takes(record)
+            && let Ok(true) = self.partition.write_on(lane, record, self.now)
+        {
+            return Ok(());
+        }
+        self.lane = None;
         // Offsets that were skipped have no record.
         self.partition.consumed(offset)?;
         let refused = self.write(record).err();
@@ -68,7 +78,9 @@ impl Take<'_> {
             }
         }
         self.partition.consumed(offset.next())?;
-        Ok(self.partition.close_if_full()?)
+        self.partition.close_if_full()?;
+        self.lane = self.partition.lane();
+        Ok(())
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<(), Refused> {

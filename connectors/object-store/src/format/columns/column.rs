@@ -362,6 +362,17 @@ impl Column {
         Ok(())
     }
 
+    /// A struct, to each of whose columns `fill` appends once.
+    pub(in crate::format) fn append_whole(&mut self, fill: impl FnOnce(&mut Structs) -> Fitting) -> Fitting {
+        let Values::Struct(structs) = &mut self.values else {
+            return Err(Misfit);
+        };
+        structs.padding.count_struct();
+        fill(structs)?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
     /// An object without schema.
     fn append_object(&mut self, entries: &[(Value, Value)]) -> Fitting {
         self.append_fields(|structs, _| {

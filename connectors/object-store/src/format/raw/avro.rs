@@ -29,6 +29,8 @@ pub(super) enum Plan {
     Union(Vec<Option<(usize, Plan)>>),
     /// Fields in their order: the column of each, if there is one.
     Record(Vec<(Option<usize>, Plan)>),
+    /// The same where each column has a field: there is nothing to fill up afterwards.
+    Whole(Vec<(usize, Plan)>),
     Array(Box<Plan>),
     Map(Box<Plan>),
     /// A map whose keys are no strings: an array of records.
@@ -59,7 +61,7 @@ impl Plan {
                     let of = column.map_or(&known.schema, |index| &target.fields()[index].schema);
                     Some((column, Self::new(field.node(), &known.schema, of)?))
                 });
-                Self::Record(plans.collect::<Option<_>>()?)
+                Self::record(plans.collect::<Option<_>>()?, target.fields().len())
             }
             Kind::Array(items) => match (connect.key_schema(), items.kind()) {
                 (Some(keys), Kind::Record(fields)) => {
@@ -97,6 +99,21 @@ impl Plan {
             }
             Kind::Null => return None,
         })
+    }
+
+    fn record(fields: Vec<(Option<usize>, Self)>, columns: usize) -> Self {
+        let mut filled: Vec<usize> = fields.iter().filter_map(|(column, _)| *column).collect();
+        filled.sort_unstable();
+        // Two fields of one name are for the converter to judge.
+        if fields.len() != columns || !filled.into_iter().eq(0..columns) {
+            return Self::Record(fields);
+        }
+        let fields = fields.into_iter();
+        Self::Whole(
+            fields
+                .filter_map(|(column, plan)| Some((column?, plan)))
+                .collect(),
+        )
     }
 
     /// Reads one value that fills `bytes`.
@@ -162,6 +179,14 @@ impl<'a> Reader<'a> {
                     })
                 })
             }
+            Plan::Whole(fields) => {
+                self.pay(1)?;
+                column.append_whole(|structs| {
+                    fields
+                        .iter()
+                        .try_for_each(|(column, plan)| self.value(plan, &mut structs.columns[*column]))
+                })
+            }
             Plan::Array(plan) => column.append_list(|items| self.blocks(|reader| reader.value(plan, items))),
             Plan::Map(plan) => column.append_map(|[keys, values]| {
                 self.blocks(|reader| {
@@ -205,6 +230,10 @@ impl<'a> Reader<'a> {
                     .map_or(Ok(()), |(_, plan)| self.skip(plan))
             }
             Plan::Record(fields) => {
+                self.pay(1)?;
+                fields.iter().try_for_each(|(_, plan)| self.skip(plan))
+            }
+            Plan::Whole(fields) => {
                 self.pay(1)?;
                 fields.iter().try_for_each(|(_, plan)| self.skip(plan))
             }
@@ -281,17 +310,76 @@ impl<'a> Reader<'a> {
 
     /// A zigzag number in groups of seven bits, the lowest first; at most ten bytes.
     fn long(&mut self) -> Result<i64, Misfit> {
-        let mut number = 0_u64;
-        for (place, byte) in self.bytes.iter().enumerate().take(10) {
-            if place == 9 && *byte > 1 {
-                break;
-            }
-            number |= u64::from(byte & 0x7f) << (place * 7);
-            if byte & 0x80 == 0 {
-                self.bytes = &self.bytes[place + 1..];
-                return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
-            }
+        let (number, rest) = match self.bytes {
+            [byte @ 0..0x80, rest @ ..] => (u64::from(*byte), rest),
+            bytes => short_varint(bytes).or_else(|| long_varint(bytes)).ok_or(Misfit)?,
+        };
+        self.bytes = rest;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+}
+
+/// A number of at most eight bytes where eight can be looked at, all at once.
+fn short_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let ends = !word & 0x8080_8080_8080_8080;
+    // Of the byte with which it ends, and of all before it, the bits; none if there is no such byte.
+    let own = (ends ^ ends.wrapping_sub(1)) & 0x7f7f_7f7f_7f7f_7f7f;
+    if ends == 0 {
+        return None;
+    }
+    let pairs = word & own;
+    let pairs = (pairs & 0x007f_007f_007f_007f) | ((pairs & 0x7f00_7f00_7f00_7f00) >> 1);
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+    let number = (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4);
+    let length = ends.trailing_zeros() / u8::BITS + 1;
+    Some((number, &bytes[length as usize..]))
+}
+
+/// A number one byte after the other.
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0_u64;
+    for (place, byte) in bytes.iter().enumerate().take(10) {
+        if place == 9 && *byte > 1 {
+            break;
         }
-        Err(Misfit)
+        number |= u64::from(byte & 0x7f) << (place * 7);
+        if byte & 0x80 == 0 {
+            return Some((number, &bytes[place + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Also numbers that are longer than they need to be, and bytes behind them.
+        #[test]
+        fn both_ways_to_read_a_number_agree(number: u64, shift in 0_u32..64, padding in 0_usize..4, behind: Vec<u8>) {
+            let mut left = number >> shift;
+            let mut bytes = Vec::new();
+            while left >= 0x80 {
+                bytes.push((left & 0x7f) as u8 | 0x80);
+                left >>= 7;
+            }
+            bytes.push(left as u8 | if padding > 0 { 0x80 } else { 0 });
+            bytes.extend(std::iter::repeat_n(0x80, padding.saturating_sub(1)));
+            bytes.extend((padding > 0).then_some(0));
+            let length = bytes.len();
+            bytes.extend(behind);
+            let slow = long_varint(&bytes);
+            prop_assert_eq!(slow.is_some(), length <= 10);
+            if let Some(fast) = short_varint(&bytes) {
+                prop_assert_eq!(Some(fast), slow);
+            }
+            let mut reader = Reader { bytes: &bytes, left: 0 };
+            let read = reader.long().ok().map(|number| ((number << 1) ^ (number >> 63)).cast_unsigned());
+            prop_assert_eq!(read, slow.map(|(number, _)| number));
+        }
     }
 }
