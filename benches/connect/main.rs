@@ -15,6 +15,7 @@ mod common;
 mod goals;
 mod many;
 mod options;
+mod parquet;
 mod rest;
 mod target;
 mod work;

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Connectors of the restart; 0 leaves it out.
     #[arg(long, default_value_t = 200)]
     pub(crate) connectors: usize,
+    /// A Python with pyarrow, the yardstick of Parquet.
+    #[arg(long, default_value = "python3")]
+    pub(crate) python: PathBuf,
     /// A further setting of Forebay's, as `forebay start --override` takes it.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,

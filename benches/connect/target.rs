@@ -19,6 +19,8 @@ pub(crate) struct Target {
     pub(crate) bootstrap_servers: String,
     /// `HOST:PORT` of the worker's REST API.
     pub(crate) rest: String,
+    /// `HOST:PORT` of the schema registry; empty where there is none.
+    pub(crate) registry: String,
     /// For the files of the connectors, too.
     pub(crate) directory: PathBuf,
     processes: Vec<u32>,
@@ -49,11 +51,12 @@ impl Target {
         command.stdout(Stdio::piped()).stdin(Stdio::null());
         let mut child = command.spawn().context("cannot start forebay")?;
         let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-        let (mut broker, mut worker) = (None, None);
+        let (mut broker, mut worker, mut registry) = (None, None, None);
         for line in lines.by_ref() {
             let line = line?;
             broker = broker.or(listener_address(&line, "broker"));
             worker = worker.or(listener_address(&line, "connect"));
+            registry = registry.or(listener_address(&line, "registry"));
             if line.starts_with("ready in") {
                 break;
             }
@@ -64,6 +67,7 @@ impl Target {
             kind: Kind::Forebay,
             bootstrap_servers: broker.context("forebay stopped before it was ready")?,
             rest: worker.context("the hub named no worker")?,
+            registry: registry.context("the hub named no schema registry")?,
             directory,
             processes: vec![child.id()],
             child: Some(child),
@@ -86,6 +90,7 @@ impl Target {
             kind: Kind::Kafka,
             bootstrap_servers,
             rest,
+            registry: String::new(),
             directory,
             processes,
             child: None,

@@ -13,7 +13,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::common::report::Report;
-use crate::options::Options;
+use crate::options::{Kind, Options};
+use crate::parquet;
 use crate::rest;
 use crate::target::Target;
 
@@ -39,6 +40,9 @@ pub(crate) fn measure(target: &Target, options: &Options, report: &mut Report) -
         }
         std::fs::remove_file(source)?;
     }
+    if target.kind == Kind::Forebay {
+        parquet::measure(target, options, report)?;
+    }
     report.add(
         "most resident memory, broker and worker (MiB)",
         target.kind.name(),
@@ -47,18 +51,18 @@ pub(crate) fn measure(target: &Target, options: &Options, report: &mut Report) -
     Ok(())
 }
 
-struct Took {
-    elapsed: Duration,
-    cpu_seconds: f64,
+pub(crate) struct Took {
+    pub(crate) elapsed: Duration,
+    pub(crate) cpu_seconds: f64,
 }
 
-fn add(target: &Target, what: &str, took: &Took, lines: u64, report: &mut Report) {
+pub(crate) fn add(target: &Target, what: &str, took: &Took, lines: u64, report: &mut Report) {
     let name = target.kind.name();
     let rate = lines as f64 / took.elapsed.as_secs_f64() / 1e3;
-    report.add(&format!("{what} (thousand lines/s)"), name, rate);
+    report.add(&format!("{what} (thousand/s)"), name, rate);
     let per_million = took.cpu_seconds * 1e6 / lines as f64;
     report.add(
-        &format!("{what} (CPU s per million lines, broker and worker)"),
+        &format!("{what} (CPU s per million, broker and worker)"),
         name,
         per_million,
     );
@@ -81,12 +85,12 @@ fn write_lines(path: &Path, lines: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn create(target: &Target, name: &str, config: &Value) -> anyhow::Result<()> {
+pub(crate) fn create(target: &Target, name: &str, config: &Value) -> anyhow::Result<()> {
     let path = format!("/connectors/{name}/config");
     rest::call(&target.rest, "PUT", &path, config).map(drop)
 }
 
-fn delete(target: &Target, name: &str) -> anyhow::Result<()> {
+pub(crate) fn delete(target: &Target, name: &str) -> anyhow::Result<()> {
     rest::call(
         &target.rest,
         "DELETE",
@@ -97,7 +101,7 @@ fn delete(target: &Target, name: &str) -> anyhow::Result<()> {
 }
 
 /// Fails early with what the worker says of the connector.
-fn check(target: &Target, name: &str) -> anyhow::Result<()> {
+pub(crate) fn check(target: &Target, name: &str) -> anyhow::Result<()> {
     let path = format!("/connectors/{name}/status");
     let Ok(status) = rest::call(&target.rest, "GET", &path, &Value::Null) else {
         return Ok(()); // It is not there yet.
@@ -105,6 +109,14 @@ fn check(target: &Target, name: &str) -> anyhow::Result<()> {
     let text = status.to_string();
     ensure!(!text.contains("FAILED"), "{name} has failed: {text}");
     Ok(())
+}
+
+/// Registers an Avro schema with the hub's registry.
+pub(crate) fn register(target: &Target, subject: &str, schema: &str) -> anyhow::Result<u32> {
+    let path = format!("/subjects/{subject}/versions");
+    let answer = rest::call(&target.registry, "POST", &path, &json!({ "schema": schema }))?;
+    let id = answer["id"].as_u64().context("the registry gave no identifier")?;
+    Ok(u32::try_from(id)?)
 }
 
 fn into_topic(target: &Target, topic: &str, path: &Path, lines: u64) -> anyhow::Result<Took> {

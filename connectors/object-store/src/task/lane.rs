@@ -23,17 +23,20 @@ pub(super) struct Lane {
 impl Lane {
     /// Into that file, until it is to be looked at. `None` if the next record is the one to look at it.
     pub(super) fn of(key: &FileKey, open: &OpenFiles, rotation: &Rotation) -> Option<Self> {
-        let file = open.get(key).filter(|_| open.is_first_offered(key))?;
+        let file = open.get(key)?;
         let until_full = rotation.records_max.checked_sub(file.records)?;
         let until_look = RECORDS_PER_LOOK - file.records % RECORDS_PER_LOOK;
-        let ends = [rotation.due_before_from(file.opened), open.due_at()];
+        // Of all files, as a record closes those of other schemas, too.
+        let ends = open
+            .iter()
+            .filter_map(|file| rotation.due_before_from(file.opened));
         Some(Self {
             key: key.clone(),
             records: until_full
                 .min(until_look)
                 .checked_sub(1)
                 .filter(|records| *records > 0)?,
-            time_end: ends.into_iter().flatten().min(),
+            time_end: ends.chain(open.due_at()).min(),
         })
     }
 

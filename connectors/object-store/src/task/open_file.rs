@@ -88,12 +88,6 @@ impl OpenFiles {
         self.by_partition.get_mut(&key.encoded)?.get_mut(key.index)
     }
 
-    /// Whether it is the one that records of its encoded partition are offered first.
-    pub(super) fn is_first_offered(&self, key: &FileKey) -> bool {
-        let files = self.by_partition.get(&key.encoded);
-        files.is_some_and(|files| key.index + 1 == files.len())
-    }
-
     /// The time of records before which no file is due by it.
     pub(super) fn due_at(&self) -> Option<Timestamp> {
         self.due_at

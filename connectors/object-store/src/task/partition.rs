@@ -265,6 +265,33 @@ impl Partition {
         Ok(true)
     }
 
+    /// Where it stands, for tests that compare.
+    #[cfg(test)]
+    pub(super) fn summary(&self) -> String {
+        let open = self.open.iter().map(|file| {
+            let OpenFile {
+                records,
+                start,
+                first,
+                last,
+                opened,
+                kind,
+                ..
+            } = file;
+            format!("open {kind:?}: {records} from {start}, {first} to {last}, {opened:?}")
+        });
+        let closed = self.closed.iter();
+        let closed =
+            closed.map(|file| format!("closed {:?}: {} from {}", file.intent, file.records, file.start));
+        let files: Vec<String> = open.chain(closed).collect();
+        format!(
+            "at {} and {}: {}",
+            self.position,
+            self.watermark.value(),
+            files.join("; ")
+        )
+    }
+
     fn took(&mut self, key: FileKey, is_time_to_look: bool) {
         if is_time_to_look {
             self.open.look_at(&key);

@@ -103,7 +103,7 @@ fn check(intent: &Intent, store: &dyn Store, assigned: &AssignedPartition) -> Re
 }
 
 impl Promise {
-    fn new(intent: Intent) -> Self {
+    pub(super) fn new(intent: Intent) -> Self {
         let (encoded, schema) = match intent.part.rsplit_once(SCHEMA) {
             Some((encoded, schema)) => (encoded.to_owned(), Some(schema.to_owned())),
             None => (intent.part.to_string(), None),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod contract;
+mod lane;
 mod names;
 mod overlap;
 mod partitions;
