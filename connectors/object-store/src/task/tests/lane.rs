@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use forebay_connect_api::{Intent, Offset, Schema, SchemaAndValue, Timestamp, Value};
+use forebay_connect_api::{Intent, NO_TIMESTAMP, Offset, Schema, SchemaAndValue, Timestamp, Value};
 use proptest::prelude::*;
 
 use super::bench::{Bench, Flaw, assigned, partition, properties};
@@ -31,8 +31,8 @@ enum Kind {
 #[derive(Debug, Clone)]
 struct Setup {
     keys: BTreeMap<&'static str, String>,
-    /// How far each record's offset and time are behind those of the one before it.
-    records: Vec<(i64, i64, Kind)>,
+    /// How far each record's offset and time are behind those of the one before it; some have no time.
+    records: Vec<(i64, Option<i64>, Kind)>,
     /// The range of an object that a task before this one has begun.
     promised: Option<(i64, i64)>,
     /// The range of one that is stored.
@@ -50,7 +50,8 @@ fn setup() -> impl Strategy<Value = Setup> {
     ];
     let kind = prop_oneof![150 => Just(Kind::Text), 1 => Just(Kind::Bytes), 1 => Just(Kind::Null)];
     let offset = prop_oneof![50 => Just(1_i64), 1 => 2..9_i64];
-    let time = prop_oneof![50 => 0..3_i64, 1 => -500..500_i64];
+    let time =
+        prop_oneof![50 => (0..3_i64).prop_map(Some), 1 => (-500..500_i64).prop_map(Some), 1 => Just(None)];
     let range =
         || proptest::option::of((0..500_i64, 0..90_i64).prop_map(|(start, more)| (start, start + more)));
     let records = proptest::collection::vec((offset, time, kind), 1..900);
@@ -98,7 +99,7 @@ fn taken(setup: &Setup, at_once: usize) -> String {
     one.learn(encoded.into(), stored.covered(Offset(0)));
     let (mut offset, mut time) = (-1, 0);
     let records = setup.records.iter().map(|(further, later, kind)| {
-        (offset, time) = (offset + further, time + later);
+        (offset, time) = (offset + further, time + later.unwrap_or(0));
         let value = match kind {
             Kind::Text => SchemaAndValue::new(
                 Schema::optional_string_schema(),
@@ -109,7 +110,8 @@ fn taken(setup: &Setup, at_once: usize) -> String {
             }
             Kind::Null => SchemaAndValue::default(),
         };
-        (Offset(offset), Timestamp(time), value)
+        let timestamp = later.map_or(NO_TIMESTAMP, |_| Timestamp(time));
+        (Offset(offset), timestamp, value)
     });
     let records: Vec<_> = records.collect();
     let mut at_fault = Vec::new();
