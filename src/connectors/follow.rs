@@ -2,7 +2,7 @@
 
 mod bars;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -40,12 +40,17 @@ struct Look {
     failures: Vec<String>,
 }
 
+/// Tasks that have said how far they are. What becomes of them counts from then on as if they were named: a task that has failed, or is
+/// started again, says nothing.
+type Seen = BTreeSet<(String, u32)>;
+
 impl Look {
-    /// At these connectors, or at every source that says how far it is.
+    /// At these connectors, or at every source that says how far it is, or has said it.
     fn at(
         connectors: &BTreeMap<String, Connector>,
         figures: &Figures,
         names: &[String],
+        seen: &mut Seen,
     ) -> anyhow::Result<Self> {
         table::check_names(connectors, names)?;
         let mut look = Self::default();
@@ -62,12 +67,17 @@ impl Look {
                 continue;
             }
             let tasks = connector.status.as_ref().map_or(&[][..], |status| &status.tasks);
-            if is_named && tasks.is_empty() {
+            let was_seen = |seen: &Seen| seen.iter().any(|(known, _)| known == name);
+            if tasks.is_empty() && (is_named || was_seen(seen)) {
                 look.silent.push(name.clone());
             }
             let is_one = tasks.len() == 1;
             for task in tasks {
-                look.take(name, (task, is_one), figures, is_named);
+                let id = (name.clone(), task.id.unwrap_or_default());
+                let is_followed = is_named || seen.contains(&id);
+                if look.take(&id, (task, is_one), figures, is_followed) {
+                    seen.insert(id);
+                }
             }
             let states = connector.status.iter().map(|status| &status.connector);
             look.failures
@@ -76,16 +86,20 @@ impl Look {
         Ok(look)
     }
 
-    fn take(&mut self, connector: &str, (task, is_one): (&State, bool), figures: &Figures, is_named: bool) {
-        let id = task.id.unwrap_or_default();
-        let known = figures
-            .get(&(connector.to_owned(), id))
-            .copied()
-            .unwrap_or_default();
+    /// Whether the task says how far it is.
+    fn take(
+        &mut self,
+        id: &(String, u32),
+        (task, is_one): (&State, bool),
+        figures: &Figures,
+        is_followed: bool,
+    ) -> bool {
+        let (connector, number) = id;
+        let known = figures.get(id).copied().unwrap_or_default();
         let name = if is_one {
-            connector.to_owned()
+            connector.clone()
         } else {
-            format!("{connector}-{id}")
+            format!("{connector}-{number}")
         };
         let failure = table::failure(connector, task);
         match known.progress {
@@ -97,11 +111,12 @@ impl Look {
                 is_done: progress.is_done() && known.active.is_none_or(|active| active == 0.0),
             }),
             // Its worker has no figures of what has failed.
-            None if failure.is_none() && is_named => self.silent.push(name),
+            None if failure.is_none() && is_followed => self.silent.push(name),
             None => {}
         }
-        self.failures
-            .extend(failure.filter(|_| is_named || known.progress.is_some()));
+        let says = known.progress.is_some();
+        self.failures.extend(failure.filter(|_| is_followed || says));
+        says
     }
 
     fn is_done(&self) -> bool {
@@ -112,11 +127,12 @@ impl Look {
 /// Shows them until they are done; `false`: one has failed, or the user has had enough.
 pub(super) async fn follow(client: &reqwest::Client, url: &str, names: &[String]) -> anyhow::Result<bool> {
     let (mut display, mut quiet_since) = (Display::new(), Instant::now());
+    let mut seen = Seen::new();
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut was_done = false;
     loop {
         let looked = tokio::select! {
-            looked = look(client, url, names) => looked,
+            looked = look(client, url, names, &mut seen) => looked,
             stopped = &mut interrupted => {
                 stopped?;
                 break;
@@ -169,10 +185,15 @@ pub(super) async fn follow(client: &reqwest::Client, url: &str, names: &[String]
     Ok(false)
 }
 
-async fn look(client: &reqwest::Client, url: &str, names: &[String]) -> anyhow::Result<Look> {
+async fn look(
+    client: &reqwest::Client,
+    url: &str,
+    names: &[String],
+    seen: &mut Seen,
+) -> anyhow::Result<Look> {
     let connectors = connectors(client, url).await?;
     let figures = figures::of_workers(client, url, &connectors).await;
-    Look::at(&connectors, &figures, names)
+    Look::at(&connectors, &figures, names, seen)
 }
 
 fn says_nothing(look: &Look) -> String {

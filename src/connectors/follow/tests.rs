@@ -48,7 +48,7 @@ fn figures() -> Figures {
 
 fn look(figures: &Figures, names: &[&str]) -> anyhow::Result<Look> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    Look::at(&connectors(), figures, &names)
+    Look::at(&connectors(), figures, &names, &mut Seen::new())
 }
 
 #[test]
@@ -67,6 +67,29 @@ fn what_has_an_end_is_done_once_it_is_acknowledged() {
     figures.insert(("files".to_owned(), 0), far(100.0, 100.0, true, 0.0));
     assert!(look(&figures, &["files"]).expect("looked at").is_done());
     assert!(!Look::default().is_done(), "nothing is no end");
+}
+
+#[test]
+fn what_was_seen_is_followed_until_it_is_done() {
+    let mut seen = Seen::new();
+    let mut look = |figures: &Figures| {
+        let looked = Look::at(&connectors(), figures, &[], &mut seen);
+        looked.expect("looked at")
+    };
+    let (files, broken) = (("files".to_owned(), 0), ("broken".to_owned(), 0));
+    let done = (files.clone(), far(100.0, 100.0, true, 0.0));
+    // Nobody has asked for what has failed before.
+    assert!(look(&Figures::from([done.clone()])).is_done());
+    let all = [done.clone(), (broken, far(7.0, 100.0, true, 0.0))];
+    assert_eq!(look(&Figures::from(all)).parts.len(), 2);
+    let failed = look(&Figures::from([done]));
+    assert_eq!(failed.failures, ["task 0 of broken has failed: no room"]);
+    // One that is started again says nothing yet.
+    let started = look(&Figures::new());
+    assert_eq!(
+        (started.silent, started.parts.len()),
+        (vec!["files".to_owned()], 0)
+    );
 }
 
 #[test]
