@@ -270,9 +270,7 @@ fn list(folder: &Path, own: &[String]) -> io::Result<Vec<Found>> {
             }
             continue;
         }
-        let metadata = entry.metadata()?;
-        if metadata.is_file() {
-            let bytes = metadata.len();
+        if let Some(bytes) = file_bytes(&entry)? {
             found.push(Found { name, bytes });
         }
     }
@@ -291,16 +289,23 @@ fn list_below(folder: &Path, below: &str, deep_max: usize, found: &mut Vec<Found
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let kind = entry.file_type()?;
-        if kind.is_file() {
-            let bytes = entry.metadata()?.len();
+        if let Some(bytes) = file_bytes(&entry)? {
             let name = format!("{below}{name}");
             found.push(Found { name, bytes });
-        } else if kind.is_dir() && deep_max > 0 {
+        } else if deep_max > 0 && entry.file_type()?.is_dir() {
             list_below(&entry.path(), &format!("{below}{name}/"), deep_max - 1, found)?;
         }
     }
     Ok(())
+}
+
+/// The length of a file; `None` if it is something else, or has gone since the folder was read.
+fn file_bytes(entry: &fs::DirEntry) -> io::Result<Option<u64>> {
+    match entry.metadata() {
+        Ok(metadata) => Ok(metadata.is_file().then(|| metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A full disk may have room later, so the task waits; what is wrong with the path itself stays wrong.
@@ -331,6 +336,23 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_goes_while_its_folder_is_listed_is_none() {
+        let folder = tempfile::tempdir().expect("a directory");
+        for name in ["a", "b"] {
+            fs::write(folder.path().join(name), "abc").expect("written");
+        }
+        let entries: Vec<_> = fs::read_dir(folder.path()).expect("there").collect();
+        fs::remove_file(folder.path().join("a")).expect("removed");
+        let lengths = entries.into_iter().map(|entry| {
+            let entry = entry.expect("read");
+            (entry.file_name(), file_bytes(&entry).expect("no error"))
+        });
+        let mut lengths: Vec<_> = lengths.collect();
+        lengths.sort();
+        assert_eq!(lengths, [("a".into(), None), ("b".into(), Some(3))]);
+    }
 
     #[tokio::test]
     async fn an_object_is_made_once_and_leftovers_go() {
