@@ -302,7 +302,7 @@ fn list_below(folder: &Path, below: &str, deep_max: usize, found: &mut Vec<Found
 /// The length of a file; `None` if it is something else, or has gone since the folder was read.
 fn file_bytes(entry: &fs::DirEntry) -> io::Result<Option<u64>> {
     match entry.metadata() {
-        Ok(metadata) => Ok(metadata.is_file().then(|| metadata.len())),
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
