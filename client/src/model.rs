@@ -132,6 +132,11 @@ impl Model {
         self.change(|state| state.create_topic(name, partitions));
     }
 
+    /// The id by which requests name a topic.
+    pub fn topic_id(&self, name: &str) -> Uuid {
+        self.lock().topics[name].id
+    }
+
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) {
         self.change(|state| state.topics.remove(name));

@@ -79,6 +79,8 @@ pub struct SourceRecord {
     /// errors are tolerated, with the text or bytes that it was to be made of, and for its source offset. It is neither transformed nor
     /// converted.
     pub fault: Option<Arc<str>>,
+    /// It is no record, but says that the worker may forget its source partition; see [`SourceRecord::forgetting`].
+    pub forgets: bool,
 }
 
 impl SourceRecord {
@@ -99,6 +101,17 @@ impl SourceRecord {
             timestamp: None,
             headers: Headers::new(),
             fault: None,
+            forgets: false,
+        }
+    }
+
+    /// No record, but that a source partition is over and will never come back: once all before it in that source partition is
+    /// acknowledged, the worker deletes the committed source offset, in its transaction if there are some. In the offset topic that is the
+    /// tombstone that Kafka's worker writes for a source offset of null. [`SourceTask::commit`] does not tell of it.
+    pub fn forgetting(source_partition: Arc<OffsetMap>) -> Self {
+        Self {
+            forgets: true,
+            ..Self::new(source_partition, None, Arc::default(), SchemaAndValue::default())
         }
     }
 

@@ -12,14 +12,16 @@
 //! for some seconds, as it may be a copy whose original is truncated next. If another task has the original, that holds if it committed something of it
 //! by then.
 //!
-//! A file is deleted, moved or marked once the offset of its last record is committed. Offsets of files that are gone stay in the
-//! offset topic, one record each.
+//! A file is deleted, moved or marked once the offset of its last record is committed. The offset of a complete file is forgotten when the
+//! file is gone for good, and that is proven (`gone`): it was deleted here and has no other name, or its inode's number was given to another
+//! file. Other offsets stay in the offset topic, one record each.
 
 mod completion;
 mod config;
 mod content;
 mod format;
 mod glob;
+mod gone;
 mod input;
 mod lineage;
 mod listing;

@@ -319,6 +319,10 @@ impl SourceTaskRunner {
     /// Converts records and gives them to the producer; waits where its buffer is full.
     async fn send(&mut self, records: Vec<SourceRecord>) -> Result<(), Error> {
         for mut record in records {
+            if record.forgets {
+                self.submitted.forget(&record.source_partition);
+                continue;
+            }
             let offset = record.source_offset.take();
             let delivery = self.deliver(&mut record, offset.as_ref()).await?;
             self.submitted.submit(&record.source_partition, offset, delivery);
@@ -451,7 +455,11 @@ impl SourceTaskRunner {
         match written {
             Ok(()) => {
                 self.progress.works(Hold::Offsets);
-                if let Err(error) = self.task.commit(&offsets).await {
+                let moved = offsets.into_iter();
+                let moved: Vec<_> = moved
+                    .filter_map(|(partition, offset)| Some((partition, offset?)))
+                    .collect();
+                if let Err(error) = self.task.commit(&moved).await {
                     tracing::warn!(task = %self.id, %error, "the task could not be told of committed offsets");
                 }
             }
@@ -578,7 +586,7 @@ fn begin_commit(store: Option<&ConnectorOffsets>, submitted: &mut Submitted<Deli
     let records = store.records(
         offsets
             .iter()
-            .map(|(partition, offset)| (&**partition, Some(offset))),
+            .map(|(partition, offset)| (&**partition, offset.as_ref())),
     );
     let written = Box::pin(async move { store.write(&records).await });
     Some(Committing {

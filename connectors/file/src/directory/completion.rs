@@ -14,6 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 
 use super::{
     config::{Cleanup, Config},
+    gone::{self, Held, Over},
     lineage::POSITION,
     listing::Identity,
     status::{Outbox, State, Status},
@@ -34,6 +35,15 @@ pub(super) struct Finished {
     pub(super) status: Status,
 }
 
+/// What was done to a file.
+#[derive(Debug)]
+struct Cleaned {
+    /// What people are told.
+    what: String,
+    /// The directories in which names were changed, if it is over with that.
+    over: Option<Vec<PathBuf>>,
+}
+
 /// What the task learns of commits, and what the reader learns of files.
 #[derive(Debug)]
 pub(super) struct Completion {
@@ -46,10 +56,11 @@ pub(super) struct Completion {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// The last committed position of each source partition that is being read.
+    /// The last committed position of each source partition that was read since the task started and is not over.
     committed: HashMap<String, u64>,
     waiting: HashMap<String, Finished>,
     ready: Vec<Finished>,
+    over: Vec<Over>,
     outbox: Outbox,
     failures: u64,
 }
@@ -66,6 +77,13 @@ impl Completion {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many files it has in mind.
+    #[cfg(test)]
+    pub(super) fn files(&self) -> usize {
+        let book = self.book();
+        book.committed.len() + book.waiting.len() + book.ready.len() + book.over.len()
     }
 
     /// Reports a file's state.
@@ -141,12 +159,18 @@ impl Completion {
                 status.state = State::Committed;
             }
             match self.clean_one(&finished) {
-                Ok(now) => {
-                    if let Some(now) = now {
+                Ok(cleaned) => {
+                    let mut over = None;
+                    if let Some(cleaned) = cleaned {
                         status.state = State::Cleaned;
-                        status.message = Some(now);
+                        status.message = Some(cleaned.what);
+                        over = cleaned.over;
                     }
-                    self.book().committed.remove(&finished.partition.to_string());
+                    let partition = Arc::clone(&finished.partition);
+                    self.book().over.extend(over.map(|directories| Over {
+                        partition,
+                        directories,
+                    }));
                     self.report(status);
                 }
                 Err(error) => {
@@ -162,8 +186,23 @@ impl Completion {
         }
     }
 
+    /// The source partitions whose files are over since this was called last.
+    pub(super) fn take_gone(&self) -> Vec<Arc<OffsetMap>> {
+        let over = std::mem::take(&mut self.book().over);
+        gone::durable(over)
+    }
+
+    /// Nothing comes any more of a source partition.
+    pub(super) fn forget(&self, partition: &OffsetMap) {
+        if self.matters() {
+            let (mut book, key) = (self.book(), partition.to_string());
+            book.committed.remove(&key);
+            book.waiting.remove(&key);
+        }
+    }
+
     /// Says what was done; `None`: nothing.
-    fn clean_one(&self, finished: &Finished) -> Result<Option<String>, Error> {
+    fn clean_one(&self, finished: &Finished) -> Result<Option<Cleaned>, Error> {
         let path = &finished.status.path;
         let wanted = match (&self.config.error_path, finished.has_failed) {
             (Some(to), true) => Cleanup::Move {
@@ -177,38 +216,46 @@ impl Completion {
             return Ok(None);
         }
         // What has grown or is another file now is not done.
-        match std::fs::symlink_metadata(path) {
-            Ok(metadata)
-                if Identity::of(&metadata) == finished.identity
-                    && metadata.len() == finished.status.length => {}
+        let Ok(held) = Held::open(path) else {
+            return Ok(None);
+        };
+        match held.identity_and_length() {
+            Ok(is) if is == (finished.identity, finished.status.length) => {}
             _ => return Ok(None),
         }
         self.access.check_path(path)?;
         match wanted {
             Cleanup::Delete => {
                 std::fs::remove_file(path).map_err(|error| failed("delete", path, error))?;
-                Ok(Some("deleted".to_owned()))
+                let over = (held.names() == Some(0)).then(|| parents([path]));
+                let what = "deleted".to_owned();
+                Ok(Some(Cleaned { what, over }))
             }
-            Cleanup::Move { to, by_date } => {
-                let mut to = to;
+            Cleanup::Move { mut to, by_date } => {
                 if by_date {
                     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
                     to.push(day(modified.unwrap_or(UNIX_EPOCH)));
                 }
                 let below = path.strip_prefix(&self.config.root).unwrap_or(path);
-                self.rename(path, &to.join(below))
+                let now = self.rename(path, &to.join(below))?;
+                let forgets = self.config.forgets_moved && !finished.has_failed;
+                let over = (forgets && held.names() == Some(1)).then(|| parents([path, &now]));
+                let what = format!("now {}", now.display());
+                Ok(Some(Cleaned { what, over }))
             }
             Cleanup::Mark { extension } => {
                 let mut marked = path.clone().into_os_string();
                 marked.push(extension);
-                self.rename(path, Path::new(&marked))
+                let now = self.rename(path, Path::new(&marked))?;
+                let what = format!("now {}", now.display());
+                Ok(Some(Cleaned { what, over: None }))
             }
             Cleanup::None => Ok(None),
         }
     }
 
     /// Never over a file that is there already.
-    fn rename(&self, from: &Path, to: &Path) -> Result<Option<String>, Error> {
+    fn rename(&self, from: &Path, to: &Path) -> Result<PathBuf, Error> {
         self.access.check_path(to)?;
         if let Some(parent) = to.parent() {
             std::fs::create_dir_all(parent).map_err(|error| failed("make the directory", parent, error))?;
@@ -218,7 +265,7 @@ impl Completion {
         for number in 0..NAMES_MAX {
             let target = numbered(to, number);
             match rustix::fs::renameat_with(CWD, from, CWD, &target, RenameFlags::NOREPLACE) {
-                Ok(()) => return Ok(Some(format!("now {}", target.display()))),
+                Ok(()) => return Ok(target),
                 Err(rustix::io::Errno::EXIST) => {}
                 Err(rustix::io::Errno::XDEV) => {
                     return Err(Error::fatal(format!(
@@ -235,6 +282,11 @@ impl Completion {
             to.display()
         )))
     }
+}
+
+fn parents<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let parents = paths.into_iter().filter_map(|path| path.parent());
+    parents.map(Path::to_path_buf).collect()
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

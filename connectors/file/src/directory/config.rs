@@ -18,7 +18,7 @@ use super::{
 pub(super) use keys::definition;
 use keys::{
     BATCH_SIZE, BEHAVIOR_ON_ERROR, CLEANUP_POLICY, CSV_HEADER, CSV_INFER_TYPES, CSV_NULL_TEXT, CSV_QUOTE,
-    CSV_SEPARATOR, ERROR_PATH, FILE_COMPLETE, FILE_COMPRESSION, FILE_FORMAT, FINISHED_PATH,
+    CSV_SEPARATOR, ERROR_PATH, FILE_COMPLETE, FILE_COMPRESSION, FILE_FORMAT, FINISHED_FORGET, FINISHED_PATH,
     INPUT_FILE_EXCLUDE, INPUT_FILE_INCLUDE, INPUT_FILE_PATTERN, INPUT_PATH, INVALID_UTF8, LISTING_INTERVAL,
     MARK_EXTENSION, MAX_RECORD_BYTES, MINIMUM_AGE, MULTILINE_START, RECURSIVELY, SORT_ATTRIBUTES,
     STATUS_TOPIC, TOPIC, VALUE_SCHEMA,
@@ -50,6 +50,8 @@ pub(super) struct Config {
     pub(super) skip_errors: bool,
     pub(super) fail_on_invalid_utf8: bool,
     pub(super) cleanup: Cleanup,
+    /// Whether the source offset of a file that was moved is forgotten.
+    pub(super) forgets_moved: bool,
     pub(super) error_path: Option<PathBuf>,
     pub(super) task: u32,
     pub(super) tasks: u32,
@@ -159,6 +161,7 @@ impl Config {
             record_bytes_max: size(MAX_RECORD_BYTES),
             skip_errors: config.get_string(BEHAVIOR_ON_ERROR) == "skip",
             fail_on_invalid_utf8: config.get_string(INVALID_UTF8) == "fail",
+            forgets_moved: forgets_moved(&config, &cleanup)?,
             cleanup,
             error_path: given(ERROR_PATH).map(PathBuf::from),
             task: number(TASK_INDEX, 0)?,
@@ -259,6 +262,24 @@ fn cleanup(config: &config::Config, finished: Option<&str>, complete: bool) -> R
         }
         _ => Cleanup::None,
     })
+}
+
+fn forgets_moved(config: &config::Config, cleanup: &Cleanup) -> Result<bool, Errors> {
+    if !config.get_boolean(FINISHED_FORGET) {
+        return Ok(false);
+    }
+    let Cleanup::Move { to, .. } = cleanup else {
+        let message = format!("{FINISHED_FORGET}=true is for {CLEANUP_POLICY}=MOVE and MOVEBYDATE");
+        return Err(about(FINISHED_FORGET, message));
+    };
+    if config.get_boolean(RECURSIVELY) && to.starts_with(config.get_string(INPUT_PATH)) {
+        let message = format!(
+            "{FINISHED_FORGET}=true needs a {FINISHED_PATH} that is not below {INPUT_PATH}: with another {FINISHED_PATH} all that lies there \
+             would be read again"
+        );
+        return Err(about(FINISHED_FORGET, message));
+    }
+    Ok(true)
 }
 
 fn names(config: &config::Config, cleanup: &Cleanup, pattern: Option<&str>) -> Result<Names, Errors> {

@@ -176,17 +176,18 @@ impl Lineage {
 
     /// The number of the inode with which it began; of an offset that a user set there is none.
     pub(super) fn first_inode(&self) -> Option<u64> {
-        let text = self.partition.get_str(IDENTITY)?;
-        text.split('-').next()?.parse().ok()
+        first_inode(&self.partition)
+    }
+
+    /// Whether it is of the inode with which it began.
+    pub(super) fn is_where_it_began(&self) -> bool {
+        let first = self.first_inode();
+        first.is_some() && first == self.inode.map(|(number, _)| number)
     }
 
     /// How often the file was begun anew.
     pub(super) fn generation(&self) -> u32 {
-        let text = self.partition.get_str(IDENTITY).unwrap_or_default();
-        text.rsplit('-')
-            .next()
-            .and_then(|part| part.parse().ok())
-            .unwrap_or(0)
+        generation(&self.partition)
     }
 
     /// The task that reads it, of so many.
@@ -207,6 +208,21 @@ impl Lineage {
             None => self.path == path,
         }
     }
+}
+
+/// See [`Lineage::first_inode`].
+pub(super) fn first_inode(partition: &OffsetMap) -> Option<u64> {
+    let text = partition.get_str(IDENTITY)?;
+    text.split('-').next()?.parse().ok()
+}
+
+/// See [`Lineage::generation`].
+pub(super) fn generation(partition: &OffsetMap) -> u32 {
+    let text = partition.get_str(IDENTITY).unwrap_or_default();
+    text.rsplit('-')
+        .next()
+        .and_then(|part| part.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The task that begins a file of that inode.

@@ -2,10 +2,11 @@
 
 mod ends;
 mod far;
+mod gone;
 mod matching;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -57,6 +58,10 @@ pub(super) struct Reader {
     queue: Vec<usize>,
     turn: usize,
     batches: u32,
+    /// Histories that are over and not dropped yet.
+    gone: Vec<Arc<OffsetMap>>,
+    /// Source partitions to be forgotten that were not said to be yet.
+    forgotten: VecDeque<Arc<OffsetMap>>,
     /// Files that may be copies of others, and since when that is thought of them.
     doubts: HashMap<Identity, Duration>,
     /// Files of other tasks as they were when they were last looked at, and how many losses there had been.
@@ -71,6 +76,8 @@ pub(super) struct Reader {
     /// How far it is, where that is new, and when to look again.
     far: Option<api::Progress>,
     far_at: Duration,
+    /// The bytes of files whose histories were dropped.
+    far_gone: u64,
     /// What is wrong behind the records that were given out last.
     at_fault: Option<Error>,
 }
@@ -82,6 +89,8 @@ struct Known {
     /// This task reads it.
     own: bool,
     file: Option<Found>,
+    /// The device on which it was last seen since the task started.
+    device: Option<u64>,
     input: Option<Box<Input>>,
     /// The length and the time of the last change, when its end was reached.
     seen: Option<(u64, SystemTime)>,
@@ -109,6 +118,7 @@ impl Known {
             lineage,
             own,
             is_new: file.is_some(),
+            device: file.as_ref().map(|file| file.identity.device),
             file,
             input: None,
             seen: None,
@@ -131,6 +141,11 @@ impl Known {
     fn may_have_more(&self) -> bool {
         let now = self.now();
         self.input.is_some() || (now.is_some() && now != self.seen && now != self.failed)
+    }
+
+    /// Whether there is a source offset, or will be.
+    fn has_offset(&self) -> bool {
+        !self.is_new || self.given_out.is_some()
     }
 
     fn status(&self, state: State, message: Option<String>) -> Status {
@@ -161,6 +176,8 @@ impl Reader {
             queue: Vec::new(),
             turn: 0,
             batches: 0,
+            gone: Vec::new(),
+            forgotten: VecDeque::new(),
             doubts: HashMap::new(),
             looked: HashMap::new(),
             losses: 0,
@@ -169,8 +186,15 @@ impl Reader {
             skipped: 0,
             far: None,
             far_at: Duration::ZERO,
+            far_gone: 0,
             at_fault: None,
         }
+    }
+
+    /// How many histories there are.
+    #[cfg(test)]
+    pub(super) fn histories(&self) -> usize {
+        self.known.len()
     }
 
     /// Whether the next listing needs the committed offsets.
@@ -191,8 +215,14 @@ impl Reader {
         self.learn(call.offsets.unwrap_or_default())?;
         self.access.check_path(&self.config.root)?;
         self.completion.clean();
+        self.gone.extend(self.completion.take_gone());
         let found = listing::list(&self.config)?;
+        let turn = self.queue.get(self.turn).and_then(|place| self.known.get(*place));
+        let turn = turn.map(|known| Arc::clone(&known.lineage.partition));
+        // Behind a listing that succeeds: who reads goes by places.
+        self.drop_gone(&found);
         self.match_files(&found, up_to_date, now);
+        self.enqueue(&found, turn.as_ref());
         Ok(())
     }
 
@@ -212,6 +242,9 @@ impl Reader {
             }
             let lineage = Lineage::read(&partition, &offset)?;
             let own = lineage.task(self.config.tasks) == self.config.task;
+            if !own && self.config.complete && lineage.is_where_it_began() {
+                continue; // Nor is its file one of this task's.
+            }
             match places.get(&partition.to_string()) {
                 None => self.known.push(Known::new(lineage, own, None)),
                 Some(place) if !self.known[*place].own => self.known[*place].lineage = lineage,
@@ -247,6 +280,7 @@ impl Reader {
             let reports = self.completion.take_reports();
             records.extend(reports.iter().map(|status| reporter.record(status)));
         }
+        self.say_forgotten(&mut records);
         self.look_how_far(now, records.is_empty());
         Ok(records)
     }
@@ -277,7 +311,8 @@ impl Reader {
                     return Ok(());
                 }
                 Ok(Progress::Finished) => {
-                    known.seen = input.seen();
+                    // Should one come back that is out of sight, it is yet to be seen to.
+                    known.seen = known.file.as_ref().and_then(|_| input.seen());
                     known.input = None;
                     self.finished(place);
                     return Ok(());

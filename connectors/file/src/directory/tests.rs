@@ -1,6 +1,7 @@
 #[cfg(feature = "parquet")]
 mod columns;
 mod done;
+mod gone;
 mod model;
 mod rules;
 
@@ -79,6 +80,8 @@ struct Running {
     offsets: Vec<(Arc<OffsetMap>, OffsetMap)>,
     /// Records that are for the dead letter queue only.
     left_out: Vec<SourceRecord>,
+    /// The names of files whose source offsets are to be forgotten.
+    forgotten: Vec<String>,
 }
 
 impl Running {
@@ -92,12 +95,19 @@ impl Running {
             context,
             offsets: Vec::new(),
             left_out: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
     async fn poll(&mut self) -> Result<Vec<SourceRecord>, Error> {
         loop {
             let records = self.task.poll().await?;
+            let (forgotten, records): (Vec<_>, Vec<_>) =
+                records.into_iter().partition(|record| record.forgets);
+            let names = forgotten
+                .iter()
+                .map(|record| name_of(&record.source_partition).to_owned());
+            self.forgotten.extend(names);
             for record in &records {
                 if let Some(offset) = &record.source_offset {
                     self.offsets
@@ -142,6 +152,12 @@ impl Running {
             }
         }
     }
+}
+
+/// The name by which a source partition's file was first known.
+fn name_of(partition: &OffsetMap) -> &str {
+    let path = partition.get_str("filename").expect("it has one");
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 fn gzip(text: &str) -> Vec<u8> {

@@ -49,9 +49,27 @@ impl ConnectorOffsets {
 
     /// Writes such records, within `offset.flush.timeout.ms`.
     pub(crate) async fn write(&self, records: &[KeyValue]) -> Result<(), Error> {
+        self.forget_copies(records).await?;
         self.primary().write(records).await?;
         self.copy(records).await;
         Ok(())
+    }
+
+    /// Forgets in the worker's topic what such records forget, before they are written to the connector's own: what is forgotten there cannot
+    /// come back (as Kafka's store does, KAFKA-15018).
+    pub(crate) async fn forget_copies(&self, records: &[KeyValue]) -> Result<(), Error> {
+        let tombstones: Vec<KeyValue> = match &self.own {
+            Some(_) => records
+                .iter()
+                .filter(|(_, value)| value.is_none())
+                .cloned()
+                .collect(),
+            None => Vec::new(),
+        };
+        if tombstones.is_empty() {
+            return Ok(());
+        }
+        self.worker.write(&tombstones).await
     }
 
     /// Copies what was written to the connector's own topic into the worker's.

@@ -25,18 +25,30 @@ pub(super) struct Submitted<D> {
 struct Queue<D> {
     partition: Arc<OffsetMap>,
     waiting: VecDeque<Entry<D>>,
-    committable: Option<OffsetMap>,
+    committable: Option<GoesOn>,
+}
+
+/// Where a source partition goes on behind a record.
+#[derive(Debug)]
+enum GoesOn {
+    At(OffsetMap),
+    /// It is over.
+    Nowhere,
 }
 
 #[derive(Debug)]
 struct Entry<D> {
     /// `None`: the record was skipped.
     delivery: Option<D>,
-    offset: Option<OffsetMap>,
+    goes_on: Option<GoesOn>,
 }
 
-/// A source partition and the offset to commit for it.
-pub(super) type Committable = (Arc<OffsetMap>, OffsetMap);
+/// A source partition and the offset to commit for it; `None`: it is to be forgotten.
+pub(super) type Committable = (Arc<OffsetMap>, Option<OffsetMap>);
+
+/// Queues without records that are kept, unless there are more that have some: sources of many short partitions would never end to gather
+/// them.
+const IDLE_MAX: usize = 1024;
 
 impl<D> Submitted<D> {
     pub(super) fn new() -> Self {
@@ -60,8 +72,17 @@ impl<D> Submitted<D> {
         offset: Option<OffsetMap>,
         delivery: Option<D>,
     ) {
+        self.push(partition, offset.map(GoesOn::At), delivery);
+    }
+
+    /// Adds that a source partition is over.
+    pub(super) fn forget(&mut self, partition: &Arc<OffsetMap>) {
+        self.push(partition, Some(GoesOn::Nowhere), None);
+    }
+
+    fn push(&mut self, partition: &Arc<OffsetMap>, goes_on: Option<GoesOn>, delivery: Option<D>) {
         let place = self.place(partition);
-        self.queues[place].waiting.push_back(Entry { delivery, offset });
+        self.queues[place].waiting.push_back(Entry { delivery, goes_on });
         self.in_flight += 1;
     }
 
@@ -89,17 +110,38 @@ impl<D> Submitted<D> {
 
     /// What may be committed and was not taken before.
     pub(super) fn take_committable(&mut self) -> Vec<Committable> {
-        let queues = self.queues.iter_mut();
-        queues
-            .filter_map(|queue| Some((Arc::clone(&queue.partition), queue.committable.take()?)))
-            .collect()
+        let taken = self.queues.iter_mut().filter_map(|queue| {
+            let offset = match queue.committable.take()? {
+                GoesOn::At(offset) => Some(offset),
+                GoesOn::Nowhere => None,
+            };
+            Some((Arc::clone(&queue.partition), offset))
+        });
+        let taken = taken.collect();
+        self.drop_idle();
+        taken
+    }
+
+    fn drop_idle(&mut self) {
+        let is_idle = |queue: &Queue<D>| queue.waiting.is_empty() && queue.committable.is_none();
+        let idle = self.queues.iter().filter(|queue| is_idle(queue)).count();
+        if idle <= IDLE_MAX.max(self.queues.len() - idle) {
+            return;
+        }
+        self.queues.retain(|queue| !is_idle(queue));
+        let places = self.queues.iter().enumerate();
+        self.index = places
+            .map(|(place, queue)| (queue.partition.to_string(), place))
+            .collect();
+        self.last = 0;
     }
 
     /// What could not be committed is tried again, unless there is something newer by now.
     pub(super) fn give_back(&mut self, committable: Vec<Committable>) {
         for (partition, offset) in committable {
             let place = self.place(&partition);
-            self.queues[place].committable.get_or_insert(offset);
+            let goes_on = offset.map_or(GoesOn::Nowhere, GoesOn::At);
+            self.queues[place].committable.get_or_insert(goes_on);
         }
     }
 }
@@ -124,7 +166,7 @@ impl<D: Future + Unpin> Submitted<D> {
                     }
                 }
                 let head = queue.waiting.pop_front().expect("it was just looked at");
-                queue.committable = head.offset.or(queue.committable.take());
+                queue.committable = head.goes_on.or(queue.committable.take());
                 self.in_flight -= 1;
             }
         }
@@ -146,6 +188,8 @@ mod tests {
 
     use super::*;
 
+    const FORGOTTEN: i64 = -1;
+
     fn partition(name: &str) -> Arc<OffsetMap> {
         Arc::new(OffsetMap::new().with("p", name))
     }
@@ -166,7 +210,10 @@ mod tests {
         taken
             .map(|(partition, offset)| {
                 let partition = partition.get_str("p").expect("the test's field").to_owned();
-                (partition, offset.get_int64("o").expect("the test's field"))
+                let number = offset.map_or(FORGOTTEN, |offset| {
+                    offset.get_int64("o").expect("the test's field")
+                });
+                (partition, number)
             })
             .collect()
     }
@@ -202,13 +249,51 @@ mod tests {
         assert_eq!(committable(&mut submitted), [("a".to_owned(), 2)]);
         acknowledge(4);
         assert!(poll(&mut submitted));
-        submitted.give_back(vec![(a, offset(2).expect("given"))]);
+        submitted.give_back(vec![(a, offset(2))]);
         assert_eq!(
             committable(&mut submitted),
             [("a".to_owned(), 3)],
             "the newer one stays"
         );
         assert_eq!(submitted.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_partition_is_forgotten_behind_its_records_and_begins_again_behind_that() {
+        let mut submitted = Submitted::new();
+        let (sender, delivery) = oneshot::channel::<()>();
+        submitted.submit(&partition("a"), offset(1), Some(delivery));
+        submitted.forget(&partition("a"));
+        submitted.forget(&partition("b"));
+        assert!(poll(&mut submitted));
+        assert_eq!(committable(&mut submitted), [("b".to_owned(), FORGOTTEN)]);
+        sender.send(()).expect("it is waited for");
+        assert!(poll(&mut submitted));
+        let taken = submitted.take_committable();
+        submitted.give_back(taken);
+        assert_eq!(committable(&mut submitted), [("a".to_owned(), FORGOTTEN)]);
+        submitted.forget(&partition("a"));
+        submitted.submit(&partition("a"), offset(2), None);
+        assert!(poll(&mut submitted));
+        assert_eq!(committable(&mut submitted), [("a".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn partitions_that_are_done_with_take_no_room() {
+        let mut submitted = Submitted::new();
+        let (_sender, hangs) = oneshot::channel::<()>();
+        submitted.submit(&partition("hangs"), offset(1), Some(hangs));
+        for number in 0..3 * IDLE_MAX {
+            submitted.submit(&partition(&number.to_string()), offset(1), None);
+            assert!(poll(&mut submitted));
+            assert_eq!(committable(&mut submitted).len(), 1);
+            assert!(submitted.queues.len() <= IDLE_MAX + 2);
+            assert_eq!(submitted.index.len(), submitted.queues.len());
+        }
+        // Whatever moved, each is where the index says.
+        submitted.submit(&partition("hangs"), offset(2), None);
+        assert!(!poll(&mut submitted));
+        assert_eq!(submitted.in_flight(), 2);
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! A source task against the client's model cluster. Time is virtual.
 
+mod forgotten;
 mod letters;
 mod transactional;
 mod waiting;

@@ -70,8 +70,9 @@ pub(in crate::worker) struct TransactionalRunner {
     is_cut: bool,
     /// The records of the transaction.
     records: usize,
-    /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON.
-    moved: BTreeMap<String, (Arc<OffsetMap>, OffsetMap)>,
+    /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON; `None`: it is to be
+    /// forgotten.
+    moved: BTreeMap<String, (Arc<OffsetMap>, Option<OffsetMap>)>,
     /// What is committed, until the task and the worker's own offsets topic have it, too.
     untold: Option<Told>,
     /// The topics of the transaction, and those that are known to be active.
@@ -357,6 +358,11 @@ impl TransactionalRunner {
 
     async fn send_one(&mut self, mut record: SourceRecord, offsets_topic: &str) -> Result<(), Error> {
         let offset = record.source_offset.take();
+        if record.forgets {
+            let key = record.source_partition.to_string();
+            self.moved.insert(key, (record.source_partition, None));
+            return Ok(());
+        }
         let left_out = record.fault.take();
         if let (Some(why), Some(letters)) = (&left_out, self.letters.clone()) {
             let place = Place {
@@ -389,7 +395,7 @@ impl TransactionalRunner {
 
     /// Of a record that is left out, too: it shall not come again.
     fn moves(&mut self, record: &SourceRecord, offset: Option<OffsetMap>) {
-        if let Some(offset) = offset {
+        if offset.is_some() {
             let key = record.source_partition.to_string();
             self.moved
                 .insert(key, (Arc::clone(&record.source_partition), offset));

@@ -27,6 +27,7 @@ pub(super) const CSV_INFER_TYPES: &str = "csv.infer.types";
 pub(super) const VALUE_SCHEMA: &str = "value.schema";
 pub(super) const CLEANUP_POLICY: &str = "cleanup.policy";
 pub(super) const FINISHED_PATH: &str = "finished.path";
+pub(super) const FINISHED_FORGET: &str = "finished.path.forget.offsets";
 pub(super) const ERROR_PATH: &str = "error.path";
 pub(super) const MARK_EXTENSION: &str = "cleanup.mark.extension";
 pub(super) const STATUS_TOPIC: &str = "tasks.file.status.storage.topic";
@@ -230,6 +231,14 @@ fn completion(group: Group) -> Group {
             ConfigType::String,
             "The directory to which files are moved, on the same file system. Below input.path it is not read.",
             ConfigKey::optional,
+        )
+        .key(
+            FINISHED_FORGET,
+            ConfigType::Boolean,
+            "Whether the source offset of a file is forgotten once it was moved to finished.path, so that offsets do not pile up. A file that \
+             is put back is then read again; otherwise it is known, and moved again. Offsets of files that were deleted are forgotten in \
+             any case.",
+            |key| key.default(false).importance(Importance::Low),
         )
         .key(
             ERROR_PATH,

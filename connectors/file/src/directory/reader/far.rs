@@ -24,7 +24,9 @@ impl Reader {
         let own = self.known.iter().filter(|known| known.own);
         let (done, whole) = own
             .map(bytes)
-            .fold((0, 0), |(done, whole), of| (done + of.0, whole + of.1));
+            .fold((self.far_gone, self.far_gone), |(done, whole), of| {
+                (done + of.0, whole + of.1)
+            });
         self.far = Some(Progress::bytes(done, whole));
     }
 }

@@ -11,8 +11,11 @@ use std::{
     fs::OpenOptions,
     io,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
+
+use forebay_connect_api::OffsetMap;
 
 use super::{Known, Reader};
 use crate::{
@@ -38,6 +41,9 @@ impl Reader {
     pub(super) fn match_files(&mut self, found: &[Found], up_to_date: bool, now: Duration) {
         let mut taken = vec![false; found.len()];
         self.match_known(found, &mut taken);
+        if self.config.complete {
+            self.drop_replaced(found);
+        }
         let unknown: Vec<usize> = (0..found.len())
             .filter(|index| !taken[*index] && found[*index].length > 0)
             .collect();
@@ -54,7 +60,6 @@ impl Reader {
         self.doubts.retain(|identity, _| still.contains(identity));
         self.looked.retain(|identity, _| still.contains(identity));
         self.forget();
-        self.enqueue(found);
     }
 
     /// Finds the files of the histories by inode.
@@ -111,8 +116,12 @@ impl Reader {
         let known = &mut self.known[place];
         if known.lineage.path != file.path {
             known.lineage.path.clone_from(&file.path);
+            if known.done.is_some() && file.wanted {
+                known.seen = None; // What is to become of it was done to the other name, if at all.
+            }
         }
         known.lineage.inode = Some((file.identity.number, file.identity.born));
+        known.device = Some(file.identity.device);
         known.file = Some(file.clone());
     }
 
@@ -154,6 +163,10 @@ impl Reader {
             self.refresh_openings();
         }
         let mut index = Index::new(&self.known, found, self.config.complete);
+        for (inode, generation) in self.generations_gone() {
+            let next = index.generations.entry(inode).or_insert(0);
+            *next = (*next).max(generation + 1);
+        }
         for file in unknown.iter().map(|index| &found[*index]) {
             let mut opening = None;
             let is_ours = self.is_ours(file);
@@ -341,12 +354,8 @@ impl Reader {
         self.known.retain(|known| !is_over(known));
     }
 
-    fn enqueue(&mut self, found: &[Found]) {
-        let current = self
-            .queue
-            .get(self.turn)
-            .and_then(|place| self.known.get(*place))
-            .map(|known| known.lineage.partition.clone());
+    /// Puts what may have more into its order; whose turn it was goes on.
+    pub(super) fn enqueue(&mut self, found: &[Found], turn: Option<&Arc<OffsetMap>>) {
         let order: HashMap<Identity, usize> = found
             .iter()
             .enumerate()
@@ -363,11 +372,11 @@ impl Reader {
                 .and_then(|file| order.get(&file.identity))
                 .copied()
         });
-        self.turn = current
+        self.turn = turn
             .and_then(|partition| {
                 queue
                     .iter()
-                    .position(|place| self.known[*place].lineage.partition == partition)
+                    .position(|place| Arc::ptr_eq(&self.known[*place].lineage.partition, partition))
             })
             .unwrap_or(0);
         self.queue = queue;

@@ -6,7 +6,7 @@ use super::*;
 const LARGE: usize = 1_100_000;
 
 /// Gives all records at once, and then no more.
-struct Given(Vec<SourceRecord>);
+pub(super) struct Given(pub(super) Vec<SourceRecord>);
 
 impl SourceTask for Given {
     fn start<'a>(

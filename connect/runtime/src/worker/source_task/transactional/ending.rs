@@ -52,8 +52,10 @@ impl TransactionalRunner {
         let what = format!("Failed to flush offsets and/or records for task {}", self.id);
         self.begin()?;
         let moved = self.moved.values();
-        let records = offsets.records(moved.map(|(partition, offset)| (&**partition, Some(offset))));
+        let records = offsets.records(moved.map(|(partition, offset)| (&**partition, offset.as_ref())));
         if !self.is_committing {
+            let forgotten = offsets.forget_copies(&records).await;
+            forgotten.map_err(|error| Error::retriable(what.clone()).with_source(error))?;
             for (key, value) in &records {
                 // Where the worker looks for it, whatever partitioner the connector has for its records.
                 let partition = self.producer.partition_for_key(offsets.topic(), key).await;
@@ -82,7 +84,10 @@ impl TransactionalRunner {
         self.metrics.gave(records_committed);
         self.metrics.active(self.ahead.records() as u64);
         self.metrics.transaction(records_committed);
-        let offsets_committed = std::mem::take(&mut self.moved).into_values().collect();
+        let moved = std::mem::take(&mut self.moved).into_values();
+        let offsets_committed = moved
+            .filter_map(|(partition, offset)| Some((partition, offset?)))
+            .collect();
         self.untold = Some(Told {
             records,
             offsets: offsets_committed,
