@@ -19,6 +19,8 @@ mod provider;
 mod rest;
 mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 mod validate;
 mod worker;
 

@@ -20,66 +20,19 @@ use forebay_protocol::{ErrorCode, Request};
 use super::*;
 use crate::store::config::ClusterConfig;
 use crate::store::status::State;
+use crate::testing::{Idle, asked, idle_sink, idle_source};
 
 /// How long the worker may take to get somewhere.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const CONFIGS: &str = "connect-configs";
 
-/// Makes two tasks that do nothing.
-struct Idle;
-
-impl Connector for Idle {
-    fn config(&self) -> ConfigDef {
-        ConfigDef::new()
-    }
-
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn ConnectorContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
-        let task = |number: &str| Properties::from([("number".to_owned(), number.to_owned())]);
-        Box::pin(std::future::ready(Ok(vec![task("0"), task("1")])))
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-impl SourceConnector for Idle {
-    fn task(&self) -> Box<dyn SourceTask> {
-        Box::new(IdleTask)
-    }
-}
-
-struct IdleTask;
-
-impl SourceTask for IdleTask {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SourceTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, ConnectorError>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
 fn idle() -> [Plugin; 2] {
-    let idle = Plugin::source("org.example.IdleConnector", "1", || Idle);
+    let idle = || Idle {
+        tasks: 2,
+        task: idle_source,
+    };
+    let idle = Plugin::source("org.example.IdleConnector", "1", idle);
     [
         idle,
         Plugin::source("org.example.NoisyConnector", "1", Noisy::default),
@@ -180,7 +133,7 @@ impl Connector for Noisy {
 
 impl SourceConnector for Noisy {
     fn task(&self) -> Box<dyn SourceTask> {
-        Box::new(IdleTask)
+        idle_source()
     }
 }
 

@@ -28,7 +28,7 @@ use super::context::Context;
 use super::converters::Converters;
 use super::progress::{Hold, Progress};
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
-use super::task::made_of;
+use super::task::Equipment;
 use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, Topics};
 use crate::metrics::{Side, TaskMetrics};
@@ -117,26 +117,22 @@ impl SinkTaskRunner {
     pub(super) fn new(
         context: Arc<Context>,
         id: TaskId,
-        mut config: ConnectorConfig,
+        config: ConnectorConfig,
         parts: Parts,
     ) -> Result<Self, Error> {
-        let metrics = context.metrics.task(&id, Side::Sink);
-        config.errors.metrics = Arc::clone(&metrics.errors);
-        let consumer = clients::sink_consumer(&context, &config, &id)
+        let equipment = Equipment::new(&context, &id, config, (Side::Sink, &parts.task_class))?;
+        let consumer = clients::sink_consumer(&context, &equipment.config, &id)
             .map_err(|error| Error::fatal("cannot make the task's consumer").with_source(error))?;
-        let progress = Arc::new(Progress::new(&context, &id));
-        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
-        metrics.made_of(|| made_of(&context, &config, &converters, &parts.task_class));
         Ok(Self {
-            transformations: Transformations::new(&config)?,
-            converters: converters.with_progress(&progress),
-            progress,
+            transformations: equipment.transformations,
+            converters: equipment.converters,
+            progress: equipment.progress,
+            config: equipment.config,
+            metrics: equipment.metrics,
             missing: Missing::default(),
             context,
             id,
-            config,
             consumer,
-            metrics,
             task: parts.task,
             task_class: parts.task_class,
             raw: None,

@@ -34,7 +34,7 @@ use super::dead_letters::Fault;
 use super::progress::{Hold, Progress, SAID_AFTER, because};
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, stopped, wait_while_paused};
-use super::task::made_of;
+use super::task::Equipment;
 use super::transformations::Transformations;
 use crate::connector_config::ConnectorConfig;
 use crate::metrics::{Commit, Side, TaskMetrics};
@@ -141,27 +141,22 @@ impl SourceTaskRunner {
     pub(super) fn new(
         context: Arc<Context>,
         id: TaskId,
-        mut config: ConnectorConfig,
+        config: ConnectorConfig,
         (task, task_class): (Box<dyn SourceTask>, String),
     ) -> Result<Self, Error> {
-        let metrics = context.metrics.task(&id, Side::Source);
-        config.errors.metrics = Arc::clone(&metrics.errors);
-        let producer = clients::source_producer(&context, &config, &id)
+        let equipment = Equipment::new(&context, &id, config, (Side::Source, &task_class))?;
+        let producer = clients::source_producer(&context, &equipment.config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
-        let progress = Arc::new(Progress::new(&context, &id));
-        let topics = Topics::new(&context, &config, &progress)?;
-        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
-        metrics.made_of(|| made_of(&context, &config, &converters, &task_class));
         Ok(Self {
-            transformations: Transformations::new(&config)?,
-            converters: converters.with_progress(&progress),
-            progress,
+            topics: Topics::new(&context, &equipment.config, &equipment.progress)?,
+            transformations: equipment.transformations,
+            converters: equipment.converters,
+            progress: equipment.progress,
+            config: equipment.config,
+            metrics: equipment.metrics,
             context,
             id,
-            config,
-            metrics,
             producer,
-            topics,
             task,
             submitted: Submitted::new(),
             offsets: None,

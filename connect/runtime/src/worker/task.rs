@@ -12,14 +12,16 @@ use super::connector::task_class;
 use super::context::Context;
 use super::converters::Converters;
 use super::fencing;
+use super::progress::Progress;
 use super::sink_task::{self, SinkTaskRunner};
 use super::source_task::{SourceTaskRunner, TransactionalRunner};
 use super::stage::Stage;
 use super::supervisor::{Command, Failure, Unit, stopped};
+use super::transformations::Transformations;
 use crate::connector_config::{ConnectorConfig, RestartPolicy};
 use crate::herder::cluster::Cluster;
 use crate::herder::plan::TaskSpec;
-use crate::metrics::Parts;
+use crate::metrics::{Parts, Side, TaskMetrics};
 use crate::provider::Resolved;
 use crate::store::status::State;
 
@@ -31,8 +33,41 @@ pub(super) struct TaskUnit {
     pub(super) id: TaskId,
 }
 
+/// What every task has, of whichever type, but its client.
+pub(super) struct Equipment {
+    pub(super) config: ConnectorConfig,
+    pub(super) metrics: Arc<TaskMetrics>,
+    pub(super) transformations: Transformations,
+    pub(super) converters: Converters,
+    /// What the status says of holds.
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Equipment {
+    /// Errors count for the task, and what it waits for is in its status.
+    pub(super) fn new(
+        context: &Arc<Context>,
+        id: &TaskId,
+        mut config: ConnectorConfig,
+        (side, task_class): (Side, &str),
+    ) -> Result<Self, Error> {
+        let metrics = context.metrics.task(id, side);
+        config.errors.metrics = Arc::clone(&metrics.errors);
+        let progress = Arc::new(Progress::new(context, id));
+        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
+        metrics.made_of(|| made_of(context, &config, &converters, task_class));
+        Ok(Self {
+            transformations: Transformations::new(&config)?,
+            converters: converters.with_progress(&progress),
+            progress,
+            metrics,
+            config,
+        })
+    }
+}
+
 /// The classes that a task is made of, for its metrics; `None`: its connector's is not known any more.
-pub(super) fn made_of(
+fn made_of(
     context: &Context,
     config: &ConnectorConfig,
     converters: &Converters,

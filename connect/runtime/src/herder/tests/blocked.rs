@@ -40,59 +40,18 @@ impl Drop for Opens {
     }
 }
 
-struct Blocking(Arc<Gate>);
-
-impl Connector for Blocking {
-    fn config(&self) -> ConfigDef {
-        ConfigDef::new()
-    }
-
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn ConnectorContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
-        Box::pin(std::future::ready(Ok(vec![Properties::new()])))
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-impl SourceConnector for Blocking {
-    fn task(&self) -> Box<dyn SourceTask> {
-        Box::new(BlockingTask(Arc::clone(&self.0)))
-    }
-}
-
-struct BlockingTask(Arc<Gate>);
-
-impl SourceTask for BlockingTask {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SourceTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, ConnectorError>> {
-        Box::pin(async {
-            self.0.pass();
+/// A task that does that.
+fn blocking(gate: &Arc<Gate>) -> Box<dyn SourceTask> {
+    let gate = Arc::clone(gate);
+    asked(move || {
+        let gate = Arc::clone(&gate);
+        Box::pin(async move {
+            gate.pass();
             let value = forebay_connect_api::SchemaAndValue::string("late");
             let record = SourceRecord::new(Arc::default(), None, "late".into(), value);
             Ok(vec![record])
         })
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
+    })
 }
 
 /// Finding 4 of the review of 22 November: its worker joined no rebalance any more, and `/health` did not tell.
@@ -111,7 +70,11 @@ async fn a_worker_goes_on_without_a_task_that_blocks_its_thread() {
         let blocking = {
             let gate = Arc::clone(&gate);
             Plugin::source("org.example.BlockingConnector", "1", move || {
-                Blocking(Arc::clone(&gate))
+                let gate = Arc::clone(&gate);
+                Idle {
+                    tasks: 1,
+                    task: move || blocking(&gate),
+                }
             })
         };
         let herder = worker_with(&model.client(&[]), &keys, [blocking]).await;

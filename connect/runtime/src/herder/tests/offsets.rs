@@ -2,9 +2,7 @@
 
 use forebay_client::Consumer;
 use forebay_client::consumer::Subscription;
-use forebay_connect_api::{
-    AssignedPartition, Intent, Offset, SinkBatch, SinkConnector, SinkTask, SinkTaskContext, TopicPartition,
-};
+use forebay_connect_api::{Intent, Offset, TopicPartition};
 use forebay_protocol::{ApiKey, TopicPartition as ClientTopicPartition};
 use serde_json::json;
 
@@ -14,61 +12,6 @@ use crate::store::config::TargetState;
 use crate::store::intent;
 
 const INTENTS: &str = "connect-offsets-intents";
-
-/// Has no tasks that do anything.
-struct IdleSink;
-
-impl Connector for IdleSink {
-    fn config(&self) -> ConfigDef {
-        ConfigDef::new()
-    }
-
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn ConnectorContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn task_configs(&self, _: u32) -> BoxFuture<'_, Result<Vec<Properties>, ConnectorError>> {
-        Box::pin(std::future::ready(Ok(vec![Properties::new()])))
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-impl SinkConnector for IdleSink {
-    fn task(&self) -> Box<dyn SinkTask> {
-        Box::new(IdleSinkTask)
-    }
-}
-
-struct IdleSinkTask;
-
-impl SinkTask for IdleSinkTask {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SinkTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn open<'a>(&'a mut self, _: &'a [AssignedPartition]) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn put<'a>(&'a mut self, _: &'a SinkBatch) -> BoxFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
 
 /// A cluster, its worker, and a sink that is stopped.
 struct Stopped {
@@ -83,7 +26,11 @@ impl Stopped {
         model.create_topic("t", 2);
         model.create_topic(INTENTS, 5);
         let client = model.client(&[]);
-        let sink = Plugin::sink("org.example.IdleSinkConnector", "1", || IdleSink);
+        let idle = || Idle {
+            tasks: 1,
+            task: idle_sink,
+        };
+        let sink = Plugin::sink("org.example.IdleSinkConnector", "1", idle);
         let herder = worker_with(&client, &[], [sink]).await;
         let config = [
             ("connector.class", "IdleSink"),

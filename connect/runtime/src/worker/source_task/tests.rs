@@ -2,6 +2,7 @@
 
 mod forgotten;
 mod letters;
+mod tasks;
 mod transactional;
 mod waiting;
 
@@ -15,33 +16,6 @@ use crate::group::Session;
 use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
 use crate::store::status::StatusStore;
-
-/// Gives so many records, one with each poll, and then no more.
-struct Counter(usize);
-
-impl SourceTask for Counter {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SourceTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
-        if self.0 == 0 {
-            return Box::pin(std::future::pending());
-        }
-        self.0 -= 1;
-        let value = SchemaAndValue::string(self.0.to_string());
-        let record = SourceRecord::new(Arc::new(OffsetMap::new()), None, "t".into(), value);
-        Box::pin(std::future::ready(Ok(vec![record])))
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
 
 fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
     runner_with(model, records, &[])
@@ -83,13 +57,8 @@ fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> Sou
         connector: "c".into(),
         task: 0,
     };
-    SourceTaskRunner::new(
-        context,
-        id,
-        config,
-        (Box::new(Counter(records)), "Task".to_owned()),
-    )
-    .expect("sound converters")
+    SourceTaskRunner::new(context, id, config, (tasks::counter(records), "Task".to_owned()))
+        .expect("sound converters")
 }
 
 /// LOW 24 of the second attack review: what the next start sends again must not come from the old one as well. Whether the task

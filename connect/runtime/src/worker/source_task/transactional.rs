@@ -35,7 +35,7 @@ use crate::worker::dead_letters::Fault;
 use crate::worker::progress::{Hold, Progress, because};
 use crate::worker::stage::Stage;
 use crate::worker::supervisor::{Command, Failure, stopped, wait_while_paused};
-use crate::worker::task::made_of;
+use crate::worker::task::Equipment;
 use crate::worker::transformations::Transformations;
 
 /// How long the coordinator may take to give the producer its id before the task says that it waits for that.
@@ -103,21 +103,19 @@ impl TransactionalRunner {
     pub(in crate::worker) fn new(
         context: Arc<Context>,
         id: TaskId,
-        mut config: ConnectorConfig,
+        config: ConnectorConfig,
         (task, task_class): (Box<dyn SourceTask>, String),
     ) -> Result<Self, Error> {
-        let metrics = context.metrics.task(&id, Side::Source);
-        config.errors.metrics = Arc::clone(&metrics.errors);
+        let equipment = Equipment::new(&context, &id, config, (Side::Source, &task_class))?;
+        let config = equipment.config;
         let producer = clients::transactional_producer(&context, &config, &id)
             .map_err(|error| Error::fatal("cannot make the task's producer").with_source(error))?;
-        let progress = Arc::new(Progress::new(&context, &id));
-        let converters = Converters::new(&context.config, &config).map_err(Error::Config)?;
-        metrics.made_of(|| made_of(&context, &config, &converters, &task_class));
         Ok(Self {
-            transformations: Transformations::new(&config)?,
-            converters: converters.with_progress(&progress),
-            topics: Topics::new(&context, &config, &progress)?,
-            progress,
+            topics: Topics::new(&context, &config, &equipment.progress)?,
+            transformations: equipment.transformations,
+            converters: equipment.converters,
+            progress: equipment.progress,
+            metrics: equipment.metrics,
             letters: None,
             task_class,
             boundary: Boundary::new(config.boundary, context.config.offset_flush_interval),
@@ -125,7 +123,6 @@ impl TransactionalRunner {
             context,
             id,
             config,
-            metrics,
             producer,
             task,
             is_open: false,

@@ -29,17 +29,8 @@ async fn run(
         .map(|topic| ("offsets.storage.topic", topic))
         .into_iter()
         .collect();
-    let (id, config) = (transactional::id(), transactional::config(&keys));
-    let task: (Box<dyn SourceTask>, String) = (Box::new(letters::Given(records)), "Task".to_owned());
-    let (command, commands) = watch::channel(Command::Be(TargetState::Started));
-    let context = Arc::clone(context);
-    let running = if exactly_once {
-        let runner = TransactionalRunner::new(context, id, config, task).expect("sound");
-        tokio::spawn(runner.run(Arc::default(), commands, std::future::ready(Ok(()))))
-    } else {
-        let runner = SourceTaskRunner::new(context, id, config, task).expect("sound");
-        tokio::spawn(runner.run(Arc::default(), commands))
-    };
+    let config = transactional::config(&keys);
+    let (running, command) = tasks::spawn(context, exactly_once, config, tasks::given(records));
     tokio::time::sleep(Duration::from_secs(20)).await;
     command.send_replace(Command::Stop);
     running.await.expect("no panic")

@@ -5,32 +5,6 @@ use super::*;
 /// Larger than a request may be.
 const LARGE: usize = 1_100_000;
 
-/// Gives all records at once, and then no more.
-pub(super) struct Given(pub(super) Vec<SourceRecord>);
-
-impl SourceTask for Given {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SourceTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
-        Box::pin(async {
-            if self.0.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            Ok(std::mem::take(&mut self.0))
-        })
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
 fn partition() -> OffsetMap {
     OffsetMap::new().with("file", "f")
 }
@@ -61,7 +35,7 @@ struct Bench {
     model: Arc<Model>,
     context: Arc<Context>,
     command: watch::Sender<Command>,
-    running: tokio::task::JoinHandle<Result<(), Failure>>,
+    running: tasks::Running,
 }
 
 impl Bench {
@@ -69,17 +43,8 @@ impl Bench {
         let model = Model::new(1);
         model.create_topic("t", 1);
         let context = transactional::context(&model.client(&[])).await;
-        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
-        let (id, config) = (transactional::id(), transactional::config(keys));
-        let task: (Box<dyn SourceTask>, String) = (Box::new(Given(records)), "org.example.Task".to_owned());
-        let own = Arc::clone(&context);
-        let running = if exactly_once {
-            let runner = TransactionalRunner::new(own, id, config, task).expect("sound");
-            tokio::spawn(runner.run(Arc::default(), commands, std::future::ready(Ok(()))))
-        } else {
-            let runner = SourceTaskRunner::new(own, id, config, task).expect("sound");
-            tokio::spawn(runner.run(Arc::default(), commands))
-        };
+        let task = tasks::given(records);
+        let (running, command) = tasks::spawn(&context, exactly_once, transactional::config(keys), task);
         Self {
             model,
             context,

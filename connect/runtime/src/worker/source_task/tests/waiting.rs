@@ -1,18 +1,12 @@
 //! What the status of a source task says that runs and makes no progress (docs/connect-errors.md). Time is virtual.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::Bytes;
 
 use super::*;
 use crate::converter::{self, Converter};
-
-fn id() -> TaskId {
-    TaskId {
-        connector: "c".into(),
-        task: 0,
-    }
-}
+use crate::testing::asked;
 
 /// Waits until the status says something, or nothing any more.
 async fn until_says(context: &Context, what: Option<&str>) {
@@ -23,7 +17,7 @@ async fn until_says(context: &Context, what: Option<&str>) {
     };
     let deadline = Instant::now() + Duration::from_secs(900);
     loop {
-        let status = context.statuses.task(&id());
+        let status = context.statuses.task(&transactional::id());
         let said = status.as_ref().and_then(|status| status.trace.clone());
         if status.is_some_and(|status| status.state == State::Running) && is_so(&said) {
             return;
@@ -36,37 +30,18 @@ async fn until_says(context: &Context, what: Option<&str>) {
 type Switch = Arc<AtomicBool>;
 
 /// Gives records, unless its system is away.
-struct Flaky {
-    is_away: Switch,
-    number: i64,
-}
-
-impl SourceTask for Flaky {
-    fn start<'a>(
-        &'a mut self,
-        _: Arc<dyn SourceTaskContext>,
-        _: &'a Properties,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
-        Box::pin(async {
+fn flaky(is_away: Switch) -> Box<dyn SourceTask> {
+    let number = Arc::new(AtomicI64::new(0));
+    asked(move || {
+        let (is_away, number) = (Arc::clone(&is_away), Arc::clone(&number));
+        Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            if self.is_away.load(Ordering::SeqCst) {
+            if is_away.load(Ordering::SeqCst) {
                 return Err(Error::retriable("the system is away"));
             }
-            self.number += 1;
-            let offset = OffsetMap::new().with("number", self.number);
-            let value = SchemaAndValue::string(self.number.to_string());
-            let record = SourceRecord::new(Arc::new(OffsetMap::new()), Some(offset), "t".into(), value);
-            Ok(vec![record])
+            Ok(vec![tasks::record(number.fetch_add(1, Ordering::SeqCst) + 1)])
         })
-    }
-
-    fn stop(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
+    })
 }
 
 /// Has to fetch something first, which cannot be had.
@@ -102,7 +77,7 @@ struct Bench {
     model: Arc<Model>,
     context: Arc<Context>,
     is_away: Switch,
-    running: tokio::task::JoinHandle<Result<(), Failure>>,
+    running: tasks::Running,
     command: watch::Sender<Command>,
 }
 
@@ -118,27 +93,13 @@ impl Bench {
         let context = transactional::context(&model.client(&[])).await;
         let is_away = Switch::default();
         let converter = converter(&is_away);
-        let task = Box::new(Flaky {
-            // Away is the one or the other.
-            is_away: converter
-                .as_ref()
-                .map_or_else(|| Arc::clone(&is_away), |_| Switch::default()),
-            number: 0,
-        });
-        let task: (Box<dyn SourceTask>, String) = (task, "Task".to_owned());
-        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
-        let own = Arc::clone(&context);
-        let config = transactional::config(&[]);
-        let running = if exactly_once {
-            let runner = TransactionalRunner::new(own, id(), config, task).expect("sound");
-            tokio::spawn(runner.run(Arc::default(), commands, std::future::ready(Ok(()))))
-        } else {
-            let mut runner = SourceTaskRunner::new(own, id(), config, task).expect("sound");
-            if let Some(converter) = converter {
-                runner.converters = runner.converters.clone().with_value(converter);
-            }
-            tokio::spawn(runner.run(Arc::default(), commands))
+        // Away is the one or the other.
+        let flaky = match &converter {
+            Some(_) => flaky(Switch::default()),
+            None => flaky(Arc::clone(&is_away)),
         };
+        let config = transactional::config(&[]);
+        let (running, command) = tasks::spawn_with(&context, exactly_once, config, (flaky, converter));
         let this = Self {
             model,
             context,
@@ -229,4 +190,36 @@ async fn a_converter_that_waits_is_told() {
     bench.is_away.store(false, Ordering::SeqCst);
     bench.says_nothing().await;
     bench.end().await;
+}
+
+/// S11 of the review of sources: pauses grow to ten seconds, and the interval is shorter.
+#[tokio::test(start_paused = true)]
+async fn the_interval_of_transactions_ends_while_poll_is_tried_again() {
+    let keys = [
+        ("transaction.boundary", "interval"),
+        ("transaction.boundary.interval.ms", "60000"),
+    ];
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    let context = transactional::context(&model.client(&[])).await;
+    let mut is_first = true;
+    let task = asked(move || {
+        let polled = match std::mem::take(&mut is_first) {
+            true => Ok(vec![tasks::record(1)]),
+            false => Err(Error::retriable("the system is away")),
+        };
+        Box::pin(std::future::ready(polled))
+    });
+    let (running, command) = tasks::spawn(&context, true, transactional::config(&keys), task);
+    let begun = Instant::now();
+    while model.committed_values("t", 0).is_empty() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(62),
+            "a pause goes from second 59 to 69"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_secs(58), "{:?}", begun.elapsed());
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
 }
