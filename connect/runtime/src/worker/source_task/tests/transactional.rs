@@ -2,6 +2,7 @@
 //! `FOREBAY_TEST_BREAK=transaction` runs the first without transactions, and it must fail.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use forebay_client::Client;
 
@@ -21,6 +22,8 @@ struct Numbers {
     pause: Duration,
     context: Option<Arc<dyn SourceTaskContext>>,
     ask: fn(&dyn TransactionContext, i64),
+    /// How often it was asked.
+    polls: Arc<AtomicUsize>,
     /// How long it takes to hear of a commit.
     hears: Duration,
     committed: Arc<Mutex<Vec<i64>>>,
@@ -34,6 +37,7 @@ fn numbers(end: i64, batch: i64) -> Numbers {
         pause: Duration::from_millis(3),
         context: None,
         ask: |_, _| {},
+        polls: Arc::default(),
         hears: Duration::ZERO,
         committed: Arc::default(),
     }
@@ -62,6 +66,7 @@ impl SourceTask for Numbers {
 
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
         Box::pin(async move {
+            self.polls.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(self.pause).await;
             if self.next >= self.end {
                 std::future::pending::<()>().await;
@@ -85,10 +90,10 @@ impl SourceTask for Numbers {
         &'a mut self,
         offsets: &'a [(Arc<OffsetMap>, OffsetMap)],
     ) -> BoxFuture<'a, Result<(), Error>> {
-        let next = offsets.iter().filter_map(|(_, offset)| offset.get_int64("next"));
-        self.committed.lock().expect("no panic").extend(next);
-        Box::pin(async {
+        Box::pin(async move {
             tokio::time::sleep(self.hears).await;
+            let next = offsets.iter().filter_map(|(_, offset)| offset.get_int64("next"));
+            self.committed.lock().expect("no panic").extend(next);
             Ok(())
         })
     }
@@ -423,6 +428,48 @@ async fn what_was_read_ahead_survives_a_pause_and_comes_again_after_a_stop() {
     let (running, command) = start(&context, &[], numbers(400, 2));
     until_committed(&model, 400).await;
     assert_eq!(model.committed_values("t", 0), expected(400));
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+}
+
+/// S7 of the review of sources.
+#[tokio::test(start_paused = true)]
+async fn a_stop_behind_a_commit_does_not_keep_the_task_from_hearing_of_it() {
+    let model = model(2);
+    let context = context(&model.client(&[])).await;
+    let slow = Numbers {
+        hears: Duration::from_millis(500),
+        ..numbers(5, 5)
+    };
+    let committed = Arc::clone(&slow.committed);
+    let (running, command) = start(&context, &[], slow);
+    until_committed(&model, 5).await;
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+    assert_eq!(*committed.lock().expect("no panic"), [5]);
+}
+
+/// S8 of the review of sources: what is asked for during a commit is for the time behind it, and there is none.
+#[tokio::test(start_paused = true)]
+async fn a_pause_during_a_commit_ends_the_asking_for_more() {
+    let model = model(2);
+    model.faults(|_, request| match request {
+        Request::EndTxn(_) => Fault::Delay(Duration::from_secs(10)),
+        _ => Fault::None,
+    });
+    let context = context(&model.client(&[])).await;
+    let task = numbers(100_000, 2);
+    let polls = Arc::clone(&task.polls);
+    let (running, command) = start(&context, &[], task);
+    while polls.load(Ordering::Relaxed) < 20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    command.send_replace(Command::Be(TargetState::Paused));
+    // One is under way.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let asked = polls.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(polls.load(Ordering::Relaxed), asked);
     command.send_replace(Command::Stop);
     running.await.expect("no panic").expect("it ends well");
 }
