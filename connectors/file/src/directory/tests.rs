@@ -3,6 +3,7 @@ mod columns;
 mod done;
 mod gone;
 mod model;
+mod reading;
 mod rules;
 
 use std::{

@@ -1,17 +1,12 @@
 //! Source offsets of files that are gone are forgotten, where nothing can come of that.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::directory::{
-    completion::Completion,
-    config::{Config, TASK_COUNT, TASK_INDEX},
-    reader::{Call, Reader},
+use super::{
+    reading::{Offsets, Reading},
+    *,
 };
 
 const COMPLETE: (&str, &str) = ("file.complete", "true");
@@ -164,18 +159,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A reader and what it gave out since the last commit.
-struct Task {
-    reader: Reader,
-    completion: Arc<Completion>,
-    in_flight: Vec<SourceRecord>,
-}
-
 struct World {
     place: Place,
     keys: Vec<(&'static str, String)>,
-    tasks: Vec<Task>,
-    offsets: BTreeMap<String, (OffsetMap, OffsetMap)>,
+    tasks: Vec<Reading>,
+    offsets: Offsets,
     committed: Vec<String>,
     written: Vec<String>,
     may_be_lost: BTreeSet<String>,
@@ -196,12 +184,10 @@ impl World {
                 ("finished.path", finished),
                 ("finished.path.forget.offsets", forgets.to_string()),
                 ("file.complete", "true".to_owned()),
-                ("batch.size", "5".to_owned()),
-                (TASK_COUNT, tasks.to_string()),
             ],
             place,
             tasks: Vec::new(),
-            offsets: BTreeMap::new(),
+            offsets: Offsets::new(),
             committed: Vec::new(),
             written: Vec::new(),
             may_be_lost: BTreeSet::new(),
@@ -209,21 +195,13 @@ impl World {
             may_leave_offsets: matches!(policy, "NONE" | "MARK"),
             now: Duration::ZERO,
         };
-        world.tasks = (0..tasks).map(|task| world.task(task)).collect();
+        world.tasks = (0..tasks).map(|task| world.task(task, tasks)).collect();
         world
     }
 
-    fn task(&self, task: usize) -> Task {
-        let index = task.to_string();
+    fn task(&self, task: usize, tasks: usize) -> Reading {
         let keys = self.keys.iter().map(|(key, value)| (*key, value.as_str()));
-        let keys: Vec<_> = keys.chain([(TASK_INDEX, index.as_str())]).collect();
-        let config = Arc::new(Config::parse(&self.place.properties(&keys)).expect("valid"));
-        let completion = Arc::new(Completion::new(Arc::clone(&config), Access::unrestricted()));
-        Task {
-            reader: Reader::new(config, Access::unrestricted(), Arc::clone(&completion)),
-            completion,
-            in_flight: Vec::new(),
-        }
+        Reading::new(&self.place, &keys.collect::<Vec<_>>(), task, tasks)
     }
 
     fn file(&self, name: usize) -> PathBuf {
@@ -272,7 +250,7 @@ impl World {
             Step::Kill { task } => {
                 let task = task % self.tasks.len();
                 self.may_leave_offsets = true;
-                self.tasks[task] = self.task(task);
+                self.tasks[task] = self.task(task, self.tasks.len());
             }
         }
     }
@@ -300,36 +278,12 @@ impl World {
     }
 
     fn poll(&mut self, task: usize) {
-        let offsets = self.offsets.values().cloned().collect();
-        let running = &mut self.tasks[task];
-        let call = Call {
-            now: self.now,
-            offsets: running.reader.wants_offsets().then_some(offsets),
-        };
-        running.reader.list(call).expect("listed");
-        let records = running.reader.read(self.now).expect("read");
-        running.in_flight.extend(records);
+        self.tasks[task].poll(self.now, &self.offsets);
     }
 
     fn commit(&mut self, task: usize) {
-        let running = &mut self.tasks[task];
-        let mut moved = Vec::new();
-        for record in running.in_flight.drain(..) {
-            let key = record.source_partition.to_string();
-            if record.forgets {
-                self.offsets.remove(&key);
-                continue;
-            }
-            self.committed.push(record.value.value.to_string());
-            let offset = record.source_offset.expect("an offset");
-            let through_json = |map: &OffsetMap| OffsetMap::from_json(&map.to_string()).expect("JSON");
-            self.offsets.insert(
-                key,
-                (through_json(&record.source_partition), through_json(&offset)),
-            );
-            moved.push((record.source_partition, offset));
-        }
-        running.completion.committed(&moved);
+        let values = self.tasks[task].commit(&mut self.offsets);
+        self.committed.extend(values);
     }
 
     fn settle(&mut self) -> Result<(), TestCaseError> {

@@ -1,17 +1,12 @@
 //! Random files and random deaths: what is committed in the end is held against what was written.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::directory::{
-    completion::Completion,
-    config::{Config, TASK_COUNT, TASK_INDEX},
-    reader::{Call, Reader},
+use super::{
+    reading::{Offsets, Reading},
+    *,
 };
 
 /// What happens.
@@ -73,17 +68,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A reader and what it gave out since the last commit.
-struct Task {
-    reader: Reader,
-    completion: Arc<Completion>,
-    in_flight: Vec<SourceRecord>,
-}
-
 struct World {
     place: Place,
-    tasks: Vec<Task>,
-    offsets: BTreeMap<String, (OffsetMap, OffsetMap)>,
+    tasks: Vec<Reading>,
+    offsets: Offsets,
     committed: Vec<String>,
     /// Lines of each log's file that is being written, the beginning of one that lacks its end, and the count of other names.
     logs: Vec<(Vec<String>, String)>,
@@ -98,7 +86,7 @@ impl World {
         let mut world = Self {
             place: Place::new(),
             tasks: Vec::new(),
-            offsets: BTreeMap::new(),
+            offsets: Offsets::new(),
             committed: Vec::new(),
             logs: vec![Default::default(); LOGS],
             names: 0,
@@ -110,18 +98,8 @@ impl World {
         world
     }
 
-    fn task(&self, task: usize, tasks: usize) -> Task {
-        let (task, tasks) = (task.to_string(), tasks.to_string());
-        let properties =
-            self.place
-                .properties(&[("batch.size", "5"), (TASK_INDEX, &task), (TASK_COUNT, &tasks)]);
-        let config = Arc::new(Config::parse(&properties).expect("valid"));
-        let completion = Arc::new(Completion::new(Arc::clone(&config), Access::unrestricted()));
-        Task {
-            reader: Reader::new(config, Access::unrestricted(), Arc::clone(&completion)),
-            completion,
-            in_flight: Vec::new(),
-        }
+    fn task(&self, task: usize, tasks: usize) -> Reading {
+        Reading::new(&self.place, &[], task, tasks)
     }
 
     fn log(&self, log: usize) -> PathBuf {
@@ -220,32 +198,12 @@ impl World {
     }
 
     fn poll(&mut self, task: usize) {
-        let offsets = self.offsets.values().cloned().collect();
-        let running = &mut self.tasks[task];
-        let call = Call {
-            now: self.now,
-            offsets: running.reader.wants_offsets().then_some(offsets),
-        };
-        running.reader.list(call).expect("listed");
-        running
-            .in_flight
-            .extend(running.reader.read(self.now).expect("read"));
+        self.tasks[task].poll(self.now, &self.offsets);
     }
 
     fn commit(&mut self, task: usize) {
-        let running = &mut self.tasks[task];
-        let mut moved = Vec::new();
-        for record in running.in_flight.drain(..) {
-            self.committed.push(record.value.value.to_string());
-            let (partition, offset) = (record.source_partition, record.source_offset.expect("an offset"));
-            let through_json = |map: &OffsetMap| OffsetMap::from_json(&map.to_string()).expect("JSON");
-            self.offsets.insert(
-                partition.to_string(),
-                (through_json(&partition), through_json(&offset)),
-            );
-            moved.push((partition, offset));
-        }
-        running.completion.committed(&moved);
+        let values = self.tasks[task].commit(&mut self.offsets);
+        self.committed.extend(values);
     }
 
     fn commit_all(&mut self) {
