@@ -1,12 +1,42 @@
-//! Connectors and tasks for the crate's tests, which do nothing but what they are told.
+//! Connectors and tasks for the crate's tests, which do nothing but what they are told, and what a worker has for them.
 
 use std::sync::Arc;
 
+use forebay_client::Client;
 use forebay_config::{ConfigDef, Properties};
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Connector, ConnectorContext, Error, SinkBatch, SinkConnector, SinkTask,
-    SinkTaskContext, SourceConnector, SourceRecord, SourceTask, SourceTaskContext,
+    Access, AssignedPartition, BoxFuture, Connector, ConnectorContext, Error, Plugins, SinkBatch,
+    SinkConnector, SinkTask, SinkTaskContext, SourceConnector, SourceRecord, SourceTask, SourceTaskContext,
 };
+
+use crate::config::Config;
+use crate::group::Session;
+use crate::metrics::Registry;
+use crate::provider::Providers;
+use crate::store::intent::IntentStore;
+use crate::store::offset::OffsetStore;
+use crate::store::status::StatusStore;
+use crate::worker::Context;
+use crate::worker::blocked::Blocked;
+
+/// A worker with every key's default.
+pub(crate) fn context(client: &Client, offsets: OffsetStore) -> Arc<Context> {
+    let config = Config::new(&Properties::new()).expect("every key has a default");
+    Arc::new(Context {
+        providers: Providers::default(),
+        access: Access::unrestricted(),
+        plugins: Plugins::default(),
+        worker_id: "w".to_owned(),
+        statuses: StatusStore::in_memory(),
+        offsets,
+        metrics: Registry::default(),
+        intents: IntentStore::new(&config, true),
+        session: Session::alone(),
+        blocked: Blocked::default(),
+        client: client.clone(),
+        config,
+    })
+}
 
 /// Makes so many tasks.
 pub(crate) struct Idle<F> {

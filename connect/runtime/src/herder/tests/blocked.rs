@@ -54,6 +54,17 @@ fn blocking(gate: &Arc<Gate>) -> Box<dyn SourceTask> {
     })
 }
 
+fn plugin(gate: &Arc<Gate>) -> Plugin {
+    let gate = Arc::clone(gate);
+    Plugin::source("org.example.BlockingConnector", "1", move || {
+        let gate = Arc::clone(&gate);
+        Idle {
+            tasks: 1,
+            task: move || blocking(&gate),
+        }
+    })
+}
+
 /// Finding 4 of the review of 22 November: its worker joined no rebalance any more, and `/health` did not tell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_worker_goes_on_without_a_task_that_blocks_its_thread() {
@@ -67,16 +78,7 @@ async fn a_worker_goes_on_without_a_task_that_blocks_its_thread() {
             ("heartbeat.interval.ms", "100"),
             ("exactly.once.source.support", support),
         ];
-        let blocking = {
-            let gate = Arc::clone(&gate);
-            Plugin::source("org.example.BlockingConnector", "1", move || {
-                let gate = Arc::clone(&gate);
-                Idle {
-                    tasks: 1,
-                    task: move || blocking(&gate),
-                }
-            })
-        };
+        let blocking = plugin(&gate);
         let herder = worker_with(&model.client(&[]), &keys, [blocking]).await;
         put(&herder, "Blocking").await.expect("it is sound");
         until_true("the task blocks its thread", || {
@@ -135,12 +137,7 @@ async fn what_it_had_when_its_call_returned_is_not_sent() {
         ("heartbeat.interval.ms", "100"),
         ("exactly.once.source.support", "disabled"),
     ];
-    let blocking = {
-        let gate = Arc::clone(&gate);
-        Plugin::source("org.example.BlockingConnector", "1", move || {
-            Blocking(Arc::clone(&gate))
-        })
-    };
+    let blocking = plugin(&gate);
     let herder = worker_with(&model.client(&[]), &keys, [blocking]).await;
     put(&herder, "Blocking").await.expect("it is sound");
     until_true("the task blocks its thread", || {

@@ -11,7 +11,7 @@ mod waiting;
 use std::sync::{Mutex, MutexGuard};
 
 use forebay_client::model::{Fault, Model};
-use forebay_connect_api::{Access, PluginType, Plugins, TopicPartition};
+use forebay_connect_api::{PluginType, TopicPartition};
 use forebay_protocol::{ApiKey, ErrorCode, Request};
 use forebay_records::{
     BatchBuilder, BatchOptions, ControlRecordType, EndTransactionMarker, ProducerEpoch, ProducerId,
@@ -20,11 +20,8 @@ use forebay_records::{
 
 use super::*;
 use crate::config::Config;
-use crate::group::Session;
-use crate::provider::Providers;
 use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
-use crate::store::status::StatusStore;
 use ledger::{Answer, Book, Ledger};
 
 const GROUP: &str = "connect-c";
@@ -52,23 +49,7 @@ fn partition(number: i32) -> TopicPartition {
 
 fn context(model: &Arc<Model>) -> Arc<Context> {
     let client = model.client(&[]);
-    Arc::new(Context {
-        config: Config::new(&Properties::new()).expect("every key has a default"),
-        providers: Providers::default(),
-        access: Access::unrestricted(),
-        plugins: Plugins::default(),
-        worker_id: "w".to_owned(),
-        statuses: StatusStore::in_memory(),
-        offsets: OffsetStore::detached(&client),
-        metrics: crate::metrics::Registry::default(),
-        intents: IntentStore::new(
-            &Config::new(&Properties::new()).expect("every key has a default"),
-            true,
-        ),
-        session: Session::alone(),
-        blocked: crate::worker::blocked::Blocked::default(),
-        client,
-    })
+    crate::testing::context(&client, OffsetStore::detached(&client))
 }
 
 impl Bench {

@@ -7,15 +7,12 @@ mod transactional;
 mod waiting;
 
 use forebay_client::model::{Fault, Model};
-use forebay_connect_api::{OffsetMap, PluginType, Plugins, SchemaAndValue};
+use forebay_connect_api::{OffsetMap, PluginType, SchemaAndValue};
 use forebay_protocol::{ErrorCode, Request};
 
 use super::*;
 use crate::config::Config;
-use crate::group::Session;
-use crate::store::intent::IntentStore;
 use crate::store::offset::OffsetStore;
-use crate::store::status::StatusStore;
 
 fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
     runner_with(model, records, &[])
@@ -23,23 +20,7 @@ fn runner(model: &Arc<Model>, records: usize) -> SourceTaskRunner {
 
 fn runner_with(model: &Arc<Model>, records: usize, more: &[(&str, &str)]) -> SourceTaskRunner {
     let client = model.client(&[]);
-    let context = Arc::new(Context {
-        config: Config::new(&Properties::new()).expect("every key has a default"),
-        providers: crate::provider::Providers::default(),
-        access: Access::unrestricted(),
-        plugins: Plugins::default(),
-        worker_id: "w".to_owned(),
-        statuses: StatusStore::in_memory(),
-        offsets: OffsetStore::detached(&client),
-        metrics: crate::metrics::Registry::default(),
-        intents: IntentStore::new(
-            &Config::new(&Properties::new()).expect("every key has a default"),
-            true,
-        ),
-        session: Session::alone(),
-        blocked: crate::worker::blocked::Blocked::default(),
-        client,
-    });
+    let context = crate::testing::context(&client, OffsetStore::detached(&client));
     let string = "org.apache.kafka.connect.storage.StringConverter";
     let properties = [
         ("name", "c"),

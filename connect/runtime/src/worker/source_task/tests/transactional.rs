@@ -9,7 +9,6 @@ use forebay_client::Client;
 use super::*;
 use crate::herder::cluster::Cluster;
 use crate::store::config::ConfigStore;
-use crate::store::intent::IntentStore;
 use crate::worker::fencing;
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
@@ -113,20 +112,8 @@ fn properties(pairs: &[(&str, &str)]) -> Properties {
 pub(super) async fn context(client: &Client) -> Arc<Context> {
     let config = Config::new(&Properties::new()).expect("every key has a default");
     assert!(config.is_exactly_once(), "unless it is told otherwise");
-    Arc::new(Context {
-        providers: crate::provider::Providers::default(),
-        access: Access::unrestricted(),
-        plugins: Plugins::default(),
-        worker_id: "w".to_owned(),
-        statuses: StatusStore::in_memory(),
-        metrics: crate::metrics::Registry::default(),
-        session: Session::alone(),
-        blocked: crate::worker::blocked::Blocked::default(),
-        offsets: OffsetStore::open(client, &config).await.expect("it can be made"),
-        intents: IntentStore::new(&config, true),
-        client: client.clone(),
-        config,
-    })
+    let offsets = OffsetStore::open(client, &config).await.expect("it can be made");
+    crate::testing::context(client, offsets)
 }
 
 fn model(level: i16) -> Arc<Model> {
