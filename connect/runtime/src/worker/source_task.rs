@@ -6,6 +6,7 @@
 
 mod boundary;
 mod letters;
+mod moved;
 mod read_ahead;
 mod submitted;
 mod topics;

@@ -81,6 +81,8 @@ pub(super) struct Input {
     path: PathBuf,
     content: Content,
     head: Vec<u8>,
+    /// The fingerprint of every position behind the head, once that is all there.
+    head_fingerprint: Option<u32>,
     pieces: Pieces,
     multiline: Option<Multiline>,
     decode: Decode,
@@ -171,6 +173,7 @@ impl Input {
             config: Arc::clone(config),
             path,
             content,
+            head_fingerprint: fingerprint(&head, HEAD_BYTES as u64),
             head,
             pieces,
             multiline,
@@ -277,7 +280,10 @@ impl Input {
         };
         Mark {
             position: piece.next_position,
-            fingerprint: fingerprint(&self.head, piece.next_position),
+            fingerprint: match self.head_fingerprint {
+                Some(whole) if piece.next_position >= HEAD_BYTES as u64 => Some(whole),
+                _ => fingerprint(&self.head, piece.next_position),
+            },
             checksum: piece.checksum,
             state,
         }
@@ -341,6 +347,7 @@ impl Input {
                 self.pieces.copy_tail(TAIL_BYTES, &mut self.tail);
                 if self.head.len() < HEAD_BYTES {
                     self.head = self.content.head()?;
+                    self.head_fingerprint = fingerprint(&self.head, HEAD_BYTES as u64);
                 }
             }
             return Ok(Progress::More);

@@ -89,23 +89,23 @@ impl Default for Names {
 }
 
 impl Names {
-    /// A source offset.
+    /// A source offset, its fields in the order in which they are kept: one is made for each record.
     pub(super) fn offset(&self, mark: &Mark, identity: Identity) -> OffsetMap {
-        let mut offset = OffsetMap::new()
-            .with(Arc::clone(&self.inode), identity.number.cast_signed())
-            .with(Arc::clone(&self.position), mark.position.cast_signed());
-        let numbers = [
-            (&self.fingerprint, mark.fingerprint),
+        let mut offset = OffsetMap::new();
+        if let Some(born) = identity.born {
+            offset = offset.with(Arc::clone(&self.born), born);
+        }
+        for (name, number) in [
             (&self.checksum, mark.checksum),
-        ];
-        for (name, number) in numbers {
+            (&self.fingerprint, mark.fingerprint),
+        ] {
             if let Some(number) = number {
                 offset = offset.with(Arc::clone(name), i64::from(number));
             }
         }
-        if let Some(born) = identity.born {
-            offset = offset.with(Arc::clone(&self.born), born);
-        }
+        offset = offset
+            .with(Arc::clone(&self.inode), identity.number.cast_signed())
+            .with(Arc::clone(&self.position), mark.position.cast_signed());
         if let Some(state) = &mark.state {
             offset = offset.with(Arc::clone(&self.state), Arc::clone(state));
         }

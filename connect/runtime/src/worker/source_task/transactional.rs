@@ -6,7 +6,7 @@
 
 mod ending;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::boundary::{Boundary, End};
 use super::letters::{Letter, Letters, Place};
+use super::moved::Moved;
 use super::read_ahead::ReadAhead;
 use super::topics::Topics;
 use super::{POLL_RETRY_DELAY, POLL_RETRY_DELAY_MAX, TaskContext, at, connector_offsets};
@@ -70,9 +71,8 @@ pub(in crate::worker) struct TransactionalRunner {
     is_cut: bool,
     /// The records of the transaction.
     records: usize,
-    /// The newest offset of each source partition that the next commit has to contain, by the partition's JSON; `None`: it is to be
-    /// forgotten.
-    moved: BTreeMap<String, (Arc<OffsetMap>, Option<OffsetMap>)>,
+    /// What the next commit has to contain.
+    moved: Moved,
     /// What is committed, until the task and the worker's own offsets topic have it, too.
     untold: Option<Told>,
     /// The topics of the transaction, and those that are known to be active.
@@ -131,7 +131,7 @@ impl TransactionalRunner {
             is_cut: false,
             records: 0,
             untold: None,
-            moved: BTreeMap::new(),
+            moved: Moved::default(),
             touched: BTreeSet::new(),
             active_topics: BTreeSet::new(),
         })
@@ -356,8 +356,7 @@ impl TransactionalRunner {
     async fn send_one(&mut self, mut record: SourceRecord, offsets_topic: &str) -> Result<(), Error> {
         let offset = record.source_offset.take();
         if record.forgets {
-            let key = record.source_partition.to_string();
-            self.moved.insert(key, (record.source_partition, None));
+            self.moved.set(&record.source_partition, None);
             return Ok(());
         }
         let left_out = record.fault.take();
@@ -393,9 +392,7 @@ impl TransactionalRunner {
     /// Of a record that is left out, too: it shall not come again.
     fn moves(&mut self, record: &SourceRecord, offset: Option<OffsetMap>) {
         if offset.is_some() {
-            let key = record.source_partition.to_string();
-            self.moved
-                .insert(key, (Arc::clone(&record.source_partition), offset));
+            self.moved.set(&record.source_partition, offset);
         }
     }
 

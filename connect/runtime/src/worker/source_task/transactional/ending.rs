@@ -51,7 +51,7 @@ impl TransactionalRunner {
         }
         let what = format!("Failed to flush offsets and/or records for task {}", self.id);
         self.begin()?;
-        let moved = self.moved.values();
+        let moved = self.moved.pairs();
         let records = offsets.records(moved.map(|(partition, offset)| (&**partition, offset.as_ref())));
         if !self.is_committing {
             let forgotten = offsets.forget_copies(&records).await;
@@ -84,7 +84,7 @@ impl TransactionalRunner {
         self.metrics.gave(records_committed);
         self.metrics.active(self.ahead.records() as u64);
         self.metrics.transaction(records_committed);
-        let moved = std::mem::take(&mut self.moved).into_values();
+        let moved = self.moved.take();
         let offsets_committed = moved
             .filter_map(|(partition, offset)| Some((partition, offset?)))
             .collect();
