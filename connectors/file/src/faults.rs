@@ -18,14 +18,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_connect_api::config::Properties;
-use forebay_connect_api::{
-    Access, BoxFuture, Error, OffsetMap, OffsetReader, SourceConnector, SourceRecord, SourceTask,
-    SourceTaskContext, TaskId,
-};
+use forebay_connect_api::conformance::SourceContext;
+use forebay_connect_api::{Access, Error, OffsetMap, SourceConnector, SourceRecord, SourceTask};
 
 use crate::{directory::DirectorySourceConnector, source::FileStreamSourceConnector};
 
@@ -157,64 +155,11 @@ enum Kind {
     Directory,
 }
 
-/// What the worker keeps.
-#[derive(Debug, Default)]
-struct Committed(Mutex<BTreeMap<String, (OffsetMap, OffsetMap)>>);
-
-#[derive(Debug)]
-struct Context {
-    task_id: TaskId,
-    access: Access,
-    committed: Arc<Committed>,
-}
-
-impl SourceTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn offset_reader(&self) -> &dyn OffsetReader {
-        self
-    }
-}
-
-impl OffsetReader for Context {
-    fn offsets<'a>(
-        &'a self,
-        partitions: &'a [OffsetMap],
-    ) -> BoxFuture<'a, Result<Vec<Option<OffsetMap>>, Error>> {
-        let committed = self.committed.0.lock().expect("no panic");
-        let of = |partition: &OffsetMap| {
-            committed
-                .get(&partition.to_string())
-                .map(|(_, offset)| offset.clone())
-        };
-        let found = partitions.iter().map(of).collect();
-        Box::pin(std::future::ready(Ok(found)))
-    }
-
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(OffsetMap, OffsetMap)>, Error>> {
-        let all = self
-            .committed
-            .0
-            .lock()
-            .expect("no panic")
-            .values()
-            .cloned()
-            .collect();
-        Box::pin(std::future::ready(Ok(all)))
-    }
-}
-
 /// A task, its worker and its file.
 struct World {
     kind: Kind,
     place: tempfile::TempDir,
-    committed: Arc<Committed>,
+    committed: BTreeMap<String, (OffsetMap, OffsetMap)>,
     task: Option<Box<dyn SourceTask>>,
     names: usize,
 }
@@ -226,7 +171,7 @@ impl World {
         Self {
             kind,
             place,
-            committed: Arc::default(),
+            committed: BTreeMap::new(),
             task: None,
             names: 0,
         }
@@ -264,14 +209,9 @@ impl World {
                 Kind::FileStream => FileStreamSourceConnector::default().task(),
                 Kind::Directory => DirectorySourceConnector::default().task(),
             };
-            let context = Context {
-                task_id: TaskId {
-                    connector: "c".into(),
-                    task: 0,
-                },
-                access: Access::unrestricted().with_paths([self.place.path().join("in")]),
-                committed: Arc::clone(&self.committed),
-            };
+            let access = Access::unrestricted().with_paths([self.place.path().join("in")]);
+            let committed = self.committed.values().cloned().collect();
+            let context = SourceContext::new(access).with_offsets(committed);
             task.start(Arc::new(context), &self.properties())
                 .await
                 .expect("started");
@@ -299,13 +239,8 @@ impl World {
         for record in records {
             let (partition, offset) = (&record.source_partition, record.source_offset.clone());
             let offset = offset.expect("files have offsets");
-            let through_json = |map: &OffsetMap| OffsetMap::from_json(&map.to_string()).expect("JSON");
-            let pair = (through_json(partition), through_json(&offset));
-            self.committed
-                .0
-                .lock()
-                .expect("no panic")
-                .insert(partition.to_string(), pair);
+            let pair = ((**partition).clone(), offset.clone());
+            self.committed.insert(partition.to_string(), pair);
             moved.push((Arc::clone(partition), offset));
         }
         self.task().await.commit(&moved).await.expect("told");

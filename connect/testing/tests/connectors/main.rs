@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use forebay_connect_api::Plugin;
-use forebay_connect_testing::{Connect, Error};
+use forebay_connect_testing::Connect;
 
 const FILES: usize = 12;
 const LINES: usize = 150;
@@ -137,86 +137,6 @@ fn a_directorys_lines_come_once_through_rotation_stops_and_kills() {
         connect.start_worker().expect("started again");
         assert_lines(&connect, &written);
     }
-}
-
-/// The names of the files of which the worker has source offsets (GET /connectors/files/offsets).
-fn files_with_offsets(connect: &Connect) -> Result<Vec<String>, Error> {
-    let answer = connect.get("/connectors/files/offsets")?;
-    let offsets = answer["offsets"].as_array().map_or(&[][..], Vec::as_slice);
-    let path = |offset: &serde_json::Value| {
-        let path = offset["partition"]["filename"].as_str().unwrap_or_default();
-        path.rsplit('/').next().unwrap_or_default().to_owned()
-    };
-    Ok(offsets.iter().map(path).collect())
-}
-
-#[test]
-fn files_that_are_deleted_leave_no_offsets() {
-    let mut connect = start(forebay_connectors_file::plugins().into());
-    let root = connect.directory().join("in");
-    fs::create_dir(&root).expect("made");
-    let mut written = Written {
-        lines: BTreeSet::new(),
-        rounds: 0,
-    };
-    let config = directory_source(&root);
-    let config = config.each_ref().map(|(key, value)| (*key, value.as_str()));
-    let complete = [("file.complete", "true"), ("cleanup.policy", "DELETE")];
-    // Complete when they appear: all come at once.
-    let come = |written: &mut Written| {
-        let beside = root.with_file_name("beside");
-        fs::create_dir(&beside).expect("made");
-        written.grow(&beside);
-        for file in fs::read_dir(&beside).expect("listed") {
-            let file = file.expect("listed");
-            let name = format!("{}.{}", written.rounds, file.file_name().display());
-            fs::rename(file.path(), root.join(name)).expect("moved in");
-        }
-        fs::remove_dir(&beside).expect("it is empty");
-    };
-    come(&mut written);
-    connect
-        .run("files", &[&config[..], &complete].concat())
-        .expect("it runs");
-    let is_told = fs::metadata(&root).expect("there").created().is_ok();
-    let none_left = |connect: &Connect| {
-        let what = "the deletion of all files and of their offsets";
-        let is_so =
-            || {
-                Ok(fs::read_dir(&root)?.next().is_none()
-                    && (!is_told || files_with_offsets(connect)?.is_empty()))
-            };
-        connect.wait_until(what, is_so).expect("in time");
-    };
-    assert_lines(&connect, &written);
-    none_left(&connect);
-    // Whose deletion a kill or a stop did not let it say keeps its offset; nobody else does.
-    for round in 0..4 {
-        let before = written.lines.len();
-        come(&mut written);
-        values(&connect, "lines", before + FILES * LINES / 2);
-        if round % 2 == 0 {
-            connect.kill_worker();
-        } else {
-            connect.stop_worker();
-        }
-        connect.start_worker().expect("started again");
-        assert_lines(&connect, &written);
-    }
-    let is_empty = || Ok(fs::read_dir(&root)?.next().is_none());
-    connect
-        .wait_until("the deletion of all files", is_empty)
-        .expect("in time");
-    come(&mut written);
-    assert_lines(&connect, &written);
-    let last = format!("{}.", written.rounds);
-    let is_so = || {
-        let left = files_with_offsets(&connect)?;
-        Ok(!is_told || !left.iter().any(|file| file.starts_with(&last)))
-    };
-    connect
-        .wait_until("that the last files are forgotten", is_so)
-        .expect("in time");
 }
 
 #[test]
