@@ -1,7 +1,7 @@
 //! Tasks that fail as soon as they start, by the hundred (faults.md C16): each is FAILED and says why, those that are to be started again
 //! are, more and more slowly, and the processor has little to do meanwhile. What is measured is processor time, not how long it takes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,8 +14,11 @@ const TASKS: usize = 100;
 /// How long the processor's time is counted.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// How much of it they may take. Started again without a pause they take all that there is.
+/// How much of it they may take, several times what they do: each is started once meanwhile. Without a pause they take all that there is.
 const SHARE_MAX: f64 = 0.4;
+
+/// The delay before the first restart, in seconds.
+const DELAY: u64 = 2;
 
 /// A queue that cannot be made on one broker.
 fn failing(more: &[(&str, &str)]) -> Value {
@@ -81,7 +84,13 @@ fn a_hundred_tasks_that_fail_again_and_again_leave_the_processor_alone() {
     let hub = Hub::start(directory.path(), "broker,connect", &[]);
     create_topic(&hub.bootstrap(), "t", 1);
     create(&hub, "once", &failing(&[]));
-    create(&hub, "again", &failing(&[("errors.restart.max.attempts", "-1")]));
+    let began = Instant::now();
+    let delay = (DELAY * 1000).to_string();
+    let again = [
+        ("errors.restart.max.attempts", "-1"),
+        ("errors.restart.delay.ms", delay.as_str()),
+    ];
+    create(&hub, "again", &failing(&again));
     until_failed(&hub, "once", 0);
     until_failed(&hub, "again", 2);
     let Some(before) = hub.processor_time() else {
@@ -93,6 +102,14 @@ fn a_hundred_tasks_that_fail_again_and_again_leave_the_processor_alone() {
     let share = spent.as_secs_f64() / WINDOW.as_secs_f64();
     assert!(share < SHARE_MAX, "{spent:?} in {WINDOW:?}");
     until_failed(&hub, "again", 3);
+    // However fast or slow the machine is: so many doubled delays have passed before.
+    let traces_again = traces(&hub, "again");
+    let seconds = began.elapsed().as_secs();
+    for trace in traces_again {
+        let restarts = time(&trace) - 1;
+        let passed = DELAY.saturating_mul(2_u64.saturating_pow(restarts) - 1);
+        assert!(passed <= seconds, "{seconds} s: {trace}");
+    }
     assert!(
         traces(&hub, "once").iter().all(|trace| time(trace) == 0),
         "nobody asked for that"
