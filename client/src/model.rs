@@ -150,6 +150,14 @@ impl Model {
         self.change(|state| state.rebalance(group));
     }
 
+    /// Tells nothing but an error of a topic, until there is none.
+    pub fn fail_topic(&self, name: &str, error: Option<ErrorCode>) {
+        self.change(|state| match error {
+            Some(error) => state.topic_errors.insert(name.to_owned(), error),
+            None => state.topic_errors.remove(name),
+        });
+    }
+
     /// Ends the sessions of all members of a group, as a coordinator does that hears no heartbeats.
     ///
     /// # Panics

@@ -93,6 +93,14 @@ impl Stopped {
         zombie
     }
 
+    /// Such a task's.
+    async fn producer(&self, transactional_id: &str) -> Producer {
+        let keys = [("transactional.id".to_owned(), transactional_id.to_owned())].into();
+        let producer = self.client.producer(&keys).expect("sound");
+        producer.init_transactions().await.expect("begun");
+        producer
+    }
+
     async fn alter(&self) -> Result<String, Error> {
         let one = ConnectorOffset {
             partition: Some(json!({ "kafka_topic": "t", "kafka_partition": 0 })),
@@ -110,6 +118,7 @@ async fn what_was_begun_is_forgotten_where_offsets_are_set_anew_and_only_there()
     stopped.intend().await;
     assert_eq!(stopped.outstanding().await, [1, 1]);
     let zombie = stopped.zombie().await;
+    let _producer = stopped.producer("connect-s/t-0").await;
     let fenced = || stopped.model.count(ApiKey::InitProducerId);
     let before = fenced();
     let refused = stopped.alter().await.expect_err("somebody is in the group");
@@ -142,9 +151,7 @@ async fn a_task_that_was_stopped_within_a_transaction_cannot_end_it_once_offsets
     let group = zombie.group_metadata().expect("it is in its group");
     let mut producers = Vec::new();
     for (id, number) in [("connect-s/t-0", 0), ("connect-s/t-1", 1), ("connect-s/u/t-0", 0)] {
-        let keys = [("transactional.id".to_owned(), id.to_owned())].into();
-        let producer = stopped.client.producer(&keys).expect("sound");
-        producer.init_transactions().await.expect("begun");
+        let producer = stopped.producer(id).await;
         producer.begin_transaction().expect("begun");
         let key = intent::key("s", &TopicPartition::new("t", number), id);
         let record = ProducerRecord::new("t", Some(&key), None);
@@ -167,6 +174,39 @@ async fn a_task_that_was_stopped_within_a_transaction_cannot_end_it_once_offsets
         "of the partition that was named, and of this connector"
     );
     assert_eq!(stopped.model.committed("connect-s", "t", 1), Some(7));
+    stopped.herder.stop().await;
+}
+
+/// Each of these says that something is not as it must be: then nothing is changed, or nothing is forgotten.
+#[tokio::test]
+async fn offsets_are_not_set_anew_where_something_fails_before() {
+    let stopped = Stopped::start().await;
+    stopped.intend().await;
+    assert_eq!(stopped.outstanding().await, [1, 1]);
+    let _producer = stopped.producer("connect-s/t-0").await;
+    for (api, code, told) in [
+        (
+            ApiKey::InitProducerId,
+            ErrorCode::TransactionalIdAuthorizationFailed,
+            "Failed to fence out sink tasks",
+        ),
+        // Somebody has come into the group since.
+        (
+            ApiKey::OffsetCommit,
+            ErrorCode::UnknownMemberId,
+            "haven't stopped completely yet",
+        ),
+    ] {
+        stopped.model.faults(move |_, request| match request.api_key() {
+            asked if asked == api => Fault::Refuse(code),
+            _ => Fault::None,
+        });
+        let refused = stopped.alter().await.expect_err("it fails");
+        stopped.model.faults(|_, _| Fault::None);
+        assert!(refused.to_string().contains(told), "{refused}");
+        assert_eq!(stopped.model.committed("connect-s", "t", 0), None);
+        assert_eq!(stopped.outstanding().await, [1, 1], "{refused}");
+    }
     stopped.herder.stop().await;
 }
 

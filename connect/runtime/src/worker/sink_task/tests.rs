@@ -10,6 +10,7 @@ mod waiting;
 
 use std::sync::{Mutex, MutexGuard};
 
+use forebay_client::admin::TransactionFilter;
 use forebay_client::model::{Fault, Model};
 use forebay_connect_api::{PluginType, TopicPartition};
 use forebay_protocol::{ApiKey, ErrorCode, Request};
@@ -186,6 +187,10 @@ impl Bench {
                 .all(|(name, end)| model.committed(GROUP, &name.topic, name.partition) == Some(*end))
         })
         .await;
+        // Who says no intents needs no transactions, nor the right to them.
+        let admin = model.client(&[]).admin(&Properties::new()).expect("sound");
+        let listed = admin.list_transactions(&TransactionFilter::default()).await;
+        assert!(listed.expect("told").values().all(Vec::is_empty));
         self.command.send_replace(Command::Stop);
         let ended = self.running.await.expect("it does not panic");
         assert!(ended.is_ok(), "{ended:?}");

@@ -1,18 +1,23 @@
 //! Tasks that say what they intend, over the client's model cluster: two workers whose tasks both believe that they own a partition,
 //! transactions that fail or hang, and what an operator sets anew.
 
+mod predecessors;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use forebay_client::ProducerRecord;
 use forebay_client::model::Fault;
 use forebay_connect_api::{
-    AssignedPartition, BoxFuture, Error, Intent, Offset, SinkBatch, SinkRecords, SinkTask, SinkTaskContext,
+    AssignedPartition, BoxFuture, Error, Intent, Offset, Offsets, SinkBatch, SinkRecords, SinkTask,
+    SinkTaskContext,
 };
 use forebay_protocol::{ApiKey, ErrorCode, Request};
 use tokio::sync::watch;
 
 use super::*;
+
+const INTENTS: &str = "connect-offsets-intents";
 
 /// Before what a task is to stop until it is let go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,8 @@ struct Shelf {
     outstanding_seen: usize,
     holds: Option<(u32, Gate)>,
     is_held: bool,
+    /// Of the task that has started last.
+    context: Option<Arc<dyn SinkTaskContext>>,
 }
 
 /// One object per batch, named by its range.
@@ -96,6 +103,7 @@ impl SinkTask for Announcer {
         context: Arc<dyn SinkTaskContext>,
         _properties: &'a Properties,
     ) -> BoxFuture<'a, Result<(), Error>> {
+        self.shelf().context = Some(Arc::clone(&context));
         self.context = Some(context);
         Box::pin(std::future::ready(Ok(())))
     }
@@ -162,6 +170,13 @@ impl SinkTask for Announcer {
             };
             self.make(of, intent, offsets, false).await
         })
+    }
+
+    fn pre_commit<'a>(&'a mut self, current: &'a Offsets) -> BoxFuture<'a, Result<Offsets, Error>> {
+        for of in current.keys() {
+            assert!(self.promised.contains_key(of), "{of} is not open");
+        }
+        Box::pin(std::future::ready(Ok(current.clone())))
     }
 
     fn close<'a>(&'a mut self, partitions: &'a [TopicPartition]) -> BoxFuture<'a, Result<(), Error>> {
@@ -411,6 +426,10 @@ async fn intents_are_forgotten_where_offsets_are_set_anew() {
         .forget(&client, "c", None)
         .await
         .expect("there is no such topic yet");
+    let none = IntentStore::new(&Config::new(&Properties::new()).expect("defaults"), false);
+    assert_eq!(none.topic(), None, "nor is there for a worker that runs alone");
+    none.refresh(&client).await.expect("nothing to read");
+    none.forget(&client, "c", None).await.expect("nothing to forget");
     two.append(5);
     two.hold(0, Gate::Object);
     two.start(0);
@@ -424,6 +443,11 @@ async fn intents_are_forgotten_where_offsets_are_set_anew() {
         store.of("c", &partition(0)).len()
     };
     assert_eq!(read().await, 1);
+    two.model
+        .fail_topic(INTENTS, Some(ErrorCode::TopicAuthorizationFailed));
+    let forgotten = store().forget(&client, "c", None).await;
+    two.model.fail_topic(INTENTS, None);
+    forgotten.expect_err("nobody can tell whether there are any");
     store().forget(&client, "other", None).await.expect("another's");
     store()
         .forget(&client, "c", Some(&[partition(7)]))
@@ -437,38 +461,40 @@ async fn intents_are_forgotten_where_offsets_are_set_anew() {
     assert_eq!(read().await, 0);
 }
 
-/// Another connector's transaction hangs in the topic: what lies behind its beginning is waited for.
+/// Another connector's transaction hangs in the topic: what lies behind its beginning is waited for, also for longer than one attempt.
 #[tokio::test(start_paused = true)]
 async fn an_intent_behind_an_open_transaction_is_not_missed() {
-    let mut two = Two::new();
-    two.append(5);
-    two.hold(0, Gate::Done);
-    two.model.create_topic("connect-offsets-intents", 5);
-    let keys = [
-        ("transactional.id", "another's"),
-        ("transaction.timeout.ms", "15000"),
-    ];
-    let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let another = two.model.client(&[]).producer(&keys).expect("sound");
-    another.init_transactions().await.expect("begun");
-    another.begin_transaction().expect("begun");
-    for partition in 0..5 {
-        let record = ProducerRecord::new("connect-offsets-intents", Some(b"[]"), None).partition(partition);
-        drop(another.send(record).await.expect("sent"));
+    for timeout_ms in ["15000", "300000"] {
+        let mut two = Two::new();
+        two.append(5);
+        two.hold(0, Gate::Done);
+        two.model.create_topic(INTENTS, 5);
+        let keys = [
+            ("transactional.id", "another's"),
+            ("transaction.timeout.ms", timeout_ms),
+        ];
+        let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let another = two.model.client(&[]).producer(&keys).expect("sound");
+        another.init_transactions().await.expect("begun");
+        another.begin_transaction().expect("begun");
+        for partition in 0..5 {
+            let record = ProducerRecord::new(INTENTS, Some(b"[]"), None).partition(partition);
+            drop(another.send(record).await.expect("sent"));
+        }
+        another.flush().await;
+        two.start(0);
+        // Held behind its object, so that only the intent says that it is there.
+        two.until("the first is held", |two| two.shelf().is_held).await;
+        let (_command, killed) = two.running.remove(0);
+        killed.abort();
+        let _ = killed.await;
+        two.append(4);
+        two.start(0);
+        two.until("it goes on", |two| two.model.committed(GROUP, "t", 0) == Some(9))
+            .await;
+        assert_eq!(two.shelf().outstanding_seen, 1);
+        two.finish().await;
     }
-    another.flush().await;
-    two.start(0);
-    // Held behind its object, so that only the intent says that it is there.
-    two.until("the first is held", |two| two.shelf().is_held).await;
-    let (_command, killed) = two.running.remove(0);
-    killed.abort();
-    let _ = killed.await;
-    two.append(4);
-    two.start(0);
-    two.until("it goes on", |two| two.model.committed(GROUP, "t", 0) == Some(9))
-        .await;
-    assert_eq!(two.shelf().outstanding_seen, 1);
-    two.finish().await;
 }
 
 /// Without the right to transactions no task can be sure that it is the only one, and says what can be done.
@@ -482,7 +508,8 @@ async fn a_partition_that_cannot_be_fenced_is_not_opened() {
     two.append(5);
     two.start(0);
     let (_command, running) = two.running.remove(0);
-    let ended = running.await.expect("it does not panic");
+    let ended = tokio::time::timeout(Duration::from_secs(600), running).await;
+    let ended = ended.expect("it ends").expect("it does not panic");
     let told = format!("{ended:?}");
     assert!(ended.is_err() && told.contains("intents.enable=false"), "{told}");
     assert_eq!(two.stored(), Vec::<i64>::new());

@@ -153,7 +153,11 @@ async fn nothing_is_said_of_a_partition_that_the_task_does_not_have() {
         generation_id: -1,
         ..group
     });
-    for group in [None, outside] {
+    let nobody = one.consumer.group_metadata().map(|group| GroupMetadata {
+        member_id: String::new(),
+        ..group
+    });
+    for group in [None, outside, nobody] {
         one.intents.set_group(group);
         is_refused_at_once(&one, "outside of a generation the group checks nothing").await;
     }
@@ -175,6 +179,7 @@ async fn after_an_error_nothing_is_said_until_the_partition_is_taken_over_anew()
         one.intend(0, safe).await.expect("it is the task's");
         let committed = one.intents.take_committed();
         assert_eq!(committed, Offsets::from([(partition(0), Offset(safe))]));
+        assert_eq!(one.intents.take_committed(), Offsets::new(), "it is told once");
     }
     // One to fence, and one producer for all transactions.
     assert_eq!(one.model.count(ApiKey::InitProducerId), 2);
@@ -188,6 +193,7 @@ async fn after_an_error_nothing_is_said_until_the_partition_is_taken_over_anew()
     one.model.faults(|_, _| Fault::None);
     is_refused_at_once(&one, "its ownership has ended").await;
     assert_eq!(one.intents.take_lost(), [partition(0)].into());
+    assert_eq!(one.intents.take_lost(), [].into(), "it is told once");
     is_refused_at_once(&one, "who asks does not own it anew").await;
     let outstanding = one.open(0, None).await;
     let starts: Vec<i64> = outstanding.iter().map(|intent| intent.start.value()).collect();
@@ -207,6 +213,29 @@ async fn after_an_error_nothing_is_said_until_the_partition_is_taken_over_anew()
     one.model.faults(|_, _| Fault::None);
     one.open(0, None).await;
     assert_eq!(one.intents.take_lost(), [].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_and_is_given_up_is_not_opened_again() {
+    let one = Speaker::start().await;
+    one.open(0, None).await;
+    one.model.faults(|_, request| match request.api_key() {
+        ApiKey::EndTxn => Fault::Refuse(ErrorCode::InvalidProducerEpoch),
+        _ => Fault::None,
+    });
+    one.intend(0, 5).await.expect_err("it was fenced");
+    one.intents.give_up(&[partition(0)]);
+    assert_eq!(one.intents.take_lost(), [].into());
+}
+
+/// A second attempt to open it, say, after one that the store did not answer.
+#[tokio::test(start_paused = true)]
+async fn who_fences_itself_begins_with_a_producer_that_is_not_fenced() {
+    let one = Speaker::start().await;
+    for safe in [1, 2, 3] {
+        one.open(0, None).await;
+        one.intend(0, safe).await.expect("it is the task's");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,23 +280,24 @@ async fn what_was_told_of_records_is_there_before_the_offset_moves() {
             }
             _ => Fault::None,
         });
+        let record = Record {
+            offset: Offset(3),
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some("bad".into()),
+            headers: Headers::default(),
+        };
+        let of = partition(0);
+        let report = || Report {
+            stage: Stage::ValueConverter,
+            class: None,
+            topic_partition: &of,
+            record: &record,
+            error: Error::fatal("it is bad"),
+        };
         if topic == "dead" {
-            let record = Record {
-                offset: Offset(3),
-                timestamp: Timestamp(0),
-                key: None,
-                value: Some("bad".into()),
-                headers: Headers::default(),
-            };
-            let report = Report {
-                stage: Stage::ValueConverter,
-                class: None,
-                topic_partition: &partition(0),
-                record: &record,
-                error: Error::fatal("it is bad"),
-            };
             one.reporter
-                .report_record(report)
+                .report_record(report())
                 .await
                 .expect("it is on its way");
         } else {
@@ -293,6 +323,14 @@ async fn what_was_told_of_records_is_there_before_the_offset_moves() {
             (Some(5), 1),
             "{topic}"
         );
+        if topic == "dead" {
+            // It is not kept in mind for longer than it may come again.
+            for _ in 0..2 {
+                one.reporter.report_record(report()).await.expect("taken");
+            }
+            one.reporter.flush().await.expect("there");
+            assert_eq!(one.model.values(topic, 0).len(), 2);
+        }
     }
 }
 
