@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use forebay_client::admin::NewTopic;
 use forebay_client::consumer::Subscription;
+use forebay_client::producer::DeliveryFuture;
 use forebay_client::{Client, ClientConfig, Consumer, Producer, ProducerRecord};
 use forebay_config::Properties;
 use forebay_connect_api::Offset;
@@ -47,10 +48,7 @@ impl Zombie {
         let producer = producer.expect("sound");
         producer.init_transactions().await.expect("begun");
         producer.begin_transaction().expect("begun");
-        let key = json!([connector, TOPIC, 0, "object"]).to_string();
-        let value = json!({"part": "all", "start": 0, "end": 1, "topic_id": null}).to_string();
-        let record = ProducerRecord::new(INTENTS, Some(key.as_bytes()), Some(value.as_bytes()));
-        drop(producer.send(record).await.expect("sent"));
+        drop(intend(&producer, connector, "another object").await);
         let offsets = [(TopicPartition::new(TOPIC, 0), Offset(FIRST).into())].into();
         let sent = producer.send_offsets_to_transaction(&offsets, &group).await;
         sent.expect("it is a member");
@@ -62,6 +60,18 @@ impl Zombie {
         self.consumer.close().await.expect("it leaves");
         self.producer
     }
+}
+
+fn intent(connector: &str, object: &str) -> String {
+    json!([connector, TOPIC, 0, object]).to_string()
+}
+
+/// Says what a task would.
+async fn intend(producer: &Producer, connector: &str, object: &str) -> DeliveryFuture {
+    let key = intent(connector, object);
+    let value = json!({"part": "all", "start": 0, "end": 1, "topic_id": null}).to_string();
+    let record = ProducerRecord::new(INTENTS, Some(key.as_bytes()), Some(value.as_bytes()));
+    producer.send(record).await.expect("sent")
 }
 
 async fn make_intents_topic(client: &Client) {
@@ -86,11 +96,16 @@ fn whoever_was_stopped_within_a_transaction_cannot_end_it_once_offsets_are_set_a
         json!({"offsets": [{"partition": partition, "offset": offset}]})
     };
     let at = |offset: i64| json!({ "kafka_offset": offset });
-    for (name, request, left) in [
+    let producer = runtime.block_on(async { client.producer(&Properties::new()) });
+    let producer = producer.expect("sound");
+    for (number, (name, request, left)) in [
         ("set", Some(patch(at(1))), Some(at(1))),
         ("forgotten", Some(patch(Value::Null)), None),
         ("reset", None, None),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let path = connect.directory().join(name).display().to_string();
         let config = [
             ("connector.class", "FileStreamSink"),
@@ -111,6 +126,9 @@ fn whoever_was_stopped_within_a_transaction_cannot_end_it_once_offsets_are_set_a
                 Ok(connect.reset_offsets(name).is_ok())
             })
             .expect("it has stopped");
+        runtime
+            .block_on(async { intend(&producer, name, "object").await.await })
+            .expect("said");
         let zombie = runtime.block_on(Zombie::start(&client, name));
         let refused = change().expect_err("somebody is in the group");
         assert!(
@@ -129,5 +147,12 @@ fn whoever_was_stopped_within_a_transaction_cannot_end_it_once_offsets_are_set_a
             .map(|left| patch(left.clone())["offsets"][0].clone())
             .collect();
         assert_eq!(offsets, Value::Array(left), "{name}");
+        // What was said before is forgotten, and nothing else has come.
+        let said = connect.records(INTENTS, 2 * (number + 1)).expect("two for each");
+        let of_object = said
+            .iter()
+            .filter(|one| one.record.key.as_deref() == Some(intent(name, "object").as_bytes()));
+        let is_forgotten: Vec<bool> = of_object.map(|one| one.record.value.is_none()).collect();
+        assert_eq!(is_forgotten, [false, true], "{name}");
     }
 }
