@@ -124,30 +124,3 @@ async fn a_worker_goes_on_without_a_task_that_blocks_its_thread() {
         herder.stop().await;
     }
 }
-
-/// What comes out of the call that blocked is not sent: somebody else may have the task.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_it_had_when_its_call_returned_is_not_sent() {
-    let gate = Arc::new(Gate::default());
-    let _opens = Opens(Arc::clone(&gate));
-    let model = Model::new(1);
-    model.create_topic("late", 1);
-    let keys = [
-        ("task.shutdown.graceful.timeout.ms", "50"),
-        ("heartbeat.interval.ms", "100"),
-        ("exactly.once.source.support", "disabled"),
-    ];
-    let blocking = plugin(&gate);
-    let herder = worker_with(&model.client(&[]), &keys, [blocking]).await;
-    put(&herder, "Blocking").await.expect("it is sound");
-    until_true("the task blocks its thread", || {
-        *gate.held.lock().expect("no panic") == 1
-    })
-    .await;
-    herder.delete_connector("c").await.expect("it is there");
-    until_true("that is told", || !herder.blocked().is_empty()).await;
-    gate.open();
-    until_true("it ends", || herder.blocked().is_empty()).await;
-    herder.stop().await;
-    assert_eq!(model.values("late", 0), [""; 0]);
-}

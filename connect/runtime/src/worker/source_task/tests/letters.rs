@@ -142,12 +142,12 @@ async fn without_a_queue_they_are_left_out() {
 #[tokio::test(start_paused = true)]
 async fn errors_that_are_not_tolerated_fail_the_task() {
     for exactly_once in [true, false] {
-        let mut given = records();
-        given.remove(2);
+        // Behind it there is nothing whose offset covers its own.
+        let given = records().into_iter().take(2).collect();
         let bench = Bench::start(exactly_once, &QUEUE, given).await;
         let model = Arc::clone(&bench.model);
-        assert_eq!(bench.stop().await, Some(4), "{exactly_once}");
-        assert_eq!(model.committed_values("t", 0), ["first", "last"]);
+        assert_eq!(bench.stop().await, Some(2), "{exactly_once}");
+        assert_eq!(model.committed_values("t", 0), ["first"]);
         let bench = Bench::start(exactly_once, &QUEUE, records()).await;
         let ended = bench.running.await.expect("no panic");
         let Err(Failure::Run(error)) = ended else {

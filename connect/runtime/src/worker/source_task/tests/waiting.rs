@@ -1,5 +1,7 @@
-//! What the status of a source task says that runs and makes no progress (docs/connect-errors.md). Time is virtual.
+//! What the status of a source task says that runs and makes no progress (docs/connect-errors.md), and what becomes of records that come
+//! when it is told to stop. Time is virtual.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::Bytes;
@@ -44,9 +46,12 @@ fn flaky(is_away: Switch) -> Box<dyn SourceTask> {
     })
 }
 
+/// When something was tried.
+type Attempts = Arc<Mutex<Vec<Instant>>>;
+
 /// Has to fetch something first, which cannot be had.
 #[derive(Debug)]
-struct Waiting(Switch);
+struct Waiting(Switch, Attempts);
 
 impl Converter for Waiting {
     fn from_connect_data(&self, _: &str, _: &SchemaAndValue) -> Result<Option<Bytes>, converter::Error> {
@@ -61,6 +66,7 @@ impl Converter for Waiting {
     }
 
     fn prepare<'a>(&'a self, _: &'a converter::Wanted) -> BoxFuture<'a, Result<(), converter::Error>> {
+        self.1.lock().expect("no panic").push(Instant::now());
         let outcome = if self.0.load(Ordering::SeqCst) {
             Err(converter::Error::Unavailable {
                 message: "the registry is away".to_owned(),
@@ -87,7 +93,7 @@ impl Bench {
     }
 
     /// `converter` makes one of a switch that says whether what it needs is away.
-    async fn with(exactly_once: bool, converter: fn(&Switch) -> Option<Arc<dyn Converter>>) -> Self {
+    async fn with(exactly_once: bool, converter: impl FnOnce(&Switch) -> Option<Arc<dyn Converter>>) -> Self {
         let model = Model::new(1);
         model.create_topic("t", 1);
         let context = transactional::context(&model.client(&[])).await;
@@ -98,7 +104,7 @@ impl Bench {
             Some(_) => flaky(Switch::default()),
             None => flaky(Arc::clone(&is_away)),
         };
-        let config = transactional::config(&[]);
+        let config = transactional::config(&[("errors.retry.delay.max.ms", "1000")]);
         let (running, command) = tasks::spawn_with(&context, exactly_once, config, (flaky, converter));
         let this = Self {
             model,
@@ -184,9 +190,26 @@ async fn offsets_that_cannot_be_committed_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_converter_that_waits_is_told() {
-    let bench = Bench::with(false, |is_away| Some(Arc::new(Waiting(Arc::clone(is_away))))).await;
+    let attempts = Attempts::default();
+    let seen = Arc::clone(&attempts);
+    let bench = Bench::with(false, |is_away| {
+        Some(Arc::new(Waiting(Arc::clone(is_away), seen)))
+    })
+    .await;
     bench.is_away.store(true, Ordering::SeqCst);
     bench.says("the registry is away").await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    // Beyond the longest the pauses are by chance, so that not all tasks come back at once.
+    let attempts = attempts.lock().expect("no panic").clone();
+    let pauses = attempts
+        .windows(2)
+        .map(|pair| pair[1].duration_since(pair[0]).as_millis());
+    let by_chance: BTreeSet<u128> = pauses.skip(2).collect();
+    assert!(by_chance.len() > 2, "{by_chance:?}");
+    assert!(
+        by_chance.last().is_some_and(|longest| *longest <= 1_001),
+        "{by_chance:?}"
+    );
     bench.is_away.store(false, Ordering::SeqCst);
     bench.says_nothing().await;
     bench.end().await;
@@ -222,4 +245,30 @@ async fn the_interval_of_transactions_ends_while_poll_is_tried_again() {
     assert!(begun.elapsed() > Duration::from_secs(58), "{:?}", begun.elapsed());
     command.send_replace(Command::Stop);
     running.await.expect("no panic").expect("it ends well");
+}
+
+/// Who was told to stop while a call blocked its thread may have a successor by the time that it returns.
+#[tokio::test(start_paused = true)]
+async fn what_comes_when_the_task_is_told_to_stop_is_not_sent() {
+    // Which of both is seen first is chance.
+    for _ in 0..20 {
+        let model = Model::new(1);
+        model.create_topic("t", 1);
+        let context = transactional::context(&model.client(&[])).await;
+        let (command, commands) = watch::channel(Command::Be(TargetState::Started));
+        let (command, mut given) = (Arc::new(command), 0);
+        let task = asked(move || {
+            given += 1;
+            if given == 2 {
+                command.send_replace(Command::Stop);
+            }
+            Box::pin(std::future::ready(Ok(vec![tasks::record(given)])))
+        });
+        let task = (task, "Task".to_owned());
+        let runner = SourceTaskRunner::new(context, transactional::id(), transactional::config(&[]), task)
+            .expect("sound");
+        let ended = runner.run(Arc::default(), commands).await;
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!(model.values("t", 0), ["1"]);
+    }
 }
