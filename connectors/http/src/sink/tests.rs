@@ -3,20 +3,20 @@ use std::sync::Mutex;
 use forebay_connect_api::{
     Access, AssignedPartition, Headers, NO_TIMESTAMP, Offset, Offsets, Schema, SchemaAndValue, SinkBatch,
     SinkRecord, SinkRecords, TimestampType, TopicPartition, Value, ValueFormat,
-    conformance::{Delivery, SinkSubject, check_sink},
+    conformance::{Delivery, SinkContext, SinkSubject, check_sink},
     schema::decimal,
 };
 
 mod delivery;
 
 use super::*;
-use crate::testing::{Context, Ending, Server, TestTime, answer, properties, raw_server, redirect};
+use crate::testing::{Ending, Server, TestTime, answer, properties, raw_server, redirect};
 
 const NO_RETRY: (&str, &str) = ("max.retries", "0");
 /// What may pass is left to the worker.
 const AGAIN: (&str, &str) = ("behavior.on.error", "retry");
 
-async fn open(context: Arc<Context>, url: &str, more: &[(&str, &str)]) -> task::HttpSinkTask {
+async fn open(context: Arc<SinkContext>, url: &str, more: &[(&str, &str)]) -> task::HttpSinkTask {
     let mut task = task::HttpSinkTask::new(TestTime::new());
     let keys = properties(&[&[("http.url", url)], more].concat());
     SinkTask::start(&mut task, context, &keys).await.expect("started");
@@ -24,8 +24,8 @@ async fn open(context: Arc<Context>, url: &str, more: &[(&str, &str)]) -> task::
     task
 }
 
-fn context() -> Arc<Context> {
-    Arc::new(Context::new(Access::unrestricted()))
+fn context() -> Arc<SinkContext> {
+    Arc::new(SinkContext::new(Access::unrestricted()))
 }
 
 fn partition() -> TopicPartition {
@@ -208,14 +208,14 @@ async fn batches_are_framed_and_never_wait() {
         (r#"[{"n":4}]"#, Some("application/json"))
     );
 
-    let reporting = Arc::new(Context::new(Access::unrestricted()).with_reporter());
+    let reporting = Arc::new(SinkContext::new(Access::unrestricted()).with_reporter());
     let mut task = open(Arc::clone(&reporting), &server.url, &array).await;
     task.put(&texts(&["1", "{}", "no json", "[2]"]))
         .await
         .expect("sent");
     assert_eq!(bodies(&server), ["[1,{}]", "[[2]]"]);
     let reported = reporting.reported();
-    assert_eq!((reported.len(), reported[0].0), (1, 4));
+    assert_eq!((reported.len(), reported[0].0), (1, Offset(4)));
     assert!(reported[0].1.contains("the value is not JSON"), "{reported:?}");
 }
 
@@ -277,13 +277,13 @@ async fn only_records_at_fault_are_reported() {
     let batched = [("batching.enabled", "true"), ("batch.suffix", "")];
     for more in [&[][..], &batched] {
         let server = Server::start(refuse).await;
-        let reporting = Arc::new(Context::new(Access::unrestricted()).with_reporter());
+        let reporting = Arc::new(SinkContext::new(Access::unrestricted()).with_reporter());
         let mut task = open(Arc::clone(&reporting), &server.url, more).await;
         task.put(&texts(&values)).await.expect("the rest is sent");
         let reported = reporting.reported();
         assert_eq!(
             reported.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(),
-            [2, 10]
+            [Offset(2), Offset(10)]
         );
         assert!(reported[0].1.contains("was answered 422"), "{reported:?}");
         let taken = bodies(&server).into_iter().filter(|body| !body.contains("bad"));
@@ -313,7 +313,7 @@ async fn what_is_not_about_records_fails_the_task_with_all_of_them_kept() {
             status => answer(status, "s3cret"),
         })
         .await;
-        let reporting = Arc::new(Context::new(Access::unrestricted()).with_reporter());
+        let reporting = Arc::new(SinkContext::new(Access::unrestricted()).with_reporter());
         let more = [
             ("http.authorization.type", "static"),
             ("http.headers.authorization", "Bearer s3cret"),
@@ -342,14 +342,18 @@ async fn values_that_are_null_or_no_json_are_met_as_configured() {
         batch(values.map(schemaless).to_vec())
     };
     for (behavior, reported) in [("ignore", vec![2]), ("log", vec![2]), ("fail", vec![0, 2, 6])] {
-        let reporting = Arc::new(Context::new(Access::unrestricted()).with_reporter());
+        let reporting = Arc::new(SinkContext::new(Access::unrestricted()).with_reporter());
         let more = [
             ("behavior.on.null.values", behavior),
             ("batching.enabled", "true"),
         ];
         let mut task = open(Arc::clone(&reporting), &server.url, &more).await;
         task.put(&records()).await.expect("the rest is sent");
-        let offsets: Vec<i64> = reporting.reported().iter().map(|(offset, _)| *offset).collect();
+        let offsets: Vec<i64> = reporting
+            .reported()
+            .iter()
+            .map(|(offset, _)| offset.value())
+            .collect();
         assert_eq!((offsets, bodies(&server)), (reported, vec!["c\n".to_owned()]));
         assert_eq!(committable(&mut task).await, 8);
     }

@@ -5,7 +5,7 @@ use std::sync::{
 
 use forebay_connect_api::{
     OffsetMap, SourceRecord, Timestamp,
-    conformance::{SourceSubject, check_source},
+    conformance::{SourceContext, SourceSubject, check_source},
 };
 
 mod paging;
@@ -13,14 +13,14 @@ mod streaming;
 
 use super::*;
 use crate::testing::{
-    Context, Reply, Server, TestTime, answer, properties,
+    Reply, Server, TestTime, answer, properties,
     proxy::TestProxy,
     tls::{Authority, TlsServer, ok},
 };
 
 async fn start(time: &Arc<TestTime>, keys: &Properties, offset: Option<OffsetMap>) -> task::HttpSourceTask {
     let mut task = task::HttpSourceTask::new(Arc::clone(time) as _);
-    let context = Context::new(Access::unrestricted()).with_offset(offset);
+    let context = SourceContext::new(Access::unrestricted()).with_offset(offset);
     SourceTask::start(&mut task, Arc::new(context), keys)
         .await
         .expect("started");

@@ -7,8 +7,8 @@ use crate::testing::{
     tls::{Authority, TlsServer, ok},
 };
 
-fn reporting() -> Arc<Context> {
-    Arc::new(Context::new(Access::unrestricted()).with_reporter())
+fn reporting() -> Arc<SinkContext> {
+    Arc::new(SinkContext::new(Access::unrestricted()).with_reporter())
 }
 
 fn users(ids: &[&str]) -> SinkBatch {
@@ -71,7 +71,7 @@ async fn records_decide_where_they_go_and_cannot_leave_it() {
     let reported = reporting.reported();
     assert_eq!(
         reported.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(),
-        [2, 4]
+        [Offset(2), Offset(4)]
     );
     assert_eq!(committable(&mut task).await, 8);
 }
@@ -155,7 +155,11 @@ async fn after_the_retries_of_a_record_the_configuration_decides() {
             _ => put.expect("it goes on"),
         }
         assert_eq!(server.requests().len(), sent, "{behavior}");
-        let offsets: Vec<i64> = reporting.reported().iter().map(|(offset, _)| *offset).collect();
+        let offsets: Vec<i64> = reporting
+            .reported()
+            .iter()
+            .map(|(offset, _)| offset.value())
+            .collect();
         assert_eq!(offsets, reported, "{behavior}");
         assert_eq!(
             committable(&mut task).await,
