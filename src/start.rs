@@ -42,8 +42,14 @@ fn serve(settings: &Settings, loggers: Arc<Loggers>, began: Instant) -> anyhow::
         say(&listener_line(role, addresses));
     })?;
     say(&format!("ready in {} ms", began.elapsed().as_millis()));
-    // A hub whose broker is gone is dropped as it stands: its services have nothing left to commit to.
-    let signal = hub.wait()?;
+    let signal = match hub.wait() {
+        Ok(signal) => signal,
+        Err(error) => {
+            // Its broker is gone: its services have nothing left to commit to.
+            hub.abandon();
+            return Err(error);
+        }
+    };
     say(&format!("{signal}: shutting down"));
     hub.services_runtime().spawn(end_at_a_second_signal());
     hub.stop()

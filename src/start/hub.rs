@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use forebay_broker_server as broker;
@@ -16,6 +17,9 @@ use super::metrics::{Metrics, OwnBroker};
 use super::services::{self, Process, Services};
 use super::settings::{Role, Settings};
 use super::termination;
+
+/// How long threads that block have to end by themselves, once everything is stopped.
+pub(super) const THREADS_WAIT: Duration = Duration::from_secs(1);
 
 /// A running hub. Stop it by [`Hub::stop`]; dropping it is a crash that the next start recovers from.
 pub(crate) struct Hub {
@@ -161,10 +165,28 @@ impl Hub {
         if let Some(services) = self.services.take() {
             self.services_runtime.block_on(services.stop());
         }
-        match self.broker.take() {
+        let stopped = match self.broker.take() {
             Some(broker) => broker.stop(&self.broker_runtime),
             None => Ok(()),
-        }
+        };
+        self.abandon();
+        stopped
+    }
+
+    /// Lets everything go as it stands. What a connector has blocked a thread with (a mount that does not answer, standard input) ends with
+    /// the process, which does not wait for it.
+    pub(crate) fn abandon(self) {
+        let Self {
+            clients,
+            services,
+            broker,
+            services_runtime,
+            broker_runtime,
+            ..
+        } = self;
+        drop((services, broker, clients));
+        services_runtime.shutdown_timeout(THREADS_WAIT);
+        drop(broker_runtime);
     }
 }
 

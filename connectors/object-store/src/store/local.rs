@@ -231,7 +231,12 @@ fn create_directories(path: &Path) -> io::Result<()> {
                 .filter(|parent| !parent.as_os_str().is_empty())
                 .ok_or(error)?;
             create_directories(parent)?;
-            create_directories(path)
+            // Once: where a parent is there and nothing can be made in it (/proc, an automounter) it would be tried for ever.
+            match fs::create_dir(path) {
+                Ok(()) => sync_directory(parent),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     }
@@ -401,6 +406,13 @@ mod tests {
             "the leftover is gone, and what another task may be making is not"
         );
         assert!(folder.join(".t+01+5+7.json.1-1.unfinished").exists());
+    }
+
+    #[test]
+    fn a_place_where_no_directory_can_be_made_is_an_error_once() {
+        // Parents are there, and nothing can be made in them.
+        let error = create_directories(Path::new("/proc/forebay/topics")).expect_err("no directory");
+        assert_ne!(error.kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[tokio::test]
