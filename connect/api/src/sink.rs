@@ -179,6 +179,11 @@ pub trait SinkTaskContext: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Takes what the task waits for before it can go on, such as a server that does not answer, and `None` when that is over. What lasts
+    /// for some seconds is shown in the task's status, which stays RUNNING. For tasks that try again by themselves: of a retriable
+    /// error the worker says so.
+    fn report_waiting(&self, _why: Option<&str>) {}
+
     /// Tells of what became of records, such as what a server answered, in topics of the sink's own cluster. When it returns, the
     /// results may be taken as told: the worker commits no offset after it before the cluster has them. A result may be
     /// told again, as its records may be delivered again. A topic that is missing is made, of one partition.

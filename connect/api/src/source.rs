@@ -190,6 +190,10 @@ pub trait SourceTaskContext: fmt::Debug + Send + Sync {
     /// Takes how far a task is that has an end, for people who wait for it. Told whenever it changes, also while [`SourceTask::poll`]
     /// waits; a task without an end says nothing.
     fn report_progress(&self, _progress: Progress) {}
+
+    /// Takes what the task waits for before it can go on, such as a server that does not answer, and `None` when that is over. What lasts
+    /// for some seconds is shown in the task's status, which stays RUNNING.
+    fn report_waiting(&self, _why: Option<&str>) {}
 }
 
 /// How a task says where transactions end (Kafka's `TransactionContext`, KIP-618): during `poll`, about the batch that it is

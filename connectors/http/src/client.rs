@@ -109,6 +109,9 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// Takes what keeps requests from being answered, and `None` when they are again.
+pub(crate) type Tell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
 /// Sends requests, one at a time.
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -117,6 +120,7 @@ pub(crate) struct Client {
     options: Options,
     time: Arc<dyn Time>,
     tokens: Option<Tokens>,
+    tell: Option<Tell>,
     /// When the next attempt may be made, in milliseconds since 1970.
     next_attempt: Mutex<i64>,
 }
@@ -175,8 +179,15 @@ impl Client {
             tokens: options.credentials.clone().map(Tokens::new),
             options,
             time,
+            tell: None,
             next_attempt: Mutex::new(i64::MIN),
         })
+    }
+
+    /// The same, which tells why it tries again.
+    pub(crate) fn telling(mut self, tell: Tell) -> Self {
+        self.tell = Some(tell);
+        self
     }
 
     /// Sends a request, and again after failures that may pass: the 2xx that it got in the end.
@@ -187,12 +198,16 @@ impl Client {
         let mut attempts = 0;
         loop {
             let error = match self.authorized(request).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.tell(None);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             attempts += 1;
             if !self.is_retriable(&error) || attempts > self.options.retries_max {
                 let retriable = self.is_retriable(&error);
+                self.tell(None);
                 return Err(Failure {
                     error,
                     attempts,
@@ -200,13 +215,23 @@ impl Client {
                 });
             }
             let pause = self.pause_after(&error, attempts);
+            let error = error.trace();
+            self.tell(Some(&error));
             tracing::warn!(
-                error = error.trace(),
+                error,
                 attempts,
                 ?pause,
                 "a request failed and will be tried again"
             );
             self.time.pause(pause).await;
+        }
+    }
+
+    /// Says for what it waits: a request that is tried again.
+    pub(crate) fn tell(&self, why: Option<&str>) {
+        if let Some(tell) = &self.tell {
+            let why = why.map(|why| format!("a request is tried again: {why}"));
+            tell(why.as_deref());
         }
     }
 

@@ -17,6 +17,7 @@ pub struct SourceContext {
     /// Of the source partitions that are not among them.
     of_others: Option<OffsetMap>,
     progress: Mutex<Option<Progress>>,
+    waiting: Mutex<Option<String>>,
 }
 
 impl SourceContext {
@@ -28,6 +29,7 @@ impl SourceContext {
             committed: Vec::new(),
             of_others: None,
             progress: Mutex::default(),
+            waiting: Mutex::default(),
         }
     }
 
@@ -49,6 +51,11 @@ impl SourceContext {
     pub fn progress(&self) -> Option<Progress> {
         *lock(&self.progress)
     }
+
+    /// What the task says that it waits for.
+    pub fn waiting(&self) -> Option<String> {
+        lock(&self.waiting).clone()
+    }
 }
 
 impl SourceTaskContext for SourceContext {
@@ -66,6 +73,10 @@ impl SourceTaskContext for SourceContext {
 
     fn report_progress(&self, progress: Progress) {
         *lock(&self.progress) = Some(progress);
+    }
+
+    fn report_waiting(&self, why: Option<&str>) {
+        *lock(&self.waiting) = why.map(str::to_owned);
     }
 }
 

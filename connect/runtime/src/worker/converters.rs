@@ -270,16 +270,15 @@ impl Converters {
                     error,
                 });
             }
-            tracing::warn!(%error, stage = stage.name(), "a converter has to wait; trying again");
+            let error = ConnectError::from(error).trace();
+            tracing::warn!(
+                error,
+                stage = stage.name(),
+                "a converter has to wait; trying again"
+            );
             if let Some(progress) = &self.progress {
-                let why = || {
-                    format!(
-                        "{} has to wait and tries again: {}",
-                        stage.name(),
-                        ConnectError::from(error).trace()
-                    )
-                };
-                progress.fails(Hold::Converter, why);
+                let why = format!("{} has to wait and tries again: {error}", stage.name());
+                progress.waits(Hold::Converter, &why);
             }
             tokio::time::sleep(delay).await;
         }

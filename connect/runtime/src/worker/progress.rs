@@ -41,6 +41,8 @@ pub(super) enum Hold {
     Results,
     /// The place of its offsets.
     Offsets,
+    /// What it says itself that it waits for.
+    Own,
 }
 
 /// What holds a producer up, for the end of a sentence; nothing if it does not know.
@@ -61,6 +63,8 @@ struct Held {
     since: Instant,
     /// What the status says of it.
     said: Option<String>,
+    /// What it is to say once this has lasted for long enough.
+    unsaid: Option<String>,
 }
 
 impl fmt::Debug for Progress {
@@ -93,6 +97,7 @@ impl Progress {
         let held = holds.entry(hold).or_insert_with(|| Held {
             since: Instant::now(),
             said: None,
+            unsaid: None,
         });
         if held.since.elapsed() >= SAID_AFTER && held.said.is_none() {
             held.said = Some(why());
@@ -102,10 +107,53 @@ impl Progress {
 
     /// Nothing has come of it for long enough to be said.
     pub(super) fn stalls(&self, hold: Hold, why: impl FnOnce() -> String) {
-        let (since, said) = (Instant::now(), Some(why()));
+        let held = Held {
+            since: Instant::now(),
+            said: Some(why()),
+            unsaid: None,
+        };
         let mut holds = self.holds();
-        holds.insert(hold, Held { since, said });
+        holds.insert(hold, held);
         self.say(&holds);
+    }
+
+    /// From now on it waits for this; if that lasts, the status says so, whether or not it is told again.
+    pub(super) fn waits(self: &Arc<Self>, hold: Hold, why: &str) {
+        let mut holds = self.holds();
+        if let Some(held) = holds.get_mut(&hold) {
+            match &mut held.said {
+                Some(said) if said == why => {}
+                Some(said) => {
+                    *said = why.to_owned();
+                    self.say(&holds);
+                }
+                None => held.unsaid = Some(why.to_owned()),
+            }
+            return;
+        }
+        let since = Instant::now();
+        let (said, unsaid) = (None, Some(why.to_owned()));
+        holds.insert(hold, Held { since, said, unsaid });
+        drop(holds);
+        let this = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(since + SAID_AFTER).await;
+            if let Some(this) = this.upgrade() {
+                this.has_lasted(hold, since);
+            }
+        });
+    }
+
+    /// Says what has not been said, unless it is over, or another time.
+    fn has_lasted(&self, hold: Hold, since: Instant) {
+        let mut holds = self.holds();
+        let held = holds.get_mut(&hold).filter(|held| held.since == since);
+        if let Some(held) = held
+            && let Some(why) = held.unsaid.take()
+        {
+            held.said = Some(why);
+            self.say(&holds);
+        }
     }
 
     /// It has worked.
@@ -134,7 +182,10 @@ impl Progress {
     }
 
     fn say(&self, holds: &BTreeMap<Hold, Held>) {
-        let said: Vec<&str> = holds.values().filter_map(|held| held.said.as_deref()).collect();
+        // Records that wait for a converter are on no way to the cluster.
+        let is_cause = |hold: &Hold| *hold != Hold::Producer || !holds.contains_key(&Hold::Converter);
+        let said = holds.iter().filter(|(hold, _)| is_cause(hold));
+        let said: Vec<&str> = said.filter_map(|(_, held)| held.said.as_deref()).collect();
         let trace = (!said.is_empty()).then(|| format!("No progress: {}", said.join("; ")));
         self.context.task_waits(&self.id, trace);
     }

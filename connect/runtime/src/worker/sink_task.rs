@@ -204,6 +204,7 @@ impl SinkTaskRunner {
             self.context.access.clone(),
             errant,
             results,
+            Arc::clone(&self.progress),
         ));
         self.requests = Some(Arc::clone(&requests));
         self.task.start(Arc::clone(&requests) as _, properties).await?;

@@ -67,6 +67,7 @@ struct TaskContext {
     access: Access,
     reader: ConnectorOffsets,
     metrics: Arc<TaskMetrics>,
+    progress: Arc<Progress>,
     /// With `transaction.boundary=connector`.
     boundaries: Option<Arc<boundary::Requests>>,
 }
@@ -92,6 +93,13 @@ impl SourceTaskContext for TaskContext {
 
     fn report_progress(&self, progress: Far) {
         self.metrics.progress(progress);
+    }
+
+    fn report_waiting(&self, why: Option<&str>) {
+        match why {
+            Some(why) => self.progress.waits(Hold::Own, why),
+            None => self.progress.works(Hold::Own),
+        }
     }
 }
 
@@ -192,6 +200,7 @@ impl SourceTaskRunner {
             access: self.context.access.clone(),
             reader: offsets,
             metrics: Arc::clone(&self.metrics),
+            progress: Arc::clone(&self.progress),
             boundaries: None,
         };
         let started = self.task.start(Arc::new(context), &properties).await;

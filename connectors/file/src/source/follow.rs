@@ -110,6 +110,11 @@ impl Follower {
         Some(api::Progress::bytes(self.lines.position(), whole))
     }
 
+    /// Whether the file is not there.
+    pub(super) fn waits_for_file(&self) -> bool {
+        self.warned
+    }
+
     /// Reads on. Called when [`Lines::next`] gives no more lines, so that nothing is skipped by a change of files.
     pub(super) fn advance(&mut self) -> Result<Progress, Error> {
         let Some(open) = &mut self.open else {

@@ -34,6 +34,8 @@ struct Started {
     schema: Arc<Schema>,
     names: Names,
     invalid_lines: u64,
+    /// Whether it has said that it waits for the file.
+    waits: bool,
     /// What is wrong with the line behind those that were given out last.
     at_fault: Option<Error>,
     input: Input,
@@ -92,6 +94,7 @@ impl SourceTask for FileStreamSourceTask {
                     checksum: CHECKSUM.into(),
                 },
                 invalid_lines: 0,
+                waits: false,
                 at_fault: None,
                 config,
                 input,
@@ -151,10 +154,26 @@ impl Started {
             if !records.is_empty() {
                 return Ok(records);
             }
-            if self.advance().await? == Progress::Nothing {
+            let progress = self.advance().await?;
+            self.tell_waiting();
+            if progress == Progress::Nothing {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
+    }
+
+    /// Says that it waits for the file, or no longer.
+    fn tell_waiting(&mut self) {
+        let waits = matches!(&self.input, Input::File(follower) if follower.waits_for_file());
+        if std::mem::replace(&mut self.waits, waits) == waits {
+            return;
+        }
+        let file = self.config.file.as_deref().filter(|_| waits);
+        let why = file.map(|file| {
+            let place = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+            format!("{} does not exist, and is waited for", place.display())
+        });
+        self.context.report_waiting(why.as_deref());
     }
 
     /// Says how far it is, of a file that does not grow.
@@ -189,7 +208,13 @@ impl Started {
                 }
                 progress
             }
-            Input::Stream(stream) => stream.advance().await.map(|()| Progress::More),
+            Input::Stream(stream) => {
+                let why = "standard input is read, as the configuration names no file";
+                self.context.report_waiting(Some(why));
+                let advanced = stream.advance().await;
+                self.context.report_waiting(None);
+                advanced.map(|()| Progress::More)
+            }
             Input::File(_) | Input::Lost => Err(Error::fatal("the file was lost by a read that failed")),
         }
     }

@@ -353,13 +353,19 @@ async fn a_missing_file_is_waited_for_and_a_link_is_followed_where_that_is_allow
     let (inside, path) = (directory.path().join("in"), directory.path().join("in/link"));
     fs::create_dir(&inside).expect("made");
     let properties = properties(&path, &[]);
-    let mut task = start(&properties, None).await;
+    let context = Arc::new(SourceContext::new(Access::unrestricted()));
+    let mut task = start_in(&context, &properties).await;
     let (polled, ()) = tokio::join!(task.poll(), async {
-        tokio::task::yield_now().await;
+        while context.waiting().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let expected = format!("{} does not exist, and is waited for", path.display());
+        assert_eq!(context.waiting(), Some(expected));
         fs::write(directory.path().join("target"), "line\n").expect("written");
         std::os::unix::fs::symlink(directory.path().join("target"), &path).expect("linked");
     });
     assert_eq!(values(&polled.expect("a line")), ["line"]);
+    assert_eq!(context.waiting(), None);
     let access = Access::unrestricted().with_paths([inside]);
     let error = start_within(access, &properties, None)
         .await

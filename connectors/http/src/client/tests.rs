@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use reqwest::header::{self, HeaderValue};
 
 mod faults;
@@ -88,6 +90,27 @@ async fn failures_that_may_pass_are_retried_with_growing_pauses() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn why_a_request_is_tried_again_is_told_until_it_is_answered() {
+    let server = Server::start(move |_, before| match before {
+        0 => answer(503, "no"),
+        _ => answer(200, "yes"),
+    })
+    .await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let client = client(options(), &TestTime::new()).telling(Arc::new(move |why: Option<&str>| {
+        tell.lock().expect("no panic").push(why.map(str::to_owned));
+    }));
+    assert_eq!(get(&client, &server.url).await.expect("answered"), "yes");
+    let told = told.lock().expect("no panic");
+    let [Some(why), None] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(why.contains("503 Service Unavailable"), "{why}");
+    assert!(!why.contains(SECRET), "{why}");
 }
 
 #[tokio::test]

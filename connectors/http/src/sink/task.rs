@@ -72,6 +72,8 @@ impl HttpSinkTask {
             access,
             Arc::clone(&self.time),
         )?;
+        let told = Arc::clone(&context);
+        let client = client.telling(Arc::new(move |why| told.report_waiting(why)));
         self.started = Some(Started {
             pieces: Pieces::new(Arc::clone(&config))?,
             config,

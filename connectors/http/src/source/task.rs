@@ -94,6 +94,7 @@ impl HttpSourceTask {
             place = Place::from_map(&offset, &config.mode)?;
         }
         let client = client(&config, context.access().clone(), Arc::clone(&self.time))?;
+        let client = client.telling(Arc::new(move |why| context.report_waiting(why)));
         self.started = Some(Started {
             config,
             client: Arc::new(client),
@@ -259,11 +260,9 @@ impl Started {
                     return Err(failure.into_connect().into_fatal());
                 }
                 let pause = self.client.pause_after_failure(&failure, self.failures);
-                tracing::warn!(
-                    error = failure.error.trace(),
-                    ?pause,
-                    "no stream of events; trying again"
-                );
+                let error = failure.error.trace();
+                self.client.tell(Some(&error));
+                tracing::warn!(error, ?pause, "no stream of events; trying again");
                 self.stage = self.pausing(pause);
                 return Ok(());
             }
@@ -290,6 +289,7 @@ impl Started {
         let Place::Events(id) = &self.place else {
             return Err(Error::fatal("the task listens in a mode without events"));
         };
+        self.client.tell(None);
         self.stage = Stage::Listening(Box::new(Listening {
             stream,
             parser: Parser::new(id.clone(), self.config.bytes_max),

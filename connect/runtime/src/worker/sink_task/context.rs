@@ -7,6 +7,7 @@ use forebay_connect_api::{
     TopicPartition,
 };
 
+use super::super::progress::{Hold, Progress};
 use super::intents::TaskIntents;
 use super::reporter::Reporter;
 use super::results::Results;
@@ -30,6 +31,7 @@ pub(super) struct TaskContext {
     requests: Mutex<Requests>,
     reporter: Option<Arc<Reporter>>,
     results: Arc<Results>,
+    progress: Arc<Progress>,
     intents: OnceLock<Arc<TaskIntents>>,
 }
 
@@ -39,6 +41,7 @@ impl TaskContext {
         access: Access,
         reporter: Option<Arc<Reporter>>,
         results: Arc<Results>,
+        progress: Arc<Progress>,
     ) -> Self {
         Self {
             id,
@@ -46,6 +49,7 @@ impl TaskContext {
             requests: Mutex::default(),
             reporter,
             results,
+            progress,
             intents: OnceLock::new(),
         }
     }
@@ -99,6 +103,13 @@ impl SinkTaskContext for TaskContext {
 
     fn report_results(&self, records: Vec<ResultRecord>) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.results.send(records))
+    }
+
+    fn report_waiting(&self, why: Option<&str>) {
+        match why {
+            Some(why) => self.progress.waits(Hold::Own, why),
+            None => self.progress.works(Hold::Own),
+        }
     }
 
     fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {

@@ -55,6 +55,10 @@ impl SinkTaskRunner {
             Looked::There if is_member && self.consumer.assignment().is_empty() => {
                 Some("it has no partitions: other tasks of its group have all of them".to_owned())
             }
+            Looked::There if !is_member => Some(
+                "its consumer is not in its group yet: the coordinator does not answer, or the group settles"
+                    .to_owned(),
+            ),
             Looked::There | Looked::Unknown => None,
         };
         match looked {

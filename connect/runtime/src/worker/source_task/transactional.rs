@@ -49,7 +49,7 @@ pub(in crate::worker) struct TransactionalRunner {
     config: ConnectorConfig,
     metrics: Arc<TaskMetrics>,
     transformations: Transformations,
-    converters: Converters,
+    pub(super) converters: Converters,
     /// What the status says of holds.
     progress: Arc<Progress>,
     /// Where records go that go no further.
@@ -166,6 +166,7 @@ impl TransactionalRunner {
             access: self.context.access.clone(),
             reader: offsets.clone(),
             metrics: Arc::clone(&self.metrics),
+            progress: Arc::clone(&self.progress),
             boundaries: self.boundary.requests().cloned(),
         };
         if let Err(error) = self.task.start(Arc::new(context), &properties).await {

@@ -78,6 +78,23 @@ async fn topics_that_are_not_there_are_named() {
     }
 }
 
+/// Such as one whose consumer was given another cluster, which is not there.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_finds_no_group_is_told() {
+    let bench = Bench::start_with(&[("t", 1)], book(false), &[]);
+    bench.model.faults(|_, request| match request {
+        Request::FindCoordinator(_) => Fault::LoseRequest,
+        _ => Fault::None,
+    });
+    bench
+        .until_says(Some("its consumer is not in its group yet"))
+        .await;
+    bench.model.faults(|_, _| Fault::None);
+    bench.until_says(None).await;
+    bench.append(0, 3);
+    bench.until("it reads", |book| !book.puts.is_empty()).await;
+}
+
 /// Whoever looks why nothing happens finds the task that there is no partition for.
 #[tokio::test(start_paused = true)]
 async fn a_task_for_which_others_leave_no_partition_says_so() {

@@ -53,7 +53,7 @@ pub(super) fn spawn(
     spawn_with(context, exactly_once, config, (task, None))
 }
 
-/// The same with another converter of values, for a task without transactions.
+/// The same with another converter of values.
 pub(super) fn spawn_with(
     context: &Arc<Context>,
     exactly_once: bool,
@@ -64,7 +64,10 @@ pub(super) fn spawn_with(
     let task = (task, "org.example.Task".to_owned());
     let (command, commands) = watch::channel(Command::Be(TargetState::Started));
     let running = if exactly_once {
-        let runner = TransactionalRunner::new(context, id, config, task).expect("sound");
+        let mut runner = TransactionalRunner::new(context, id, config, task).expect("sound");
+        if let Some(converter) = converter {
+            runner.converters = runner.converters.clone().with_value(converter);
+        }
         tokio::spawn(runner.run(Arc::default(), commands, std::future::ready(Ok(()))))
     } else {
         let mut runner = SourceTaskRunner::new(context, id, config, task).expect("sound");

@@ -215,6 +215,84 @@ async fn a_converter_that_waits_is_told() {
     bench.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_converter_that_waits_is_told_and_not_the_cluster() {
+    for exactly_once in [true, false] {
+        let bench = Bench::with(exactly_once, |is_away| {
+            Some(Arc::new(Waiting(Arc::clone(is_away), Attempts::default())))
+        })
+        .await;
+        bench.is_away.store(true, Ordering::SeqCst);
+        bench.says("").await;
+        let said = || {
+            bench
+                .context
+                .statuses
+                .task(&transactional::id())
+                .and_then(|status| status.trace)
+        };
+        assert!(said().is_some_and(|said| said.contains("the registry is away")));
+        tokio::time::sleep(SAID_AFTER * 2).await;
+        assert!(said().is_some_and(|said| !said.contains("the cluster")));
+        bench.is_away.store(false, Ordering::SeqCst);
+        bench.says_nothing().await;
+        bench.end().await;
+    }
+}
+
+/// Tries again by itself, until it is told not to.
+struct Patient {
+    context: Option<Arc<dyn SourceTaskContext>>,
+    waits: Switch,
+}
+
+impl SourceTask for Patient {
+    fn start<'a>(
+        &'a mut self,
+        context: Arc<dyn SourceTaskContext>,
+        _: &'a Properties,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.context = Some(context);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<SourceRecord>, Error>> {
+        Box::pin(async {
+            let context = self.context.as_ref().expect("it has started");
+            context.report_waiting(Some("no answer yet"));
+            while self.waits.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            context.report_waiting(None);
+            std::future::pending().await
+        })
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_waits_for_by_itself_is_told_once_it_lasts() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    let context = transactional::context(&model.client(&[])).await;
+    let waits = Switch::new(AtomicBool::new(true));
+    let task = Patient {
+        context: None,
+        waits: Arc::clone(&waits),
+    };
+    let began = Instant::now();
+    let (running, command) = tasks::spawn(&context, true, transactional::config(&[]), Box::new(task));
+    until_says(&context, Some("no answer yet")).await;
+    assert!(began.elapsed() >= SAID_AFTER);
+    waits.store(false, Ordering::SeqCst);
+    until_says(&context, None).await;
+    command.send_replace(Command::Stop);
+    running.await.expect("no panic").expect("it ends well");
+}
+
 /// S11 of the review of sources: pauses grow to ten seconds, and the interval is shorter.
 #[tokio::test(start_paused = true)]
 async fn the_interval_of_transactions_ends_while_poll_is_tried_again() {
