@@ -2,7 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-use forebay_protocol::ErrorCode;
+use forebay_protocol::{ErrorCode, TopicPartition};
+use forebay_records::Offset;
 use tokio::time::Instant;
 
 use super::{Consumer, Event, GroupMetadata, OffsetAndMetadata};
@@ -14,6 +15,11 @@ use crate::{
 };
 
 impl Consumer {
+    /// The end of a partition, when it was fetched last, also if there was nothing new in it. `None`: it was not fetched yet.
+    pub fn known_end(&self, topic_partition: &TopicPartition) -> Option<Offset> {
+        self.partitions.get(topic_partition)?.end
+    }
+
     /// The positions that are known: what [`Consumer::commit_positions`] would commit.
     pub fn positions(&self) -> Offsets {
         let known =

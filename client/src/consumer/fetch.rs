@@ -154,6 +154,7 @@ impl Consumer {
             return;
         };
         partition.succeeded();
+        partition.end = Some(Offset(data.high_watermark));
         let fetched = Fetched {
             high_watermark: Offset(data.high_watermark),
             last_stable_offset: Offset(data.last_stable_offset),

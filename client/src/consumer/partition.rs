@@ -31,6 +31,8 @@ pub(super) struct Partition {
     pub(super) position: Position,
     pub(super) paused: bool,
     pub(super) buffer: Option<Buffer>,
+    /// Its high watermark, when it was fetched last.
+    pub(super) end: Option<Offset>,
     /// A fetch of it is under way.
     pub(super) fetching: bool,
     /// Its position is being found out by this inquiry. The answer to another one is of no use: it was asked before a seek, or
@@ -46,6 +48,7 @@ impl Partition {
             position: Position::Committed,
             paused: false,
             buffer: None,
+            end: None,
             fetching: false,
             locating: None,
             failures: 0,

@@ -107,6 +107,19 @@ async fn a_topic_that_may_not_be_read_takes_no_record_of_another_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_is_known_where_nothing_is_new() {
+    let model = Model::new(1);
+    model.create_topic("t", 1);
+    model.append("t", 0, &["0", "1"]);
+    let mut consumer = earliest(&model, &[]);
+    consumer.assign([partition(0)]).expect("nothing is subscribed");
+    assert_eq!(consumer.known_end(&partition(0)), None);
+    consumer.seek(&partition(0), Offset(2)).expect("assigned");
+    assert!(consumer.poll(SECOND).await.expect("no error").is_empty());
+    assert_eq!(consumer.known_end(&partition(0)), Some(Offset(2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_come_whole_and_a_seek_into_one_skips_its_beginning() {
     let model = Model::new(1);
     model.create_topic("t", 1);

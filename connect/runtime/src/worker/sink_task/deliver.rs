@@ -67,7 +67,9 @@ impl SinkTaskRunner {
     }
 
     /// Tells how far behind the task is.
-    fn count_partitions(&self) {
+    fn count_partitions(&mut self) {
+        // Also of partitions that have nothing new, such as all of them after a start.
+        self.partitions.set_ends(|client| self.consumer.known_end(client));
         let count = self.partitions.iter().count();
         self.metrics.assigned(count, self.partitions.lag_max());
         self.metrics.active(self.partitions.uncommitted());

@@ -132,6 +132,13 @@ impl Partitions {
             .collect()
     }
 
+    /// Notes where partitions end, as far as that is known.
+    pub(super) fn set_ends(&mut self, end: impl Fn(&ClientTopicPartition) -> Option<Offset>) {
+        for partition in self.partitions.values_mut() {
+            partition.end = end(&partition.client).or(partition.end);
+        }
+    }
+
     /// The most offsets that the task is behind the end of a partition; `None`: nothing was fetched yet.
     pub(super) fn lag_max(&self) -> Option<u64> {
         let lags = self.partitions.values();
