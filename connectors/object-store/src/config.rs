@@ -7,6 +7,8 @@ mod formats;
 mod partitioning;
 mod target;
 
+use std::borrow::Cow;
+
 use forebay_connect_api::{Error, config::Properties};
 
 pub(crate) use definition::definition;
@@ -50,6 +52,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads and checks everything, also what concerns several keys.
     pub(crate) fn parse(properties: &Properties) -> Result<Self, Error> {
+        let properties = &*filled(properties);
         let parsed = definition().parse(properties)?;
         let format = formats::format(&parsed, properties)?;
         let positive = |key: &str| parsed.get_optional::<i64>(key).filter(|number| *number > 0);
@@ -91,6 +94,18 @@ impl Config {
             worker_bytes_max: number("worker.max.buffer.bytes"),
         })
     }
+}
+
+/// With what is a default of Confluent's HDFS sinks, and not of its S3 sink.
+pub(crate) fn filled(properties: &Properties) -> Cow<'_, Properties> {
+    let class = properties.get("connector.class").map(|class| simple_name(class));
+    let is_hdfs = class.is_some_and(|class| class.to_ascii_lowercase().starts_with("hdfs"));
+    if !is_hdfs || properties.contains_key("format.class") {
+        return Cow::Borrowed(properties);
+    }
+    let mut filled = properties.clone();
+    filled.insert("format.class".to_owned(), "AvroFormat".to_owned());
+    Cow::Owned(filled)
 }
 
 /// The last part of a class name.

@@ -73,9 +73,11 @@ impl Connector for ObjectStoreSinkConnector {
     }
 
     fn validate(&self, properties: &Properties) -> Vec<ConfigValue> {
-        config::definition().validate_with(properties, |properties| match Config::parse(properties) {
-            Err(Error::Config(errors)) => Err(errors),
-            _ => Ok(()),
+        config::definition().validate_with(&config::filled(properties), |properties| {
+            match Config::parse(properties) {
+                Err(Error::Config(errors)) => Err(errors),
+                _ => Ok(()),
+            }
         })
     }
 

@@ -219,6 +219,9 @@ fn store_keys(def: ConfigDef) -> ConfigDef {
 fn without_meaning(def: ConfigDef) -> ConfigDef {
     let in_one_piece =
         "objects are put in one piece, as only that can be made conditional on the name being free";
+    let no_hadoop =
+        "there is no Hadoop client: store.url is file:///directory (such as a mount) or s3://bucket/prefix";
+    let no_licence = "there is no licence to keep";
     [
         ("storage.class", "store.url says which store it is"),
         ("s3.part.size", in_one_piece),
@@ -239,6 +242,18 @@ fn without_meaning(def: ConfigDef) -> ConfigDef {
             "there is no write-ahead log: objects appear complete, and their names say what they hold",
         ),
         ("schema.generator.class", "it is for Hive"),
+        ("hive.metastore.uris", "there is no Hive integration"),
+        ("hive.database", "there is no Hive integration"),
+        ("hadoop.conf.dir", no_hadoop),
+        ("hadoop.home", no_hadoop),
+        ("hdfs.authentication.kerberos", no_hadoop),
+        ("connect.hdfs.principal", no_hadoop),
+        ("connect.hdfs.keytab", no_hadoop),
+        ("hdfs.namenode.principal", no_hadoop),
+        ("kerberos.ticket.renew.period.ms", no_hadoop),
+        ("confluent.license", no_licence),
+        ("confluent.topic.bootstrap.servers", no_licence),
+        ("confluent.topic.replication.factor", no_licence),
     ]
     .into_iter()
     .fold(def, |def, (key, instead)| def.meaningless(key, instead))

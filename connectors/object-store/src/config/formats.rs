@@ -29,7 +29,8 @@ pub(super) fn format_keys(def: ConfigDef) -> ConfigDef {
                 .documentation(
                     "What objects are: io.confluent.connect.s3.format.parquet.ParquetFormat, io.confluent.connect.s3.format.avro.AvroFormat \
                      (object container files), io.confluent.connect.s3.format.json.JsonFormat (one JSON value per line), \
-                     io.confluent.connect.s3.format.bytearray.ByteArrayFormat (values as they are), or CsvFormat.",
+                     io.confluent.connect.s3.format.bytearray.ByteArrayFormat (values as they are), or CsvFormat. HdfsSinkConnector has \
+                     AvroFormat unless it is given.",
                 ),
         )
         .define(

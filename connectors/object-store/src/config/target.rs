@@ -61,7 +61,12 @@ pub(super) fn parse(parsed: &config::Config) -> Result<Target, Error> {
             Some(bucket) => s3(parsed, bucket, "", Some(url.to_owned())),
             None => wrong("for the endpoint of a store that speaks S3, s3.bucket.name is needed, too"),
         },
-        Some(("hdfs", _)) => wrong("HDFS is not supported yet; file:// and s3:// are"),
+        Some(("hdfs", _)) => wrong(
+            "HDFS is not supported yet; set store.url to file:///directory (such as a mount of it) or s3://bucket/prefix",
+        ),
+        Some((scheme @ ("gs" | "gcs" | "abfs" | "abfss" | "wasb" | "wasbs"), _)) => wrong(&format!(
+            "{scheme}:// is not supported yet; known are file:///directory, s3://bucket/prefix, and http(s):// endpoints that speak S3"
+        )),
         Some(_) => {
             wrong("known are file:///directory, s3://bucket/prefix, and http(s):// endpoints that speak S3")
         }

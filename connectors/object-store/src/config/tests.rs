@@ -64,6 +64,34 @@ fn what_confluent_users_paste_is_taken() {
 }
 
 #[test]
+fn an_hdfs_sink_writes_avro_unless_told_otherwise_and_says_what_it_lacks() {
+    // Confluent's quick start of the HDFS 2 sink.
+    let quickstart = |class: &str| {
+        let mut keys = properties(&[("connector.class", class)]);
+        keys.remove("format.class");
+        keys
+    };
+    for class in [
+        "io.confluent.connect.hdfs.HdfsSinkConnector",
+        "io.confluent.connect.hdfs3.Hdfs3SinkConnector",
+        "HdfsSink",
+    ] {
+        let config = Config::parse(&quickstart(class)).expect("it is known");
+        assert_eq!(config.layout.extension, "avro", "{class}");
+    }
+    let error =
+        Config::parse(&quickstart("io.confluent.connect.s3.S3SinkConnector")).expect_err("none given");
+    assert!(error.to_string().contains("format.class"), "{error}");
+    for (url, what) in [
+        ("hdfs://localhost:9000", "such as a mount"),
+        ("gs://bucket", "gs:// is not supported yet"),
+    ] {
+        let error = Config::parse(&properties(&[("store.url", url)])).expect_err(url);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
 fn formats_have_confluents_names_and_extensions() {
     let gzip = ("s3.compression.type", "gzip");
     type Keys = [(&'static str, &'static str)];

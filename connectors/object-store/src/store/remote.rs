@@ -32,6 +32,18 @@ const TOPIC_ID: &str = "forebay-topic-id";
 /// pass.
 const NO_BUCKET: &str = "NoSuchBucket";
 
+/// Whom the crate asks for credentials last: the machine that it runs on, if that is one of AWS. With what a user can do about it.
+const MACHINE_CREDENTIALS: [&str; 2] = ["169.254.169.254", "169.254.170.2"];
+const NO_CREDENTIALS: &str = "no credentials are configured, and this machine gives none: set aws.access.key.id and aws.secret.access.key, \
+     or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment of the worker";
+
+/// What S3 and the crate say where requests go to another region than the bucket's.
+const WRONG_REGION: [&str; 3] = [
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "incorrectly configured region",
+];
+
 /// A store that the `object_store` crate knows.
 #[derive(Debug)]
 pub(crate) struct RemoteStore {
@@ -100,7 +112,15 @@ impl RemoteStore {
     }
 
     fn failed(&self, what: &str, name: &str, error: object_store::Error) -> Error {
-        let message = format!("cannot {what} {name} in {}", self.description);
+        let mut message = format!("cannot {what} {name} in {}", self.description);
+        if MACHINE_CREDENTIALS
+            .iter()
+            .any(|address| mentions(&error, address))
+        {
+            message = format!("{message}: {NO_CREDENTIALS}");
+        } else if WRONG_REGION.iter().any(|said| mentions(&error, said)) {
+            message.push_str(": s3.region is not the region of the bucket");
+        }
         // What a user has to put right is shown at once; everything else may pass.
         let wrapped = match &error {
             _ if mentions(&error, NO_BUCKET) => Error::fatal(format!(
