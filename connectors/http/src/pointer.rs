@@ -17,7 +17,8 @@ impl Pointer {
         let mut followers = tildes.map(|(index, _)| text.as_bytes().get(index + 1));
         if !text.is_empty() && !text.starts_with('/') {
             return Err(
-                "a JSON pointer begins with /, such as /items or /id; lists and names are not supported"
+                "a JSON pointer begins with /, such as /items or /id; it is one pointer, without names (for keys and timestamps there are \
+                 http.response.record.key.pointer and http.response.record.timestamp.pointer)"
                     .to_owned(),
             );
         }

@@ -338,16 +338,22 @@ fn headers(parsed: &Parsed, errors: &mut Vec<Error>) -> HeaderMap {
     headers
 }
 
+/// A configuration of Confluent's sink, which has another key for the URL, says by `batch.max.size` alone whether there are batches.
 fn batching(parsed: &Parsed, errors: &mut Vec<Error>) -> Option<Batching> {
-    let enabled = parsed.get_boolean(keys::BATCHING);
     let json_array = parsed.get_boolean(keys::JSON_ARRAY);
     // As given: Kafka's parser, and ours, would trim a newline to nothing.
     let given = |key: &str| parsed.originals().get(key);
+    let is_confluents = given(keys::CONFLUENTS_URL).is_some() && given(keys::BATCHING).is_none();
+    let records_max = match is_confluents && given(keys::BATCH_MAX).is_none() {
+        true => 1,
+        false => parsed.get_int(keys::BATCH_MAX),
+    };
+    let enabled = parsed.get_boolean(keys::BATCHING) || is_confluents && (records_max > 1 || json_array);
     let framed = [keys::PREFIX, keys::SEPARATOR, keys::SUFFIX];
     for key in framed {
         if json_array && given(key).is_some() {
             errors.push(hidden(key, "it has no meaning with batch.json.as.array=true"));
-        } else if !enabled && given(key).is_some() {
+        } else if !enabled && !is_confluents && given(key).is_some() {
             errors.push(hidden(key, "it has no meaning without batching.enabled=true"));
         }
     }
@@ -367,13 +373,12 @@ fn batching(parsed: &Parsed, errors: &mut Vec<Error>) -> Option<Batching> {
         },
         false => Frame {
             prefix: text(keys::PREFIX, ""),
-            separator: text(keys::SEPARATOR, "\n"),
-            suffix: text(keys::SUFFIX, "\n"),
+            separator: text(keys::SEPARATOR, if is_confluents { "," } else { "\n" }),
+            suffix: text(keys::SUFFIX, if is_confluents { "" } else { "\n" }),
         },
     };
     enabled.then(|| Batching {
-        records_max: usize::try_from(parsed.get_int(keys::BATCH_MAX))
-            .expect("the validator wants it positive"),
+        records_max: usize::try_from(records_max).expect("the validator wants it positive"),
         frame,
         json_array,
     })

@@ -14,6 +14,8 @@ pub(super) const AUTH_PASSWORD: &str = "connection.password";
 pub(super) const AUTH_TOKEN: &str = "bearer.token";
 pub(super) const CONTENT_TYPE: &str = "http.headers.content.type";
 pub(super) const HEADERS_ADDITIONAL: &str = "http.headers.additional";
+/// What Confluent's sink calls the URL.
+pub(super) const CONFLUENTS_URL: &str = "http.api.url";
 pub(super) const BATCHING: &str = "batching.enabled";
 pub(super) const BATCH_MAX: &str = "batch.max.size";
 pub(super) const PREFIX: &str = "batch.prefix";
@@ -160,7 +162,9 @@ fn batching() -> ConfigDef {
                 .default(false)
                 .importance(Importance::High)
                 .group(group, 1)
-                .documentation("Whether several records of a partition go into one request."),
+                .documentation("Whether several records of a partition go into one request. With http.api.url in place of http.url, as in configurations of \
+                     Confluent's sink: unless given, whether batch.max.size is more than 1 (there by default 1, batch.separator a comma and \
+                     batch.suffix empty)."),
         )
         .define(
             ConfigKey::new(BATCH_MAX, ConfigType::Int)

@@ -58,6 +58,25 @@ fn the_configurations_that_people_have_are_read() {
         (config.method, config.on_null, config.batching),
         (Method::PUT, OnNull::Fail, None)
     );
+    // It has no batching.enabled.
+    let url = ("http.api.url", "http://a/");
+    for (more, expected) in [
+        (&[("batch.max.size", "5")][..], Some((5, ","))),
+        (&[("batch.max.size", "1"), ("batch.separator", ";")], None),
+        (
+            &[("batch.max.size", "2"), ("batch.separator", ";")],
+            Some((2, ";")),
+        ),
+        (&[("batch.json.as.array", "true")], Some((1, ","))),
+        (&[("batch.max.size", "5"), ("batching.enabled", "false")], None),
+    ] {
+        let pairs: Vec<_> = [url].iter().chain(more).copied().collect();
+        let batching = Config::parse(&properties(&pairs)).expect("it is right").batching;
+        let shown = batching
+            .as_ref()
+            .map(|own| (own.records_max, own.frame.separator.as_str()));
+        assert_eq!(shown, expected, "{more:?}");
+    }
     assert_eq!(config.client.request_timeout, Duration::from_millis(1500));
 }
 

@@ -263,7 +263,7 @@ fn topic_name() -> Validator {
             return Ok(());
         };
         if name.contains("${") {
-            return Err("variables in the name of the topic are not supported".to_owned());
+            return Err("there are no variables in the name of the topic: one connector has one entity, whose name is to be written here".to_owned());
         }
         crate::topic::check(name)
     })
