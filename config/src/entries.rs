@@ -112,6 +112,25 @@ impl Entries {
     /// # Errors
     /// Everything that is wrong, with the place where that is known.
     pub fn parse(&self, def: &ConfigDef) -> Result<Parsed, Errors> {
+        let (mut errors, warnings) = self.unknown(def);
+        let config = def.parse(&self.to_properties());
+        errors.extend(config.as_ref().err().into_iter().flatten().cloned());
+        match (
+            config,
+            Errors::check(errors.into_iter().map(|error| self.locate(def, error)).collect()),
+        ) {
+            (Ok(config), Ok(())) => Ok(Parsed { config, warnings }),
+            (Ok(_) | Err(_), Err(located)) => Err(located),
+            (Err(errors), Ok(())) => Err(errors),
+        }
+    }
+
+    /// What deserves a word, also where [`Entries::parse`] fails: a misspelt key may be the one that is missing.
+    pub fn warnings(&self, def: &ConfigDef) -> Vec<Warning> {
+        self.unknown(def).1
+    }
+
+    fn unknown(&self, def: &ConfigDef) -> (Vec<Error>, Vec<Warning>) {
         let mut errors = Vec::new();
         let mut warnings = Vec::new();
         for origin in [
@@ -130,16 +149,7 @@ impl Entries {
             errors.extend(verdict.errors);
             warnings.extend(verdict.warnings);
         }
-        let config = def.parse(&self.to_properties());
-        errors.extend(config.as_ref().err().into_iter().flatten().cloned());
-        match (
-            config,
-            Errors::check(errors.into_iter().map(|error| self.locate(def, error)).collect()),
-        ) {
-            (Ok(config), Ok(())) => Ok(Parsed { config, warnings }),
-            (Ok(_) | Err(_), Err(located)) => Err(located),
-            (Err(errors), Ok(())) => Err(errors),
-        }
+        (errors, warnings)
     }
 
     fn entry(&self, key: &str) -> Option<&Entry> {

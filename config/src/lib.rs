@@ -25,7 +25,7 @@ pub use entries::{Entries, Entry, Location, Origin, Parsed};
 pub use error::{Error, Errors};
 pub use forebay_config_derive::{Configuration, Setting};
 pub use key::{ConfigKey, Importance, Recommender, Synonym, Unit, Width};
-pub use nearest::nearest;
+pub use nearest::{class_hint, nearest};
 pub use unknown::{UnknownKey, UnknownKeys, Warning};
 pub use validator::{CustomCheck, OwnCheck, Validator};
 pub use value::{ConfigType, Password, Value};

@@ -18,6 +18,50 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// What a sentence about an unknown class ends with: the known ones that were meant, by their names without the package. Empty if there is
+/// none: ` Did you mean InsertField$Key, InsertField$Value?`.
+pub fn class_hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    fn simple(class: &str) -> &str {
+        class.rsplit('.').next().unwrap_or(class)
+    }
+    let (known, wanted): (Vec<&str>, _) = (known.into_iter().collect(), simple(name.trim()));
+    let is_of = |class: &&str| {
+        let own = simple(class);
+        own == wanted || own.strip_prefix(wanted).is_some_and(|side| side.starts_with('$'))
+    };
+    let mut meant: Vec<&str> = known.iter().copied().filter(|class| is_of(class)).collect();
+    if meant.is_empty() && !wanted.is_empty() {
+        meant.extend(nearest(wanted, known.iter().map(|class| simple(class))));
+    }
+    if meant.is_empty() {
+        return String::new();
+    }
+    format!(" Did you mean {}?", meant.join(", "))
+}
+
+/// The one known key that has all parts of `name` in their order and another one between them, such as `http.request.url` for `http.url`.
+pub(crate) fn with_one_part_more<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let wanted: Vec<&str> = name.split('.').collect();
+    if wanted.len() < 2 {
+        return None;
+    }
+    let is_longer = |candidate: &&str| {
+        let parts: Vec<&str> = candidate.split('.').collect();
+        (1..parts.len().saturating_sub(1)).any(|left_out| {
+            let rest = parts.iter().enumerate().filter(|(index, _)| *index != left_out);
+            rest.map(|(_, part)| *part).eq(wanted.iter().copied())
+        })
+    };
+    let mut found = known.into_iter().filter(is_longer);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
+}
+
 fn normalized(name: &str) -> Vec<char> {
     name.chars()
         .map(|c| {
@@ -50,7 +94,44 @@ fn edits(a: &[char], b: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{class_hint, nearest, with_one_part_more};
+
+    #[test]
+    fn classes_are_meant_by_their_simple_names() {
+        let known = [
+            "a.b.InsertField$Key",
+            "a.b.InsertField$Value",
+            "a.b.Filter",
+            "c.AvroConverter",
+        ];
+        for (name, expected) in [
+            ("x.y.AvroConverter", " Did you mean c.AvroConverter?"),
+            (
+                "a.b.InsertField",
+                " Did you mean a.b.InsertField$Key, a.b.InsertField$Value?",
+            ),
+            ("a.b.InsertFeild$Value", " Did you mean InsertField$Value?"),
+            ("a.b.Filtre", " Did you mean Filter?"),
+            ("a.b.Other", ""),
+            ("", ""),
+        ] {
+            assert_eq!(class_hint(name, known), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_left_out_is_found_where_there_is_one_such_key() {
+        let known = ["http.request.url", "http.request.method", "http.a.b", "http.c.b"];
+        for (name, expected) in [
+            ("http.url", Some("http.request.url")),
+            ("http.b", None),
+            ("url", None),
+            ("request.url", None),
+            ("http.request", None),
+        ] {
+            assert_eq!(with_one_part_more(name, known), expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_slip_is_recognized_and_another_word_is_not() {

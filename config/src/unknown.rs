@@ -2,7 +2,12 @@
 //! errors; in `.properties` and connector JSON, which they bring along, one warning names them all, unless one is nearly
 //! a key that governs durability or security: ignoring `min.insync.replica` would lose data in silence.
 
-use crate::{def::ConfigDef, entries::Origin, error::Error, nearest::nearest};
+use crate::{
+    def::ConfigDef,
+    entries::Origin,
+    error::Error,
+    nearest::{nearest, with_one_part_more},
+};
 
 /// Something a user should read although the configuration is taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,16 +58,15 @@ impl UnknownKeys {
                 verdict.warnings.push(Warning::Meaningless { key, instead });
                 continue;
             }
-            let nearest = nearest(
-                key,
-                def.keys()
-                    .iter()
-                    .filter(|key| !key.internal)
-                    .map(|key| key.name.as_str()),
-            );
+            let known = || {
+                let shown = def.keys().iter().filter(|key| !key.internal);
+                shown.map(|key| key.name.as_str())
+            };
+            let nearest = nearest(key, known());
             let dangerous = nearest
                 .and_then(|name| def.key(name))
                 .is_some_and(|key| key.guards);
+            let nearest = nearest.or_else(|| with_one_part_more(key, known()));
             let nearest = nearest.map(str::to_owned);
             if origin.is_strict() || dangerous {
                 verdict.errors.push(Error::Unknown {

@@ -75,12 +75,16 @@ impl Error {
         matches!(self, Self::Retriable { .. })
     }
 
-    /// The message and those of all errors underneath, one per line: the `trace` of a status.
+    /// The message and those of all errors underneath, one per line: the `trace` of a status. What the message before it ends with is not
+    /// said again, as many crates' errors end with the one underneath.
     pub fn trace(&self) -> String {
         let mut trace = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
-            let _ = write!(trace, "\nCaused by: {error}"); // Writing to a string does not fail.
+            let cause = error.to_string();
+            if !trace.ends_with(&cause) {
+                let _ = write!(trace, "\nCaused by: {cause}"); // Writing to a string does not fail.
+            }
             source = error.source();
         }
         trace
@@ -104,5 +108,14 @@ mod tests {
         assert!(error.is_retriable());
         assert_eq!(error.trace(), "cannot write /a\nCaused by: disk on fire");
         assert!(!error.into_fatal().is_retriable());
+    }
+
+    #[test]
+    fn a_cause_that_was_just_said_is_not_said_again() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot ask: {0}")]
+        struct Twice(#[source] std::io::Error);
+        let error = Error::fatal("cannot list /a").with_source(Twice(std::io::Error::other("refused")));
+        assert_eq!(error.trace(), "cannot list /a\nCaused by: cannot ask: refused");
     }
 }

@@ -164,7 +164,7 @@ impl Plugins {
             .find(|plugin| plugin.names().any(|known| known == name));
         found.ok_or_else(|| NotFound {
             name: name.to_owned(),
-            nearest: nearest(name, self.0.iter().flat_map(Plugin::names)).map(str::to_owned),
+            nearest: self.meant(name).map(str::to_owned),
             available: self
                 .0
                 .iter()
@@ -172,6 +172,18 @@ impl Plugins {
                 .collect::<Vec<_>>()
                 .join(", "),
         })
+    }
+
+    /// The name that was meant: of the same class of somebody else, or a misspelt one.
+    fn meant(&self, name: &str) -> Option<&'static str> {
+        let simple = name.rsplit('.').next().unwrap_or(name);
+        let named_so = self
+            .0
+            .iter()
+            .find(|plugin| plugin.names().any(|known| known == simple));
+        let names = || self.0.iter().flat_map(Plugin::names);
+        let nearly = || nearest(name, names()).or_else(|| nearest(simple, names()));
+        named_so.map(|plugin| plugin.class).or_else(nearly)
     }
 
     /// Each class, in the order of the table.

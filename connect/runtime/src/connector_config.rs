@@ -13,7 +13,7 @@ use forebay_connect_api::PluginType;
 use regex::Regex;
 
 use crate::metrics::ErrorMetrics;
-pub(crate) use def::{OPEN_PREFIXES, connector_def, shown_def};
+pub(crate) use def::{OPEN_PREFIXES, connector_def, known_converter, shown_def};
 pub(crate) use restart::{RestartPolicy, Verdict};
 use topic_creation::TopicCreation;
 

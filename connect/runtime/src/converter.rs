@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_config::{ConfigDef, ConfigKey, ConfigType, Errors, Properties, Validator};
+use forebay_config::{ConfigDef, ConfigKey, ConfigType, Errors, Properties, Validator, class_hint};
 use forebay_connect_api::{BoxFuture, ReadError, SchemaAndValue, ValueFormat};
 
 pub(crate) use error::{Error, Wanted};
@@ -156,6 +156,25 @@ pub(crate) fn names(role: Role) -> Vec<&'static str> {
     names
 }
 
+/// What is said of a class that is not there: which one was meant, or which there are.
+pub(crate) fn not_found(role: Role, name: &str) -> String {
+    let missing = format!("Class {name} could not be found.");
+    for (part, what) in [
+        ("protobuf", "Protobuf"),
+        ("jsonschema", "JSON Schema"),
+        ("json.schema", "JSON Schema"),
+    ] {
+        if name.to_ascii_lowercase().contains(part) {
+            return format!("{missing} {what} is not built yet; AvroConverter and JsonConverter are there.");
+        }
+    }
+    let known = names(role);
+    match class_hint(name, known.iter().copied()) {
+        hint if hint.is_empty() => format!("{missing} There are {}.", known.join(", ")),
+        hint => format!("{missing}{hint}"),
+    }
+}
+
 /// Whether that is the name of a converter of keys and values.
 pub(crate) fn is_converter(name: &str) -> bool {
     find(name).is_some_and(|class| class.converts_data)
@@ -190,10 +209,8 @@ pub(crate) fn new(
         worker
     };
     let name = given.get(key).map_or("", String::as_str);
-    let class = find(name.trim()).ok_or_else(|| {
-        let reason = format!("Class {name} could not be found.");
-        forebay_config::Error::invalid(key, name, reason)
-    })?;
+    let class =
+        find(name.trim()).ok_or_else(|| forebay_config::Error::invalid(key, name, not_found(role, name)))?;
     let prefix = format!("{key}.");
     let mut properties: Properties = given
         .iter()

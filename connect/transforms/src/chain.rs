@@ -9,7 +9,7 @@ use forebay_connect_api::config::{Config, ConfigDef, Error as ConfigError, Error
 use crate::predicate::{self, Predicate};
 use crate::transformation::{self, Setup, Transformation};
 use crate::{Error, Record};
-use definition::{PREDICATES, TRANSFORMS, aliases};
+use definition::{PREDICATES, TRANSFORMS, aliases, not_found};
 
 /// What a record goes through between task and converter.
 #[derive(Debug, Default)]
@@ -123,19 +123,16 @@ fn class_name<'a>(properties: &'a Properties, key: &str) -> Result<&'a str, Vec<
     name.ok_or_else(|| vec![ConfigError::Missing { key: key.to_owned() }])
 }
 
-fn unknown_class(key: &str, name: &str) -> Vec<ConfigError> {
-    vec![ConfigError::invalid(
-        key,
-        name,
-        format!("Class {name} could not be found."),
-    )]
+fn unknown_class(key: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Vec<ConfigError> {
+    vec![ConfigError::invalid(key, name, not_found(name, known))]
 }
 
 fn stage(properties: &Properties, alias: &str, now: Timestamp) -> Result<Stage, Vec<ConfigError>> {
     let prefix = format!("{TRANSFORMS}.{alias}.");
     let key = format!("{prefix}type");
     let name = class_name(properties, &key)?;
-    let class = transformation::find(name).ok_or_else(|| unknown_class(&key, name))?;
+    let known = || transformation::CLASSES.iter().map(|class| class.class);
+    let class = transformation::find(name).ok_or_else(|| unknown_class(&key, name, known()))?;
     let config = read(properties, &prefix, &(class.config_def)())?;
     let setup = Setup {
         config: &config,
@@ -168,7 +165,8 @@ fn new_predicate(properties: &Properties, alias: &str) -> Result<Box<dyn Predica
         }]);
     }
     let name = class_name(properties, &key)?;
-    let class = predicate::find(name).ok_or_else(|| unknown_class(&key, name))?;
+    let known = || predicate::CLASSES.iter().map(|class| class.class);
+    let class = predicate::find(name).ok_or_else(|| unknown_class(&key, name, known()))?;
     let config = read(properties, &prefix, &(class.config_def)())?;
     (class.new)(&config).map_err(|error| vec![config_error(&key, &prefix, error)])
 }

@@ -87,8 +87,10 @@ pub enum Error {
         source: reqwest::Error,
     },
     /// The registry refused, in Confluent's form.
-    #[error("the schema registry answered {message} (error code {code})")]
+    #[error("the schema registry at {url} answered {message} (error code {code})")]
     Refused {
+        /// Its address.
+        url: String,
         /// Confluent's error code, such as 40403.
         code: i32,
         /// Its message.
@@ -359,23 +361,26 @@ impl Client {
         if status.is_success() {
             serde_json::from_slice(&bytes).map_err(|error| Error::Answer(format!("{url}: {error}")))
         } else {
-            Err(refused(status, &bytes))
+            Err(refused(base, status, &bytes))
         }
     }
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> Error {
+fn refused(url: &str, status: StatusCode, body: &[u8]) -> Error {
+    let url = url.to_owned();
     let retriable = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     match serde_json::from_slice::<Refusal>(body) {
         Ok(Refusal {
             error_code: code,
             message,
         }) => Error::Refused {
+            url,
             code,
             message,
             retriable,
         },
         Err(_) => Error::Refused {
+            url,
             code: status.as_u16().into(),
             message: status.to_string(),
             retriable,

@@ -17,7 +17,9 @@ pub enum Error {
         length: usize,
     },
     /// The first byte is another one: the data was not written by a Confluent serializer.
-    #[error("Unknown magic byte!")]
+    #[error(
+        "Unknown magic byte! No serializer of a schema registry wrote these bytes; for JSON or text there are other converters"
+    )]
     UnknownMagicByte {
         /// The byte.
         found: u8,

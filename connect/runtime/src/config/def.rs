@@ -5,6 +5,9 @@ mod group;
 
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Validator, Value};
 
+use crate::connector_config::known_converter;
+use crate::converter::Role;
+
 /// The definition of every key of the worker, without those of its clients.
 pub fn config_def() -> ConfigDef {
     let def = group::keys(storage_keys(ConfigDef::new()));
@@ -139,6 +142,7 @@ fn converter_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         ConfigKey::new("key.converter", ConfigType::Class)
             .default(json)
+            .validator(known_converter(Role::Key))
             .importance(Importance::High)
             .documentation(
                 "Converts keys between Connect's data and bytes, for connectors that name no other.",
@@ -147,6 +151,7 @@ fn converter_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("value.converter", ConfigType::Class)
             .default(json)
+            .validator(known_converter(Role::Value))
             .importance(Importance::High)
             .documentation(
                 "Converts values between Connect's data and bytes, for connectors that name no other.",
@@ -155,6 +160,7 @@ fn converter_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("header.converter", ConfigType::Class)
             .default(simple)
+            .validator(known_converter(Role::Header))
             .documentation("Converts header values between Connect's data and bytes."),
     )
     .define(

@@ -137,15 +137,19 @@ fn connector_name() -> Validator {
     ])
 }
 
-fn converter_key(name: &str, order: i32, display_name: &str, role: Role) -> ConfigKey {
+/// The name of a converter that is there.
+pub(crate) fn known_converter(role: Role) -> Validator {
     let is_known = match role {
         Role::Header => converter::is_header_converter,
         Role::Key | Role::Value => converter::is_converter,
     };
-    let check = move |_: &str, class: Option<&Value>| match class {
-        Some(Value::Class(class)) if !is_known(class) => Err(format!("Class {class} could not be found.")),
+    Validator::custom("a converter of this worker", move |_, class| match class {
+        Some(Value::Class(class)) if !is_known(class) => Err(converter::not_found(role, class)),
         _ => Ok(()),
-    };
+    })
+}
+
+fn converter_key(name: &str, order: i32, display_name: &str, role: Role) -> ConfigKey {
     key(
         name,
         ConfigType::Class,
@@ -154,7 +158,7 @@ fn converter_key(name: &str, order: i32, display_name: &str, role: Role) -> Conf
         display_name,
     )
     .optional()
-    .validator(Validator::custom("a converter of this worker", check))
+    .validator(known_converter(role))
     .recommender(Arc::new(Choices(ConfigType::Class, converter::names(role))))
     .documentation("Converts between Connect's data and bytes; the worker's, unless given.")
 }

@@ -42,6 +42,10 @@ fn config_def() -> ConfigDef {
         .define(
             ConfigKey::new("schema.registry.url", ConfigType::List)
                 .optional()
+                .validator(Validator::custom("addresses such as http://localhost:8081", |_, urls| match urls {
+                    Some(forebay_config::Value::List(urls)) => urls.iter().try_for_each(|url| is_address(url)),
+                    _ => Ok(()),
+                }))
                 .importance(Importance::High)
                 .documentation("Addresses of schema registries; the worker's schema.registry.url unless given."),
         )
@@ -68,6 +72,15 @@ fn config_def() -> ConfigDef {
                 .importance(Importance::Medium)
                 .documentation("user:password for the registry."),
         )
+}
+
+fn is_address(url: &str) -> Result<(), String> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(());
+    }
+    Err(format!(
+        "{url} is no address of a registry; write it as http://HOST:PORT"
+    ))
 }
 
 /// A Connect schema in Avro.

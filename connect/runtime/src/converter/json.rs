@@ -180,7 +180,8 @@ impl Converter for JsonConverter {
         }
         let json: Json = serde_json::from_slice(bytes).map_err(|error| {
             let message = format!(
-                "Converting byte[] to Kafka Connect data failed: the bytes of topic {topic} are not JSON"
+                "Converting byte[] to Kafka Connect data failed: the bytes of topic {topic} are not JSON{}",
+                meant(bytes)
             );
             Error::data_because(message, error)
         })?;
@@ -205,6 +206,19 @@ impl Converter for JsonConverter {
             None => read::schemaless(payload.clone())?,
         };
         Ok(SchemaAndValue { schema, value })
+    }
+}
+
+/// Which converter bytes that are not JSON may be for.
+fn meant(bytes: &[u8]) -> &'static str {
+    match bytes.trim_ascii_start().first() {
+        Some(0) if bytes.len() > 5 => {
+            "; they begin as those of a schema registry's serializer: is AvroConverter meant?"
+        }
+        // It begins as JSON does.
+        Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9') | None => "",
+        Some(_) if std::str::from_utf8(bytes).is_ok() => "; StringConverter takes any text",
+        Some(_) => "; ByteArrayConverter takes any bytes",
     }
 }
 

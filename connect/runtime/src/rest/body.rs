@@ -46,6 +46,13 @@ pub(super) fn config(place: &str, object: Map<String, Value>) -> Result<RawConfi
                 Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
                 Value::Array(_) | Value::Object(_) => {
                     let kind = kind(&value);
+                    // What POST /connectors takes.
+                    if place.is_empty() && key == "config" && value.is_object() {
+                        return Err(bad(
+                            "the request body must be the configuration alone, as in {\"connector.class\":…}; \
+                             {\"name\":…,\"config\":{…}} is for POST /connectors",
+                        ));
+                    }
                     return Err(bad(format!("{place}\"{key}\" must be a string, not {kind}")));
                 }
             };

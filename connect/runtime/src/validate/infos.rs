@@ -203,6 +203,26 @@ impl ConfigInfos {
         values.flat_map(|value| value.errors.iter().map(String::as_str))
     }
 
+    /// The keys that mean nothing, with those that they nearly are. Those that have no meaning here are not among them.
+    fn unknown(&self) -> Vec<String> {
+        let is_known = |key: &str| {
+            self.configs
+                .iter()
+                .any(|one| one.definition.as_ref().is_some_and(|own| own.name == key))
+        };
+        let undefined = self.configs.iter().filter(|config| config.definition.is_none());
+        let unknown = undefined
+            .filter_map(|config| config.value.as_ref())
+            .filter(|value| value.errors.is_empty());
+        unknown
+            .filter_map(|value| match &value.recommended_values[..] {
+                [] => Some(format!("\"{}\"", value.name)),
+                [key] if is_known(key) => Some(format!("\"{}\" (did you mean \"{key}\"?)", value.name)),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// All messages as one, for a request that is refused because of them.
     pub(crate) fn message(&self) -> String {
         let count = self.error_count;
@@ -211,6 +231,12 @@ impl ConfigInfos {
         for error in self.errors() {
             message.push('\n');
             message.push_str(error);
+        }
+        // One of them may have been meant for what is missing.
+        let unknown = self.unknown();
+        if !unknown.is_empty() {
+            message.push_str("\nUnknown configurations are ignored: ");
+            message.push_str(&unknown.join(", "));
         }
         message.push_str(
             "\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`",

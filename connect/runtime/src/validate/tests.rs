@@ -151,6 +151,66 @@ fn what_is_wrong_with_any_connector_is_said_of_its_key() {
 }
 
 #[test]
+fn a_refusal_names_the_keys_that_nobody_knows() {
+    let pairs = [
+        ("file", Some("(none)")),
+        ("fil", Some("/in")),
+        ("xyzzy", Some("1")),
+    ];
+    let message = validated(OverridePolicy::All, SOURCE, &pairs).message();
+    assert!(
+        message.contains("Missing required configuration \"file\""),
+        "{message}"
+    );
+    assert!(
+        message.contains(
+            "\nUnknown configurations are ignored: \"fil\" (did you mean \"file\"?), \"xyzzy\"\nYou can also"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_class_that_is_not_there_is_told_with_the_one_that_was_meant() {
+    for (class, says) in [
+        (
+            "io.apicurio.AvroConverter",
+            "Did you mean io.confluent.connect.avro.AvroConverter?",
+        ),
+        (
+            "org.apache.kafka.connect.json.JsonConvertor",
+            "Did you mean JsonConverter?",
+        ),
+        (
+            "io.confluent.connect.protobuf.ProtobufConverter",
+            "Protobuf is not built yet",
+        ),
+        (
+            "io.confluent.connect.json.JsonSchemaConverter",
+            "JSON Schema is not built yet",
+        ),
+        (
+            "com.example.X",
+            "There are io.confluent.connect.avro.AvroConverter, ",
+        ),
+    ] {
+        check(
+            SOURCE,
+            &[(&[("value.converter", Some(class))], "value.converter", says)],
+        );
+    }
+    let transform = [
+        ("transforms", Some("a")),
+        (
+            "transforms.a.type",
+            Some("org.apache.kafka.connect.transforms.InsertField"),
+        ),
+    ];
+    let says = "Did you mean org.apache.kafka.connect.transforms.InsertField$Key, org.apache.kafka.connect.transforms.InsertField$Value?";
+    check(SOURCE, &[(&transform, "transforms.a.type", says)]);
+}
+
+#[test]
 fn what_is_wrong_with_parts_is_said_of_their_keys() {
     let topic_creation = "topic.creation.default.replication.factor";
     check(

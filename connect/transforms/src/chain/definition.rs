@@ -6,7 +6,7 @@ use std::sync::Arc;
 use forebay_connect_api::Timestamp;
 use forebay_connect_api::config::{
     ConfigDef, ConfigKey, ConfigType, Error, Importance, Properties, Recommender, Validator, Value, Values,
-    Width,
+    Width, class_hint,
 };
 
 use super::Chain;
@@ -111,7 +111,7 @@ pub fn chain_def(properties: &Properties) -> ConfigDef {
                         "Class of the {} '{alias}': the full name of Kafka's Java class, or that without its package.",
                         kind.name.to_lowercase()
                     ))
-                    .validator(known_class(find))
+                    .validator(known_class(&kind))
                     .recommender(Arc::new(Choices(ConfigType::Class, kind.classes.clone()))),
             );
             let own = find(class);
@@ -147,13 +147,17 @@ fn version_key(prefix: &str, group: &str, kind: &str, alias: &str, is_known: boo
     }
 }
 
-fn known_class(find: fn(&str) -> Option<ConfigDef>) -> Validator {
+fn known_class(kind: &Kind) -> Validator {
+    let (find, classes) = (kind.find, kind.classes.clone());
     Validator::custom("a class of this worker", move |_, value| match value {
-        Some(Value::Class(class)) if find(class).is_none() => {
-            Err(format!("Class {class} could not be found."))
-        }
+        Some(Value::Class(class)) if find(class).is_none() => Err(not_found(class, classes.iter().copied())),
         _ => Ok(()),
     })
+}
+
+/// What is said of a class that is not there.
+pub(super) fn not_found<'a>(class: &str, known: impl Iterator<Item = &'a str>) -> String {
+    format!("Class {class} could not be found.{}", class_hint(class, known))
 }
 
 /// In the order in which a form shows what has no order of its own: required keys first, then by importance, then by name.

@@ -216,7 +216,11 @@ fn what_does_not_fit_is_refused_and_named() {
             r#"{"schema":null,"payload":1,"more":2}"#.to_owned(),
             "may not contain additional fields",
         ),
-        ("not json".to_owned(), "are not JSON"),
+        (
+            "not json".to_owned(),
+            "are not JSON; StringConverter takes any text",
+        ),
+        ("\0\0\0\0\u{1}\u{2}x".to_owned(), "is AvroConverter meant?"),
         (
             r#"{"schema":{"optional":true},"payload":1}"#.to_owned(),
             "Schema must contain 'type' field",
