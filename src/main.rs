@@ -110,10 +110,24 @@ fn exit_code(outcome: anyhow::Result<bool>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("forebay: {error:#}");
+            eprintln!("forebay: {}", with_causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what it is because of, in one line; what an error says of its cause is not said again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 /// What `forebay --help` shows: what is Forebay's own, and the tools behind them.
@@ -129,4 +143,17 @@ fn command() -> Command {
             .arg(arguments)
     };
     Arguments::command().subcommands(cli::TOOLS.iter().map(tool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_was_just_said_is_not_said_again() {
+        let error = anyhow::anyhow!("refused")
+            .context("no broker: refused")
+            .context("cannot start");
+        assert_eq!(with_causes(&error), "cannot start: no broker: refused");
+    }
 }

@@ -6,20 +6,24 @@ mod connector_file;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use forebay_broker_server::Loggers;
 use forebay_client::config::client_def;
 use forebay_client::{Client, ClientConfig};
 use forebay_config::{ConfigDef, ConfigKey, ConfigType, Importance, Origin, Properties};
 use forebay_connect_runtime::{Config, NewConnector, Service};
-use forebay_http::{Listeners, Options};
+use forebay_http::{BindError, Listeners, Options};
 
+use super::hub::THREADS_WAIT;
 use super::loggers::WorkerLoggers;
 use super::settings::{Role, resolved};
 use super::{listener_line, plugins, say, termination};
+
+/// After so long without its cluster a worker that starts says so.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The port of Kafka's workers.
 const DEFAULT_PORT: u16 = 8083;
@@ -47,9 +51,34 @@ pub(crate) struct StandaloneArguments {
 pub(crate) fn run_distributed(arguments: &ConnectArguments, loggers: Arc<Loggers>) -> anyhow::Result<()> {
     let began = Instant::now();
     let worker = Worker::read(&arguments.file)?;
+    needs_all_of_a_group(&worker.own)?;
     let config = Config::new(&as_in_kafka(worker.own.clone()))?;
     let config = config.with_loggers(Arc::new(WorkerLoggers(loggers)));
     run(&worker, config, Vec::new(), began)
+}
+
+/// What Kafka's workers have to be told, too: with a name of ours in place of one that was left out or misspelt, a worker would share nothing with
+/// those that it belongs to, or share it with others. The hub's own worker has defaults.
+fn needs_all_of_a_group(own: &Properties) -> anyhow::Result<()> {
+    let keys = [
+        "group.id",
+        "config.storage.topic",
+        "offset.storage.topic",
+        "status.storage.topic",
+    ];
+    let missing = keys.iter().filter(|key| !own.contains_key(**key));
+    let missing: Vec<String> = missing
+        .map(|key| {
+            forebay_config::Error::Missing {
+                key: (*key).to_owned(),
+            }
+            .to_string()
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", missing.join("\n"))
 }
 
 /// A file that was written for Kafka's worker means what it means there: without the key, sources have no transactions, for which
@@ -76,14 +105,15 @@ fn run(worker: &Worker, config: Config, connectors: Vec<NewConnector>, began: In
         .enable_all()
         .build()
         .context("cannot start the worker's threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let listeners = worker.listen().await?;
         let client = Client::new(ClientConfig::new(&worker.client, Origin::Properties)?);
         let options = Options {
             allowed_hosts: worker.allowed_hosts.clone(),
             ..Options::default()
         };
-        let service = Service::start(&client, config, plugins::all(), listeners, options).await?;
+        let service = Service::start(&client, config, plugins::all(), listeners, options);
+        let service = or_say(Box::pin(service), &worker.client).await?;
         for connector in connectors {
             let name = connector.name.clone();
             if let Err(error) = service.create(connector).await {
@@ -98,7 +128,22 @@ fn run(worker: &Worker, config: Config, connectors: Vec<NewConnector>, began: In
         tokio::spawn(super::end_at_a_second_signal());
         service.stop().await;
         Ok(())
-    })
+    });
+    // What a connector has blocked a thread with ends with the process.
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
+}
+
+/// A worker waits for its cluster for a while before it gives up: whoever has started it should not have to wonder.
+async fn or_say<T>(mut start: impl Future<Output = T> + Unpin, client: &Properties) -> T {
+    if let Ok(started) = tokio::time::timeout(SILENCE, &mut start).await {
+        return started;
+    }
+    let brokers = client
+        .get("bootstrap.servers")
+        .map_or("localhost:9092", String::as_str);
+    say(&format!("waiting for the cluster at {brokers}"));
+    start.await
 }
 
 /// A worker's file, read.
@@ -130,10 +175,11 @@ impl Worker {
     fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
         let entries = resolved(&forebay_config::properties::parse(name, bytes)?)?;
         let (client, rest) = (client_def(), rest_def());
-        let parsed = entries.parse(&Role::Connect.definition().extend(&rest))?;
-        for warning in parsed.warnings {
+        let def = Role::Connect.definition().extend(&rest);
+        for warning in entries.warnings(&def) {
             tracing::warn!("{warning}");
         }
+        let parsed = entries.parse(&def)?;
         let given = entries.to_properties();
         let only = |is_wanted: &dyn Fn(&str) -> bool| -> Properties {
             let wanted = given.iter().filter(|(key, _)| is_wanted(key));
@@ -149,6 +195,15 @@ impl Worker {
     }
 
     async fn listen(&self) -> anyhow::Result<Listeners> {
+        self.bind().await.map_err(|error| match error.downcast_ref() {
+            Some(BindError::InUse { port, .. }) => anyhow!(
+                "port {port} is in use by another process; stop that one, or choose another with listeners=http://localhost:PORT"
+            ),
+            _ => error,
+        })
+    }
+
+    async fn bind(&self) -> anyhow::Result<Listeners> {
         let role = Role::Connect.name();
         let Some(Listener { host, port }) = &self.listener else {
             return Ok(Listeners::loopback(role, DEFAULT_PORT).await?);
@@ -220,6 +275,32 @@ mod tests {
 
     fn read(text: &str) -> anyhow::Result<Worker> {
         Worker::new("worker.properties", text.as_bytes())
+    }
+
+    #[test]
+    fn a_member_of_a_group_is_told_which_and_where_it_keeps_its_state() {
+        assert!(needs_all_of_a_group(&read(DISTRIBUTED).unwrap().own).is_ok());
+        let misspelt = DISTRIBUTED.replace("config.storage.topic", "config.storage.topci");
+        let error = needs_all_of_a_group(&read(&misspelt).unwrap().own).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Missing required configuration \"config.storage.topic\" which has no default value."
+        );
+        let wrong = DISTRIBUTED.replace("JsonConverter", "JsonConvertor");
+        let worker = read(&wrong).map(|worker| Config::new(&worker.own).is_ok());
+        assert!(!worker.is_ok_and(|is_taken| is_taken));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_told_with_the_key_that_the_file_has() {
+        let taken = Listeners::loopback("other", 0).await.unwrap();
+        let worker = read(&format!(
+            "bootstrap.servers=a:1\nlisteners=http://localhost:{}\n",
+            taken.port()
+        ))
+        .unwrap();
+        let error = worker.listen().await.unwrap_err().to_string();
+        assert!(error.contains("listeners=http://localhost:PORT"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,9 @@ fn parse(path: &str, bytes: &[u8]) -> anyhow::Result<NewConnector> {
             request(path, object)
         }
         Ok(Value::Object(object)) => named(path, flat(path, object)?),
+        Err(error) if bytes.trim_ascii_start().first() == Some(&b'{') => {
+            bail!("{path} is not valid JSON: {error}")
+        }
         _ => named(
             path,
             forebay_config::properties::parse(path, bytes)?.to_properties(),
@@ -109,6 +112,10 @@ mod tests {
             (r#"{"a":"b"}"#, "missing the mandatory 'name'"),
             (r#"{"name":"a","config":{"name":"b"}}"#, "doesn't match"),
             (r#"{"name":"a","topics":["b"]}"#, "must be a string"),
+            (
+                r#"{"name":"a","topics":"b",}"#,
+                "f is not valid JSON: trailing comma",
+            ),
         ] {
             let error = parse("f", text.as_bytes()).expect_err(text).to_string();
             assert!(error.contains(message), "{error}");

@@ -143,7 +143,8 @@ fn properties(directory: &Path, bootstrap: &str, name: &str, more: &str) -> Path
     let file = directory.join(format!("{name}.properties"));
     let text = format!(
         "bootstrap.servers={bootstrap}\ngroup.id=workers\nlisteners=http://127.0.0.1:0\noffset.flush.interval.ms=200\n\
-         session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\n{more}",
+         session.timeout.ms={}\nheartbeat.interval.ms=500\nplugin.path=/usr/share/java\nconfig.storage.topic=connect-configs\n\
+         offset.storage.topic=connect-offsets\nstatus.storage.topic=connect-status\n{more}",
         SESSION.as_millis(),
     );
     fs::write(&file, text).expect("the directory is ours");
