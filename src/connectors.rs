@@ -79,6 +79,8 @@ pub(crate) fn run(arguments: &ConnectorsArguments) -> anyhow::Result<bool> {
 async fn show(arguments: &ConnectorsArguments) -> anyhow::Result<bool> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
     let url = arguments.url.trim_end_matches('/');
+    let with_scheme = format!("http://{url}");
+    let url = if url.contains("://") { url } else { &with_scheme };
     if arguments.follow {
         return follow::follow(&client, url, &arguments.names).await;
     }

@@ -14,8 +14,8 @@ use letter::{Letter, Selection};
 
 static TOOL: Tool = Tool {
     name: "dlq",
-    about: "list: shows the letters in a dead letter queue; replay: sends them to the topics that they are from, each once, however often \
-            it is run.",
+    about: "forebay dlq list: shows the letters in a dead letter queue; forebay dlq replay: sends them to the topics that they are from, \
+            each once, however often it is run.",
     flags: &[
         switch("again", "replay: those too that have been replayed before."),
         valued("bootstrap-server", "host:port,...", "REQUIRED: brokers to ask."),

@@ -24,10 +24,11 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) async fn new(options: &Options, queue: &str) -> Result<Self, Stop> {
-        let mut properties = match options.value("command-config")? {
+        let given = match options.value("command-config")? {
             Some(path) => crate::cli::properties_file(path)?,
             None => Properties::new(),
         };
+        let mut properties = given.clone();
         let own = [
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "earliest"),
@@ -35,6 +36,11 @@ impl Reader {
         ];
         properties.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let client = crate::cli::client(options.required("bootstrap-server")?)?;
+        // Asked so that looking for a queue does not make it, as the consumer's question might.
+        let topics = client.admin(&given)?.list_topics().await?;
+        if !topics.iter().any(|topic| topic.name == queue) {
+            return Err(Stop::Failed(format!("the topic {queue} does not exist")));
+        }
         let mut consumer = client.consumer(&properties)?;
         let count = consumer.partition_count(queue).await?;
         let partitions: Vec<TopicPartition> = (0..count)
