@@ -6,9 +6,9 @@
 use std::{error::Error, fmt, path::Path, sync::Arc, time::Instant};
 
 use forebay_connect_api::{
-    Access, AssignedPartition, AvroReader, AvroSchemas, ErrantRecordReporter, Error as ConnectError, Offset,
-    Offsets, RawRecords, ReadError, RecordBatch, SchemaAndValue, SinkBatch, SinkConnector, SinkRecords,
-    SinkTaskContext, TaskId, TopicPartition, Value, ValueFormat, ValueReader, avro, config::Properties,
+    Access, AssignedPartition, AvroReader, AvroSchemas, Error as ConnectError, Offset, Offsets, RawRecords,
+    ReadError, RecordBatch, SchemaAndValue, SinkBatch, SinkConnector, SinkRecords, TopicPartition, Value,
+    ValueFormat, ValueReader, avro, config::Properties, conformance::SinkContext,
 };
 use forebay_connect_avro::{data, from_avro};
 use forebay_connectors_object_store::ObjectStoreSinkConnector;
@@ -61,32 +61,6 @@ impl ValueReader for Reader {
 impl AvroReader for Reader {
     fn schemas(&self, _topic: &str, _schema_id: i32) -> Option<AvroSchemas> {
         Some(self.schemas.clone())
-    }
-}
-
-#[derive(Debug)]
-struct Context(TaskId);
-
-impl SinkTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.0
-    }
-
-    fn access(&self) -> &Access {
-        const ACCESS: &Access = &Access::unrestricted();
-        ACCESS
-    }
-
-    fn offset(&self, _topic_partition: &TopicPartition, _offset: Offset) {}
-
-    fn pause(&self, _partitions: &[TopicPartition]) {}
-
-    fn resume(&self, _partitions: &[TopicPartition]) {}
-
-    fn request_commit(&self) {}
-
-    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
-        None
     }
 }
 
@@ -173,10 +147,7 @@ async fn run(count: i64, is_json: bool, directory: &Path) -> Result<(), Box<dyn 
     let mut properties: Properties = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     properties.insert("store.url".to_owned(), format!("file://{}", directory.display()));
     let mut task = ObjectStoreSinkConnector::default().task();
-    let context = Arc::new(Context(TaskId {
-        connector: "c".into(),
-        task: 0,
-    }));
+    let context = Arc::new(SinkContext::new(Access::unrestricted()));
     task.start(context, &properties).await?;
     task.open(&[AssignedPartition {
         topic_partition: of.clone(),

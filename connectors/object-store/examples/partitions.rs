@@ -7,9 +7,8 @@
 use std::{error::Error, fs, sync::Arc};
 
 use forebay_connect_api::{
-    Access, AssignedPartition, ErrantRecordReporter, Headers, Offset, SchemaAndValue, SinkBatch,
-    SinkConnector, SinkRecord, SinkRecords, SinkTaskContext, TaskId, TimestampType, TopicPartition,
-    config::Properties,
+    Access, AssignedPartition, Headers, Offset, SchemaAndValue, SinkBatch, SinkConnector, SinkRecord,
+    SinkRecords, TimestampType, TopicPartition, config::Properties, conformance::SinkContext,
 };
 use forebay_connectors_object_store::ObjectStoreSinkConnector;
 use forebay_records::Timestamp;
@@ -19,32 +18,6 @@ const ROUNDS: i64 = 8;
 const VALUE_BYTES: usize = 1000;
 /// The program, and what its allocator keeps.
 const PROGRAM_BYTES: u64 = 48 * 1024 * 1024;
-
-#[derive(Debug)]
-struct Context(TaskId);
-
-impl SinkTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.0
-    }
-
-    fn access(&self) -> &Access {
-        const ACCESS: &Access = &Access::unrestricted();
-        ACCESS
-    }
-
-    fn offset(&self, _topic_partition: &TopicPartition, _offset: Offset) {}
-
-    fn pause(&self, _partitions: &[TopicPartition]) {}
-
-    fn resume(&self, _partitions: &[TopicPartition]) {}
-
-    fn request_commit(&self) {}
-
-    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
-        None
-    }
-}
 
 /// The most memory that the process has had, in bytes.
 fn most_bytes() -> Result<u64, Box<dyn Error>> {
@@ -93,11 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ];
     let properties: Properties = keys.map(|(key, value)| (key.to_owned(), value)).into();
     let mut task = ObjectStoreSinkConnector::default().task();
-    let task_id = TaskId {
-        connector: "c".into(),
-        task: 0,
-    };
-    task.start(Arc::new(Context(task_id)), &properties).await?;
+    let context = Arc::new(SinkContext::new(Access::unrestricted()));
+    task.start(context, &properties).await?;
     let names: Vec<TopicPartition> = (0..i32::try_from(partitions)?)
         .map(|number| TopicPartition::new("t", number))
         .collect();

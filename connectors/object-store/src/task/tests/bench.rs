@@ -3,18 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use arrow_array::cast::AsArray;
 use bytes::Bytes;
-use forebay_connect_api::conformance::Owner;
 use forebay_connect_api::{
-    Access, AssignedPartition, BoxFuture, ErrantRecordReporter, Error, Headers, Intents, Offset,
-    SchemaAndValue, SinkBatch, SinkConnector, SinkRecord, SinkRecords, SinkTask, SinkTaskContext, TaskId,
-    Timestamp, TimestampType, TopicPartition, Value, config::Properties,
+    Access, AssignedPartition, BoxFuture, Error, Headers, Offset, SchemaAndValue, SinkBatch, SinkConnector,
+    SinkRecord, SinkRecords, SinkTask, Timestamp, TimestampType, TopicPartition, Value,
+    config::Properties,
+    conformance::{Owner, SinkContext},
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -166,7 +166,7 @@ impl Bench {
     }
 
     /// A task that has partition 0 of topic `t`.
-    pub(super) async fn task(&self, context: &Arc<Context>, more: &[(&str, &str)]) -> Box<dyn SinkTask> {
+    pub(super) async fn task(&self, context: &Arc<SinkContext>, more: &[(&str, &str)]) -> Box<dyn SinkTask> {
         let mut task = self.connector().task();
         let properties = properties(more);
         let started = task.start(Arc::clone(context) as _, &properties);
@@ -314,88 +314,18 @@ pub(super) fn batch(records: Vec<(i64, i64, Value)>, next_offset: i64) -> SinkBa
 }
 
 /// The worker's side of a task.
-#[derive(Debug)]
-pub(super) struct Context {
-    task_id: TaskId,
-    pub(super) offsets: Mutex<Vec<(TopicPartition, Offset)>>,
-    owner: Option<Arc<Owner>>,
-    reporter: Option<Reporter>,
+pub(super) fn context() -> Arc<SinkContext> {
+    Arc::new(SinkContext::new(Access::unrestricted()))
 }
 
-/// A dead letter queue.
-#[derive(Debug, Default)]
-pub(super) struct Reporter(pub(super) Mutex<Vec<(Offset, String)>>);
-
-impl Context {
-    /// Of a task that says what it intends.
-    pub(super) fn owning(owner: Option<Arc<Owner>>) -> Arc<Self> {
-        Self::with(None, owner)
-    }
-
-    pub(super) fn new(reporter: Option<Reporter>) -> Arc<Self> {
-        Self::with(reporter, None)
-    }
-
-    fn with(reporter: Option<Reporter>, owner: Option<Arc<Owner>>) -> Arc<Self> {
-        let task_id = TaskId {
-            connector: "c".into(),
-            task: 0,
-        };
-        let offsets = Mutex::default();
-        Arc::new(Self {
-            task_id,
-            offsets,
-            owner,
-            reporter,
-        })
-    }
-
-    pub(super) fn reported(&self) -> Vec<(Offset, String)> {
-        let reporter = self.reporter.as_ref().expect("there is one");
-        reporter.0.lock().expect("no panic").clone()
-    }
+/// With a dead letter queue.
+pub(super) fn reporting() -> Arc<SinkContext> {
+    Arc::new(SinkContext::new(Access::unrestricted()).with_reporter())
 }
 
-impl SinkTaskContext for Context {
-    fn task_id(&self) -> &TaskId {
-        &self.task_id
-    }
-
-    fn access(&self) -> &Access {
-        const ACCESS: &Access = &Access::unrestricted();
-        ACCESS
-    }
-
-    fn offset(&self, topic_partition: &TopicPartition, offset: Offset) {
-        self.offsets
-            .lock()
-            .expect("no panic")
-            .push((topic_partition.clone(), offset));
-    }
-
-    fn pause(&self, _partitions: &[TopicPartition]) {}
-
-    fn resume(&self, _partitions: &[TopicPartition]) {}
-
-    fn request_commit(&self) {}
-
-    fn intents(&self) -> Option<&dyn Intents> {
-        self.owner.as_deref().map(|owner| owner as _)
-    }
-
-    fn errant_record_reporter(&self) -> Option<&dyn ErrantRecordReporter> {
-        self.reporter.as_ref().map(|reporter| reporter as _)
-    }
-}
-
-impl ErrantRecordReporter for Reporter {
-    fn report<'a>(
-        &'a self,
-        _batch: &'a SinkBatch,
-        offset: Offset,
-        error: Error,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        self.0.lock().expect("no panic").push((offset, error.to_string()));
-        Box::pin(std::future::ready(Ok(())))
-    }
+/// With a place for intents, if there is one.
+pub(super) fn owning(owner: Option<Arc<Owner>>) -> Arc<SinkContext> {
+    owner.map_or_else(context, |owner| {
+        Arc::new(SinkContext::new(Access::unrestricted()).with_owner(owner))
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use forebay_connect_api::{Access, Value};
 use object_store::memory::InMemory;
 
-use super::bench::{Bench, Context, Flaw, Reporter, TestStore, batch};
+use super::bench::{Bench, Flaw, TestStore, batch, reporting};
 use crate::store::{LocalStore, RemoteStore, Store};
 
 fn remote(prefix: &str) -> Arc<dyn Store> {
@@ -53,7 +53,7 @@ async fn a_value_that_makes_too_long_a_name_is_at_fault_alone() {
             store: TestStore::new(Arc::clone(&store), Flaw::None),
             ..Bench::in_memory(Flaw::None)
         };
-        let context = Context::new(Some(Reporter::default()));
+        let context = reporting();
         let keys = [
             ("partitioner.class", "FieldPartitioner"),
             ("partition.field.name", "value"),

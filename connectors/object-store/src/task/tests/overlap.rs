@@ -6,11 +6,11 @@ use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 use forebay_connect_api::{
     Error, Intent, Intents, Offset, Offsets, Schema, SchemaAndValue, SinkBatch, SinkConnector, SinkRecords,
     SinkTask, Struct, Value,
-    conformance::{Cluster, Owner},
+    conformance::{Cluster, Owner, SinkContext},
 };
 
 use super::bench::{
-    Bench, Context, Flaw, HOUR_MS, assigned, batch, partition, properties, read_objects, values,
+    Bench, Flaw, HOUR_MS, assigned, batch, owning, partition, properties, read_objects, values,
 };
 
 const LOG_END: i64 = 40;
@@ -61,7 +61,7 @@ const BY_COUNT_ALONE: &[(&str, &str)] = &[
 struct Worker {
     task: Box<dyn SinkTask>,
     owner: Arc<Owner>,
-    context: Arc<Context>,
+    context: Arc<SinkContext>,
     cluster: Cluster,
     values: Values,
     next: i64,
@@ -76,7 +76,7 @@ impl Worker {
         let mut task = bench.connector().task();
         let owner = cluster.owner();
         let says = !setup.keys.contains(&("intents.enable", "false"));
-        let context = Context::owning(says.then(|| Arc::clone(&owner)));
+        let context = owning(says.then(|| Arc::clone(&owner)));
         task.start(context.clone(), &properties(setup.keys))
             .await
             .expect("started");
@@ -105,7 +105,7 @@ impl Worker {
         let committed = self.cluster.committed(&partition()).map(Offset::value);
         self.next = committed.unwrap_or(0);
         self.task.open(&[assigned(committed, LOG_END)]).await?;
-        let moved = self.context.offsets.lock().expect("no panic").pop();
+        let moved = self.context.take_offsets().pop();
         self.next = moved.map_or(self.next, |(_, offset)| offset.value());
         Ok(())
     }
@@ -360,7 +360,7 @@ async fn a_range_that_is_no_longer_whole_fails_the_task_and_says_what_is_gone() 
     let open = async |log_start: i64, log_end: i64| {
         let mut task = bench.connector().task();
         let owner = cluster.owner();
-        let context = Context::owning(Some(Arc::clone(&owner)));
+        let context = owning(Some(Arc::clone(&owner)));
         task.start(context.clone(), &properties(&[]))
             .await
             .expect("started");
@@ -404,7 +404,7 @@ async fn heir(bench: &Bench, cluster: &Cluster, keys: &[(&str, &str)]) -> Box<dy
         .await
         .expect("said");
     let (mut task, owner) = (bench.connector().task(), cluster.owner());
-    let context = Context::owning(Some(Arc::clone(&owner)));
+    let context = owning(Some(Arc::clone(&owner)));
     task.start(context, &properties(keys)).await.expect("started");
     owner.take_over(&partition());
     task.open(&[assigned(Some(4), LOG_END)]).await.expect("opened");

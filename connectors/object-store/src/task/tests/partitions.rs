@@ -7,7 +7,7 @@ use forebay_connect_api::{
 };
 
 use super::bench::{
-    Bench, Context, Flaw, HOUR_MS, assigned, batch, partition, properties, read_objects, values,
+    Bench, Flaw, HOUR_MS, assigned, batch, context, partition, properties, read_objects, values,
 };
 
 const HOURLY: (&str, &str) = ("partitioner.class", "HourlyPartitioner");
@@ -49,7 +49,7 @@ fn hour(hour: i64, start: i64, end: i64) -> String {
 #[tokio::test]
 async fn folders_that_take_turns_fill_one_file_each() {
     let bench = Bench::in_memory(Flaw::None);
-    let mut task = bench.task(&Context::new(None), &[HOURLY, RECORD]).await;
+    let mut task = bench.task(&context(), &[HOURLY, RECORD]).await;
     task.put(&batch(at_hours(0, &[0, 1, 0, 1, 1]), 5))
         .await
         .expect("taken");
@@ -61,7 +61,7 @@ async fn folders_that_take_turns_fill_one_file_each() {
 
     let bench = Bench::in_memory(Flaw::None);
     let change = [HOURLY, RECORD, ("rotate.file.on.partition.change", "true")];
-    let mut task = bench.task(&Context::new(None), &change).await;
+    let mut task = bench.task(&context(), &change).await;
     task.put(&batch(at_hours(0, &[0, 0, 1, 0]), 4))
         .await
         .expect("taken");
@@ -73,12 +73,12 @@ async fn a_task_skips_in_each_folder_what_is_stored_there() {
     let bench = Bench::in_memory(Flaw::None);
     let keys = [HOURLY, RECORD];
     let hours = [0, 1, 0, 1, 1, 0, 2, 1, 2, 2];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     // A third record of 13 would close its file: the task dies before.
     let five = at_hours(0, &hours)[..5].to_vec();
     task.put(&batch(five, 5)).await.expect("taken");
     drop(task);
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &hours), 10)).await.expect("taken");
     assert_eq!(
         paths(&bench).await,
@@ -100,7 +100,7 @@ async fn time_closes_files_of_folders_that_get_no_more_records() {
         ("flush.size", "1000"),
         ("rotate.interval.ms", &interval),
     ];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 0, 1]), 3)).await.expect("taken");
     assert_eq!(
         paths(&bench).await,
@@ -134,7 +134,7 @@ async fn idle_files_large_files_and_too_many_files_are_closed() {
         ("flush.size", "1000"),
         ("rotate.idle.interval.ms", "100"),
     ];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 1]), 2)).await.expect("taken");
     bench.clock.advance(99);
     task.put(&batch(at_hours(2, &[1]), 3)).await.expect("taken");
@@ -151,7 +151,7 @@ async fn idle_files_large_files_and_too_many_files_are_closed() {
         ("flush.size", "1000000"),
         ("flush.bytes", "10000"),
     ];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     let records =
         |range: std::ops::Range<i64>| range.map(|offset| (offset, 0, "x".repeat(98).as_str().into()));
     for start in (0..1024).step_by(64) {
@@ -174,7 +174,7 @@ async fn idle_files_large_files_and_too_many_files_are_closed() {
         ("flush.size", "1000"),
         ("partitioner.max.open.files", "2"),
     ];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 1, 0, 2, 1]), 5))
         .await
         .expect("taken");
@@ -189,7 +189,7 @@ async fn idle_files_large_files_and_too_many_files_are_closed() {
 async fn an_offset_below_what_any_folder_has_is_refused() {
     let bench = Bench::in_memory(Flaw::None);
     let keys = [HOURLY, RECORD];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 1, 0, 1, 1]), 5))
         .await
         .expect("taken");
@@ -214,14 +214,14 @@ async fn an_offset_below_what_any_folder_has_is_refused() {
     let bench = Bench::in_memory(Flaw::None);
     let flat = ("directory.delim", "_");
     let keys = [HOURLY, RECORD, flat];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 1, 0, 1, 1]), 5))
         .await
         .expect("taken");
     drop(task);
     let name = "topics_t_year=2024_month=02_day=05_hour=14_t+0+0000000001+0000000004.snappy.parquet";
     assert_eq!(bench.names().await, [name]);
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 1, 0, 1, 1, 0]), 6))
         .await
         .expect("taken");
@@ -243,12 +243,10 @@ async fn an_offset_below_what_any_folder_has_is_refused() {
 async fn a_topic_made_anew_is_found_out_in_the_folder_it_would_go_to() {
     let bench = Bench::in_memory(Flaw::None);
     let keys = [HOURLY, RECORD];
-    let mut task = bench.task(&Context::new(None), &keys).await;
+    let mut task = bench.task(&context(), &keys).await;
     task.put(&batch(at_hours(0, &[0, 0, 0]), 3)).await.expect("taken");
     let mut task = bench.connector().task();
-    task.start(Context::new(None), &properties(&keys))
-        .await
-        .expect("started");
+    task.start(context(), &properties(&keys)).await.expect("started");
     task.open(&[assigned(None, 2)])
         .await
         .expect("nothing was looked at yet");
@@ -284,7 +282,7 @@ fn in_turn(range: std::ops::Range<i64>) -> SinkBatch {
 async fn schemas_that_take_turns_fill_one_file_each() {
     for keys in [&[][..], &[HOURLY, RECORD]] {
         let bench = Bench::in_memory(Flaw::None);
-        let mut task = bench.task(&Context::new(None), keys).await;
+        let mut task = bench.task(&context(), keys).await;
         task.put(&in_turn(0..5)).await.expect("taken");
         let names = bench.names().await;
         assert!(
@@ -298,7 +296,7 @@ async fn schemas_that_take_turns_fill_one_file_each() {
         );
         // Killed: offset 2 is stored, and 3, between the same ends, is not.
         drop(task);
-        let mut task = bench.task(&Context::new(None), keys).await;
+        let mut task = bench.task(&context(), keys).await;
         task.put(&in_turn(0..8)).await.expect("taken");
         bench.clock.advance(HOUR_MS);
         let names = bench.names().await;

@@ -12,7 +12,7 @@ use forebay_connect_api::{
 use forebay_connect_avro::{data, from_avro};
 use forebay_records::{BatchBuilder, BatchOptions, Record};
 
-use super::bench::{Bench, Context, Flaw, Reporter, partition, read_objects, values};
+use super::bench::{Bench, Flaw, partition, read_objects, reporting, values};
 
 /// A registry with schema 1. It has no schema 9, which it says when it is asked for the second time.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ async fn schemas_are_fetched_on_the_way_and_records_without_one_are_reported_onc
     let values_in = [good("a"), bad, good("b"), lost.clone(), good("c"), lost];
     let batch = batch(ValueFormat::Avro(Arc::clone(&registry) as _), &values_in);
     let bench = Bench::in_memory(Flaw::None);
-    let context = Context::new(Some(Reporter::default()));
+    let context = reporting();
     let mut task = bench.task(&context, &[]).await;
     let error = task.put(&batch).await.expect_err("the registry is away");
     assert!(error.is_retriable(), "{error}");
@@ -191,7 +191,7 @@ async fn what_is_null_only_when_it_is_read_is_treated_as_null() {
         let batch = batch(format.clone(), &[null.clone(), a, null.clone(), b, null]);
         for (behavior, expected) in [("ignore", &[][..]), ("fail", &[0, 2, 4])] {
             let bench = Bench::in_memory(Flaw::None);
-            let context = Context::new(Some(Reporter::default()));
+            let context = reporting();
             // The first object, of one record, is closed before the second is begun: it must not have left anything behind.
             let keys = [("behavior.on.null.values", behavior), ("flush.size", "1")];
             let mut task = bench.task(&context, &keys).await;

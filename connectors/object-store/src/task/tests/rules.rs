@@ -8,7 +8,7 @@ use forebay_connect_api::{
 };
 use object_store::{ObjectStoreExt, path::Path};
 
-use super::bench::{Bench, Context, Flaw, Reporter, assigned, batch, partition, properties};
+use super::bench::{Bench, Flaw, assigned, batch, context, partition, properties, reporting};
 
 fn records(offsets: std::ops::Range<i64>) -> Vec<(i64, i64, Value)> {
     offsets
@@ -25,7 +25,7 @@ async fn committed(task: &mut dyn SinkTask, delivered: i64) -> i64 {
 #[tokio::test]
 async fn names_cover_offsets_without_records_and_commits_follow_objects() {
     let bench = Bench::in_memory(Flaw::None);
-    let mut task = bench.task(&Context::new(None), &[]).await;
+    let mut task = bench.task(&context(), &[]).await;
     // 5 and 6 hold no record; nor do 10 to 12, at the end.
     let mut first = records(0..5);
     first.extend(records(7..10));
@@ -54,7 +54,7 @@ async fn names_cover_offsets_without_records_and_commits_follow_objects() {
 async fn time_closes_files_by_records_and_by_the_clock() {
     let by_records: &[(&str, &str)] = &[("flush.size", "1000"), ("rotate.interval.ms", "3000")];
     let bench = Bench::in_memory(Flaw::None);
-    let mut task = bench.task(&Context::new(None), by_records).await;
+    let mut task = bench.task(&context(), by_records).await;
     let mut late = records(0..7);
     late[4].1 = 0; // Goes backwards: stays in the file.
     task.put(&batch(late, 7)).await.expect("taken");
@@ -85,18 +85,18 @@ async fn a_task_goes_on_after_the_last_object() {
     for (committed, expected) in [(None, 6), (Some(2), 6), (Some(6), 6), (Some(9), 9)] {
         let bench = Bench::in_memory(Flaw::None);
         bench
-            .task(&Context::new(None), &[])
+            .task(&context(), &[])
             .await
             .put(&batch(records(0..8), 8))
             .await
             .expect("taken");
-        let context = Context::new(None);
+        let context = context();
         let mut task = bench.connector().task();
         task.start(context.clone(), &properties(&[]))
             .await
             .expect("started");
         task.open(&[assigned(committed, 100)]).await.expect("opened");
-        let moved = context.offsets.lock().expect("no panic").pop();
+        let moved = context.take_offsets().pop();
         let position = moved.map_or(committed.unwrap_or(0), |(_, offset)| offset.value());
         assert_eq!(position, expected, "committed {committed:?}");
         task.put(&batch(records(expected..expected + 3), expected + 3))
@@ -111,16 +111,14 @@ async fn a_task_goes_on_after_the_last_object() {
 async fn a_topic_made_anew_and_objects_without_end_are_refused() {
     let bench = Bench::in_memory(Flaw::None);
     bench
-        .task(&Context::new(None), &[])
+        .task(&context(), &[])
         .await
         .put(&batch(records(0..6), 6))
         .await
         .expect("taken");
     let open = async |assigned: AssignedPartition| {
         let mut task = bench.connector().task();
-        task.start(Context::new(None), &properties(&[]))
-            .await
-            .expect("started");
+        task.start(context(), &properties(&[])).await.expect("started");
         task.open(&[assigned]).await
     };
     let error = open(assigned(None, 5))
@@ -176,7 +174,7 @@ async fn a_topic_made_anew_and_objects_without_end_are_refused() {
 async fn an_offset_below_what_is_stored_is_refused_and_names_what_is_in_the_way() {
     let bench = Bench::in_memory(Flaw::None);
     bench
-        .task(&Context::new(None), &[("flush.size", "1")])
+        .task(&context(), &[("flush.size", "1")])
         .await
         .put(&batch(records(0..9), 9))
         .await
@@ -207,12 +205,12 @@ async fn an_offset_below_what_is_stored_is_refused_and_names_what_is_in_the_way(
 async fn records_at_fault_are_reported_or_fail_the_task() {
     let object = Value::Map(vec![("a".into(), 1.into())]);
     let with = |value: Value| batch(vec![(0, 0, "a".into()), (1, 0, value), (2, 0, "b".into())], 3);
-    let context = Context::new(Some(Reporter::default()));
+    let queue = reporting();
     let bench = Bench::in_memory(Flaw::None);
-    let mut task = bench.task(&context, &[]).await;
+    let mut task = bench.task(&queue, &[]).await;
     task.put(&with(Value::Null)).await.expect("the null is reported");
     assert_eq!(
-        context
+        queue
             .reported()
             .iter()
             .map(|(offset, _)| *offset)
@@ -222,13 +220,13 @@ async fn records_at_fault_are_reported_or_fail_the_task() {
     task.put(&batch(vec![(3, 0, object.clone())], 4))
         .await
         .expect("an object among strings is reported, too");
-    let (offset, error) = context.reported().pop().expect("two are reported");
+    let (offset, error) = queue.reported().pop().expect("two are reported");
     assert!(
         offset == Offset(3) && error.contains("STRUCT") && error.contains("STRING"),
         "{error}"
     );
     let without = [("schema.inference.enable", "false")];
-    let mut task = Bench::in_memory(Flaw::None).task(&context, &without).await;
+    let mut task = Bench::in_memory(Flaw::None).task(&queue, &without).await;
     let error = task
         .put(&batch(vec![(3, 0, object.clone())], 4))
         .await
@@ -245,7 +243,7 @@ async fn records_at_fault_are_reported_or_fail_the_task() {
     ] {
         let bench = Bench::in_memory(Flaw::None);
         let keys = [("behavior.on.null.values", behavior), ("rotate.interval.ms", "1")];
-        let mut task = bench.task(&Context::new(None), &keys).await;
+        let mut task = bench.task(&context(), &keys).await;
         let put = task.put(&with(value)).await;
         assert_eq!(put.is_ok(), rows.is_some(), "{behavior}: {put:?}");
         if rows.is_some() {
@@ -282,9 +280,7 @@ async fn memory_is_bounded_over_five_hundred_partitions() {
         ("max.buffer.bytes", "4194304"),
     ];
     let mut task = super::super::ObjectStoreSinkTask::new(bench.connector().environment());
-    task.start(Context::new(None), &properties(&keys))
-        .await
-        .expect("started");
+    task.start(context(), &properties(&keys)).await.expect("started");
     let of = |number| AssignedPartition {
         topic_partition: TopicPartition::new("t", number),
         ..assigned(None, 1_000_000)
@@ -326,9 +322,7 @@ async fn all_tasks_of_a_worker_share_one_budget() {
     let mut tasks = Vec::new();
     for number in 0..4 {
         let mut task = bench.connector().task();
-        task.start(Context::new(None), &properties(&keys))
-            .await
-            .expect("started");
+        task.start(context(), &properties(&keys)).await.expect("started");
         let topic_partition = TopicPartition::new("t", number);
         let assigned = AssignedPartition {
             topic_partition,
@@ -367,7 +361,7 @@ async fn all_tasks_of_a_worker_share_one_budget() {
 #[tokio::test]
 async fn a_store_that_is_away_holds_up_the_task_and_loses_nothing() {
     let bench = Bench::in_memory(Flaw::AwayFor(20));
-    let mut task = bench.task(&Context::new(None), &[]).await;
+    let mut task = bench.task(&context(), &[]).await;
     let mut failures = 0;
     for start in (0..12).step_by(4) {
         let batch = batch(records(start..start + 4), start + 4);
