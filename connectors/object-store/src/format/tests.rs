@@ -1,10 +1,11 @@
-//! What files hold. In `bounds`: what it may cost; in `files` and `python`: each format; in `raw`: that raw values are read as converted ones.
+//! What files hold. In `bounds`: what it may cost; in `files` and `python`: each format; in `versions`: several schemas in one; in `raw`: that raw values are read as converted ones.
 
 mod bounds;
 mod files;
 mod python;
 mod random;
 mod raw;
+mod versions;
 
 use std::sync::Arc;
 
