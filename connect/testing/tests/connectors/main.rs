@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use forebay_connect_api::Plugin;
-use forebay_connect_testing::Connect;
+use forebay_connect_testing::{Connect, Error};
 
 const FILES: usize = 12;
 const LINES: usize = 150;
@@ -26,6 +26,7 @@ fn append(path: &Path, lines: &[String]) {
 }
 
 /// What was written, and where.
+#[derive(Default)]
 struct Written {
     lines: BTreeSet<String>,
     rounds: usize,
@@ -49,13 +50,28 @@ impl Written {
                         .expect("truncated");
                 }
             }
-            let lines: Vec<String> = (0..LINES)
-                .map(|line| format!("file {file} round {} line {line}", self.rounds))
-                .collect();
-            append(&path, &lines);
-            self.lines.extend(lines);
+            append(&path, &self.more(file));
         }
         self.rounds += 1;
+    }
+
+    /// As many files that are complete when they appear.
+    fn come(&mut self, root: &Path) {
+        for file in 0..FILES {
+            let beside = root.with_file_name("beside");
+            append(&beside, &self.more(file));
+            let name = format!("{}.{file}", self.rounds);
+            fs::rename(beside, root.join(name)).expect("moved in");
+        }
+        self.rounds += 1;
+    }
+
+    fn more(&mut self, file: usize) -> Vec<String> {
+        let round = self.rounds;
+        let line = |line| format!("file {file} round {round} line {line}");
+        let lines: Vec<String> = (0..LINES).map(line).collect();
+        self.lines.extend(lines.iter().cloned());
+        lines
     }
 }
 
@@ -113,10 +129,7 @@ fn a_directorys_lines_come_once_through_rotation_stops_and_kills() {
     let mut connect = start(forebay_connectors_file::plugins().into());
     let root = connect.directory().join("in");
     fs::create_dir(&root).expect("made");
-    let mut written = Written {
-        lines: BTreeSet::new(),
-        rounds: 0,
-    };
+    let mut written = Written::default();
     written.grow(&root);
     let config = directory_source(&root);
     let config = config.each_ref().map(|(key, value)| (*key, value.as_str()));
@@ -137,6 +150,71 @@ fn a_directorys_lines_come_once_through_rotation_stops_and_kills() {
         connect.start_worker().expect("started again");
         assert_lines(&connect, &written);
     }
+}
+
+/// The names of the files of which the worker has source offsets (GET /connectors/files/offsets).
+fn files_with_offsets(connect: &Connect) -> Result<Vec<String>, Error> {
+    let answer = connect.get("/connectors/files/offsets")?;
+    let offsets = answer["offsets"].as_array().map_or(&[][..], Vec::as_slice);
+    let path = |offset: &serde_json::Value| {
+        let path = offset["partition"]["filename"].as_str().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    Ok(offsets.iter().map(path).collect())
+}
+
+#[test]
+fn files_that_are_deleted_leave_no_offsets() {
+    let mut connect = start(forebay_connectors_file::plugins().into());
+    let root = connect.directory().join("in");
+    fs::create_dir(&root).expect("made");
+    let mut written = Written::default();
+    let config = directory_source(&root);
+    let config = config.each_ref().map(|(key, value)| (*key, value.as_str()));
+    let complete = [("file.complete", "true"), ("cleanup.policy", "DELETE")];
+    written.come(&root);
+    connect
+        .run("files", &[&config[..], &complete].concat())
+        .expect("it runs");
+    let is_told = fs::metadata(&root).expect("there").created().is_ok();
+    let none_left = |connect: &Connect| {
+        let what = "the deletion of all files and of their offsets";
+        let is_so =
+            || {
+                Ok(fs::read_dir(&root)?.next().is_none()
+                    && (!is_told || files_with_offsets(connect)?.is_empty()))
+            };
+        connect.wait_until(what, is_so).expect("in time");
+    };
+    assert_lines(&connect, &written);
+    none_left(&connect);
+    // Whose deletion a kill or a stop did not let it say keeps its offset; nobody else does.
+    for round in 0..4 {
+        let before = written.lines.len();
+        written.come(&root);
+        values(&connect, "lines", before + FILES * LINES / 2);
+        if round % 2 == 0 {
+            connect.kill_worker();
+        } else {
+            connect.stop_worker();
+        }
+        connect.start_worker().expect("started again");
+        assert_lines(&connect, &written);
+    }
+    let is_empty = || Ok(fs::read_dir(&root)?.next().is_none());
+    connect
+        .wait_until("the deletion of all files", is_empty)
+        .expect("in time");
+    written.come(&root);
+    assert_lines(&connect, &written);
+    let last = format!("{}.", written.rounds - 1);
+    let is_so = || {
+        let left = files_with_offsets(&connect)?;
+        Ok(!is_told || !left.iter().any(|file| file.starts_with(&last)))
+    };
+    connect
+        .wait_until("that the last files are forgotten", is_so)
+        .expect("in time");
 }
 
 #[test]
