@@ -1,7 +1,5 @@
 //! How large a file's schema may be.
 
-use std::time::Duration;
-
 use super::*;
 
 fn target(remembered: &Remembered) -> Target {
@@ -69,29 +67,4 @@ fn versions_that_are_too_wide_together_belong_into_different_files() {
     assert!(matches!(target.fit(&object("b", 1)), Ok(Fit::Other)));
     let refused = target.fit(&structure("b", FIELDS_MAX + 1));
     assert!(matches!(refused, Err(Refused::All(_))), "{refused:?}");
-}
-
-/// What this thread has taken of a processor, whatever else runs.
-fn own_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("it only grows")
-}
-
-/// L3 of the review of formats: as many members in all take as long in one object as in a hundred, and not a hundred times that.
-#[test]
-fn the_members_of_an_object_are_not_searched_for_one_by_one() {
-    let took = |members: usize, objects: usize| {
-        let object = object("a", members).value;
-        let schema = structure("a", members).schema.expect("it has one");
-        let once = || {
-            let before = own_time();
-            for _ in 0..objects {
-                assert!(conform(&schema, &object).is_ok());
-            }
-            own_time() - before
-        };
-        (0..5).map(|_| once()).min().expect("five of them")
-    };
-    let (small, large) = (took(FIELDS_MAX / 100, 100), took(FIELDS_MAX, 1));
-    assert!(large < 15 * small, "{small:?} and {large:?}");
 }

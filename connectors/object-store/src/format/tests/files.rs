@@ -2,14 +2,12 @@
 
 use std::io::Read;
 
-use arrow_array::types::Int32Type;
 use arrow_avro::reader::ReaderBuilder;
-use arrow_schema::DataType;
 use flate2::read::GzDecoder;
 
 use super::*;
 
-fn avro_rows(content: &[u8]) -> Vec<RecordBatch> {
+pub(super) fn avro_rows(content: &[u8]) -> Vec<RecordBatch> {
     let reader = ReaderBuilder::new()
         .build(std::io::Cursor::new(content))
         .expect("a container");

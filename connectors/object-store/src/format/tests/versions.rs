@@ -1,6 +1,12 @@
 //! Values of several schemas in one file: `schema.compatibility`, and that what each means is what is read back.
 
-use super::*;
+use arrow_array::types::Int32Type;
+use arrow_schema::DataType;
+
+use super::{
+    files::{avro_rows, object, write_all},
+    *,
+};
 
 /// Versions 1 to 3: a field goes, and one with a default comes.
 fn numbered() -> [SchemaAndValue; 3] {
