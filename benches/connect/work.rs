@@ -1,4 +1,4 @@
-//! A file into a topic, and the topic into another file.
+//! A file into a topic, and the topic into another file; of Forebay also by the source that reads directories.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -25,20 +25,31 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A topic that has not grown for so long is complete; what is counted ends at its last growth.
 const QUIET: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// Kafka has no such source.
+const DIRECTORY_TO_TOPIC: &str = "directory to topic";
 
 /// Both ways, with a file that only warms up and with the one that counts.
 pub(crate) fn measure(target: &Target, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     for (name, lines) in [("warm", options.warm_lines), ("measured", options.lines)] {
         let counts = name == "measured";
-        let source = target.path(&format!("{name}.txt"));
+        let directory = target.path(&format!("in-{name}"));
+        std::fs::create_dir_all(&directory)?;
+        let source = directory.join("lines.txt");
         write_lines(&source, lines)?;
-        let into_topic = into_topic(target, name, &source, lines)?;
+        let into_topic = into_topic(target, name, &file_source(&source), lines)?;
+        if target.kind == Kind::Forebay {
+            let topic = format!("{name}-directory");
+            let took = self::into_topic(target, &topic, &directory_source(&directory), lines)?;
+            if counts {
+                add(target, DIRECTORY_TO_TOPIC, &took, lines, report);
+            }
+        }
         let into_file = into_file(target, name, lines)?;
         if counts {
             add(target, "file to topic", &into_topic, lines, report);
             add(target, "topic to file", &into_file, lines, report);
         }
-        std::fs::remove_file(source)?;
+        std::fs::remove_dir_all(directory)?;
     }
     if target.kind == Kind::Forebay {
         parquet::measure(target, options, report)?;
@@ -119,7 +130,19 @@ pub(crate) fn register(target: &Target, subject: &str, schema: &str) -> anyhow::
     Ok(u32::try_from(id)?)
 }
 
-fn into_topic(target: &Target, topic: &str, path: &Path, lines: u64) -> anyhow::Result<Took> {
+/// The connector's own part of its configuration.
+fn file_source(path: &Path) -> Value {
+    json!({
+        "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector",
+        "file": path,
+    })
+}
+
+fn directory_source(path: &Path) -> Value {
+    json!({ "connector.class": "DirectorySource", "input.path": path })
+}
+
+fn into_topic(target: &Target, topic: &str, source: &Value, lines: u64) -> anyhow::Result<Took> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &target.bootstrap_servers)
         .set("group.id", "bench")
@@ -128,19 +151,23 @@ fn into_topic(target: &Target, topic: &str, path: &Path, lines: u64) -> anyhow::
         .set("enable.partition.eof", "true")
         .create()?;
     let name = format!("source-{topic}");
+    let mut config = source.clone();
+    for (key, value) in [
+        ("tasks.max", "1"),
+        ("topic", topic),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.storage.StringConverter",
+        ),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.storage.StringConverter",
+        ),
+    ] {
+        config[key] = value.into();
+    }
     let (before, began) = (target.cpu_seconds(), Instant::now());
-    create(
-        target,
-        &name,
-        &json!({
-            "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector",
-            "tasks.max": "1",
-            "file": path,
-            "topic": topic,
-            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
-            "value.converter": "org.apache.kafka.connect.storage.StringConverter",
-        }),
-    )?;
+    create(target, &name, &config)?;
     let (mut end, mut grew, mut took) = (0, Instant::now(), None);
     while end < lines || grew.elapsed() < QUIET {
         let known = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10));
