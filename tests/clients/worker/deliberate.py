@@ -16,6 +16,7 @@ PATHS = "what no name can be leads nowhere; Kafka's server refuses it as a page 
 PAGE = ("- Content-Type: text/html*", "- status 400", "- text <html>*", "+ status 404", "+  has error_code, message", "+ .error_code = 404")
 NULLS = "a null is no value: one error says so"
 VERSIONS = "there is one version of each plugin; it is taken whatever a configuration says, as that may be of another worker"
+CURE = "what may have been meant is named, too"
 CONTENT = "schema.content (KIP-1054) is not there yet, and the converter says its keys in another order"
 
 
@@ -48,6 +49,10 @@ def without_faults(theirs, ours, differences):
 
 
 LINES = [
+    *of(ANY, CURE, "*validate source, an unknown converter", "- key.converter value.errors?? = *could not be found.*"),
+    *of(ANY, CURE, "*validate source, no converter", "- key.converter value.errors?? = *could not be found.*"),
+    *of(ANY, CURE, "PUT /connectors/a/config as a sink without topics", "- .message = *", "+ .message = *Unknown configurations are ignored: *did you mean*"),
+    *of(ANY, CURE, "PATCH /connectors/a/config with an error", "- .message = *", "+ .message = *Unknown configurations are ignored: *"),
     *of(ANY, PATHS, "GET //", *PAGE, '+ .message = "HTTP 404 Not Found"'), *of(ANY, PATHS, "GET /connectors//config", *PAGE, '+ .message = *'),
     *of(ANY, PATHS, "POST /connectors/a/tasks/0//restart", *PAGE, '+ .message = "HTTP 404 Not Found"'),
     *of(ANY, PATHS, "GET /connectors/%*", *PAGE, '+ .message = "Connector * not found"'), *of(ANY, PATHS, "GET /connectors/a%2Fb", *PAGE, '+ .message = "Connector a/b not found"'),
